@@ -1,0 +1,4 @@
+"""The JAX backend.
+
+Nothing is here yet: the package will depend on JAX once it holds code.
+"""
