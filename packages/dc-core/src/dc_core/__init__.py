@@ -1,0 +1,84 @@
+"""What a model is: the Model hierarchy, weights as named arrays, datasets, plugins.
+
+Everything public is named here and imported when first used: ``import dc_core`` loads neither
+NumPy nor any framework.
+"""
+
+from typing import TYPE_CHECKING
+
+from dc_core.lazy import attach
+
+if TYPE_CHECKING:
+    from dc_core import errors as errors
+    from dc_core import plugins as plugins
+    from dc_core import testing as testing
+    from dc_core.component import Component as Component
+    from dc_core.component import WeightHolder as WeightHolder
+    from dc_core.dataset import Batch as Batch
+    from dc_core.dataset import Dataset as Dataset
+    from dc_core.dataset import NumpyDataset as NumpyDataset
+    from dc_core.dtypes import dtype_name as dtype_name
+    from dc_core.dtypes import dtype_named as dtype_named
+    from dc_core.dtypes import raw_bits as raw_bits
+    from dc_core.errors import DCError as DCError
+    from dc_core.metric import Metric as Metric
+    from dc_core.model import Model as Model
+    from dc_core.parameters import construct as construct
+    from dc_core.pipeline import Failure as Failure
+    from dc_core.pipeline import FailureReport as FailureReport
+    from dc_core.pipeline import Features as Features
+    from dc_core.pipeline import Featurizer as Featurizer
+    from dc_core.pipeline import Loaded as Loaded
+    from dc_core.pipeline import Loader as Loader
+    from dc_core.pipeline import Split as Split
+    from dc_core.pipeline import Splitter as Splitter
+    from dc_core.pipeline import Transformer as Transformer
+    from dc_core.plugins.hookspecs import hookimpl as hookimpl
+    from dc_core.registry import register_component as register_component
+    from dc_core.registry import register_model as register_model
+    from dc_core.roles import Estimator as Estimator
+    from dc_core.roles import Generator as Generator
+    from dc_core.roles import Metalearner as Metalearner
+    from dc_core.roles import Policy as Policy
+    from dc_core.roles import StructuredOutputLearner as StructuredOutputLearner
+    from dc_core.roles import UnsupervisedLearner as UnsupervisedLearner
+    from dc_core.weights import WeightInfo as WeightInfo
+    from dc_core.weights import check_weights as check_weights
+    from dc_core.weights import number_by_layer as number_by_layer
+
+_EXPORTS = {
+    "dc_core.component": ["Component", "WeightHolder"],
+    "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset"],
+    "dc_core.dtypes": ["dtype_name", "dtype_named", "raw_bits"],
+    "dc_core.errors": ["DCError", "errors"],
+    "dc_core.metric": ["Metric"],
+    "dc_core.model": ["Model"],
+    "dc_core.parameters": ["construct"],
+    "dc_core.pipeline": [
+        "Failure",
+        "FailureReport",
+        "Features",
+        "Featurizer",
+        "Loaded",
+        "Loader",
+        "Split",
+        "Splitter",
+        "Transformer",
+    ],
+    "dc_core.plugins": ["plugins"],
+    "dc_core.plugins.hookspecs": ["hookimpl"],
+    "dc_core.registry": ["register_component", "register_model"],
+    "dc_core.roles": [
+        "Estimator",
+        "Generator",
+        "Metalearner",
+        "Policy",
+        "StructuredOutputLearner",
+        "UnsupervisedLearner",
+    ],
+    "dc_core.testing": ["testing"],
+    "dc_core.weights": ["WeightInfo", "check_weights", "number_by_layer"],
+}
+
+__all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

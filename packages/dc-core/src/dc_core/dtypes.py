@@ -1,0 +1,73 @@
+"""NumPy dtypes by name, including the ones NumPy itself lacks (bfloat16, the 8-bit floats).
+
+Where ``ml_dtypes`` is installed they are its dtypes. Where it is not, an array holds the raw bits
+under a structured dtype with one field named for the logical type, ``[("bfloat16", "<u2")]``: it
+copies, compares and stores exactly, and it can never be mistaken for integers.
+"""
+
+from __future__ import annotations
+
+import sys
+from functools import cache
+from importlib import import_module
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+
+from dc_core.errors import ParameterError
+
+NATIVE: Final = frozenset(
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
+    "float16 float32 float64 complex64 complex128".split()
+)
+"""The names of the dtypes that every NumPy has and that weights may have."""
+
+EXTENDED: Final[dict[str, str]] = {
+    "bfloat16": "<u2",
+    "float8_e4m3fn": "<u1",
+    "float8_e4m3fnuz": "<u1",
+    "float8_e5m2": "<u1",
+    "float8_e5m2fnuz": "<u1",
+    "float8_e8m0fnu": "<u1",
+}
+"""Logical dtypes that NumPy lacks, with the integers that carry their bits."""
+
+
+@cache
+def dtype_named(name: str) -> np.dtype[Any]:
+    """Return the dtype called ``name`` (a key of :data:`EXTENDED` or a name in :data:`NATIVE`)."""
+    if name in NATIVE:
+        return np.dtype(name)
+    if name in EXTENDED:
+        scalar = None
+        if "ml_dtypes" in sys.modules or find_spec("ml_dtypes") is not None:
+            scalar = getattr(import_module("ml_dtypes"), name, None)
+        return np.dtype([(name, EXTENDED[name])]) if scalar is None else np.dtype(scalar)
+    raise ParameterError(
+        f"{name!r} is not a dtype that weights can have.",
+        hint=f"Use one of {', '.join(sorted(NATIVE | EXTENDED.keys()))}.",
+    )
+
+
+def dtype_name(dtype: np.dtype[Any]) -> str:
+    """Return the name of ``dtype``, the inverse of :func:`dtype_named`.
+
+    Raises :class:`ParameterError` for dtypes that weights cannot have: objects, strings, dates.
+    """
+    if dtype.fields and len(dtype.fields) == 1:
+        (name,) = dtype.fields
+        if name in EXTENDED and dtype.itemsize == np.dtype(EXTENDED[name]).itemsize:
+            return name
+    elif dtype.name in NATIVE or dtype.name in EXTENDED:
+        return dtype.name
+    raise ParameterError(
+        f"Arrays of dtype {dtype} cannot be weights.",
+        hint="Weights are numbers: store text and objects as constructor arguments.",
+    )
+
+
+def raw_bits(dtype: np.dtype[Any]) -> np.dtype[Any]:
+    """Return the dtype whose values NumPy can compare bit for bit: itself, or the carrying integer."""
+    name = dtype_name(dtype)
+    return np.dtype(EXTENDED[name]) if name in EXTENDED else dtype

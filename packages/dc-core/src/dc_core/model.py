@@ -1,0 +1,154 @@
+"""``Model``: named weights, parameters, training state, and the way to a hub and back."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Mapping
+from typing import Any
+
+import numpy as np
+from typing_extensions import Self
+
+from dc_core import plugins
+from dc_core.component import Component
+from dc_core.errors import TrainingStateError, UnknownWeight
+from dc_core.weights import WeightInfo, check_weights, model_name
+
+
+class Model(Component):
+    """The root of every model, whatever made it.
+
+    A model is a mapping of its weights: ``model["gcn/conv1/0"]`` reads one as an array,
+    ``model["gcn/conv1/0"] = array`` sets one, and iteration gives the names in a stable order.
+    Names are canonical, ``<model>/<layer>/<i>``; ``weight_table()`` gives the framework's own name
+    for each. Setting never casts, and leaves the model as it was when it raises.
+    """
+
+    @property
+    def name(self) -> str:
+        """The first part of the weights' names: the class's name in snake case unless overridden."""
+        return model_name(type(self))
+
+    def weight_table(self) -> dict[str, WeightInfo]:
+        """Describe every weight by its canonical name: native name, shape, dtype, aliases."""
+        prefix = f"{self.name}/"
+        return {prefix + name: info for name, info in self.describe_weights().items()}
+
+    def get_weights(self) -> dict[str, np.ndarray]:
+        """Return a copy of every weight by its canonical name.
+
+        "Weights" is all that prediction depends on, buffers and fitted statistics included.
+        """
+        prefix = f"{self.name}/"
+        return {prefix + name: array for name, array in self.export_weights().items()}
+
+    def get_weight(self, name: str) -> np.ndarray:
+        """Return a copy of one weight; :class:`UnknownWeight` (a ``KeyError``) if there is none."""
+        (relative,) = self._relative((name,))
+        if relative not in self.describe_weights():
+            raise self._unknown(name)
+        return self.export_weights((relative,))[relative]
+
+    def set_weights(
+        self, weights: Mapping[str, np.ndarray], allow_missing: Collection[str] = ()
+    ) -> None:
+        """Set all weights; those named in ``allow_missing`` may be absent and stay as they are.
+
+        Raises :class:`WeightsMismatch` where names, shapes or dtypes differ; the model is then
+        unchanged. Nothing is cast.
+        """
+        table = self.weight_table()
+        if table:
+            check_weights(table, weights, allow_missing)
+        relative = dict(zip(self._relative(weights), weights.values(), strict=True))
+        self.import_weights(relative, self._relative(allow_missing))
+
+    def set_weight(self, name: str, value: np.ndarray) -> None:
+        """Set one weight; the checks are those of :meth:`set_weights`."""
+        table = self.weight_table()
+        if name not in table:
+            raise self._unknown(name)
+        self.set_weights({name: value}, allow_missing=table)
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return a copy of one weight."""
+        return self.get_weight(name)
+
+    def __setitem__(self, name: str, value: np.ndarray) -> None:
+        """Set one weight."""
+        self.set_weight(name, value)
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the model has a weight of that name."""
+        return name in self.weight_table()
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the weights' names."""
+        return iter(self.weight_table())
+
+    def __len__(self) -> int:
+        """Return how many weights there are."""
+        return len(self.weight_table())
+
+    def __bool__(self) -> bool:
+        """Return True: a model without weights is a model too."""
+        return True
+
+    def get_training_state(self) -> dict[str, np.ndarray]:
+        """Return what resuming needs beyond the weights, as named arrays.
+
+        Optimiser moments, schedule, step and random-number state; empty for a model that has none.
+        Nested models' states carry their path as a prefix.
+        """
+        state = {}
+        for path, child in self.children().items():
+            if isinstance(child, Model):
+                for name, array in child.get_training_state().items():
+                    state[f"{path}/{name}"] = array
+        return state
+
+    def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take a state that :meth:`get_training_state` returned, so that training resumes exactly.
+
+        Raises :class:`TrainingStateError` when it belongs to another model.
+        """
+        rest = dict(state)
+        for path, child in self.children().items():
+            if isinstance(child, Model):
+                names = [name for name in rest if name.startswith(f"{path}/")]
+                child.set_training_state({n[len(path) + 1 :]: rest.pop(n) for n in names})
+        if rest:
+            raise TrainingStateError(
+                f"{type(self).__name__} has no training state {next(iter(rest))!r}.",
+                hint="The state is of another model.",
+            )
+
+    def to_pretrained(self, where: Any, **options: Any) -> Any:
+        """Publish the model to a hub under the name ``where``, or save it to a directory.
+
+        The installed hub does it and documents the ``options`` (``dc_hub.publish``). Raises
+        :class:`HubNotInstalled` without one.
+        """
+        return plugins.hub().publish(self, where, options)
+
+    @classmethod
+    def from_pretrained(cls, name: Any, **options: Any) -> Self:
+        """Return the stored model ``name``, which must be of this class or a subclass.
+
+        The installed hub does it and documents the ``options`` (``dc_hub.from_pretrained``).
+        Raises :class:`HubNotInstalled` without one.
+        """
+        return plugins.hub().fetch(cls, name, options)  # type: ignore[return-value]
+
+    def _relative(self, names: Collection[str]) -> list[str]:
+        prefix = f"{self.name}/"
+        for name in names:
+            if not name.startswith(prefix):
+                raise self._unknown(name)
+        return [name.removeprefix(prefix) for name in names]
+
+    def _unknown(self, name: str) -> UnknownWeight:
+        return UnknownWeight(
+            f"{type(self).__name__} has no weight {name!r}.",
+            hint=f"Its names start with {self.name!r} and are those of list(model).",
+            unexpected=[name],
+        )

@@ -1,0 +1,108 @@
+"""Constructor arguments: captured when an object is made, and used to make it again.
+
+A subclass author writes an ordinary ``__init__`` and nothing else. The arguments are bound to its
+signature with the defaults filled in. Plain containers and arrays are copied, so that nothing the
+constructor does to them later is recorded; other components are kept by reference, because a
+composite goes on to fit the very objects it was given.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dc_core.errors import MissingParameter, UnknownParameter
+
+T = TypeVar("T")
+
+ATTRIBUTE = "_dc_parameters"
+"""Where the captured arguments are kept on an instance."""
+
+
+def snapshot(value: Any) -> Any:
+    """Copy containers and arrays, all the way down; keep every other object by reference."""
+    if isinstance(value, np.ndarray):
+        return value.copy()
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(snapshot, value))
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(snapshot, value))
+    if type(value) is dict:
+        return {key: snapshot(item) for key, item in value.items()}
+    return value
+
+
+def signature(cls: type) -> inspect.Signature:
+    """Return the signature of ``cls``'s constructor, without ``self``."""
+    if cls.__init__ is object.__init__:  # type: ignore[misc]
+        return inspect.Signature()
+    whole = inspect.signature(cls.__init__)  # type: ignore[misc]
+    return whole.replace(parameters=list(whole.parameters.values())[1:])
+
+
+def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+    """Bind a call of ``cls`` to its parameters' names, defaults included.
+
+    Returns None when the call does not fit the signature: the constructor is about to say so.
+    """
+    try:
+        bound = signature(cls).bind(*args, **kwargs)
+    except TypeError:
+        return None
+    bound.apply_defaults()
+    return {name: snapshot(value) for name, value in bound.arguments.items()}
+
+
+def capture_constructor(cls: type[T]) -> type[T]:
+    """Make a class that is no ``Component`` (a ``torch.nn.Module``, say) record its arguments too."""
+    original = cls.__init__
+
+    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+        if type(self) is cls:
+            object.__setattr__(self, ATTRIBUTE, capture(cls, args, kwargs))
+        original(self, *args, **kwargs)
+
+    __init__.__wrapped__ = original  # type: ignore[attr-defined]
+    __init__.__doc__ = original.__doc__
+    cls.__init__ = __init__  # type: ignore[method-assign]
+    return cls
+
+
+def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
+    """Make a ``cls`` from captured ``parameters``, the inverse of :func:`capture`.
+
+    Raises :class:`UnknownParameter` and :class:`MissingParameter`, naming the parameter and the
+    class, before anything is constructed.
+    """
+    expected = signature(cls).parameters
+    unknown = [name for name in parameters if name not in expected]
+    if unknown:
+        raise UnknownParameter(
+            f"{cls.__name__} takes no parameter {unknown[0]!r}.",
+            hint=f"It takes: {', '.join(expected) or 'none'}.",
+        )
+    positional = any(p.kind is p.VAR_POSITIONAL for p in expected.values())
+    args: list[Any] = []
+    kwargs: dict[str, Any] = {}
+    for name, parameter in expected.items():
+        if parameter.kind is parameter.VAR_POSITIONAL:
+            args.extend(parameters.get(name, ()))
+            continue
+        if parameter.kind is parameter.VAR_KEYWORD:
+            kwargs.update(parameters.get(name, {}))
+            continue
+        value = parameters.get(name, parameter.default)
+        if value is parameter.empty:
+            raise MissingParameter(
+                f"{cls.__name__} needs the parameter {name!r}, which was not given.",
+                hint="The stored model is incomplete, or of another version of the class.",
+            )
+        by_position = positional and parameter.kind is not parameter.KEYWORD_ONLY
+        if by_position or parameter.kind is parameter.POSITIONAL_ONLY:
+            args.append(value)
+        else:
+            kwargs[name] = value
+    return cls(*args, **kwargs)

@@ -1,0 +1,166 @@
+"""Backends: which one serves an object, and the calls to it.
+
+The nearest class in an object's MRO whose top-level module has an entry point decides, so an
+``XGBClassifier`` goes to xgboost and not to scikit-learn. Only that plugin is imported.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, TypeVar
+
+from dc_core.errors import NotClaimed, Unsupported
+from dc_core.plugins.door import Door
+from dc_core.plugins.hookspecs import BackendHooks
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dc_core.model import Model
+    from dc_core.weights import WeightInfo
+
+T = TypeVar("T")
+
+BACKENDS: Final = Door(
+    "dc.backends.v1",
+    BackendHooks,
+    {
+        "torch": "dc-torch",
+        "keras": "dc-tensorflow",
+        "tensorflow": "dc-tensorflow",
+        "jax": "dc-jax",
+        "sklearn": "dc-sklearn",
+        "xgboost": "dc-xgboost",
+    },
+)
+
+
+@dataclass(frozen=True, slots=True)
+class BackendInfo:
+    """What a backend says of itself.
+
+    ``versions`` maps the distributions it stands on to their versions. ``capabilities`` is a set
+    out of ``weights``, ``skeleton``, ``components``, ``wrap``: the hooks that work.
+    """
+
+    versions: Mapping[str, str]
+    capabilities: frozenset[str] = field(default_factory=frozenset)
+
+
+CAPABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
+    "weights": ("dc_describe_weights", "dc_export_weights", "dc_import_weights"),
+    "skeleton": ("dc_skeleton",),
+    "components": ("dc_describe_component", "dc_build_component"),
+    "wrap": ("dc_wrap",),
+}
+"""The hooks that each capability stands for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backend:
+    """One backend by its entry point's name; every call goes to that plugin alone.
+
+    Each method raises :class:`Unsupported` where the plugin does not implement it, and the door's
+    errors where the plugin is absent, broken or ambiguous.
+    """
+
+    name: str
+    door: Door = field(default=BACKENDS, repr=False, compare=False)
+
+    def info(self) -> BackendInfo:
+        """Return what the backend says of itself."""
+        info: BackendInfo = self._call("dc_backend_info")
+        return info
+
+    def supports(self, capability: str) -> bool:
+        """Tell whether the backend implements every hook of ``capability``."""
+        return all(self.door.implements(self.name, hook) for hook in CAPABILITIES[capability])
+
+    def skeleton(self, build: Callable[[], T]) -> T:
+        """Return ``build()``, made without allocating or initialising weights if the backend can."""
+        if not self.supports("skeleton"):
+            return build()
+        built: T = self._call("dc_skeleton", build=build)
+        return built
+
+    def describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
+        """Return the stored name and arguments of the framework's own object, None if it has none."""
+        if not self.supports("components"):
+            return None
+        results = self.door.call(self.name, "dc_describe_component", obj=obj)
+        return results[0] if results else None
+
+    def build_component(self, name: str, params: Mapping[str, Any]) -> Any:
+        """Make the framework's own object from its stored name and arguments."""
+        return self._call("dc_build_component", name=name, params=params)
+
+    def wrap(self, obj: Any) -> Model:
+        """Return a :class:`Model` around the framework's own object."""
+        model: Model = self._call("dc_wrap", obj=obj)
+        return model
+
+    def _call(self, hook: str, **arguments: Any) -> Any:
+        results = self.door.call(self.name, hook, **arguments)
+        if not results:
+            raise Unsupported(
+                f"The backend {self.name!r} does not implement {hook}.",
+                hint="Ask its authors, or upgrade it.",
+            )
+        return results[0]
+
+
+@dataclass(frozen=True, slots=True)
+class Claimed:
+    """An object of a framework together with the backend that serves it: a holder of weights."""
+
+    backend: Backend
+    obj: Any
+
+    def describe_weights(self) -> dict[str, WeightInfo]:
+        """Describe every weight by its relative name, allocating none."""
+        return dict(self.backend._call("dc_describe_weights", obj=self.obj))
+
+    def export_weights(
+        self, names: Collection[str] | None = None, *, copy: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return the weights in ``names``, or all; ``copy=False`` may share memory."""
+        return dict(self.backend._call("dc_export_weights", obj=self.obj, names=names, copy=copy))
+
+    def import_weights(
+        self,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str] = (),
+        *,
+        copy: bool = True,
+    ) -> None:
+        """Give the object these weights, all or nothing; ``copy=False`` may keep the arrays."""
+        given = {"weights": weights, "allow_missing": allow_missing, "copy": copy}
+        implemented = self.backend.supports("weights")
+        if not implemented:
+            raise Unsupported(f"The backend {self.backend.name!r} does not store weights.")
+        self.backend.door.call(self.backend.name, "dc_import_weights", obj=self.obj, **given)
+
+
+def backend_of(cls: type, door: Door = BACKENDS) -> Backend:
+    """Return the backend that serves objects of class ``cls``, importing nothing.
+
+    Raises :class:`BackendNotInstalled` for a known framework without its backend and
+    :class:`NotClaimed` for a class that no backend serves.
+    """
+    tops = [base.__module__.partition(".")[0] for base in cls.__mro__]
+    for top in tops:
+        if top in door:
+            return Backend(top, door)
+    for top in tops:
+        if top in door.known:
+            raise door.missing(top)
+    raise NotClaimed(
+        f"No backend serves objects of type {cls.__module__}.{cls.__qualname__}.",
+        hint=f"Installed backends serve: {', '.join(door) or 'nothing'}.",
+    )
+
+
+def claim(obj: Any, door: Door = BACKENDS) -> Claimed:
+    """Return ``obj`` with the backend that serves it; see :func:`backend_of`."""
+    return Claimed(backend_of(type(obj), door), obj)

@@ -1,0 +1,177 @@
+"""One entry-point group as a door for plugins: discovery, isolation, conflicts.
+
+Discovery reads metadata only. A plugin is imported when it is first needed and alone; one that
+fails to import is remembered as broken and takes nothing else down. Two distributions on one name
+are a conflict, and neither is used: a winner by luck would be worse.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Literal
+
+import pluggy
+
+from dc_core.errors import BackendBroken, BackendConflict, BackendNotInstalled
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """One line of :func:`dc_core.plugins.report`."""
+
+    group: str
+    name: str
+    status: Literal["ready", "broken", "conflict", "missing"]
+    distribution: str = ""
+    version: str = ""
+    detail: str = ""
+    hint: str = ""
+
+
+class Door:
+    """The plugins of one entry-point group.
+
+    ``hooks`` is the class of hookspecs they implement; ``known`` names plugins that exist, with the
+    distribution that brings each, so that a missing one can be asked for by its install line.
+    """
+
+    def __init__(self, group: str, hooks: type, known: dict[str, str]) -> None:
+        self.group = group
+        self.hooks = hooks
+        self.known = known
+        self.refresh()
+
+    def refresh(self) -> None:
+        """Forget what was discovered and loaded; the next question looks again."""
+        self._entries: dict[str, list[metadata.EntryPoint]] | None = None
+        self._loaded: dict[str, Any] = {}
+        self._errors: dict[str, BackendBroken] = {}
+        self._manager = pluggy.PluginManager("dc")
+        self._manager.add_hookspecs(self.hooks())
+
+    @property
+    def entries(self) -> dict[str, list[metadata.EntryPoint]]:
+        """The entry points by name; more than one under a name is a conflict."""
+        if self._entries is None:
+            self._entries = {}
+            for entry in metadata.entry_points(group=self.group):
+                others = self._entries.setdefault(entry.name, [])
+                if _distribution(entry) not in map(_distribution, others):
+                    others.append(entry)
+        return self._entries
+
+    def __contains__(self, name: object) -> bool:
+        return name in self.entries
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(sorted(self.entries))
+
+    def load(self, name: str) -> Any:
+        """Import the plugin ``name`` (once) and return it.
+
+        Raises :class:`BackendNotInstalled`, :class:`BackendConflict` or :class:`BackendBroken`.
+        """
+        if name in self._loaded:
+            return self._loaded[name]
+        if name in self._errors:
+            raise self._errors[name]
+        found = self.entries.get(name, [])
+        if not found:
+            raise self.missing(name)
+        if len(found) > 1:
+            raise self._conflict(name, found)
+        (entry,) = found
+        try:
+            plugin = entry.load()
+            if not self._manager.is_registered(plugin):
+                self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+        except Exception as error:
+            logger.debug("plugin %s of group %s is broken", name, self.group, exc_info=True)
+            self._manager.unregister(name=name) if self._manager.has_plugin(name) else None
+            self._errors[name] = self._broken(name, entry, error)
+            raise self._errors[name] from error
+        self._loaded[name] = plugin
+        return plugin
+
+    def call(self, name: str, hook: str, **arguments: Any) -> list[Any]:
+        """Call one hook of the one plugin ``name``; the list is empty where it does not implement it."""
+        plugin = self.load(name)
+        others = [p for p in self._manager.get_plugins() if p is not plugin]
+        results: list[Any] = self._manager.subset_hook_caller(hook, others)(**arguments)
+        return results
+
+    def implements(self, name: str, hook: str) -> bool:
+        """Tell whether the plugin ``name`` implements ``hook``."""
+        plugin = self.load(name)
+        callers = self._manager.get_hookcallers(plugin) or []
+        return any(caller.name == hook for caller in callers)
+
+    def report(self) -> list[PluginStatus]:
+        """Load every plugin of the group and say how it went; known ones that are absent too."""
+        lines = []
+        for name in sorted({*self.entries, *self.known}):
+            found = self.entries.get(name, [])
+            who = {
+                "distribution": ", ".join(_distribution(entry) for entry in found),
+                "version": ", ".join(_version(entry) for entry in found),
+            }
+            try:
+                self.load(name)
+            except BackendNotInstalled as error:
+                who = {"distribution": self.known[name]}
+                lines.append(PluginStatus(self.group, name, "missing", **who, hint=error.hint))
+            except BackendConflict as error:
+                lines.append(
+                    PluginStatus(self.group, name, "conflict", **who, detail=str(error.args[0]), hint=error.hint)
+                )
+            except BackendBroken as error:
+                lines.append(
+                    PluginStatus(self.group, name, "broken", **who, detail=error.cause, hint=error.hint)
+                )
+            else:
+                lines.append(PluginStatus(self.group, name, "ready", **who))
+        return lines
+
+    def missing(self, name: str) -> BackendNotInstalled:
+        """Return the error for a plugin that is not installed, with the line that installs it."""
+        if name in self.known:
+            return BackendNotInstalled(
+                f"The plugin {name!r} is not installed.", hint=f"Run: pip install {self.known[name]}"
+            )
+        return BackendNotInstalled(
+            f"No installed distribution provides a plugin {name!r} in {self.group}.",
+            hint="Install the one that does; `python -m dc_core plugins` lists what is there.",
+        )
+
+    def _conflict(self, name: str, found: list[metadata.EntryPoint]) -> BackendConflict:
+        distributions = sorted(_distribution(entry) for entry in found)
+        return BackendConflict(
+            f"{' and '.join(distributions)} both provide the plugin {name!r} in {self.group}.",
+            hint=f"Keep one: pip uninstall {distributions[-1]}",
+            distributions=distributions,
+        )
+
+    def _broken(self, name: str, entry: metadata.EntryPoint, error: Exception) -> BackendBroken:
+        distribution, version = _distribution(entry), _version(entry)
+        cause = f"{type(error).__name__}: {error}"
+        return BackendBroken(
+            f"The plugin {name!r} of {distribution} {version} cannot be used: {cause}.",
+            hint=f"Reinstall it (pip install --force-reinstall {distribution}) or report it to its authors.",
+            distribution=distribution,
+            version=version,
+            cause=cause,
+        )
+
+
+def _distribution(entry: metadata.EntryPoint) -> str:
+    return entry.dist.name if entry.dist else "an unknown distribution"
+
+
+def _version(entry: metadata.EntryPoint) -> str:
+    return entry.dist.version if entry.dist else ""

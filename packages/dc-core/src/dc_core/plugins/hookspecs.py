@@ -1,0 +1,91 @@
+"""The contract of a backend: one short docstring per hook.
+
+A backend is a module in the entry-point group ``dc.backends.v1`` whose functions carry
+``dc_core.plugins.hookimpl``. A hook that a backend leaves out is a capability it does not have. An
+implementation may take fewer arguments than its hook names. Names of weights are relative here:
+``<layer>/<i>``, in the backend's own stable order.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from typing import TYPE_CHECKING, Any
+
+import pluggy
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dc_core.model import Model
+    from dc_core.plugins.backends import BackendInfo
+    from dc_core.weights import WeightInfo
+
+hookspec = pluggy.HookspecMarker("dc")
+hookimpl = pluggy.HookimplMarker("dc")
+
+
+class BackendHooks:
+    """What a backend may implement."""
+
+    @hookspec
+    def dc_backend_info(self) -> BackendInfo:
+        """Say which distributions the backend stands on and what it can do."""
+
+    @hookspec
+    def dc_describe_weights(self, obj: Any) -> Mapping[str, WeightInfo]:
+        """Describe every array that the predictions of ``obj`` depend on, allocating none.
+
+        Tied weights appear once. An object that is not fitted yet has no weights: ``{}``.
+        """
+
+    @hookspec
+    def dc_export_weights(
+        self, obj: Any, names: Collection[str] | None, copy: bool
+    ) -> Mapping[str, np.ndarray]:
+        """Return the weights in ``names`` (None: all), exact in shape and dtype, as C-ordered arrays.
+
+        ``obj`` is unchanged. With ``copy`` the arrays share no memory with it.
+        """
+
+    @hookspec
+    def dc_import_weights(
+        self, obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
+    ) -> None:
+        """Give ``obj`` these weights, all or nothing; without ``copy`` it may keep the arrays.
+
+        A missing name not in ``allow_missing``, a surplus name, another shape or dtype, or a
+        contradictory structure raises ``WeightsMismatch`` or ``StructureError`` and leaves ``obj``
+        untouched. An object that is not fitted takes the complete fitted state.
+        """
+
+    @hookspec
+    def dc_skeleton(self, build: Callable[[], Any]) -> Any:
+        """Return ``build()`` made without allocating or initialising weights where possible."""
+
+    @hookspec
+    def dc_describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
+        """Return the stored name (``sklearn/Ridge``) and constructor arguments of the framework's own object, or None."""
+
+    @hookspec
+    def dc_build_component(self, name: str, params: Mapping[str, Any]) -> Any:
+        """Make the framework's own object from what ``dc_describe_component`` returned.
+
+        ``name`` and ``params`` come from a file: only names of a closed set are served; any other
+        raises ``UnknownClass``.
+        """
+
+    @hookspec
+    def dc_wrap(self, obj: Any) -> Model:
+        """Return a ``Model`` around the framework's own object."""
+
+
+class HubHooks:
+    """What a hub implements: dc-hub does, in the entry-point group ``dc.hubs``."""
+
+    @hookspec
+    def dc_publish(self, model: Any, where: Any, options: Mapping[str, Any]) -> Any:
+        """Store ``model``: ``model.to_pretrained(where, **options)``."""
+
+    @hookspec
+    def dc_fetch(self, cls: type[Model], name: Any, options: Mapping[str, Any]) -> Model:
+        """Return a stored model of class ``cls``: ``cls.from_pretrained(name, **options)``."""

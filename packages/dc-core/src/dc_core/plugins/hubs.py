@@ -1,0 +1,47 @@
+"""The hub behind ``to_pretrained`` and ``from_pretrained``: dc-hub, by the door ``dc.hubs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from dc_core.errors import BackendNotInstalled, HubNotInstalled
+from dc_core.plugins.door import Door
+from dc_core.plugins.hookspecs import HubHooks
+
+if TYPE_CHECKING:
+    from dc_core.model import Model
+
+HUBS: Final = Door("dc.hubs", HubHooks, {"dc_hub": "dc-hub"})
+
+
+@dataclass(frozen=True, slots=True)
+class Hub:
+    """Calls to the installed hub."""
+
+    door: Door = HUBS
+
+    def publish(self, model: Any, where: Any, options: Mapping[str, Any]) -> Any:
+        """Store ``model``; see :meth:`dc_core.Model.to_pretrained`."""
+        return self._call("dc_publish", model=model, where=where, options=options)
+
+    def fetch(self, cls: type[Model], name: Any, options: Mapping[str, Any]) -> Model:
+        """Return a stored model; see :meth:`dc_core.Model.from_pretrained`."""
+        model: Model = self._call("dc_fetch", cls=cls, name=name, options=options)
+        return model
+
+    def _call(self, hook: str, **arguments: Any) -> Any:
+        try:
+            (result,) = self.door.call("dc_hub", hook, **arguments)
+        except BackendNotInstalled as error:
+            raise HubNotInstalled(
+                "Publishing and loading models needs the package dc-hub.",
+                hint="Run: pip install dc-hub",
+            ) from error
+        return result
+
+
+def hub() -> Hub:
+    """Return the installed hub; without one its calls raise :class:`HubNotInstalled`."""
+    return Hub()

@@ -1,0 +1,197 @@
+"""Registered names of classes: what a stored model says instead of an import path.
+
+A name (``torch/MultitaskRegressor``) comes from an installed distribution's entry points or from
+``@register_model`` / ``@register_component`` in the running program. A file can only choose among
+those names; it can neither add one nor name a module.
+
+A class without a registered name is stored as ``local/<ClassName>``, and comes back by the caller's
+own class: ``MyNet.from_pretrained(name)``.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Any, Final, TypeVar
+
+from dc_core import parameters, plugins
+from dc_core.component import Component
+from dc_core.errors import ClassConflict, NotClaimed, PluginError, UnknownClass
+from dc_core.model import Model
+
+T = TypeVar("T")
+
+LOCAL: Final = "local"
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+
+
+class Registry:
+    """Classes by registered name, from entry-point ``groups`` and from the running program.
+
+    ``base`` is what every class must be a subclass of (None: any class).
+    """
+
+    def __init__(self, groups: tuple[str, ...], base: type | None) -> None:
+        self.groups = groups
+        self.base = base
+        self._registered: dict[str, type] = {}
+        self._entries: dict[str, metadata.EntryPoint] | None = None
+
+    def refresh(self) -> None:
+        """Look for entry points again; classes registered by the running program stay."""
+        self._entries = None
+
+    def register(self, name: str) -> Callable[[type[T]], type[T]]:
+        """Return a decorator that registers a class as ``<namespace>/<name>`` for this program.
+
+        Raises :class:`ClassConflict` when the name is malformed, taken, or of the wrong kind.
+        """
+        if not _NAME.fullmatch(name) or name.startswith(f"{LOCAL}/"):
+            raise ClassConflict(
+                f"{name!r} cannot be a registered name.",
+                hint="Use '<namespace>/<name>' of letters, digits, '.', '_' and '-'; "
+                f"the namespace {LOCAL!r} is taken.",
+            )
+
+        def decorate(cls: type[T]) -> type[T]:
+            other = self._registered.get(name)
+            redefined = other is not None and (other.__module__, other.__qualname__) == (
+                cls.__module__,
+                cls.__qualname__,
+            )
+            if name in self.entries or (other is not None and not redefined):
+                raise ClassConflict(f"The name {name!r} is taken.", hint="Choose another namespace.")
+            self._check(name, cls)
+            if not issubclass(cls, Component):
+                parameters.capture_constructor(cls)
+            self._registered[name] = cls
+            return cls
+
+        return decorate
+
+    @property
+    def entries(self) -> dict[str, metadata.EntryPoint]:
+        """The entry points of all groups by name."""
+        if self._entries is None:
+            self._entries = {
+                entry.name: entry for group in self.groups for entry in metadata.entry_points(group=group)
+            }
+        return self._entries
+
+    def names(self) -> list[str]:
+        """Return every registered name, sorted; nothing is imported."""
+        return sorted({*self.entries, *self._registered})
+
+    def lookup(self, name: str) -> type[Any]:
+        """Return the class registered as ``name``.
+
+        Raises :class:`UnknownClass` for a name that is not registered and :class:`ClassConflict`
+        for one that names something of the wrong kind.
+        """
+        if name in self._registered:
+            return self._registered[name]
+        if name not in self.entries:
+            raise UnknownClass(
+                f"No class is registered as {name!r}.",
+                hint=self._how_to_get(name),
+            )
+        entry = self.entries[name]
+        try:
+            cls = entry.load()
+        except Exception as error:
+            who = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "its distribution"
+            raise UnknownClass(
+                f"The class {name!r} of {who} cannot be imported: {type(error).__name__}: {error}.",
+                hint="Reinstall or upgrade that distribution.",
+            ) from error
+        self._check(name, cls)
+        return cls  # type: ignore[no-any-return]
+
+    def name_of(self, cls: type) -> str | None:
+        """Return the name that exactly ``cls`` is registered under, None where it is not."""
+        for name, registered in self._registered.items():
+            if registered is cls:
+                return name
+        top = cls.__module__.partition(".")[0]
+        for name, entry in self.entries.items():
+            if entry.value.partition(".")[0].partition(":")[0] == top and entry.load() is cls:
+                return name
+        return None
+
+    def stored_name(self, cls: type) -> str:
+        """Return the name that ``cls`` is stored under: its registered one, or ``local/<ClassName>``."""
+        return self.name_of(cls) or f"{LOCAL}/{cls.__name__}"
+
+    def _check(self, name: str, cls: Any) -> None:
+        if not isinstance(cls, type) or (self.base is not None and not issubclass(cls, self.base)):
+            wanted = self.base.__name__ if self.base is not None else "class"
+            raise ClassConflict(f"{name!r} names {cls!r}, which is no {wanted}.")
+
+    def _how_to_get(self, name: str) -> str:
+        namespace, _, cls = name.partition("/")
+        if namespace == LOCAL:
+            return f"Load it with your own class: {cls}.from_pretrained(...)."
+        known = {**plugins.BACKENDS.known, "pipeline": "dc-pipeline"}
+        if namespace in known:
+            return f"Run: pip install --upgrade {known[namespace]}"
+        return "Install the package that defines it, import it, or use YourClass.from_pretrained(...)."
+
+
+models: Final = Registry(("dc.models",), Model)
+"""The registered models."""
+
+components: Final = Registry(("dc.components", "dc.featurizers"), None)
+"""The registered components: featurizers, transformers, and classes of outside frameworks."""
+
+register_model = models.register
+register_component = components.register
+
+
+@dataclass(frozen=True, slots=True)
+class Description:
+    """How an object is stored: by registered name and constructor arguments, its weights apart."""
+
+    name: str
+    version: int
+    backend: str | None
+    params: Mapping[str, Any]
+
+
+def describe(obj: Any) -> Description | None:
+    """Return how ``obj`` is stored, or None for an object that has no stored form.
+
+    ``obj`` is a model or component, an instance of a class registered with
+    :func:`register_component`, or a framework's own object whose backend knows it by name.
+    """
+    cls = type(obj)
+    if isinstance(obj, Component):
+        registry = models if isinstance(obj, Model) else components
+        return Description(
+            registry.stored_name(cls), cls.class_version, cls.backend, obj.get_parameters()
+        )
+    name = components.name_of(cls)
+    params = getattr(obj, parameters.ATTRIBUTE, None)
+    if name is not None and params is not None:
+        return Description(name, getattr(cls, "class_version", 1), _backend_name(cls), params)
+    try:
+        claimed = plugins.claim(obj)
+        found = claimed.backend.describe_component(obj)
+    except PluginError:
+        return None
+    return Description(found[0], 1, claimed.backend.name, found[1]) if found else None
+
+
+def build(cls: type[T], params: Mapping[str, Any], backend: str | None = None) -> T:
+    """Make a ``cls`` without initialising its weights where its backend can; see ``construct``."""
+    if backend is None:
+        return parameters.construct(cls, params)
+    return plugins.backend(backend).skeleton(lambda: parameters.construct(cls, params))
+
+
+def _backend_name(cls: type) -> str | None:
+    try:
+        return plugins.backend_of(cls).name
+    except NotClaimed:
+        return None

@@ -1,0 +1,108 @@
+"""The six roles a model can have; each says what it is asked to do, and nothing of how."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from typing_extensions import Self
+
+from dc_core.errors import EmptyDataset
+from dc_core.metric import Metric
+from dc_core.model import Model
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dc_core.dataset import Dataset
+
+
+class Estimator(Model, ABC):
+    """A model that learns y from X.
+
+    Predictions have one row per row of the dataset: shape ``(n, tasks)`` for regression,
+    ``(n, tasks, classes)`` of probabilities for classification.
+    """
+
+    @abstractmethod
+    def fit(self, dataset: Dataset) -> Self:
+        """Learn from ``dataset`` and return the model itself. Backends add options by keyword."""
+
+    @abstractmethod
+    def predict(self, dataset: Dataset) -> np.ndarray:
+        """Return the predictions for ``dataset`` (or for an array of its X); records no gradients."""
+
+    def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
+        """Return each metric's value on ``dataset``, averaged over the tasks, by the metric's name.
+
+        With several tasks there is also ``<metric>/<task>`` for each. Labels of weight 0 are left
+        out. Raises :class:`EmptyDataset` when there is no row.
+        """
+        if len(dataset) == 0:
+            raise EmptyDataset("There is no row to evaluate on.")
+        prediction = self.predict(dataset)
+        scores: dict[str, float] = {}
+        for metric in metrics:
+            scores |= metric.score(dataset.y, prediction, dataset.w, dataset.tasks)
+        return scores
+
+
+class UnsupervisedLearner(Model, ABC):
+    """A model that learns representations from X alone: pretraining, language models."""
+
+    @abstractmethod
+    def fit(self, dataset: Dataset) -> Self:
+        """Learn from ``dataset`` and return the model itself."""
+
+    @abstractmethod
+    def embed(self, dataset: Dataset) -> np.ndarray:
+        """Return one embedding per row: ``(n, ...)``."""
+
+
+class Generator(Model, ABC):
+    """A model that makes new rows."""
+
+    @abstractmethod
+    def fit(self, dataset: Dataset) -> Self:
+        """Learn from ``dataset`` and return the model itself."""
+
+    @abstractmethod
+    def sample(self, n: int, seed: int) -> Dataset:
+        """Return ``n`` new rows; equal seeds give equal rows."""
+
+
+class StructuredOutputLearner(Model, ABC):
+    """A model whose outputs are structures: sequences, graphs, poses."""
+
+    @abstractmethod
+    def fit(self, dataset: Dataset) -> Self:
+        """Learn from ``dataset`` and return the model itself."""
+
+    @abstractmethod
+    def predict_structure(self, dataset: Dataset) -> Any:
+        """Return one structure per row."""
+
+
+class Metalearner(Model, ABC):
+    """A model that learns how to learn a task from few examples."""
+
+    @abstractmethod
+    def meta_fit(self, tasks: Iterable[Dataset]) -> Self:
+        """Learn from many tasks and return the model itself."""
+
+    @abstractmethod
+    def adapt(self, task: Dataset) -> Model:
+        """Return a model adapted to ``task``; this one is unchanged."""
+
+
+class Policy(Model, ABC):
+    """A model that acts in an environment."""
+
+    @abstractmethod
+    def learn(self, env: Any, steps: int) -> Self:
+        """Learn from ``steps`` steps in ``env`` and return the policy itself."""
+
+    @abstractmethod
+    def act(self, observation: np.ndarray) -> np.ndarray:
+        """Return the action for an observation, or one per row of a batch of them."""
