@@ -1,0 +1,47 @@
+"""What every package of the repository has in common."""
+
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+PACKAGES = sorted(path for path in (ROOT / "packages").iterdir() if path.is_dir())
+
+every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
+
+
+def project(package: Path) -> dict[str, Any]:
+    text = (package / "pyproject.toml").read_text(encoding="utf-8")
+    declared: dict[str, Any] = tomllib.loads(text)["project"]
+    return declared
+
+
+@every_package
+def test_a_package_has_its_papers(package: Path) -> None:
+    module = package.name.replace("-", "_")
+    papers = ("README.md", "CHANGELOG.md", "lifecycle.toml", f"src/{module}/py.typed")
+    assert [paper for paper in papers if not (package / paper).exists()] == []
+
+
+@every_package
+def test_a_package_is_named_and_licensed_like_the_rest(package: Path) -> None:
+    declared = project(package)
+    assert declared["name"] == package.name
+    assert declared["license"] == "Apache-2.0"
+    assert (package / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+@every_package
+def test_a_ledger_holds_only_the_known_tables(package: Path) -> None:
+    ledger = tomllib.loads((package / "lifecycle.toml").read_text(encoding="utf-8"))
+    assert set(ledger) <= {"release", "deprecation", "lts"}
+
+
+def test_the_pins_name_exact_versions() -> None:
+    lines = (ROOT / "constraints.txt").read_text(encoding="utf-8").splitlines()
+    pins = [line.partition("==") for line in lines if line and not line.startswith("#")]
+    names = [name for name, _, _ in pins]
+    assert names == sorted(set(names))
+    assert all(equals and version and "+" not in version for _, equals, version in pins)
