@@ -196,6 +196,8 @@ def register(package: str) -> None:
                 session.error(f"importing {module} prints: {printed}")
             if smoke.exists():
                 session.run("python", "-I", os.fspath(smoke))
+        # Several hold a framework, and none is used twice: together they would fill a small disk.
+        shutil.rmtree(session.virtualenv.location)
 
 
 for _package in PACKAGES:
