@@ -1,0 +1,134 @@
+"""Every error that dc-hub raises: one root, typed leaves, each naming its file and the next step.
+
+An error that dc-core has too is both: ``except dc_core.errors.WeightsMismatch`` catches the hub's.
+All of them pickle.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from dc_core import errors as core
+
+
+class HubWarning(UserWarning):
+    """Something about a stored model that the reader should know and that is no error."""
+
+
+class HubError(core.DCError):
+    """Root of every error about stored models.
+
+    ``path`` is the file, directory or name concerned, as text; ``hint`` is the next step.
+    """
+
+    def __init__(self, message: str, *, path: str = "", hint: str = "", **details: Any) -> None:
+        super().__init__(message, hint=hint, **details)
+        self.path = path
+
+
+class ModelNotFound(HubError, LookupError):
+    """The hub has no model of that name."""
+
+
+class RevisionNotFound(HubError, LookupError):
+    """The model has no such revision or tag."""
+
+
+class AmbiguousRevision(HubError, LookupError):
+    """The beginning of a digest fits more than one revision."""
+
+
+class FileMissing(HubError, LookupError):
+    """A file of the model is not there."""
+
+
+class UnexpectedFile(HubError):
+    """A model directory holds a file that its manifest does not name."""
+
+
+class HashMismatch(HubError, ValueError):
+    """A file's content is not what its manifest says."""
+
+
+class SizeMismatch(HubError, ValueError):
+    """A file's size is not what its manifest says."""
+
+
+class ManifestError(HubError, ValueError):
+    """A MANIFEST.json contradicts the format or itself."""
+
+
+class FormatVersionError(HubError, ValueError):
+    """The model is stored in a version of the format, or of its class, that is not understood."""
+
+
+class ParamsError(HubError, ValueError):
+    """A params.json, or another JSON file of the format, cannot be used."""
+
+
+class WeightsFileError(HubError, ValueError):
+    """A weights file contradicts the format or itself."""
+
+
+class LimitExceeded(HubError, ValueError):
+    """A file is larger, longer or deeper than the format allows."""
+
+
+class UnsafePath(HubError, ValueError):
+    """A name or file could lead out of its place, or is no regular file."""
+
+
+class Offline(HubError):
+    """The answer needs the network and offline mode forbids it."""
+
+
+class HubUnavailable(HubError):
+    """The hub cannot be reached or read."""
+
+
+class ReadOnlyHub(HubError):
+    """The hub cannot be written."""
+
+
+class LockTimeout(HubError):
+    """Another process held the lock for longer than the wait allows."""
+
+
+class TagMoved(HubError):
+    """Another publisher moved the tag meanwhile."""
+
+
+class AlreadyExists(HubError):
+    """The directory holds something else already."""
+
+
+class SignatureError(HubError, ValueError):
+    """A manifest's signature is absent, broken, or by someone else."""
+
+
+class ClassMismatch(HubError, TypeError):
+    """The stored model is not of the class that was asked for."""
+
+
+class UnknownClass(HubError, core.UnknownClass):
+    """No class is registered under the stored name."""
+
+
+class NotSerializable(HubError, core.NotSerializable):
+    """Something that prediction depends on has no stored form."""
+
+
+class UnknownParameter(HubError, core.UnknownParameter):
+    """A stored parameter is none that the class takes."""
+
+
+class MissingParameter(HubError, core.MissingParameter):
+    """A parameter without a default is not stored."""
+
+
+class WeightsMismatch(HubError, core.WeightsMismatch):
+    """The stored weights do not fit the model: their names, shapes or dtypes differ."""
+
+
+class StructureError(HubError, core.StructureError):
+    """Stored arrays that describe a structure contradict each other."""

@@ -1,0 +1,151 @@
+"""JSON, read strictly and written in one way only.
+
+What two parsers could understand differently is refused: duplicate keys, NaN and Infinity, numbers
+that overflow, a byte-order mark, carriage returns, lone surrogates. Depth and number of containers
+are measured on the bytes, before anything is built or recursed into.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from typing import Any, Final, NoReturn
+
+from dc_hub.errors import HubError, LimitExceeded, NotSerializable, ParamsError
+
+MAX_BYTES: Final = 1 << 20
+MAX_DEPTH: Final = 32
+MAX_DIGITS: Final = 20
+
+_ESCAPE: Final = re.compile(rb"\\.", re.DOTALL)
+_STRING: Final = re.compile(rb'"[^"]*"?')
+_INNERMOST: Final = re.compile(rb"[\[{][\]}]")
+_IRRELEVANT: Final = bytes(set(range(256)) - set(b'[]{}"'))
+_SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
+
+
+def loads(
+    data: bytes,
+    *,
+    what: str,
+    limit: int = MAX_BYTES,
+    depth: int = MAX_DEPTH,
+    containers: int | None = None,
+    error: type[HubError] = ParamsError,
+) -> Any:
+    """Return the value of the JSON text ``data``.
+
+    ``what`` names the text in messages and in the errors' ``path``. It may have ``limit`` bytes,
+    nest ``depth`` deep and hold ``containers`` arrays and objects (None: any number). Raises
+    :class:`LimitExceeded` beyond that, and ``error`` for whatever else is wrong.
+    """
+    if len(data) > limit:
+        raise LimitExceeded(f"{what} has {len(data)} bytes; {limit} are allowed.", path=what)
+    if data.startswith(b"\xef\xbb\xbf"):
+        raise error(f"{what} starts with a byte-order mark.", path=what, hint="Remove it.")
+    if b"\r" in data:
+        raise error(
+            f"{what} contains carriage returns.",
+            path=what,
+            hint="Something converted its line ends; get the original file.",
+        )
+    _check_nesting(data, what, depth, containers)
+    try:
+        value = json.loads(
+            data.decode("utf-8"),
+            object_pairs_hook=_without_duplicates,
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_bounded,
+        )
+        if _SURROGATE.search(data):
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except (ValueError, RecursionError) as cause:
+        raise error(f"{what} is not valid JSON: {cause}.", path=what) from cause
+    return value
+
+
+def dumps(value: Any, *, what: str = "The value") -> bytes:
+    """Return ``value`` as canonical JSON bytes, the inverse of :func:`loads`.
+
+    Keys sorted by code point, two spaces of indentation, UTF-8 without escapes beyond what JSON
+    demands, LF, and a final LF. Raises :class:`NotSerializable`, naming the place, for anything
+    that is not made of dicts with str keys, lists, str, int, finite float, bool and None.
+    """
+    _check_plain(value, what, MAX_DEPTH)
+    text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=2)
+    return text.encode("utf-8") + b"\n"
+
+
+def _check_nesting(data: bytes, what: str, depth: int, containers: int | None) -> None:
+    unescaped = _ESCAPE.sub(b"", data) if b"\\" in data else data
+    brackets = _STRING.sub(b"", unescaped.translate(None, _IRRELEVANT))
+    if containers is not None and len(brackets) > 2 * containers:
+        raise LimitExceeded(f"{what} holds more than {containers} arrays and objects.", path=what)
+    for _ in range(depth):
+        if not brackets:
+            return
+        brackets = _INNERMOST.sub(b"", brackets)
+    if brackets:
+        raise LimitExceeded(
+            f"{what} nests more than {depth} deep, or its brackets do not match.", path=what
+        )
+
+
+def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) != len(pairs):
+        ((twice, _),) = Counter(key for key, _ in pairs).most_common(1)
+        raise ValueError(f"the key {twice!r} appears twice")
+    return value
+
+
+def _refuse_constant(text: str) -> NoReturn:
+    raise ValueError(f"{text} is no JSON number")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:40]} overflows")
+    return value
+
+
+def _bounded(text: str) -> int:
+    if len(text) > MAX_DIGITS:
+        raise ValueError(f"the integer {text[:MAX_DIGITS]}… has more than {MAX_DIGITS} digits")
+    return int(text)
+
+
+def _check_plain(value: Any, where: str, depth: int) -> None:
+    kind = type(value)
+    if kind is dict or kind is list:
+        if depth == 0:
+            raise NotSerializable(
+                f"{where} nests more than {MAX_DEPTH} deep, or contains itself.", path=where
+            )
+        for key, item in value.items() if kind is dict else enumerate(value):
+            if kind is dict and type(key) is not str:
+                raise NotSerializable(
+                    f"{where} has the key {key!r}; keys are str in JSON.", path=where
+                )
+            if kind is dict:
+                _check_plain(key, where, depth)
+            _check_plain(item, f"{where}.{key}", depth - 1)
+    elif kind is str:
+        if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
+            raise NotSerializable(f"{where} contains a lone surrogate: {value!r}.", path=where)
+    elif kind is int:
+        if abs(value) >= 10 ** (MAX_DIGITS - 1):
+            raise NotSerializable(f"{where} is an integer of too many digits.", path=where)
+    elif kind is float:
+        if not math.isfinite(value):
+            raise NotSerializable(f"{where} is {value}, which JSON cannot say.", path=where)
+    elif kind is not bool and value is not None:
+        raise NotSerializable(
+            f"{where} is a {kind.__name__}, which has no place in JSON.",
+            path=where,
+            hint="Use dicts with str keys, lists, str, int, finite float, bool and None.",
+        )

@@ -1,0 +1,211 @@
+"""Names that are safe on every file system, and files opened so that no link can redirect them.
+
+A name is checked before it becomes part of a path. A file is opened without following links and
+without blocking, relative to a directory that may be open already, and is looked at only
+afterwards, through its descriptor: nothing swapped between a check and the opening can win.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import os
+import re
+import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from dc_hub.errors import FileMissing, HubError, HubUnavailable, LimitExceeded, UnsafePath
+
+Where = str | os.PathLike[str] | int
+"""A directory: its path, or the descriptor of the open directory."""
+
+MAX_FILES: Final = 10_000
+"""The most files a model directory may hold."""
+
+_SEGMENT: Final = re.compile(r"[a-z0-9_][a-z0-9._-]{0,95}")
+_MEMBER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
+_DEVICE: Final = re.compile(
+    r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL
+)
+_LOOKS_LIKE_DIGEST: Final = re.compile(r"[0-9a-f]{12,64}")
+_HUB_FOLDERS: Final = frozenset({"refs", "revisions"})
+_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_NOT_PLAIN: Final = frozenset(
+    {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.ENAMETOOLONG}
+)
+
+
+def check_name(name: str) -> str:
+    """Return ``name`` if it can name a model: one or two segments of ``[a-z0-9._-]``.
+
+    A segment begins with a letter, digit or underscore, has at most 96 characters, does not end in
+    a dot, is no device of Windows and is neither ``refs`` nor ``revisions``, the folders of a hub.
+    Raises :class:`UnsafePath`.
+    """
+    segments = name.split("/")
+    if len(segments) > 2 or not all(
+        _SEGMENT.fullmatch(segment) and _portable(segment) and segment not in _HUB_FOLDERS
+        for segment in segments
+    ):
+        raise UnsafePath(
+            f"{name!r} cannot be the name of a model.",
+            path=name,
+            hint="Use '<name>' or '<group>/<name>' of lower-case letters, digits, '.', '_' and "
+            "'-', such as 'lab/solubility.delaney'.",
+        )
+    return name
+
+
+def check_tag(tag: str) -> str:
+    """Return ``tag`` if it can be a tag: one segment as in :func:`check_name`, unlike a digest.
+
+    Raises :class:`UnsafePath`.
+    """
+    if not _SEGMENT.fullmatch(tag) or not _portable(tag) or _LOOKS_LIKE_DIGEST.fullmatch(tag):
+        raise UnsafePath(
+            f"{tag!r} cannot be a tag.",
+            path=tag,
+            hint="Use lower-case letters, digits, '.', '_' and '-', such as 'main' or 'v2'; "
+            "12 or more hexadecimal digits would look like a revision.",
+        )
+    return tag
+
+
+def check_member(path: str) -> str:
+    """Return ``path`` if it can name a file of a model directory.
+
+    The directory is flat: one segment of ``[A-Za-z0-9._-]``, beginning with a letter, digit or
+    underscore, at most 200 characters, not ending in a dot, no device of Windows. Raises
+    :class:`UnsafePath`.
+    """
+    if not _MEMBER.fullmatch(path) or not _portable(path):
+        raise UnsafePath(
+            f"{path!r} cannot name a file of a model.",
+            path=path,
+            hint="A model directory is flat; names are of letters, digits, '.', '_' and '-'.",
+        )
+    return path
+
+
+@contextmanager
+def open_directory(where: Where, name: str = ".") -> Iterator[int]:
+    """Open the directory ``where``, or the one called ``name`` in it, and yield its descriptor.
+
+    Links in the path ``where`` are followed, since the caller chose it; ``name`` must be none.
+    Raises :class:`FileMissing`, :class:`UnsafePath` where it is no directory, or
+    :class:`HubUnavailable`.
+    """
+    descriptor = _open(where, name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.FileIO:
+    """Open the regular file ``name`` in the directory ``where`` for reading, unbuffered.
+
+    ``name`` is one segment. It is opened without following a link and without waiting for the other
+    end of a FIFO. With ``single_link`` a file that also has another name (a hard link) is refused,
+    since it could be changed from there.
+
+    Raises :class:`FileMissing`, :class:`UnsafePath` for anything but a regular file, and
+    :class:`HubUnavailable` where the system refuses.
+    """
+    if not name or "/" in name or "\0" in name or name in (".", ".."):
+        raise UnsafePath(f"{name!r} is not the name of a file in one directory.", path=name)
+    descriptor = _open(where, name, _READ)
+    try:
+        status = os.fstat(descriptor)
+        if not stat.S_ISREG(status.st_mode):
+            raise UnsafePath(
+                f"{_shown(where, name)} is no regular file.",
+                path=_shown(where, name),
+                hint="Models are plain files; this may be a trap. Remove it, or get a fresh copy.",
+            )
+        if single_link and status.st_nlink != 1:
+            raise UnsafePath(
+                f"{_shown(where, name)} has {status.st_nlink} names (hard links).",
+                path=_shown(where, name),
+                hint="It could be changed under another name: make a copy of the directory.",
+            )
+        return io.FileIO(descriptor, "rb")
+    except BaseException:
+        os.close(descriptor)
+        raise
+
+
+def list_names(where: Where) -> list[str]:
+    """Return the names of everything in the directory ``where``, sorted.
+
+    Raises :class:`LimitExceeded` beyond ``MAX_FILES``, :class:`FileMissing` or
+    :class:`HubUnavailable`.
+    """
+    names = []
+    try:
+        with os.scandir(where) as entries:
+            for entry in entries:
+                names.append(entry.name)
+                if len(names) > MAX_FILES:
+                    raise LimitExceeded(
+                        f"{_shown(where)} holds more than {MAX_FILES} files.", path=_shown(where)
+                    )
+    except OSError as error:
+        raise _refusal(error, _shown(where)) from error
+    return sorted(names)
+
+
+def read_small(where: Where, name: str, limit: int) -> bytes:
+    """Return the content of the regular file ``name`` in ``where``, of at most ``limit`` bytes.
+
+    The size is checked before anything is read. Raises what :func:`open_regular` raises, and
+    :class:`LimitExceeded`.
+    """
+    with open_regular(where, name) as file:
+        size = os.fstat(file.fileno()).st_size
+        if size <= limit:
+            data = file.read(limit + 1)
+            size = len(data)
+    if size > limit:
+        shown = _shown(where, name)
+        raise LimitExceeded(f"{shown} has {size} bytes; {limit} are allowed.", path=shown)
+    return data
+
+
+def _open(where: Where, name: str, flags: int) -> int:
+    try:
+        if isinstance(where, int):
+            return os.open(name, flags, dir_fd=where)
+        return os.open(Path(where) / name, flags)
+    except (OSError, ValueError) as error:
+        raise _refusal(error, _shown(where, name)) from error
+
+
+def _refusal(error: OSError | ValueError, shown: str) -> HubError:
+    code = error.errno if isinstance(error, OSError) else errno.EINVAL
+    if code == errno.ENOENT:
+        return FileMissing(f"{shown} is not there.", path=shown)
+    if code in _NOT_PLAIN:
+        return UnsafePath(
+            f"{shown} is a link, or not what its name says: {error}.",
+            path=shown,
+            hint="Models are plain files in plain directories; get a fresh copy.",
+        )
+    return HubUnavailable(
+        f"{shown} cannot be read: {error}.",
+        path=shown,
+        hint="Check its permissions and the state of the disk.",
+    )
+
+
+def _shown(where: Where, name: str = ".") -> str:
+    if isinstance(where, int):
+        return name
+    return str(Path(where) / name)
+
+
+def _portable(segment: str) -> bool:
+    return not segment.endswith(".") and not _DEVICE.fullmatch(segment)
