@@ -1,0 +1,47 @@
+"""The road around a model: loaders, featurizers, splitters, transformers, metrics and chains.
+
+Everything public is named here and imported when first used: ``import dc_pipeline`` loads neither
+NumPy, RDKit nor scikit-learn.
+"""
+
+from typing import TYPE_CHECKING
+
+from dc_core.lazy import attach
+
+if TYPE_CHECKING:
+    from dc_pipeline.chain import Chain as Chain
+    from dc_pipeline.csv import CSVLoader as CSVLoader
+    from dc_pipeline.ecfp import ECFP as ECFP
+    from dc_pipeline.metrics import MAE as MAE
+    from dc_pipeline.metrics import PRCAUC as PRCAUC
+    from dc_pipeline.metrics import R2 as R2
+    from dc_pipeline.metrics import RMSE as RMSE
+    from dc_pipeline.metrics import ROCAUC as ROCAUC
+    from dc_pipeline.metrics import Accuracy as Accuracy
+    from dc_pipeline.metrics import BalancedAccuracy as BalancedAccuracy
+    from dc_pipeline.metrics import PearsonR as PearsonR
+    from dc_pipeline.normalization import Normalization as Normalization
+    from dc_pipeline.random_splitter import RandomSplitter as RandomSplitter
+    from dc_pipeline.scaffold_splitter import ScaffoldSplitter as ScaffoldSplitter
+
+_EXPORTS = {
+    "dc_pipeline.chain": ["Chain"],
+    "dc_pipeline.csv": ["CSVLoader"],
+    "dc_pipeline.ecfp": ["ECFP"],
+    "dc_pipeline.metrics": [
+        "MAE",
+        "PRCAUC",
+        "R2",
+        "RMSE",
+        "ROCAUC",
+        "Accuracy",
+        "BalancedAccuracy",
+        "PearsonR",
+    ],
+    "dc_pipeline.normalization": ["Normalization"],
+    "dc_pipeline.random_splitter": ["RandomSplitter"],
+    "dc_pipeline.scaffold_splitter": ["ScaffoldSplitter"],
+}
+
+__all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

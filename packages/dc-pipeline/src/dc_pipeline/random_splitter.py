@@ -1,0 +1,32 @@
+"""Splitting at random."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from dc_core import Dataset, Splitter
+from dc_pipeline.split_fractions import SplitFractions
+
+
+class RandomSplitter(Splitter):
+    """Divides the rows at random: equal seeds divide equally many rows equally.
+
+    ``fractions`` are those of train, valid and test. Raises :class:`ParameterError` unless they
+    add up to 1.
+    """
+
+    def __init__(self, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> None:
+        self.fractions = SplitFractions.of(fractions)
+        self.seed = seed
+
+    def indices(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the row numbers of train, valid and test, each in the dataset's order.
+
+        Raises :class:`EmptyDataset` when there is no row.
+        """
+        cutoffs = self.fractions.cutoffs(dataset)
+        order = np.random.default_rng(self.seed).permutation(len(dataset))
+        train, valid, test = (np.sort(part) for part in np.split(order, cutoffs))
+        return train, valid, test

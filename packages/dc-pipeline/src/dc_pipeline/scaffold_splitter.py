@@ -1,0 +1,96 @@
+"""Splitting by scaffold, so that a model is tested on ring systems it has not seen."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from rdkit import Chem
+from rdkit.Chem.Scaffolds import MurckoScaffold
+
+from dc_core import Dataset, FailureReport, Splitter
+from dc_core.errors import DatasetError
+from dc_pipeline.molecules import parse_smiles
+from dc_pipeline.split_fractions import SplitFractions
+
+logger = logging.getLogger(__name__)
+
+
+class ScaffoldSplitter(Splitter):
+    """Divides molecules by their Bemis–Murcko scaffolds (1996, doi:10.1021/jm9602928).
+
+    Molecules of one scaffold (rings and what links them, without stereochemistry; all those
+    without a ring have the empty one) stay together. The groups go, largest first and of equal ones
+    the later first, into train while it has room, else into valid, else into test: the split of
+    MoleculeNet (2018, doi:10.1039/C7SC02664A). An input that does not parse is a group of its own.
+
+    The SMILES are the dataset's X where that is strings, else its ids.
+
+    Raises :class:`ParameterError` unless the ``fractions`` of train, valid and test add up to 1.
+    """
+
+    def __init__(self, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> None:
+        self.fractions = SplitFractions.of(fractions)
+
+    def indices(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the row numbers of train, valid and test, each in the dataset's order.
+
+        Raises :class:`EmptyDataset` when there is no row, and :class:`DatasetError` when no row
+        has a SMILES or every scaffold has too many molecules for train.
+        """
+        train_end, valid_end = self.fractions.cutoffs(dataset)
+        groups = scaffold_groups(_smiles(dataset))
+        train: list[int] = []
+        valid: list[int] = []
+        test: list[int] = []
+        for group in sorted(groups, key=lambda rows: (len(rows), rows[0]), reverse=True):
+            if len(train) + len(group) <= train_end:
+                train += group
+            elif len(train) + len(valid) + len(group) <= valid_end:
+                valid += group
+            else:
+                test += group
+        if train_end and not train:
+            raise DatasetError(
+                f"Each scaffold has more molecules than the {train_end} that train may have.",
+                hint="Use RandomSplitter for molecules that are so much alike.",
+            )
+        return _rows(train), _rows(valid), _rows(test)
+
+
+def scaffold(molecule: Any) -> str:
+    """Return the SMILES of the Bemis–Murcko scaffold of an RDKit ``Mol``, without stereochemistry."""
+    core = MurckoScaffold.GetScaffoldForMol(molecule)
+    return str(Chem.MolToSmiles(core, isomericSmiles=False))
+
+
+def scaffold_groups(smiles: Sequence[str]) -> list[list[int]]:
+    """Return the row numbers of the molecules of each scaffold; each row is in one group.
+
+    Raises :class:`DatasetError` when none of the ``smiles`` parses.
+    """
+    molecules, failures = parse_smiles(smiles, stereo=False)
+    if len(failures) == len(molecules):
+        raise DatasetError(
+            f"None of the rows has a SMILES: {FailureReport(tuple(failures))}.",
+            hint="Split before featurizing, or give the dataset SMILES as ids.",
+        )
+    if failures:
+        logger.warning("no scaffold, so a group of its own: %s", FailureReport(tuple(failures)))
+    groups: dict[str | int, list[int]] = {}
+    for row, molecule in enumerate(molecules):
+        groups.setdefault(row if molecule is None else scaffold(molecule), []).append(row)
+    return list(groups.values())
+
+
+def _smiles(dataset: Dataset) -> list[str]:
+    X = dataset.X
+    strings = X if X.dtype.kind == "U" and X.ndim == 1 else dataset.ids
+    found: list[str] = strings.tolist()
+    return found
+
+
+def _rows(numbers: list[int]) -> np.ndarray:
+    return np.sort(np.array(numbers, np.intp))

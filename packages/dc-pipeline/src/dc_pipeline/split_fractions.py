@@ -1,0 +1,41 @@
+"""How much of a dataset goes into each part of a split."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from dc_core import Dataset
+from dc_core.errors import EmptyDataset, ParameterError
+
+
+class SplitFractions(NamedTuple):
+    """The fractions of train, valid and test; together 1."""
+
+    train: float
+    valid: float
+    test: float
+
+    @classmethod
+    def of(cls, fractions: Sequence[float]) -> Self:
+        """Return checked fractions.
+
+        Raises :class:`ParameterError` unless they are three, none negative, with the sum 1.
+        """
+        given = np.asarray(fractions, float)
+        if given.shape != (3,) or not np.all(given >= 0) or not np.isclose(given.sum(), 1):
+            raise ParameterError(
+                f"The fractions {tuple(fractions)} do not divide a dataset.",
+                hint="Give those of train, valid and test, with the sum 1: (0.8, 0.1, 0.1).",
+            )
+        return cls(*map(float, given))
+
+    def cutoffs(self, dataset: Dataset) -> tuple[int, int]:
+        """Return at how many rows train ends, and valid; raises :class:`EmptyDataset` at no row."""
+        n = len(dataset)
+        if n == 0:
+            raise EmptyDataset("There is no row to split.", hint="See the loader's failure report.")
+        # 0.7 + 0.2 is a little less than 0.9: without the margin a whole row would be lost to that.
+        return int(self.train * n + 1e-6), int((self.train + self.valid) * n + 1e-6)
