@@ -1,4 +1,4 @@
-"""Loading a CSV file: one row of the dataset per row of the file, or a line in the failure report."""
+"""Loading a CSV file: each row becomes one of the dataset, or a line in the failure report."""
 
 from __future__ import annotations
 
@@ -39,8 +39,8 @@ class CSVLoader(Loader):
     ``id`` that of the rows' names (default: the inputs); ``weights`` one for all tasks, or one for
     each. X is the inputs, or with a ``featurizer`` its features.
 
-    A label that is missing (empty, ``NA``, ``NaN`` …) is NaN with weight 0. A failure is a row with
-    a label or weight that is no finite number, without an input, or longer or shorter than the header.
+    A label that is missing (empty, ``NA``, ``NaN`` …) is NaN with weight 0. A row fails without an
+    input, with a label or weight that is no finite number, or with another length than the header.
 
     Raises :class:`ParameterError` for another number of weights.
     """
@@ -89,7 +89,7 @@ class CSVLoader(Loader):
                 failures.append(Failure(number, given, "parse", str(error)))
         X = np.array([row.input for row in rows], dtype=str)
         if self.featurizer is not None:
-            features = self.featurizer.featurize(X)
+            features = self.featurizer.featurize(X.tolist())
             for failure in features.report.failures:
                 number = rows[failure.row].number
                 failures.append(Failure(number, failure.input, failure.status, failure.message))

@@ -1,4 +1,4 @@
-"""Extended-connectivity fingerprints: circular substructures, folded into a fixed number of bits."""
+"""Extended-connectivity fingerprints: circular substructures folded into a number of bits."""
 
 from __future__ import annotations
 
@@ -65,12 +65,10 @@ class ECFP(Featurizer[str]):
             chunk = inputs[start : start + _CHUNK]
             parsed = parse_smiles(chunk, stereo=self.chirality, first_row=start)
             failures += parsed.failures
-            molecules = [molecule for molecule in parsed.molecules if molecule is not None]
-            good = [
-                start + i for i, molecule in enumerate(parsed.molecules) if molecule is not None
-            ]
-            values[good] = self._fingerprints(generator, molecules)
-            ok[good] = True
+            good = {row: mol for row, mol in enumerate(parsed.molecules, start) if mol is not None}
+            rows = list(good)
+            values[rows] = self._fingerprints(generator, list(good.values()))
+            ok[rows] = True
         report = FailureReport(tuple(failures))
         if strict:
             report.raise_if_any()

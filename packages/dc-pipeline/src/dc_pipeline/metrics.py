@@ -56,7 +56,7 @@ class PearsonR(Metric):
     greater_is_better = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
-        """Return the weighted coefficient of one task; NaN where labels or predictions are equal."""
+        """Return the coefficient of one task; NaN where all labels, or predictions, are equal."""
         values = _values(self, prediction)
         if np.ptp(y) == 0 or np.ptp(values) == 0:
             return float("nan")
@@ -66,7 +66,7 @@ class PearsonR(Metric):
 
 
 class ROCAUC(Metric):
-    """Area under the receiver operating characteristic; over several classes the mean of one-vs-rest."""
+    """Area under the receiver operating characteristic; of several classes, mean of one-vs-rest."""
 
     greater_is_better = True
 
@@ -85,7 +85,7 @@ class ROCAUC(Metric):
 
 
 class PRCAUC(Metric):
-    """Area under the precision–recall curve; over several classes the mean of one-vs-rest.
+    """Area under the precision–recall curve; of several classes, mean of one-vs-rest.
 
     The area is that of trapezoids, as in MoleculeNet (2018, doi:10.1039/C7SC02664A).
     """
@@ -144,9 +144,10 @@ def _probabilities(metric: Metric, y: np.ndarray, prediction: np.ndarray) -> np.
     """Return probabilities ``(n, classes)`` for labels that are classes."""
     if prediction.ndim == 1:
         prediction = np.stack([1 - prediction, prediction], axis=1)
-    if not np.isin(y, np.arange(prediction.shape[1])).all():
+    classes = prediction.shape[1]
+    if not np.isin(y, np.arange(classes)).all():
         raise DatasetError(
-            f"{metric.name} rates classes; the labels are not all of 0 … {prediction.shape[1] - 1}.",
+            f"{metric.name} rates classes; the labels are not all of 0 … {classes - 1}.",
             hint="Use a metric for regression, such as RMSE, or number the classes from 0.",
         )
     return _finite(metric, prediction)
@@ -164,7 +165,7 @@ def _finite(metric: Metric, prediction: np.ndarray) -> np.ndarray:
 def _one_vs_rest(
     y: np.ndarray, probabilities: np.ndarray, score: Callable[[np.ndarray, np.ndarray], float]
 ) -> float:
-    """Return the mean of ``score`` over the classes, each against the rest; of two, the second's."""
+    """Return the mean of ``score`` over the classes, each against the rest; of two, that of 1."""
     n = probabilities.shape[1]
     if len(np.unique(y)) < n:
         return float("nan")

@@ -1,4 +1,4 @@
-"""From SMILES to molecules: one row per input, and for each that fails, the step and RDKit's reason.
+"""From SMILES to molecules: one row per input, and for each that fails the step and the reason.
 
 RDKit says why an input fails only in its process-wide log. Here the log stays silent while inputs
 are parsed, and the reason is read from it for the few that failed, by parsing those once more.
@@ -23,7 +23,7 @@ _capture = Lock()
 
 
 def _unsanitized() -> Any:
-    params = Chem.SmilesParserParams()
+    params: Any = Chem.SmilesParserParams()
     params.sanitize = False
     params.removeHs = False
     return params
@@ -85,7 +85,7 @@ def _without_stereo(smiles: str) -> Any:
     # Removing hydrogens that are written as atoms follows rules of its own: leave it to RDKit.
     if _EXPLICIT_HYDROGEN.search(smiles):
         return Chem.MolFromSmiles(smiles)
-    molecule = Chem.MolFromSmiles(smiles, _UNSANITIZED)
+    molecule: Any = Chem.MolFromSmiles(smiles, _UNSANITIZED)
     if molecule is None:
         return None
     try:

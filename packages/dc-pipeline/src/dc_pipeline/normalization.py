@@ -77,7 +77,8 @@ class Normalization(Transformer):
 
     def _normalized(self, values: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> np.ndarray:
         self._check(values, mean)
-        return ((values - mean) / scale).astype(values.dtype, copy=False)
+        normalized: np.ndarray = (values - mean) / scale
+        return normalized.astype(values.dtype, copy=False)
 
     def _check(self, values: np.ndarray, mean: np.ndarray) -> None:
         if values.shape[1:] != mean.shape:

@@ -61,8 +61,8 @@ class ScaffoldSplitter(Splitter):
 
 
 def scaffold(molecule: Any) -> str:
-    """Return the SMILES of the Bemis–Murcko scaffold of an RDKit ``Mol``, without stereochemistry."""
-    core = MurckoScaffold.GetScaffoldForMol(molecule)
+    """Return the SMILES of an RDKit ``Mol``'s Bemis–Murcko scaffold, without stereochemistry."""
+    core = MurckoScaffold.GetScaffoldForMol(molecule)  # type: ignore[no-untyped-call]
     return str(Chem.MolToSmiles(core, isomericSmiles=False))
 
 
