@@ -1,0 +1,21 @@
+"""Other Pythons, for peers that cannot live in this one."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+DEEPCHEM = ("setuptools<81", "deepchem==2.8.0")
+
+
+def interpreter(directory: Path, requirements: tuple[str, ...]) -> Path:
+    """Return the Python of the virtual environment ``directory``, made and filled if need be.
+
+    Raises :class:`subprocess.CalledProcessError` where pip cannot install the ``requirements``.
+    """
+    python = directory / "bin" / "python"
+    if not python.exists():
+        subprocess.run([sys.executable, "-m", "venv", directory], check=True)
+        subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+    return python.absolute()

@@ -1,0 +1,168 @@
+"""Loading 1 GiB of weights into a PyTorch module, lazily."""
+
+from __future__ import annotations
+
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from measure import Way
+from subject import Subject, Target
+
+
+def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
+    """Publish a large and a small stack, verify them, and write the peers' files."""
+    import torch
+    from safetensors.torch import save_file
+
+    import dc_hub
+    from dc_torch import TorchModel
+    from subjects import stack
+
+    stacks = {"large": stack.large(quick=quick), "small": stack.small()}
+
+    def write() -> None:
+        shapes = {name: stack.shape(module) for name, module in stacks.items()}
+        (folder / "shapes.json").write_text(json.dumps(shapes))
+        for name, module in stacks.items():
+            dc_hub.publish(module, f"module.{name}", hub=folder / "hub")
+            dc_hub.publish(TorchModel(module), f"model.{name}", hub=folder / "hub")
+            save_file(module.state_dict(), folder / f"{name}.safetensors")
+            torch.save(module.state_dict(), folder / f"{name}.pt")
+        # What has just changed is hashed again at the next load: let it settle first.
+        time.sleep(3)
+        os.environ["DEEPCHEM_CACHE"] = str(folder / "cache")
+        for name in stacks:
+            dc_hub.verify(f"module.{name}", hub=folder / "hub")
+            dc_hub.verify(f"model.{name}", hub=folder / "hub")
+
+    return write
+
+
+def load_weights(
+    folder: Path, *, touched: bool = False, verified: bool = True
+) -> Callable[[], Any]:
+    """Make the module without memory and load into it: ``dc_hub.load_weights``."""
+    import dc_hub
+    from subjects.stack import without_memory
+
+    shapes = _use(folder, verified=verified)
+
+    def load(name: str) -> Any:
+        module = without_memory(*shapes[name])
+        dc_hub.load_weights(f"module.{name}", into=module, hub=folder / "hub")
+        return module
+
+    return _warm(load, touched=touched)
+
+
+def from_pretrained(folder: Path, *, touched: bool = False) -> Callable[[], Any]:
+    """Get the whole model, its class, options and weights: ``TorchModel.from_pretrained``."""
+    from dc_torch import TorchModel
+    from subjects import stack
+
+    _use(folder, verified=True)
+    stack.small()  # importing the module is what registers its class
+
+    def load(name: str) -> Any:
+        return TorchModel.from_pretrained(f"model.{name}", hub=folder / "hub").native
+
+    return _warm(load, touched=touched)
+
+
+def load_file(folder: Path, *, touched: bool = False) -> Callable[[], Any]:
+    """Do the same with ``safetensors.torch.load_file`` and ``load_state_dict(assign=True)``."""
+    from safetensors.torch import load_file as load_tensors
+
+    from subjects.stack import without_memory
+
+    shapes = json.loads((folder / "shapes.json").read_text())
+
+    def load(name: str) -> Any:
+        module = without_memory(*shapes[name])
+        module.load_state_dict(load_tensors(folder / f"{name}.safetensors"), assign=True)
+        return module
+
+    return _warm(load, touched=touched)
+
+
+def torch_load(folder: Path, *, touched: bool = False) -> Callable[[], Any]:
+    """Do the same with ``torch.load(mmap=True)``."""
+    import torch
+
+    from subjects.stack import without_memory
+
+    shapes = json.loads((folder / "shapes.json").read_text())
+
+    def load(name: str) -> Any:
+        module = without_memory(*shapes[name])
+        state = torch.load(folder / f"{name}.pt", mmap=True, weights_only=True)
+        module.load_state_dict(state, assign=True)
+        return module
+
+    return _warm(load, touched=touched)
+
+
+def _use(folder: Path, *, verified: bool) -> dict[str, tuple[int, int]]:
+    """Choose the cache that knows the files, or an empty one; return the stacks' shapes."""
+    cache = folder / "cache" if verified else tempfile.mkdtemp(prefix="cache-", dir=folder)
+    os.environ["DEEPCHEM_CACHE"] = str(cache)
+    shapes: dict[str, tuple[int, int]] = json.loads((folder / "shapes.json").read_text())
+    return shapes
+
+
+def _warm(load: Callable[[str], Any], *, touched: bool) -> Callable[[], Any]:
+    """Load and touch the small stack; return the action that loads the large one."""
+    from subjects.stack import touch
+
+    touch(load("small"))
+
+    def action() -> Any:
+        module = load("large")
+        if touched:
+            touch(module)
+        return module
+
+    return action
+
+
+TOUCHED = {"touched": True}
+
+SUBJECTS = (
+    Subject(
+        title="Loading 1 GiB of weights into a PyTorch module",
+        note="256 float32 matrices into a module made on the meta device, its construction "
+        "included. The revision was verified at an earlier load, so this one only checks that no "
+        "file changed; the first load hashes. *Touched*: one value of each page is then read.",
+        prepare=prepare,
+        memory=True,
+        versions=("torch", "safetensors"),
+        ways=(
+            Way("dc-hub load_weights", load_weights),
+            Way("dc-hub from_pretrained", from_pretrained),
+            Way("safetensors.torch", load_file),
+            Way("torch.load(mmap=True)", torch_load),
+            Way("dc-hub load_weights, touched", load_weights, TOUCHED),
+            Way("dc-hub from_pretrained, touched", from_pretrained, TOUCHED),
+            Way("safetensors.torch, touched", load_file, TOUCHED),
+            Way("dc-hub load_weights, first load", load_weights, {"verified": False}),
+        ),
+        targets=(
+            Target("cpu", "dc-hub load_weights", "safetensors.torch", at_most=1.0),
+            Target("cpu", "dc-hub from_pretrained", "safetensors.torch", at_most=1.0),
+            Target(
+                "cpu",
+                "dc-hub load_weights, touched",
+                "safetensors.torch, touched",
+                at_most=1.0,
+            ),
+            Target("memory", "dc-hub load_weights", "safetensors.torch", at_most=1.0),
+            Target("memory", "dc-hub load_weights, touched", kind="value", at_most=32),
+            Target("memory", "dc-hub from_pretrained, touched", kind="value", at_most=32),
+        ),
+    ),
+)
