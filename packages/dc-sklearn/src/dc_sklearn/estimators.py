@@ -1,0 +1,65 @@
+"""The closed table of estimators whose state can be stored, by class name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from functools import cache
+from importlib import import_module
+from typing import Any, Final
+
+from dc_core.errors import NotSerializable, UnknownClass
+from dc_sklearn.families import FAMILIES
+from dc_sklearn.schema import Schema
+
+NAMESPACE: Final = "sklearn"
+
+_HOMES: Final[Mapping[str, tuple[str, Schema]]] = {
+    name: (module, schema)
+    for module, schemas in FAMILIES.items()
+    for name, schema in schemas.items()
+}
+
+
+def names() -> list[str]:
+    """Return the names of the classes in the table that the installed scikit-learn has."""
+    return sorted(name for name in _HOMES if _class(name) is not None)
+
+
+def estimator_class(stored: str) -> type[Any]:
+    """Return the class stored as ``sklearn/<ClassName>``; :class:`UnknownClass` for any other name."""
+    namespace, _, name = stored.partition("/")
+    cls = _class(name) if namespace == NAMESPACE and name in _HOMES else None
+    if cls is None:
+        raise UnknownClass(
+            f"No scikit-learn estimator is stored as {stored!r}.",
+            hint="Only classes of a closed table are: dc_sklearn.estimators.names() lists them.",
+        )
+    return cls
+
+
+def stored_name(estimator: Any) -> str | None:
+    """Return the name that ``estimator``'s class is stored under, None where it is not in the table."""
+    name = type(estimator).__name__
+    known = name in _HOMES and type(estimator) is _class(name)
+    return f"{NAMESPACE}/{name}" if known else None
+
+
+def schema_of(estimator: Any) -> Schema:
+    """Return the schema of ``estimator``'s class.
+
+    Raises :class:`NotSerializable` for a class that is not in the table: a subclass may keep state
+    that nobody here knows of.
+    """
+    if stored_name(estimator) is None:
+        cls = type(estimator)
+        raise NotSerializable(
+            f"The state of {cls.__module__}.{cls.__qualname__} has no stored form.",
+            hint="dc_sklearn.estimators.names() lists the scikit-learn classes that have one.",
+        )
+    return _HOMES[type(estimator).__name__][1]
+
+
+@cache
+def _class(name: str) -> type[Any] | None:
+    """Return the class of that name in the table, None where this scikit-learn lacks it."""
+    return getattr(import_module(_HOMES[name][0]), name, None)

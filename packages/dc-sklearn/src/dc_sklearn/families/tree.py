@@ -1,0 +1,65 @@
+"""Single decision trees."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+
+from dc_core.errors import StructureError
+from dc_sklearn import trees
+from dc_sklearn.schema import Restoring, State, schema
+from dc_sklearn.slots import Reader, Slots
+
+
+def classes_per_output(state: State) -> list[int]:
+    """Return the number of classes of each output: 1 for regression.
+
+    Raises :class:`StructureError` where ``n_outputs_``, ``n_classes_`` and ``classes_`` disagree.
+    """
+    outputs = state["n_outputs_"]
+    if type(outputs) is not int or outputs < 1:
+        raise StructureError(f"n_outputs_ is {outputs!r}, which is no count of outputs.")
+    if "classes_" not in state:
+        if outputs > 1 << 20:
+            raise StructureError(f"n_outputs_ is {outputs}, which is no count of outputs.")
+        return [1] * outputs
+    labels = state["classes_"] if outputs > 1 else [state["classes_"]]
+    counts = np.atleast_1d(np.asarray(state.get("n_classes_"))).tolist()
+    if not isinstance(labels, list) or [np.shape(c) for c in labels] != [(n,) for n in counts]:
+        raise StructureError(f"classes_ and n_classes_ ({counts}) do not fit {outputs} outputs.")
+    if len(counts) != outputs or not all(type(n) is int and n > 0 for n in counts):
+        raise StructureError(f"n_classes_ is {counts} for {outputs} outputs.")
+    return counts
+
+
+class SingleTree:
+    """The attribute ``tree_``."""
+
+    def encode(self, path: str, value: Any, owner: Any) -> Slots:
+        """Yield the slots of the tree's nodes."""
+        return trees.encode(path, [value])
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the tree, checked."""
+        state = restoring.state
+        found = trees.decode(reader, path, state["n_features_in_"], classes_per_output(state))
+        if len(found) != 1:
+            raise StructureError(f"{path} holds {len(found)} trees instead of one.")
+        return found[0]
+
+
+_REGRESSOR: Final = schema(
+    "n_features_in_ n_outputs_ max_features_ tree_", fields={"tree_": SingleTree()}
+)
+_CLASSIFIER: Final = schema(
+    "n_features_in_ n_outputs_ max_features_ classes_ n_classes_ tree_",
+    fields={"tree_": SingleTree()},
+)
+
+SCHEMAS: Final = {
+    "DecisionTreeClassifier": _CLASSIFIER,
+    "DecisionTreeRegressor": _REGRESSOR,
+    "ExtraTreeClassifier": _CLASSIFIER,
+    "ExtraTreeRegressor": _REGRESSOR,
+}

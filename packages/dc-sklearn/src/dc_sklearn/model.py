@@ -1,0 +1,164 @@
+"""``SklearnModel``: any scikit-learn estimator as a model of this project."""
+
+from __future__ import annotations
+
+from copy import deepcopy
+from inspect import signature
+from typing import Any, ClassVar, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, clone, is_classifier
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from dc_core import Dataset, Estimator
+from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_core.weights import model_name
+
+
+class SklearnModel(Estimator):
+    """A scikit-learn estimator that learns from datasets and is stored as named arrays.
+
+    ``estimator`` is a classifier or regressor, a pipeline included. It is never changed: fitting
+    fits a clone, :attr:`native`. One that is fitted already is taken as it is (as a copy).
+
+    The weights' names begin with the estimator's class in snake case:
+    ``random_forest_regressor/estimators_/feature/0``.
+    """
+
+    backend: ClassVar[str | None] = "sklearn"
+
+    def __init__(self, estimator: Any) -> None:
+        if not isinstance(estimator, BaseEstimator) or not hasattr(estimator, "predict"):
+            raise ParameterError(
+                f"SklearnModel needs a scikit-learn estimator with predict, not {estimator!r}.",
+                hint="Give an instance, such as SklearnModel(RandomForestRegressor()).",
+            )
+        self.estimator = estimator
+        self._native = deepcopy(estimator) if _is_fitted(estimator) else clone(estimator)
+
+    @property
+    def name(self) -> str:
+        """The first part of the weights' names: the estimator's class in snake case."""
+        return model_name(type(self._native))
+
+    @property
+    def native(self) -> Any:
+        """The estimator that is fitted and predicts: a clone of the constructor's argument."""
+        return self._native
+
+    def fit(self, dataset: Dataset) -> Self:
+        """Fit a fresh clone of the estimator to ``dataset`` and return the model itself.
+
+        X is flattened to ``(n, features)``. A single task's y is ``(n,)`` and rows of weight 0 are
+        left out; several tasks are passed as ``(n, tasks)``. A classifier's labels are integers.
+        Weights are passed where they are not all one.
+
+        Raises :class:`DatasetError` where labels are missing in one of several tasks, where a
+        classifier's labels are no integers, and where the estimator takes no weights but gets some.
+        """
+        if len(dataset) == 0 or not dataset.tasks:
+            raise EmptyDataset(
+                "There is nothing to fit to.", hint="Give a dataset with rows and labels."
+            )
+        X, y, w = _flat(dataset.X), dataset.y, dataset.w
+        single = y.shape[1] == 1
+        if single:
+            rows = w[:, 0] > 0
+            X, y, w = X[rows], y[rows, 0], w[rows, 0]
+            if len(y) == 0:
+                raise EmptyDataset("Every label is missing.")
+        elif not np.all(w > 0):
+            raise DatasetError(
+                "Labels are missing in some of the tasks; scikit-learn needs all of them.",
+                hint="Fit one SklearnModel per task, or keep the rows that are complete: "
+                "dataset.select((dataset.w > 0).all(axis=1)).",
+            )
+        native = clone(self.estimator)
+        if is_classifier(native):
+            y = _labels(y)
+        native.fit(X, y, **_weights(native, w))
+        self._native = native
+        return self
+
+    def predict(self, dataset: Dataset | np.ndarray) -> np.ndarray:
+        """Return predictions for a dataset, or for an array of its X.
+
+        ``(n, tasks)`` for regressors. ``(n, tasks, classes)`` for classifiers: the probabilities of
+        ``native.classes_``, in their order, or one-hot votes where the classifier has no
+        probabilities; tasks with fewer classes than others are filled up with 0. float64, except
+        where a regressor returns float32. Raises :class:`NotFitted` before :meth:`fit`.
+        """
+        if not _is_fitted(self._native):
+            raise NotFitted(
+                f"This {type(self._native).__name__} is not fitted.",
+                hint="Call fit(dataset), or load a fitted one.",
+            )
+        X = _flat(dataset.X if isinstance(dataset, Dataset) else np.asarray(dataset))
+        if not is_classifier(self._native):
+            prediction = np.asarray(self._native.predict(X))
+            return prediction[:, None] if prediction.ndim == 1 else prediction
+        if hasattr(self._native, "predict_proba"):
+            found = self._native.predict_proba(X)
+            tasks = found if isinstance(found, list) else [found]
+        else:
+            classes = self._native.classes_
+            labels = np.asarray(self._native.predict(X)).reshape(len(X), -1)
+            per_task = classes if isinstance(classes, list) else [classes]
+            tasks = [
+                (labels[:, [t]] == np.asarray(known)).astype(np.float64)
+                for t, known in enumerate(per_task)
+            ]
+        return _stacked(tasks)
+
+
+def _flat(X: np.ndarray) -> np.ndarray:
+    return X if X.ndim == 2 else X.reshape(len(X), -1)
+
+
+def _labels(y: np.ndarray) -> np.ndarray:
+    labels = y.astype(np.int64)
+    if not np.array_equal(labels, y):
+        raise DatasetError(
+            "A classifier's labels have to be integers.",
+            hint="Number the classes, or use a regressor.",
+        )
+    return labels
+
+
+def _weights(native: Any, w: np.ndarray) -> dict[str, np.ndarray]:
+    """Return the keyword that passes ``w`` to ``native.fit``; none where all weights are one."""
+    if np.all(w == 1):
+        return {}
+    if w.ndim == 2:
+        if not np.all(w == w[:, :1]):
+            raise DatasetError(
+                "scikit-learn takes one weight per row; these differ from task to task.",
+                hint="Fit one SklearnModel per task.",
+            )
+        w = w[:, 0]
+    last, prefix = native, ""
+    while hasattr(last, "steps"):
+        step, last = last.steps[-1]
+        prefix += f"{step}__"
+    if "sample_weight" not in signature(last.fit).parameters:
+        raise DatasetError(
+            f"{type(last).__name__} takes no weights, and the dataset's are not all one.",
+            hint="Use another estimator, or a dataset without weights.",
+        )
+    return {f"{prefix}sample_weight": w}
+
+
+def _stacked(tasks: list[np.ndarray]) -> np.ndarray:
+    """Return the tasks' ``(n, classes)`` as ``(n, tasks, classes)``."""
+    widest = max(found.shape[1] for found in tasks)
+    filled = [np.pad(found, ((0, 0), (0, widest - found.shape[1]))) for found in tasks]
+    return np.stack(filled, axis=1)
+
+
+def _is_fitted(estimator: Any) -> bool:
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    return True

@@ -1,0 +1,66 @@
+"""The backend ``sklearn``: the hooks of ``dc_core.plugins.BackendHooks`` for scikit-learn's objects."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from importlib.metadata import version
+from typing import TYPE_CHECKING, Any
+
+from dc_core import WeightInfo, hookimpl
+from dc_core.plugins import BackendInfo
+from dc_sklearn import components, state
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dc_core import Model
+
+
+@hookimpl
+def dc_backend_info() -> BackendInfo:
+    """Return the version of scikit-learn; everything but a skeleton is there."""
+    return BackendInfo(
+        {"scikit-learn": version("scikit-learn")}, frozenset({"weights", "components", "wrap"})
+    )
+
+
+@hookimpl
+def dc_describe_weights(obj: Any) -> Mapping[str, WeightInfo]:
+    """Describe the fitted state of an estimator."""
+    return state.describe(obj)
+
+
+@hookimpl
+def dc_export_weights(
+    obj: Any, names: Collection[str] | None, copy: bool
+) -> Mapping[str, np.ndarray]:
+    """Return the fitted state of an estimator."""
+    return state.export(obj, names, copy=copy)
+
+
+@hookimpl
+def dc_import_weights(
+    obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
+) -> None:
+    """Give an estimator a fitted state, checked."""
+    state.restore(obj, weights, allow_missing, copy=copy)
+
+
+@hookimpl
+def dc_describe_component(obj: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the stored name and the parameters of an estimator in the closed table."""
+    return components.describe(obj)
+
+
+@hookimpl
+def dc_build_component(name: str, params: Mapping[str, Any]) -> Any:
+    """Make an estimator of the closed table, not fitted."""
+    return components.build(name, params)
+
+
+@hookimpl
+def dc_wrap(obj: Any) -> Model:
+    """Return a ``SklearnModel`` around an estimator."""
+    from dc_sklearn.model import SklearnModel
+
+    return SklearnModel(obj)

@@ -1,0 +1,104 @@
+"""What an estimator's fitted state consists of: one schema per class of the closed table.
+
+Most attributes are plain values and follow one rule, so a schema only names what has to be there,
+what is private, and what is more than a value: trees, nested estimators, things made again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from dc_sklearn import values
+from dc_sklearn.slots import Reader, Slots
+
+State = dict[str, Any]
+"""Fitted attributes by name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Restoring:
+    """An import under way: the estimator, what is known of its new state, and what to set at the end.
+
+    Nothing is set before everything has been read and checked, so that an error changes nothing.
+    """
+
+    owner: Any
+    state: State
+    commits: list[tuple[Any, State]]
+    nested: Callable[[Any, Reader, str, list[tuple[Any, State]]], State]
+    """Restores a nested estimator: ``nested(estimator, reader, path, commits)``."""
+
+
+class Field(Protocol):
+    """An attribute's way into named arrays and back."""
+
+    def encode(self, path: str, value: Any, owner: Any) -> Slots:
+        """Yield the slots of the attribute's ``value``."""
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the attribute's value, checked."""
+
+
+class Plain:
+    """An attribute that is a plain value; see :mod:`dc_sklearn.values`."""
+
+    def encode(self, path: str, value: Any, owner: Any) -> Slots:
+        """Yield the slots of ``value``."""
+        return values.encode(path, value)
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the value at ``path``."""
+        return values.decode(reader, path)
+
+
+def _nothing(owner: Any, state: State) -> State:
+    return {}
+
+
+def _no_check(owner: Any, state: State) -> None:
+    return None
+
+
+def _no_parts(owner: Any) -> Mapping[str, Any]:
+    return {}
+
+
+@dataclass(frozen=True)
+class Schema:
+    """The fitted state of one class.
+
+    Besides what is named here, every public fitted attribute (its name ends with ``_``) that is a
+    plain value is stored too; anything else that ``fit`` left on the estimator is an error at save.
+    """
+
+    required: tuple[str, ...] = ()
+    """Attributes that every fitted estimator of the class has; they are read in this order."""
+    optional: tuple[str, ...] = ()
+    """Private attributes that may be there."""
+    fields: Mapping[str, Field] = field(default_factory=dict)
+    """Attributes that are no plain values."""
+    training: frozenset[str] = frozenset()
+    """Attributes that only further fitting reads: they are not stored."""
+    rebuilt: frozenset[str] = frozenset()
+    """Attributes that :attr:`rebuild` makes again: they are not stored."""
+    rebuild: Callable[[Any, State], State] = _nothing
+    """Returns the ``rebuilt`` attributes, from the estimator and its checked state."""
+    check: Callable[[Any, State], None] = _no_check
+    """Raises :class:`StructureError` where the state contradicts itself."""
+    parts: Callable[[Any], Mapping[str, Any]] = _no_parts
+    """Returns the nested estimators that ``fit`` fits in place, by name."""
+
+
+def schema(
+    required: str = "", optional: str = "", *, training: str = "", rebuilt: str = "", **rest: Any
+) -> Schema:
+    """Return a schema; the names are given as words."""
+    return Schema(
+        tuple(required.split()),
+        tuple(optional.split()),
+        training=frozenset(training.split()),
+        rebuilt=frozenset(rebuilt.split()),
+        **rest,
+    )

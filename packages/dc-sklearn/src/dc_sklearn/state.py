@@ -1,0 +1,163 @@
+"""An estimator's fitted state as named arrays: describe it, export it, give it to another.
+
+One walk over the attributes, led by the class's schema, serves all three.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Collection, Iterator, Mapping
+from functools import cache
+from inspect import signature
+from typing import Any, Final
+
+import numpy as np
+
+from dc_core import WeightInfo, check_weights
+from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
+from dc_sklearn.estimators import schema_of
+from dc_sklearn.schema import Plain, Restoring, Schema, State
+from dc_sklearn.slots import Reader, Slots, info
+
+_PUBLIC: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*_")
+_PLAIN: Final = Plain()
+_DEEPEST: Final = 32
+
+
+def describe(estimator: Any) -> dict[str, WeightInfo]:
+    """Describe every array of the fitted state by its relative name; {} before ``fit``.
+
+    Raises :class:`NotSerializable` where an attribute has no stored form, naming it.
+    """
+    return {name: info(name, slot) for name, slot in slots(estimator)}
+
+
+def export(
+    estimator: Any, names: Collection[str] | None = None, *, copy: bool = True
+) -> dict[str, np.ndarray]:
+    """Return the arrays in ``names``, or all; without ``copy`` they may share memory."""
+    return {
+        name: slot.read(copy) for name, slot in slots(estimator) if names is None or name in names
+    }
+
+
+def restore(
+    estimator: Any,
+    arrays: Mapping[str, np.ndarray],
+    allow_missing: Collection[str] = (),
+    *,
+    copy: bool = True,
+) -> None:
+    """Give ``estimator`` this state, all or nothing.
+
+    A fitted estimator takes arrays of its present names, shapes and dtypes; one that is not fitted
+    takes a complete state, or nothing. Raises :class:`WeightsMismatch` and :class:`StructureError`
+    with the estimator untouched.
+    """
+    table = describe(estimator)
+    if table:
+        check_weights(table, arrays, allow_missing)
+        arrays = {**export(estimator, table.keys() - arrays.keys(), copy=False), **arrays}
+    elif not arrays:
+        return
+    reader = Reader(arrays, copy=copy)
+    commits: list[tuple[Any, State]] = []
+    nested(estimator, reader, "", commits)
+    reader.finish()
+    for target, state in commits:
+        vars(target).update(state)
+
+
+def slots(estimator: Any, path: str = "") -> Slots:
+    """Yield the slots of the fitted state, named below ``path``."""
+    schema = schema_of(estimator)
+    for name, part in schema.parts(estimator).items():
+        yield from slots(part, _join(path, name))
+    for name, value in _fitted(estimator, schema):
+        yield from schema.fields.get(name, _PLAIN).encode(_join(path, name), value, estimator)
+
+
+def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, State]]) -> State:
+    """Read and check the state below ``path`` that ``estimator`` is to have, and return it.
+
+    What is to be set is added to ``commits``.
+    """
+    if path.count("/") > _DEEPEST:
+        raise StructureError(f"{path!r} is nested more than {_DEEPEST} deep.")
+    schema = schema_of(estimator)
+    for name, part in schema.parts(estimator).items():
+        nested(part, reader, _join(path, name), commits)
+    state: State = {}
+    restoring = Restoring(estimator, state, commits, nested)
+    below = reader.below(path)
+    for name in (*schema.required, *_given(estimator, schema, below)):
+        at = _join(path, name)
+        if name not in below:
+            raise WeightsMismatch(
+                f"The weight {at + '/0'!r} is missing.",
+                hint="An estimator that is not fitted takes the complete fitted state.",
+                missing=[f"{at}/0"],
+            )
+        state[name] = schema.fields.get(name, _PLAIN).decode(reader, at, restoring)
+    _check_features(path, state)
+    schema.check(estimator, state)
+    state |= schema.rebuild(estimator, state)
+    commits.append((estimator, state))
+    return state
+
+
+def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
+    """Yield the fitted attributes that are stored, in the schema's order and then by name."""
+    present = vars(estimator)
+    known = {*schema.required, *schema.optional}
+    others = sorted(
+        present.keys() - known - schema.training - schema.rebuilt - _constructed(type(estimator))
+    )
+    for name in others:
+        if not _PUBLIC.fullmatch(name):
+            raise NotSerializable(
+                f"{type(estimator).__name__} has an attribute {name!r} that is not known here.",
+                hint="It was set by the caller or by another version of scikit-learn; "
+                "remove it, or upgrade dc-sklearn.",
+            )
+    for name in (*schema.required, *schema.optional, *others):
+        if name in present:
+            yield name, present[name]
+
+
+def _given(estimator: Any, schema: Schema, below: set[str]) -> list[str]:
+    """Return the attributes beyond the required ones that are given and that the class may have."""
+    cls = type(estimator)
+    taken = {*schema.required, *schema.training, *schema.rebuilt, *_constructed(cls)}
+    return [
+        name
+        for name in (*schema.optional, *sorted(below - {*schema.optional}))
+        if name in below
+        and name not in taken
+        and (name in schema.optional or (_PUBLIC.fullmatch(name) and not hasattr(cls, name)))
+    ]
+
+
+def _check_features(path: str, state: State) -> None:
+    """Check ``n_features_in_`` and ``feature_names_in_``, which every class may have."""
+    n = state.get("n_features_in_")
+    if n is not None and (type(n) is not int or n < 0):
+        raise StructureError(f"{_join(path, 'n_features_in_')!r} is {n!r}, which is no count.")
+    names = state.get("feature_names_in_")
+    if names is not None and np.shape(names) != (n,):
+        raise StructureError(f"There are {np.shape(names)} feature names for {n} features.")
+
+
+@cache
+def _constructed(cls: type) -> frozenset[str]:
+    """Return the names of the attributes that the constructor of ``cls`` sets."""
+    required = {
+        name: None
+        for name, parameter in signature(cls).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+    }
+    return frozenset(vars(cls(**required)))
+
+
+def _join(path: str, name: str) -> str:
+    return f"{path}/{name}" if path else name

@@ -1,0 +1,247 @@
+"""Plain values as named arrays: what an attribute may hold besides estimators and trees.
+
+``<attribute>/0`` is a numeric array, and 0-d for a number. Every other kind says so in the path, so
+that it comes back as what it was:
+
+====================  ============================================================================
+``fortran/0``         an array in Fortran order, transposed (the order decides the last bit of BLAS)
+``float/0``           a Python float (a NumPy one promotes float32, this one does not)
+``none/0``            None, as an empty array
+``str/0``             a string's UTF-8 bytes
+``text/0 … 2``        an array of strings: UTF-8 bytes, offsets, and the width of its dtype (0: object)
+``csr/0 … 3``         a sparse matrix: data, indices, indptr, shape
+``dtype/0``           a dtype, its NumPy string
+``list/0``            the length of a list; its items lie at ``<attribute>/<i>``
+``tuple/0``           the length of a tuple; its items lie at ``<attribute>/<i>``
+``objects/0``         the shape of an array of objects; its items, flattened, lie at ``<attribute>/<i>``
+``dict/0``            the length of a dictionary; its keys lie at ``keys``, its items at ``<i>``
+====================  ============================================================================
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+
+from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
+from dc_sklearn.slots import Reader, Slot, Slots
+
+_NUMERIC: Final = "biufc"
+_MOST_TEXT: Final = 1 << 26
+_DTYPE: Final = re.compile(r"[<>|=]?[biufcUSO]\d{0,9}")
+
+
+def encode(path: str, value: Any) -> Slots:
+    """Yield the slots of ``value``; raises :class:`NotSerializable`, naming ``path``."""
+    if value is None:
+        yield f"{path}/none/0", Slot.made(np.zeros(0, np.uint8))
+    elif type(value) is float:
+        yield f"{path}/float/0", Slot.made(np.array(value))
+    elif isinstance(value, str):
+        yield f"{path}/str/0", Slot.made(_bytes(value))
+    elif isinstance(value, np.ndarray):
+        yield from _encode_array(path, value)
+    elif isinstance(value, bool | int | np.generic):
+        yield f"{path}/0", Slot.made(_number(path, value))
+    elif isinstance(value, np.dtype):
+        if not _DTYPE.fullmatch(value.str):
+            raise _refused(path, value)
+        yield f"{path}/dtype/0", Slot.made(_bytes(value.str))
+    elif isinstance(value, sparse.csr_matrix | sparse.csr_array):
+        for i, part in enumerate((value.data, value.indices, value.indptr)):
+            yield f"{path}/csr/{i}", Slot.of(part)
+        yield f"{path}/csr/3", Slot.made(np.array(value.shape, np.int64))
+    elif type(value) in (list, tuple):
+        yield f"{path}/{type(value).__name__}/0", Slot.made(np.array(len(value)))
+        yield from _encode_items(path, value)
+    elif type(value) is dict:
+        keys = np.array(list(value)) if value else np.zeros(0)
+        if keys.ndim != 1 or keys.dtype.kind not in "iufU" or len(set(map(type, value))) > 1:
+            raise _refused(path, value)
+        yield f"{path}/dict/0", Slot.made(np.array(len(value)))
+        yield from _encode_array(f"{path}/keys", keys)
+        yield from _encode_items(path, value.values())
+    else:
+        raise _refused(path, value)
+
+
+def decode(reader: Reader, path: str) -> Any:
+    """Return the value whose arrays lie at ``path``.
+
+    Raises :class:`WeightsMismatch` or :class:`StructureError` where they are missing or contradict
+    each other.
+    """
+    kinds = {kind for kind in reader.below(path) if not kind.isdecimal() and kind != "keys"}
+    if not kinds:
+        return _plain(path, reader.take(f"{path}/0", keep=True))
+    if len(kinds) > 1:
+        raise StructureError(f"{path!r} is given as {' and as '.join(sorted(kinds))}.")
+    (kind,) = kinds
+    at = f"{path}/{kind}"
+    match kind:
+        case "none":
+            reader.take(f"{at}/0", dtype=np.uint8, ndim=1)
+            return None
+        case "float":
+            return float(reader.take(f"{at}/0", dtype=np.float64, ndim=0))
+        case "str":
+            return reader.take_text(f"{at}/0")
+        case "dtype":
+            return _dtype(at, reader.take_text(f"{at}/0"))
+        case "fortran":
+            return _numeric(at, reader.take(f"{at}/0", keep=True)).T
+        case "text":
+            return _decode_text(reader, at)
+        case "csr":
+            return _decode_csr(reader, at)
+        case "list":
+            return _decode_items(reader, path, reader.take_length(f"{at}/0"))
+        case "tuple":
+            return tuple(_decode_items(reader, path, reader.take_length(f"{at}/0")))
+        case "objects":
+            return _decode_objects(reader, path, at)
+        case "dict":
+            items = _decode_items(reader, path, reader.take_length(f"{at}/0"))
+            keys = decode(reader, f"{path}/keys")
+            if not isinstance(keys, np.ndarray) or keys.shape != (len(items),):
+                raise StructureError(f"{path!r} has {len(items)} items and other keys.")
+            return dict(zip(keys.tolist(), items, strict=True))
+        case _:
+            raise WeightsMismatch(f"{path!r} is given as {kind!r}, which is no kind of value.")
+
+
+def _encode_array(path: str, value: np.ndarray) -> Slots:
+    if value.dtype.kind in _NUMERIC:
+        fortran = value.flags.f_contiguous and not value.flags.c_contiguous
+        yield (f"{path}/fortran/0", Slot.of(value.T)) if fortran else (f"{path}/0", Slot.of(value))
+    elif value.ndim == 1 and (
+        value.dtype.kind == "U"
+        or (value.dtype.kind == "O" and all(type(v) is str for v in value) and len(value))
+    ):
+        texts = [str(text).encode() for text in value]
+        offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
+        width = value.dtype.itemsize // 4 if value.dtype.kind == "U" else 0
+        yield f"{path}/text/0", Slot.made(np.frombuffer(b"".join(texts), np.uint8))
+        yield f"{path}/text/1", Slot.made(offsets)
+        yield f"{path}/text/2", Slot.made(np.array(width))
+    elif value.dtype.kind == "O":
+        yield f"{path}/objects/0", Slot.made(np.array(value.shape, np.int64))
+        yield from _encode_items(path, value.ravel())
+    else:
+        raise _refused(path, value)
+
+
+def _encode_items(path: str, items: Iterable[Any]) -> Slots:
+    for i, item in enumerate(items):
+        yield from encode(f"{path}/{i}", item)
+
+
+def _decode_items(reader: Reader, path: str, length: int) -> list[Any]:
+    return [decode(reader, f"{path}/{i}") for i in range(length)]
+
+
+def _decode_text(reader: Reader, at: str) -> np.ndarray:
+    data = reader.take(f"{at}/0", dtype=np.uint8, ndim=1).tobytes()
+    offsets = reader.take(f"{at}/1", dtype=np.int64, ndim=1)
+    width = int(reader.take(f"{at}/2", dtype=np.int64, ndim=0))
+    check_offsets(at, offsets, len(data))
+    try:
+        texts = [data[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+    except UnicodeDecodeError as error:
+        raise StructureError(f"{at!r} is no UTF-8 text: {error}.") from error
+    longest = max(map(len, texts), default=0)
+    if width == 0:
+        return np.array(texts, dtype=object)
+    if not longest <= width or width * len(texts) > _MOST_TEXT:
+        raise StructureError(
+            f"{at!r} has strings of up to {longest} characters in a width of {width}."
+        )
+    return np.array(texts, dtype=f"<U{width}")
+
+
+def _decode_csr(reader: Reader, at: str) -> Any:
+    data, indices, indptr = (reader.take(f"{at}/{i}", ndim=1, keep=True) for i in range(3))
+    shape = tuple(reader.take(f"{at}/3", dtype=np.int64, ndim=1).tolist())
+    if (
+        indices.dtype != indptr.dtype
+        or indices.dtype not in (np.int32, np.int64)
+        or len(shape) != 2
+    ):
+        raise StructureError(f"The parts of the sparse matrix {at!r} do not fit together.")
+    check_offsets(at, indptr, len(indices))
+    inside = indices.size == 0 or (indices.min() >= 0 and indices.max() < shape[1])
+    if len(indptr) != shape[0] + 1 or len(data) != len(indices) or not inside:
+        raise StructureError(f"The sparse matrix {at!r} has entries outside its shape {shape}.")
+    return sparse.csr_matrix((_numeric(at, data), indices, indptr), shape=shape)
+
+
+def _decode_objects(reader: Reader, path: str, at: str) -> np.ndarray:
+    shape = tuple(reader.take(f"{at}/0", dtype=np.int64, ndim=1).tolist())
+    length = int(np.prod([float(n) for n in shape]))
+    if any(n < 0 for n in shape) or length > len(reader):
+        raise StructureError(f"{path!r} has the shape {shape}, whose items were not given.")
+    array = np.empty(length, dtype=object)
+    for i in range(length):
+        array[i] = decode(reader, f"{path}/{i}")
+    return array.reshape(shape)
+
+
+def check_offsets(at: str, offsets: np.ndarray, total: int) -> None:
+    """Raise :class:`StructureError` unless ``offsets`` rise from 0 to ``total``."""
+    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):
+        raise StructureError(f"The offsets of {at!r} do not rise from 0 to {total}.")
+
+
+def _plain(path: str, array: np.ndarray) -> Any:
+    """Return an array, or what a 0-d one stands for: a Python int or bool, else a NumPy number."""
+    _numeric(path, array)
+    if array.ndim:
+        return array
+    return array.item() if array.dtype in (np.int64, np.bool_) else array[()]
+
+
+def _number(path: str, value: Any) -> np.ndarray:
+    try:
+        array = np.array(value)
+    except OverflowError as error:
+        raise _refused(path, value) from error
+    if array.dtype.kind not in _NUMERIC or (
+        isinstance(value, int) and array.dtype.kind not in "bi"
+    ):
+        raise _refused(path, value)
+    return array
+
+
+def _numeric(path: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind not in _NUMERIC:
+        raise WeightsMismatch(f"The weight {path!r} has dtype {array.dtype}; it needs numbers.")
+    return array
+
+
+def _dtype(at: str, text: str) -> np.dtype[Any]:
+    if not _DTYPE.fullmatch(text):
+        raise StructureError(f"{at!r} is {text!r}, which is no dtype of an array.")
+    try:
+        return np.dtype(text)
+    except TypeError as error:
+        raise StructureError(f"{at!r} is {text!r}, which is no dtype of an array.") from error
+
+
+def _bytes(text: str) -> np.ndarray:
+    return np.frombuffer(text.encode(), np.uint8)
+
+
+def _refused(path: str, value: Any) -> NotSerializable:
+    what = (
+        f"an array of dtype {value.dtype}"
+        if isinstance(value, np.ndarray)
+        else type(value).__name__
+    )
+    return NotSerializable(
+        f"The attribute {path.replace('/', '.')!r} is {what}, which has no stored form.",
+        hint="Store a model without it, or ask for it to be supported.",
+    )
