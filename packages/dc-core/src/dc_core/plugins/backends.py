@@ -78,14 +78,14 @@ class Backend:
         return all(self.door.implements(self.name, hook) for hook in CAPABILITIES[capability])
 
     def skeleton(self, build: Callable[[], T]) -> T:
-        """Return ``build()``, made without allocating or initialising weights if the backend can."""
+        """Return ``build()``, without allocating or initialising weights if the backend can."""
         if not self.supports("skeleton"):
             return build()
         built: T = self._call("dc_skeleton", build=build)
         return built
 
     def describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
-        """Return the stored name and arguments of the framework's own object, None if it has none."""
+        """Return stored name and arguments of the framework's own object, None if it has none."""
         if not self.supports("components"):
             return None
         results = self.door.call(self.name, "dc_describe_component", obj=obj)

@@ -99,8 +99,8 @@ class Door:
         self._loaded[name] = plugin
         return plugin
 
-    def call(self, name: str, hook: str, **arguments: Any) -> list[Any]:
-        """Call one hook of the one plugin ``name``; the list is empty where it does not implement it."""
+    def call(self, name: str, hook: str, /, **arguments: Any) -> list[Any]:
+        """Call one hook of the one plugin ``name``; the list is empty where it lacks the hook."""
         plugin = self.load(name)
         others = [p for p in self._manager.get_plugins() if p is not plugin]
         results: list[Any] = self._manager.subset_hook_caller(hook, others)(**arguments)
@@ -128,11 +128,20 @@ class Door:
                 lines.append(PluginStatus(self.group, name, "missing", **who, hint=error.hint))
             except BackendConflict as error:
                 lines.append(
-                    PluginStatus(self.group, name, "conflict", **who, detail=str(error.args[0]), hint=error.hint)
+                    PluginStatus(
+                        self.group,
+                        name,
+                        "conflict",
+                        **who,
+                        detail=str(error.args[0]),
+                        hint=error.hint,
+                    )
                 )
             except BackendBroken as error:
                 lines.append(
-                    PluginStatus(self.group, name, "broken", **who, detail=error.cause, hint=error.hint)
+                    PluginStatus(
+                        self.group, name, "broken", **who, detail=error.cause, hint=error.hint
+                    )
                 )
             else:
                 lines.append(PluginStatus(self.group, name, "ready", **who))
@@ -142,7 +151,8 @@ class Door:
         """Return the error for a plugin that is not installed, with the line that installs it."""
         if name in self.known:
             return BackendNotInstalled(
-                f"The plugin {name!r} is not installed.", hint=f"Run: pip install {self.known[name]}"
+                f"The plugin {name!r} is not installed.",
+                hint=f"Run: pip install {self.known[name]}",
             )
         return BackendNotInstalled(
             f"No installed distribution provides a plugin {name!r} in {self.group}.",
@@ -162,7 +172,7 @@ class Door:
         cause = f"{type(error).__name__}: {error}"
         return BackendBroken(
             f"The plugin {name!r} of {distribution} {version} cannot be used: {cause}.",
-            hint=f"Reinstall it (pip install --force-reinstall {distribution}) or report it to its authors.",
+            hint=f"Run: pip install --force-reinstall {distribution}, or report it to its authors.",
             distribution=distribution,
             version=version,
             cause=cause,

@@ -3,8 +3,11 @@
 A backend is a module in the entry-point group ``dc.backends.v1`` whose functions carry
 ``dc_core.plugins.hookimpl``. A hook that a backend leaves out is a capability it does not have. An
 implementation may take fewer arguments than its hook names. Names of weights are relative here:
-``<layer>/<i>``, in the backend's own stable order.
+``<layer>/<i>``, in the backend's own stable order. An object that the backend does not serve is
+declined with ``NotClaimed``.
 """
+
+# mypy: disable-error-code="empty-body"
 
 from __future__ import annotations
 
@@ -42,14 +45,18 @@ class BackendHooks:
     def dc_export_weights(
         self, obj: Any, names: Collection[str] | None, copy: bool
     ) -> Mapping[str, np.ndarray]:
-        """Return the weights in ``names`` (None: all), exact in shape and dtype, as C-ordered arrays.
+        """Return the weights in ``names`` (None: all) as C-ordered arrays, exact to the bit.
 
         ``obj`` is unchanged. With ``copy`` the arrays share no memory with it.
         """
 
     @hookspec
     def dc_import_weights(
-        self, obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
+        self,
+        obj: Any,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str],
+        copy: bool,
     ) -> None:
         """Give ``obj`` these weights, all or nothing; without ``copy`` it may keep the arrays.
 
@@ -64,7 +71,10 @@ class BackendHooks:
 
     @hookspec
     def dc_describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
-        """Return the stored name (``sklearn/Ridge``) and constructor arguments of the framework's own object, or None."""
+        """Return the stored name and constructor arguments of the framework's own object, or None.
+
+        The name begins with the backend's: ``sklearn/Ridge``.
+        """
 
     @hookspec
     def dc_build_component(self, name: str, params: Mapping[str, Any]) -> Any:

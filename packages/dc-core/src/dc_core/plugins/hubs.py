@@ -32,14 +32,16 @@ class Hub:
         return model
 
     def _call(self, hook: str, **arguments: Any) -> Any:
+        # Loaded first: an error of the call itself may say that another plugin is missing.
         try:
-            (result,) = self.door.call("dc_hub", hook, **arguments)
+            self.door.load("dc_hub")
         except BackendNotInstalled as error:
             raise HubNotInstalled(
                 "Publishing and loading models needs the package dc-hub.",
                 hint="Run: pip install dc-hub",
             ) from error
-        return result
+        results = self.door.call("dc_hub", hook, **arguments)
+        return results[0] if results else None
 
 
 def hub() -> Hub:
