@@ -13,10 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Protocol, Self
 
 import numpy as np
-from typing_extensions import Self
 
 from dc_core import parameters, plugins
 from dc_core.errors import NotSerializable, UnknownWeight
@@ -48,7 +47,7 @@ class Component:
     """A part of a model that is stored with it.
 
     A subclass writes an ordinary constructor and, where it is fitted, names in ``fitted`` the
-    attributes that hold its fitted arrays. They are unset or None before fitting, and all set after.
+    attributes that hold its fitted arrays: unset or None before fitting, and all set after.
     """
 
     fitted: ClassVar[tuple[str, ...]] = ()
@@ -83,7 +82,7 @@ class Component:
         return None
 
     def get_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments by name, with defaults; nested components as they are."""
+        """Return the constructor's arguments by name, with defaults; components as they are."""
         captured = getattr(self, parameters.ATTRIBUTE, None)
         if captured is None:
             raise NotSerializable(
@@ -93,7 +92,7 @@ class Component:
         return {name: parameters.snapshot(value) for name, value in captured.items()}
 
     def children(self) -> dict[str, Component]:
-        """Return the nested components by their path in the arguments, such as ``transformers/0``."""
+        """Return the nested components by their path in the arguments: ``transformers/0``."""
         captured = getattr(self, parameters.ATTRIBUTE, None) or {}
         return dict(_components("", captured))
 

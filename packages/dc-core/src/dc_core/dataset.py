@@ -45,7 +45,7 @@ class Dataset(ABC):
 
     @abstractmethod
     def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
-        """Return the dataset of the rows at ``indices``: integers, or a mask of one bool per row."""
+        """Return the dataset of the rows at ``indices``: integers, or one bool per row."""
 
     @property
     def X(self) -> np.ndarray:
@@ -170,14 +170,15 @@ class NumpyDataset(Dataset):
 
     def __repr__(self) -> str:
         """Show the shapes."""
-        return f"NumpyDataset(X={self._X.shape} {self._X.dtype}, y={self._y.shape}, tasks={list(self._tasks)})"
+        X = f"{self._X.shape} {self._X.dtype}"
+        return f"NumpyDataset(X={X}, y={self._y.shape}, tasks={list(self._tasks)})"
 
     def rows(self, indices: np.ndarray) -> Batch:
         """Return the rows at ``indices``, in that order."""
         return Batch(self._X[indices], self._y[indices], self._w[indices], self._ids[indices])
 
     def select(self, indices: Sequence[int] | np.ndarray) -> NumpyDataset:
-        """Return the dataset of the rows at ``indices``: integers, or a mask of one bool per row."""
+        """Return the dataset of the rows at ``indices``: integers, or one bool per row."""
         chosen = np.asarray(indices)
         if chosen.size == 0:
             chosen = chosen.astype(np.intp)

@@ -18,8 +18,22 @@ import numpy as np
 from dc_core.errors import ParameterError
 
 NATIVE: Final = frozenset(
-    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 "
-    "float16 float32 float64 complex64 complex128".split()
+    [
+        "bool",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+        "float16",
+        "float32",
+        "float64",
+        "complex64",
+        "complex128",
+    ]
 )
 """The names of the dtypes that every NumPy has and that weights may have."""
 
@@ -68,6 +82,6 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def raw_bits(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype whose values NumPy can compare bit for bit: itself, or the carrying integer."""
+    """Return the dtype that NumPy can compare bit for bit: itself, or the carrying integer."""
     name = dtype_name(dtype)
     return np.dtype(EXTENDED[name]) if name in EXTENDED else dtype

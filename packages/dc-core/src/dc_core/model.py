@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
-from typing_extensions import Self
 
 from dc_core import plugins
 from dc_core.component import Component
@@ -25,7 +24,7 @@ class Model(Component):
 
     @property
     def name(self) -> str:
-        """The first part of the weights' names: the class's name in snake case unless overridden."""
+        """The first part of the weights' names: by default the class's name in snake case."""
         return model_name(type(self))
 
     def weight_table(self) -> dict[str, WeightInfo]:

@@ -57,7 +57,7 @@ def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
 
 
 def capture_constructor(cls: type[T]) -> type[T]:
-    """Make a class that is no ``Component`` (a ``torch.nn.Module``, say) record its arguments too."""
+    """Make a class that is no ``Component``, like a ``torch.nn.Module``, record its arguments."""
     original = cls.__init__
 
     def __init__(self: Any, *args: Any, **kwargs: Any) -> None:

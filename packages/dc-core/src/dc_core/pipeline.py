@@ -10,10 +10,9 @@ from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, TypeVar
+from typing import Final, Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
-from typing_extensions import Self
 
 from dc_core.component import Component
 from dc_core.dataset import Dataset
@@ -27,7 +26,7 @@ STATUSES: Final = ("ok", "parse", "sanitize", "feature", "timeout", "crash")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """One input that could not be used: its row in the source, itself, which step failed, and why."""
+    """One input that could not be used: its row in the source, the step that failed, and why."""
 
     row: int
     input: str
@@ -49,7 +48,9 @@ class FailureReport:
         """Summarise: how many failed at which step, and the first few."""
         if not self.failures:
             return "no failures"
-        counts = ", ".join(f"{n} × {s}" for s, n in Counter(f.status for f in self.failures).items())
+        counts = ", ".join(
+            f"{n} × {s}" for s, n in Counter(f.status for f in self.failures).items()
+        )
         rows = "; ".join(f"row {f.row} ({f.input!r}): {f.message}" for f in self.failures[:3])
         more = "" if len(self) <= 3 else f"; and {len(self) - 3} more"
         return f"{len(self)} failed ({counts}): {rows}{more}"

@@ -62,7 +62,9 @@ class Registry:
                 cls.__qualname__,
             )
             if name in self.entries or (other is not None and not redefined):
-                raise ClassConflict(f"The name {name!r} is taken.", hint="Choose another namespace.")
+                raise ClassConflict(
+                    f"The name {name!r} is taken.", hint="Choose another namespace."
+                )
             self._check(name, cls)
             if not issubclass(cls, Component):
                 parameters.capture_constructor(cls)
@@ -76,7 +78,9 @@ class Registry:
         """The entry points of all groups by name."""
         if self._entries is None:
             self._entries = {
-                entry.name: entry for group in self.groups for entry in metadata.entry_points(group=group)
+                entry.name: entry
+                for group in self.groups
+                for entry in metadata.entry_points(group=group)
             }
         return self._entries
 
@@ -121,7 +125,7 @@ class Registry:
         return None
 
     def stored_name(self, cls: type) -> str:
-        """Return the name that ``cls`` is stored under: its registered one, or ``local/<ClassName>``."""
+        """Return the name ``cls`` is stored under: its registered one, or ``local/<ClassName>``."""
         return self.name_of(cls) or f"{LOCAL}/{cls.__name__}"
 
     def _check(self, name: str, cls: Any) -> None:
@@ -136,7 +140,9 @@ class Registry:
         known = {**plugins.BACKENDS.known, "pipeline": "dc-pipeline"}
         if namespace in known:
             return f"Run: pip install --upgrade {known[namespace]}"
-        return "Install the package that defines it, import it, or use YourClass.from_pretrained(...)."
+        return (
+            "Install the package that defines it, import it, or use YourClass.from_pretrained(...)."
+        )
 
 
 models: Final = Registry(("dc.models",), Model)

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, Any
-
-from typing_extensions import Self
+from typing import TYPE_CHECKING, Any, Self
 
 from dc_core.errors import EmptyDataset
 from dc_core.metric import Metric
@@ -31,7 +29,7 @@ class Estimator(Model, ABC):
 
     @abstractmethod
     def predict(self, dataset: Dataset) -> np.ndarray:
-        """Return the predictions for ``dataset`` (or for an array of its X); records no gradients."""
+        """Return the predictions for ``dataset`` (or an array of its X); records no gradients."""
 
     def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
         """Return each metric's value on ``dataset``, averaged over the tasks, by the metric's name.

@@ -43,7 +43,7 @@ class WeightInfo:
 
 
 def model_name(cls: type) -> str:
-    """Return the first part of canonical names for ``cls``: ``MultitaskRegressor`` → ``multitask_regressor``."""
+    """Return the first part of canonical names for ``cls``: ``MyNet`` → ``my_net``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
     return words.strip("_").lower()
 
