@@ -1,0 +1,42 @@
+"""The conformance kit: what a plugin's author inherits instead of writing.
+
+A suite is a class that pytest collects. Subclass it, say in a few small methods how to make the
+things under test, and each law is a test method with the law as its name::
+
+    from dc_core.testing import BackendSuite
+
+
+    class TestMyBackend(BackendSuite):
+        backend = "myframework"
+
+        def make(self, seed): ...
+
+        def blank(self): ...
+
+        def predict(self, obj): ...
+
+The kit needs pytest: ``pip install "dc-core[testing]"``.
+"""
+
+from importlib.util import find_spec
+from typing import TYPE_CHECKING
+
+from dc_core.lazy import attach
+
+if find_spec("pytest") is None:
+    raise ImportError('dc_core.testing needs pytest. Run: pip install "dc-core[testing]"')
+
+if TYPE_CHECKING:
+    from dc_core.testing.backend import BackendSuite as BackendSuite
+    from dc_core.testing.suite import LawBroken as LawBroken
+    from dc_core.testing.suite import Suite as Suite
+    from dc_core.testing.suite import SuiteError as SuiteError
+    from dc_core.testing.suite import law as law
+
+_EXPORTS = {
+    "dc_core.testing.backend": ["BackendSuite"],
+    "dc_core.testing.suite": ["LawBroken", "Suite", "SuiteError", "law"],
+}
+
+__all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

@@ -1,0 +1,147 @@
+"""Laws on describing and exporting weights: exact, pure, deterministic, detached."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from dc_core.dtypes import dtype_name
+from dc_core.errors import ParameterError
+from dc_core.testing.backend.subject import BackendSubject, expect_same, expect_same_prediction
+from dc_core.testing.bits import flip, same_bits
+from dc_core.testing.suite import LawBroken, law
+
+
+class ExportingLaws(BackendSubject):
+    """Laws on describing and exporting weights: exact, pure, deterministic, detached."""
+
+    @law
+    def test_predicting_changes_nothing(self) -> None:
+        """Predicting twice gives the same bits, and leaves every weight as it was."""
+        obj = self.make(0)
+        before = self.export(obj)
+        first, second = self.predict(obj), self.predict(obj)
+        hint = "Put the object into its inference mode in make() and blank()."
+        expect_same_prediction(first, second, "Predicted again", hint)
+        expect_same(before, self.export(obj), "After predicting", hint)
+
+    @law
+    def test_there_are_weights_and_predictions_depend_on_them(self) -> None:
+        """Objects of different seeds have weights, and predict differently."""
+        if not self.describe(self.make(0)):
+            raise LawBroken(
+                "make(0) has no weights.", hint="make() returns an object that is ready."
+            )
+        if same_bits(self.predict(self.make(0)), self.predict(self.make(1))):
+            raise LawBroken(
+                "make(0) and make(1) predict the same, so that no law could notice a lost weight.",
+                hint="Let the weights in make() depend on its seed.",
+            )
+
+    @law
+    def test_describing_changes_nothing(self) -> None:
+        """Describing leaves the object as it was, and describing again says the same."""
+        obj = self.make(0)
+        predicted = self.predict(obj)
+        first, second = self.describe(obj), self.describe(obj)
+        if list(first.items()) != list(second.items()):
+            raise LawBroken(
+                f"It said {first}, and then {second}.", hint="Describe without caching."
+            )
+        hint = "Read the shapes and dtypes, and touch nothing else."
+        expect_same_prediction(predicted, self.predict(obj), "After describing", hint)
+
+    @law
+    def test_exporting_changes_nothing(self) -> None:
+        """Exporting leaves the object as it was."""
+        obj = self.make(0)
+        predicted, described = self.predict(obj), self.describe(obj)
+        for copy in (True, False):
+            self.export(obj, copy=copy)
+            hint = "Copy out, and leave dtype, device and mode of the object alone."
+            expect_same_prediction(predicted, self.predict(obj), f"After export(copy={copy})", hint)
+            if self.describe(obj) != described:
+                raise LawBroken(f"After export(copy={copy}) it is described otherwise.", hint=hint)
+
+    @law
+    def test_exporting_again_gives_the_same_bits(self) -> None:
+        """Two exports of one object, and those of two objects made alike, are equal to the bit."""
+        obj = self.make(0)
+        first = self.export(obj)
+        hint = "Exports may depend on nothing but the object's weights."
+        expect_same(first, self.export(obj), "Exported again", hint)
+        expect_same(first, self.export(self.make(0)), "Exported from make(0) made again", hint)
+
+    @law
+    def test_exports_are_as_described(self) -> None:
+        """Description and export agree in names, order, shapes and dtypes."""
+        obj = self.make(0)
+        hint = "Derive both from one walk over the object."
+        described, exported = self.describe(obj), self.export(obj)
+        if list(described) != list(exported):
+            raise LawBroken(
+                f"Described are {list(described)}; exported are {list(exported)}.", hint=hint
+            )
+        for name, info in described.items():
+            array = exported[name]
+            if (array.shape, array.dtype) != (info.shape, info.dtype):
+                raise LawBroken(
+                    f"{name!r} is described as {info.dtype}{info.shape} and exported as "
+                    f"{array.dtype}{array.shape}.",
+                    hint=hint,
+                )
+
+    @law
+    def test_exports_can_be_stored(self) -> None:
+        """Exports are C-contiguous NumPy arrays of dtypes that weights can have."""
+        for copy in (True, False):
+            for name, array in self.export(self.make(0), copy=copy).items():
+                if type(array) is not np.ndarray or not array.flags.c_contiguous:
+                    raise LawBroken(
+                        f"{name!r} is a {type(array).__name__} that is not plain and C-contiguous.",
+                        hint="Return np.asarray(value, order='C').",
+                    )
+                try:
+                    dtype_name(array.dtype)
+                except ParameterError as error:
+                    raise LawBroken(
+                        f"{name!r} has dtype {array.dtype}.",
+                        hint="Turn text and objects into numbers, or refuse with NotSerializable.",
+                    ) from error
+
+    @law
+    def test_exports_are_detached(self) -> None:
+        """A copied export and the object share no memory: changing one leaves the other alone."""
+        obj = self.make(0)
+        predicted, exported = self.predict(obj), self.export(obj)
+        hint = "With copy=True return arrays of their own, and writable ones."
+        kept = {name: array.copy() for name, array in exported.items()}
+        for name, array in exported.items():
+            if not array.flags.writeable:
+                raise LawBroken(f"{name!r} is read-only.", hint=hint)
+            flip(array)
+        expect_same(kept, self.export(obj), "After the exported arrays were changed", hint)
+        expect_same_prediction(
+            predicted, self.predict(obj), "After the exported arrays were changed", hint
+        )
+        obj = self.target()
+        exported = self.export(obj)
+        kept = {name: array.copy() for name, array in exported.items()}
+        self.load(obj, self.export(self.make(0)))
+        expect_same(kept, exported, "After other weights were loaded, an earlier export", hint)
+
+    @law
+    def test_exports_without_copying_are_equal(self) -> None:
+        """``copy=False`` gives the same bits as ``copy=True``."""
+        obj = self.make(0)
+        hint = "copy only decides on memory, never on values."
+        expect_same(self.export(obj), self.export(obj, copy=False), "With copy=False", hint)
+
+    @law
+    def test_a_part_can_be_exported(self) -> None:
+        """Exporting some names gives exactly those, with the same bits as exporting all."""
+        obj = self.make(0)
+        whole = self.export(obj)
+        for names in ([], *([name] for name in whole), list(whole)):
+            wanted = {name: whole[name] for name in names}
+            hint = "Heed `names`: None means all, an empty collection none."
+            expect_same(wanted, self.export(obj, names), f"Asked for {names}", hint)

@@ -1,0 +1,85 @@
+"""Laws on the names of weights: they outlive the process, and the framework's version."""
+
+from __future__ import annotations
+
+import inspect
+import json
+from collections import Counter
+
+import pytest
+
+from dc_core.testing.backend.subject import BackendSubject
+from dc_core.testing.fresh import fresh_interpreter
+from dc_core.testing.suite import LawBroken, law
+
+_NAMES = """
+import importlib.util, json, sys
+from operator import attrgetter
+from dc_core import plugins
+spec = importlib.util.spec_from_file_location("suite_in_a_fresh_process", sys.argv[1])
+module = importlib.util.module_from_spec(spec)
+sys.modules[spec.name] = module
+spec.loader.exec_module(module)
+suite = attrgetter(sys.argv[2])(module)()
+print(json.dumps(list(plugins.claim(suite.make(0)).describe_weights())))
+"""
+
+
+class NamingLaws(BackendSubject):
+    """Laws on the names of weights: they outlive the process, and the framework's version."""
+
+    @law
+    def test_names_are_numbered_by_layer(self) -> None:
+        """A weight's name is ``<layer>/<i>``, and each layer counts its weights from 0."""
+        count: Counter[str] = Counter()
+        for name in self.describe(self.make(0)):
+            layer, _, number = name.rpartition("/")
+            if number != str(count[layer]) or "" in name.split("/"):
+                raise LawBroken(
+                    f"{name!r} is there where {layer + '/' if layer else ''}{count[layer]} "
+                    "should be.",
+                    hint="dc_core.number_by_layer makes the names from the native ones.",
+                )
+            count[layer] += 1
+
+    @law
+    def test_native_names_are_unique(self) -> None:
+        """Each native name, aliases included, belongs to one weight, and none is empty."""
+        table = self.describe(self.make(0))
+        natives = Counter(name for i in table.values() for name in (i.native, *i.aliases))
+        for native, times in natives.items():
+            if not native or times > 1:
+                raise LawBroken(
+                    f"The native name {native!r} stands for {times} weights.",
+                    hint="Give the framework's own full name, such as conv1.weight.",
+                )
+
+    @law
+    def test_names_are_the_same_for_every_object_of_one_architecture(self) -> None:
+        """Objects made alike have the same names, native names and aliases, in the same order."""
+        first, second = (
+            [(name, info.native, info.aliases) for name, info in self.describe(obj).items()]
+            for obj in (self.make(0), self.make(0))
+        )
+        if first != second:
+            raise LawBroken(
+                f"make(0) has {first}; made again it has {second}.",
+                hint="Derive names from the object's structure alone, in its own stable order.",
+            )
+
+    @law
+    def test_names_are_the_same_in_every_process(self) -> None:
+        """A fresh process gives the same names in the same order."""
+        suite = type(self)
+        file = inspect.getsourcefile(suite)
+        if file is None or "<locals>" in suite.__qualname__:
+            pytest.skip("a suite made inside a function cannot be repeated in another process")
+        here = list(self.describe(self.make(0)))
+        for seed in (1, 2):
+            written = fresh_interpreter(_NAMES, file, suite.__qualname__, seed=seed)
+            there = json.loads(written.splitlines()[-1])
+            if there != here:
+                raise LawBroken(
+                    f"This process has {here}; a fresh one has {there}.",
+                    hint="Names must not depend on id(), on hash() or on the order of a set.",
+                )

@@ -1,0 +1,70 @@
+"""Laws on weights that do not fit: a typed error, and the object is as it was."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from dc_core.testing.backend.subject import BackendSubject
+from dc_core.testing.suite import law
+
+
+class RejectingLaws(BackendSubject):
+    """Laws on weights that do not fit: a typed error, and the object is as it was."""
+
+    @law
+    def test_a_missing_name_is_rejected(self) -> None:
+        """A missing weight is an error, and the object stays as it was."""
+        given, target = self.export(self.make(0)), self.target()
+        for name in given:
+            part = {other: array for other, array in given.items() if other != name}
+            self.reject(target, part, f"everything but {name!r}")
+
+    @law
+    def test_a_surplus_name_is_rejected(self) -> None:
+        """A weight that the object does not have is an error, and the object stays as it was."""
+        given, target = self.export(self.make(0)), self.target()
+        surplus = {**given, "surplus/0": np.zeros(3, np.float32)}
+        self.reject(target, surplus, "a surplus weight")
+        self.reject(target, surplus, "a surplus weight in allow_missing", {"surplus/0"})
+
+    @law
+    def test_a_wrong_shape_is_rejected(self) -> None:
+        """A weight of another shape is an error, even where it would broadcast."""
+        given, target = self.export(self.make(0)), self.target()
+        for name, array in given.items():
+            shapes = {(1, *array.shape), (1,), ()} - {array.shape}
+            for shape in sorted(shapes, key=len):
+                value = np.broadcast_to(array.reshape(-1)[:1].reshape(()), shape).copy()
+                if len(shape) > array.ndim:
+                    value = array.reshape(shape).copy()
+                self.reject(target, {**given, name: value}, f"{name!r} of shape {shape}")
+
+    @law
+    def test_a_wrong_dtype_is_rejected(self) -> None:
+        """A weight of another dtype is an error: nothing is cast."""
+        given, target = self.export(self.make(0)), self.target()
+        for name, array in given.items():
+            for dtype in (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.int64)):
+                if dtype != array.dtype:
+                    value = np.zeros(array.shape, dtype)
+                    self.reject(target, {**given, name: value}, f"{name!r} as {dtype}")
+
+    @law
+    def test_a_value_that_is_no_array_is_rejected(self) -> None:
+        """Lists and numbers are no weights."""
+        given, target = self.export(self.make(0)), self.target()
+        for name, array in given.items():
+            self.reject(target, {**given, name: array.tolist()}, f"{name!r} as Python numbers")
+
+    @law
+    def test_an_unfitted_object_takes_all_or_nothing(self) -> None:
+        """An object without weights takes the complete state, or stays without."""
+        blank, given = self.blank(), self.export(self.make(0))
+        if self.describe(blank):
+            pytest.skip("blank() has weights")
+        self.reject(blank, {}, "no weights at all")
+        self.reject(blank, {**given, "surplus/0": np.zeros(3, np.float32)}, "a surplus weight")
+        for name in given:
+            part = {other: array for other, array in given.items() if other != name}
+            self.reject(blank, part, f"everything but {name!r}")

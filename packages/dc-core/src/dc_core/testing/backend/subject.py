@@ -1,0 +1,141 @@
+"""What a backend's laws are tried on: three methods that the plugin's author writes."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, ClassVar
+
+import numpy as np
+import pytest
+
+from dc_core import plugins
+from dc_core.errors import StructureError, WeightsMismatch
+from dc_core.testing.bits import difference
+from dc_core.testing.suite import LawBroken, Suite
+from dc_core.weights import WeightInfo
+
+
+class BackendSubject(Suite):
+    """How to make the objects under test, and what all the laws do with them."""
+
+    backend: ClassVar[str]
+    """The backend's name: that of its entry point in ``dc.backends.v1``."""
+
+    @abstractmethod
+    def make(self, seed: int) -> Any:
+        """Return an object of the framework, ready to predict, whose weights depend on ``seed``.
+
+        It should hold every kind of weight that the framework knows (buffers, running statistics),
+        none of them at its initial value. Equal seeds give equal objects.
+        """
+
+    @abstractmethod
+    def blank(self) -> Any:
+        """Return what a stored ``make(...)`` is loaded into: the same architecture, other weights.
+
+        Where the framework has them, an object that is not fitted yet, with no weights at all.
+        """
+
+    @abstractmethod
+    def predict(self, obj: Any) -> np.ndarray:
+        """Return the predictions of ``obj`` on fixed inputs of your choice."""
+
+    def strangers(self) -> Iterable[Any]:
+        """Return objects of the framework that hold no weights, and that the backend declines."""
+        return ()
+
+    def make_tied(self, seed: int) -> Any:
+        """Return an object in which one array serves under two native names."""
+        pytest.skip("the suite has no make_tied")
+
+    def make_scalar(self, seed: int) -> Any:
+        """Return an object with a weight of shape ``()``."""
+        pytest.skip("the suite has no make_scalar")
+
+    def make_empty(self, seed: int) -> Any:
+        """Return an object with a weight that has no element, such as one of shape ``(0, 3)``."""
+        pytest.skip("the suite has no make_empty")
+
+    def make_bfloat16(self, seed: int) -> Any:
+        """Return an object with weights in bfloat16."""
+        pytest.skip("the suite has no make_bfloat16")
+
+    def describe(self, obj: Any) -> dict[str, WeightInfo]:
+        """Describe the weights of ``obj`` by the door that users go through."""
+        return plugins.claim(obj).describe_weights()
+
+    def export(
+        self, obj: Any, names: Collection[str] | None = None, *, copy: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Export the weights of ``obj`` by the door that users go through."""
+        return plugins.claim(obj).export_weights(names, copy=copy)
+
+    def load(
+        self,
+        obj: Any,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str] = (),
+        *,
+        copy: bool = True,
+    ) -> Any:
+        """Import ``weights`` into ``obj`` by the door that users go through, and return it."""
+        plugins.claim(obj).import_weights(weights, allow_missing, copy=copy)
+        return obj
+
+    def target(self) -> Any:
+        """Return an object that the weights of ``make(0)`` fit, with other values if there is one.
+
+        Where the shapes depend on the data (trees), that is ``make(0)`` itself.
+        """
+        wanted = _form(self.describe(self.make(0)))
+        others = (self.blank(), self.make(1))
+        return next((o for o in others if _form(self.describe(o)) == wanted), self.make(0))
+
+    def reject(
+        self,
+        obj: Any,
+        weights: Mapping[str, Any],
+        what: str,
+        allow_missing: Collection[str] = (),
+    ) -> None:
+        """Break the law unless ``obj`` refuses ``weights`` with a typed error, and is unchanged."""
+        hint = "Call dc_core.check_weights before anything is set."
+        before = self.export(obj)
+        for copy in (True, False):
+            try:
+                self.load(obj, weights, allow_missing, copy=copy)
+            except (WeightsMismatch, StructureError):
+                pass
+            except Exception as error:
+                raise LawBroken(
+                    f"Given {what}, it raised {type(error).__name__} ({error}), which is neither "
+                    "WeightsMismatch nor StructureError.",
+                    hint=hint,
+                ) from error
+            else:
+                raise LawBroken(f"Given {what} (copy={copy}), it raised nothing.", hint=hint)
+            changed = difference(before, self.export(obj))
+            if changed:
+                raise LawBroken(
+                    f"Given {what} (copy={copy}), it raised, but the object changed: {changed}.",
+                    hint=hint,
+                )
+
+
+def _form(table: Mapping[str, WeightInfo]) -> dict[str, tuple[tuple[int, ...], Any]]:
+    return {name: (info.shape, info.dtype) for name, info in table.items()}
+
+
+def expect_same(
+    expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray], when: str, hint: str
+) -> None:
+    """Break the law unless two sets of named arrays agree bit for bit."""
+    differs = difference(expected, found)
+    if differs:
+        raise LawBroken(f"{when}: {differs}.", hint=hint)
+
+
+def expect_same_prediction(expected: np.ndarray, found: np.ndarray, when: str, hint: str) -> None:
+    """Break the law unless two predictions agree bit for bit."""
+    expect_same({"prediction": np.asarray(expected)}, {"prediction": np.asarray(found)}, when, hint)

@@ -1,0 +1,73 @@
+"""Real distributions for the tests: metadata and modules in a folder on the path, no mocks."""
+
+import sys
+from importlib import import_module, invalidate_caches
+from pathlib import Path
+
+import pytest
+
+from dc_core import plugins
+from dc_core.registry import components, models
+
+GRAVEYARD = Path(__file__).parent / "graveyard"
+
+
+def forget_plugins():
+    plugins.refresh()
+    models.refresh()
+    components.refresh()
+
+
+@pytest.fixture
+def install(tmp_path, monkeypatch):
+    """Install a distribution for the length of one test.
+
+    ``install(name, {group: {entry point: value}}, {module: source}, version=...)`` returns the
+    folder that it is in.
+    """
+
+    def install(name, entry_points, modules=None, version="1.0", folder=None):
+        home = tmp_path / (folder or f"{name}-{version}")
+        info = home / f"{name.replace('-', '_')}-{version}.dist-info"
+        info.mkdir(parents=True)
+        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        lines = []
+        for group, entries in entry_points.items():
+            lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
+        (info / "entry_points.txt").write_text("\n".join(lines) + "\n")
+        for module, source in (modules or {}).items():
+            (home / f"{module}.py").write_text(source)
+        monkeypatch.syspath_prepend(home)
+        invalidate_caches()
+        forget_plugins()
+        return home
+
+    yield install
+    monkeypatch.undo()
+    forget_modules(tmp_path)
+    forget_plugins()
+
+
+def forget_modules(folder):
+    """Let the modules in ``folder`` be imported anew, with none of the state they have now."""
+    for name, module in list(sys.modules.items()):
+        if (getattr(module, "__file__", None) or "").startswith(str(folder)):
+            del sys.modules[name]
+
+
+@pytest.fixture
+def graveyard(monkeypatch):
+    """Put the graveyard on the path and return a function that imports its modules."""
+    monkeypatch.syspath_prepend(GRAVEYARD)
+    yield import_module
+    forget_modules(GRAVEYARD)
+
+
+def pytest_generate_tests(metafunc):
+    """Run a test that asks for a ``grave`` once for each in the graveyard."""
+    if "grave" in metafunc.fixturenames:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.syspath_prepend(GRAVEYARD)
+            graves = import_module("graves").GRAVES
+        forget_modules(GRAVEYARD)
+        metafunc.parametrize("grave", graves.values(), ids=graves.keys())

@@ -1,0 +1,79 @@
+"""The kit, subclassed as a plugin's author would, and a few times as one should not."""
+
+import numpy as np
+import tiny
+
+from dc_core.testing import BackendSuite
+
+
+class TestNet(BackendSuite):
+    backend = "tiny"
+
+    def make(self, seed):
+        return tiny.Net(seed, power=2)
+
+    def blank(self):
+        return tiny.Net(99, power=2)
+
+    def predict(self, obj):
+        return obj(tiny.INPUTS)
+
+    def strangers(self):
+        return [tiny.Schedule()]
+
+    def with_array(self, seed, **arrays):
+        net = tiny.Net(seed)
+        net.arrays |= arrays
+        return net
+
+    def make_tied(self, seed):
+        net = tiny.Net(seed)
+        net.arrays["decoder.weight"] = net.arrays["head.weight"]
+        return net
+
+    def make_scalar(self, seed):
+        return self.with_array(seed, scale=np.array(seed + 0.5, np.float32))
+
+    def make_empty(self, seed):
+        return self.with_array(seed, nothing=np.zeros((0, 3), np.float32))
+
+    def make_bfloat16(self, seed):
+        import ml_dtypes
+
+        return self.with_array(seed, half=np.full(3, seed + 0.1, ml_dtypes.bfloat16))
+
+
+class TestScaler(BackendSuite):
+    backend = "tiny"
+
+    def make(self, seed):
+        return tiny.Scaler().fit(tiny.INPUTS + np.random.default_rng(seed).normal(size=(5, 3)))
+
+    def blank(self):
+        return tiny.Scaler()
+
+    def predict(self, obj):
+        return obj(tiny.INPUTS)
+
+
+class UnseededSuite(TestNet):
+    """Gives the same object for every seed, so that a lost weight would go unnoticed."""
+
+    def make(self, seed):
+        return tiny.Net(0, power=2)
+
+    def blank(self):
+        return tiny.Net(0, power=2)
+
+
+class DriftingSuite(TestNet):
+    """Forgets to put its objects into inference mode."""
+
+    def make(self, seed):
+        return tiny.DriftingNet(seed, power=2)
+
+
+class MisnamedSuite(TestNet):
+    """Its plugin's entry point is not named for the framework's top-level module."""
+
+    backend = "tiny_backend"

@@ -1,0 +1,1 @@
+"""The good backend; its plugin is imported when it is needed."""
