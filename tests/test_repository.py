@@ -21,7 +21,13 @@ def project(package: Path) -> dict[str, Any]:
 @every_package
 def test_a_package_has_its_papers(package: Path) -> None:
     module = package.name.replace("-", "_")
-    papers = ("README.md", "CHANGELOG.md", "lifecycle.toml", f"src/{module}/py.typed")
+    papers = (
+        "README.md",
+        "CHANGELOG.md",
+        "lifecycle.toml",
+        f"src/{module}/py.typed",
+        "tests/smoke.py",
+    )
     assert [paper for paper in papers if not (package / paper).exists()] == []
 
 
