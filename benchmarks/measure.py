@@ -6,9 +6,10 @@ returns the action to be measured. Every measurement starts the way in a fresh i
 A B A B …, so that a drift of the machine meets all of them.
 
 CPU seconds are those of the process, all its threads, and the processes it waited for. Memory is
-the peak of *anonymous* memory (``RssAnon``) above what the process held before the action: pages of
-a mapped file are the kernel's cache and cost nobody anything. It is sampled every millisecond from
-outside, in runs whose times are thrown away.
+counted in two ways, both as the peak above what the process held before the action, in runs whose
+times are thrown away. *Anonymous* memory (``RssAnon``, sampled from outside every millisecond) is
+what the action takes from the machine; *resident* memory (``VmHWM``, kept by the kernel) counts the
+pages of mapped files too, although those are the kernel's cache.
 """
 
 from __future__ import annotations
@@ -20,19 +21,23 @@ import select
 import subprocess
 import sys
 import tempfile
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import median
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 Start = Callable[..., Callable[[], Any]]
-Metric = Literal["cpu", "wall", "memory", "rate"]
+Metric = Literal["cpu", "wall", "anonymous", "resident", "rate"]
 
 HERE = Path(__file__).parent
-MIB = 1 << 20
+RESET_PEAK = "5"  # what clear_refs(5) calls the peak of the resident memory
+ENVIRONMENT = {
+    "OMP_NUM_THREADS": "1",
+    "OPENBLAS_NUM_THREADS": "1",
+    "MKL_NUM_THREADS": "1",
+    "HF_HUB_OFFLINE": "1",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +60,8 @@ class Figures:
 
     cpu: float
     wall: float
-    memory: float | None = None
+    anonymous: float | None = None
+    resident: float | None = None
     rate: float | None = None
 
 
@@ -77,97 +83,106 @@ def measure(
     Each process makes the action ``calls`` times. A way whose environment is not among
     ``environments`` (its interpreter by name) is left out.
     """
-    here = {None: Path(sys.executable), **(environments or {})}
-    present = [way for way in ways if way.environment in here]
-    calls_of = defaultdict(list)
-    peaks = defaultdict(list)
+    pythons: dict[str | None, Path] = {None: Path(sys.executable)}
+    pythons.update(environments or {})
+    present = [way for way in ways if way.environment in pythons]
+    taken: dict[str, list[Call]] = {way.name: [] for way in present}
+    peaks: dict[str, list[Memory]] = {way.name: [] for way in present}
     for _ in range(repeats):
         for way in present:
-            calls_of[way.name] += run(way, folder, here[way.environment], calls=calls).calls
+            taken[way.name] += run(way, folder, pythons[way.environment], calls=calls).calls
     for _ in range(min(repeats, 3) if memory else 0):
         for way in present:
-            peaks[way.name].append(run(way, folder, here[way.environment], sample=True).peak)
-    return {way.name: _figures(calls_of[way.name], peaks[way.name]) for way in present}
+            peaks[way.name].append(run(way, folder, pythons[way.environment], sample=True).peak)
+    return {way.name: _figures(taken[way.name], peaks[way.name]) for way in present}
+
+
+class Call(NamedTuple):
+    """One call of the action: seconds, and how many things it did where it says so."""
+
+    wall: float
+    cpu: float
+    done: int | None
+
+
+class Memory(NamedTuple):
+    """Memory of a process, in MiB."""
+
+    anonymous: float
+    resident: float
 
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one process reports: (wall s, CPU s, things done) of each call, and the peak in MiB."""
+    """What one process took: each call, and the peak of its memory above the start."""
 
-    calls: list[tuple[float, float, int | None]]
-    peak: float
+    calls: list[Call]
+    peak: Memory
 
 
 def run(
-    way: Way, folder: Path, python: Path | None = None, *, calls: int = 1, sample: bool = False
+    way: Way,
+    folder: Path,
+    python: str | Path = sys.executable,
+    *,
+    calls: int = 1,
+    sample: bool = False,
 ) -> Run:
     """Start ``way`` in a fresh interpreter and make its action ``calls`` times.
 
     Raises :class:`WayFailed` with the end of what the process wrote to its standard error.
     """
-    with _worker(way, folder, python or Path(sys.executable), calls) as (process, errors):
-        ready = process.stdout.readline()
-        before = anonymous_memory(process.pid) if ready else 0
-        peak = before
-        if ready:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-            while sample and not select.select([process.stdout], [], [], 0.001)[0]:
-                peak = max(peak, anonymous_memory(process.pid))
-        done = process.stdout.readline() if ready else ""
-        if not done:
-            process.wait()
-            errors.seek(0)
-            raise WayFailed(f"{way.name} failed:\n{errors.read()[-4000:]}")
-        peak = max(peak, anonymous_memory(process.pid))
-    return Run([tuple(call) for call in json.loads(done)], (peak - before) / MIB)
-
-
-def anonymous_memory(pid: int) -> int:
-    """Return how many bytes of anonymous memory the process holds now (Linux ``RssAnon``)."""
-    status = Path(f"/proc/{pid}/status").read_text()
-    found = re.search(r"^RssAnon:\s+(\d+) kB$", status, re.MULTILINE)
-    return int(found[1]) * 1024 if found else 0
-
-
-@contextmanager
-def _worker(way: Way, folder: Path, python: Path, calls: int) -> Iterator[tuple[Any, Any]]:
-    """Start ``worker.py``; its standard output is the channel, its standard error a file."""
     module, function = way.start.__module__, way.start.__qualname__
-    with tempfile.TemporaryFile("w+") as errors:
-        options = json.dumps(dict(way.options))
-        process = subprocess.Popen(
-            [python, HERE / "worker.py", module, function, folder, str(calls), options],
+    arguments = (module, function, folder, str(calls), json.dumps(dict(way.options)))
+    with (
+        tempfile.TemporaryFile("w+") as errors,
+        subprocess.Popen(
+            [python, HERE / "worker.py", *arguments],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
-            env={**os.environ, **_ENVIRONMENT},
-        )
-        try:
-            yield process, errors
-        finally:
-            # Closing its input lets a worker that waits for its next line end.
-            process.stdin.close()
-            process.stdout.close()
-            process.wait()
+            env=os.environ | ENVIRONMENT,
+        ) as process,
+    ):
+        ready = process.stdout.readline()
+        if ready:
+            Path(f"/proc/{process.pid}/clear_refs").write_text(RESET_PEAK)
+        before = _memory(process.pid)
+        peak = before.anonymous
+        if ready:
+            print("go", file=process.stdin, flush=True)
+        while ready and sample and not select.select([process.stdout], [], [], 0.001)[0]:
+            peak = max(peak, _memory(process.pid).anonymous)
+        done = process.stdout.readline()
+        after = _memory(process.pid)
+        # The worker lives until its input is closed, so that its memory could be read.
+        process.stdin.close()
+        if process.wait() != 0:
+            errors.seek(0)
+            raise WayFailed(f"{way.name} failed:\n{errors.read()[-4000:]}")
+    anonymous = max(peak, after.anonymous) - before.anonymous
+    return Run(
+        [Call(*call) for call in json.loads(done)],
+        Memory(anonymous, after.resident - before.resident),
+    )
 
 
-_ENVIRONMENT = {
-    "OMP_NUM_THREADS": "1",
-    "OPENBLAS_NUM_THREADS": "1",
-    "MKL_NUM_THREADS": "1",
-    "HF_HUB_OFFLINE": "1",
-}
+def _memory(pid: int) -> Memory:
+    """Return what the process holds now of anonymous memory, and its peak of resident memory."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    kilobytes = dict(re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE))
+    # A process that has ended has neither line.
+    return Memory(int(kilobytes.get("RssAnon", 0)) / 1024, int(kilobytes.get("VmHWM", 0)) / 1024)
 
 
-def _figures(calls: list[tuple[float, float, int | None]], peaks: list[float]) -> Figures:
-    wall = median(wall for wall, _, _ in calls)
-    cpu = median(cpu for _, cpu, _ in calls)
-    done = calls[0][2]
+def _figures(calls: list[Call], peaks: list[Memory]) -> Figures:
+    cpu = median(call.cpu for call in calls)
+    done = calls[0].done
     return Figures(
         cpu=cpu,
-        wall=wall,
-        memory=median(peaks) if peaks else None,
-        rate=done / cpu if done else None,
+        wall=median(call.wall for call in calls),
+        anonymous=median(peak.anonymous for peak in peaks) if peaks else None,
+        resident=median(peak.resident for peak in peaks) if peaks else None,
+        rate=None if done is None else done / cpu,
     )

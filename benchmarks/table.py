@@ -49,7 +49,7 @@ def versions(distributions: Iterable[str]) -> str:
 def _headings(subject: Subject) -> list[str]:
     headings = ["", f"CPU {subject.unit}", f"wall {subject.unit}"]
     if subject.memory:
-        headings.append("extra MiB")
+        headings += ["anonymous MiB", "resident MiB"]
     if subject.things:
         headings.append(f"{subject.things} per CPU s")
     return headings
@@ -59,7 +59,7 @@ def _row(subject: Subject, name: str, figures: Figures) -> list[str]:
     scale = SCALE[subject.unit]
     row = [name, number(figures.cpu * scale), number(figures.wall * scale)]
     if subject.memory:
-        row.append("" if figures.memory is None else f"{figures.memory:.1f}")
+        row += [f"{figures.anonymous:.1f}", f"{figures.resident:.1f}"]
     if subject.things:
         row.append("" if figures.rate is None else f"{figures.rate:,.0f}".replace(",", " "))
     return row
@@ -67,7 +67,7 @@ def _row(subject: Subject, name: str, figures: Figures) -> list[str]:
 
 def _verdict(subject: Subject, target: Target, figures: Mapping[str, Figures]) -> list[str]:
     peer = {"ratio": f" / {target.peer}", "difference": f" − {target.peer}"}.get(target.kind, "")
-    what = {"cpu": "CPU", "wall": "wall", "memory": "memory", "rate": "rate"}[target.metric]
+    what = "CPU" if target.metric == "cpu" else target.metric
     scale, unit = 1.0, ""
     if target.kind != "ratio":
         scale = SCALE[subject.unit] if target.metric in ("cpu", "wall") else 1.0

@@ -160,9 +160,9 @@ SUBJECTS = (
                 "safetensors.torch, touched",
                 at_most=1.0,
             ),
-            Target("memory", "dc-hub load_weights", "safetensors.torch", at_most=1.0),
-            Target("memory", "dc-hub load_weights, touched", kind="value", at_most=32),
-            Target("memory", "dc-hub from_pretrained, touched", kind="value", at_most=32),
+            Target("anonymous", "dc-hub load_weights", "safetensors.torch", at_most=1.0),
+            Target("anonymous", "dc-hub load_weights, touched", kind="value", at_most=32),
+            Target("anonymous", "dc-hub from_pretrained, touched", kind="value", at_most=32),
         ),
     ),
 )
