@@ -24,7 +24,7 @@ WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
 CONSTRAINTS = (ROOT / "constraints.txt").as_uri()
 
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
-PEERS = ("huggingface-hub", "joblib", "psutil", "safetensors", "skops")
+PEERS = ("huggingface-hub", "joblib", "safetensors", "skops")
 
 
 @functools.cache
