@@ -179,10 +179,10 @@ def write_tensors(
     """
     arrays = {name: _checked(name, array) for name, array in tensors.items()}
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
-    _write_all(file, make_header(arrays, order, metadata or {}))
+    write_all(file, make_header(arrays, order, metadata or {}))
     for name in order:
         for block in _blocks(arrays[name]):
-            _write_all(file, block)
+            write_all(file, block)
 
 
 def _stamp(file: io.FileIO) -> tuple[int, int]:
@@ -249,8 +249,11 @@ def _blocks(array: np.ndarray) -> Iterator[memoryview]:
             yield np.ascontiguousarray(block).view(np.uint8).data
 
 
-def _write_all(file: SupportsWrite, data: bytes | memoryview) -> None:
-    """Write all of ``data``: an unbuffered file may take only a part at a time."""
+def write_all(file: SupportsWrite, data: bytes | memoryview) -> None:
+    """Write all of ``data``: an unbuffered file may take only a part at a time.
+
+    Raises ``BlockingIOError`` for a file that takes nothing.
+    """
     rest = memoryview(data)
     while len(rest):
         count = file.write(rest)
