@@ -1,0 +1,31 @@
+"""The PyTorch backend: any ``torch.nn.Module`` as named arrays, and models with a trainer.
+
+The plugin itself is found through its entry point; what is named here is imported when first used.
+"""
+
+from typing import TYPE_CHECKING
+
+from dc_core.lazy import attach
+
+if TYPE_CHECKING:
+    from dc_torch.callbacks import Callback as Callback
+    from dc_torch.errors import TorchError as TorchError
+    from dc_torch.errors import TrainingDiverged as TrainingDiverged
+    from dc_torch.history import Epoch as Epoch
+    from dc_torch.model import TorchModel as TorchModel
+    from dc_torch.multitask import MultitaskClassifier as MultitaskClassifier
+    from dc_torch.multitask import MultitaskRegressor as MultitaskRegressor
+    from dc_torch.recipe import Recipe as Recipe
+    from dc_torch.recipe import RecipeOptions as RecipeOptions
+
+_EXPORTS = {
+    "dc_torch.callbacks": ["Callback"],
+    "dc_torch.errors": ["TorchError", "TrainingDiverged"],
+    "dc_torch.history": ["Epoch"],
+    "dc_torch.model": ["TorchModel"],
+    "dc_torch.multitask": ["MultitaskClassifier", "MultitaskRegressor"],
+    "dc_torch.recipe": ["Recipe", "RecipeOptions"],
+}
+
+__all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605
+__getattr__, __dir__ = attach(__name__, _EXPORTS)

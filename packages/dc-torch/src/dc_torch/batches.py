@@ -1,0 +1,75 @@
+"""From a dataset's rows to the tensors of a step."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dc_core import Batch, Dataset
+from dc_core.errors import DatasetError
+from dc_torch.recipe import Recipe
+from dc_torch.weights import to_tensor
+
+
+class Labels(NamedTuple):
+    """The labels of a batch, ``(b, tasks)`` each: 0 and False where one is missing."""
+
+    y: np.ndarray
+    w: np.ndarray
+    given: np.ndarray
+
+
+def training_batches(dataset: Dataset, size: int, seed: int, epoch: int) -> Iterator[Batch]:
+    """Yield all rows in the shuffled order of ``(seed, epoch)``.
+
+    A single row left at the end joins the batch before it: statistics of one row are undefined.
+    """
+    waiting: Batch | None = None
+    for batch in dataset.batches(size, shuffle=True, seed=seed, epoch=epoch):
+        if waiting is not None and len(batch.X) == 1 < size:
+            batch = Batch(*(np.concatenate(parts) for parts in zip(waiting, batch, strict=True)))
+        elif waiting is not None:
+            yield waiting
+        waiting = batch
+    if waiting is not None:
+        yield waiting
+
+
+def steps_per_epoch(rows: int, size: int) -> int:
+    """Return how many batches :func:`training_batches` yields."""
+    full, rest = divmod(rows, size)
+    return max(1, full + (rest > 1))
+
+
+def labels_of(batch: Batch) -> Labels:
+    """Return the labels that count: those with a weight, and a value that is not NaN."""
+    given = (batch.w > 0) & ~np.isnan(batch.y)
+    if given.all():
+        return Labels(batch.y, batch.w, given)
+    return Labels(np.where(given, batch.y, 0), np.where(given, batch.w, 0), given)
+
+
+def input_dtype(module: nn.Module, recipe: Recipe) -> torch.dtype:
+    """Return what X becomes: the recipe's dtype, or that of the module's first floats."""
+    if recipe.input_dtype is not None:
+        dtype: torch.dtype = getattr(torch, recipe.input_dtype)
+        return dtype
+    floats = (p.dtype for p in module.parameters() if p.is_floating_point() or p.is_complex())
+    return next(floats, torch.get_default_dtype())
+
+
+def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Return X on ``device`` as ``dtype``; small integers and bits travel as they are.
+
+    Raises :class:`DatasetError` for text.
+    """
+    if X.dtype.kind in "US":
+        raise DatasetError(
+            "The dataset's X is text, and the module needs numbers.",
+            hint="Featurize it first, or put the featurizer and the model into one chain.",
+        )
+    return to_tensor(X).to(device, non_blocking=True).to(dtype)

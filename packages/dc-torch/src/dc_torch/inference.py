@@ -1,0 +1,67 @@
+"""Running a module without learning: modes are put back, and no gradient is recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from dc_core import Batch, Dataset
+from dc_torch.batches import input_dtype, input_of
+from dc_torch.recipe import Recipe
+from dc_torch.weights import to_array
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Put every part of ``module`` in evaluation mode, and back into its own at exit."""
+    training = [part for part in module.modules() if part.training]
+    module.eval()
+    try:
+        with torch.inference_mode():
+            yield
+    finally:
+        for part in training:
+            part.training = True
+
+
+def outputs(
+    module: nn.Module, recipe: Recipe, device: torch.device, dataset: Dataset
+) -> Iterator[tuple[Batch, Tensor]]:
+    """Yield the rows in order, batch by batch, with the module's output for them."""
+    dtype = input_dtype(module, recipe)
+    loss = recipe.loss_function()
+    for batch in dataset.batches(recipe.batch_size):
+        output = module(input_of(batch.X, dtype, device))
+        yield batch, loss.with_tasks(output)
+
+
+def predict(
+    module: nn.Module, recipe: Recipe, device: torch.device, dataset: Dataset
+) -> np.ndarray:
+    """Return the predictions for all rows, ``(n, tasks)`` or ``(n, tasks, classes)``.
+
+    They are float32, or float64 for a module of doubles. At any time one batch of X is in memory.
+    """
+    loss = recipe.loss_function()
+    result: np.ndarray | None = None
+    done = 0
+    with evaluating(module):
+        for _, output in outputs(module, recipe, device, dataset):
+            part = _as_floats(loss.predictions(output))
+            if result is None:
+                result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
+            result[done : done + len(part)] = part
+            done += len(part)
+        if result is None:
+            one = np.zeros((1, *dataset.X.shape[1:]), dataset.X.dtype)
+            output = module(input_of(one, input_dtype(module, recipe), device))
+            result = _as_floats(loss.predictions(loss.with_tasks(output)))[:0]
+    return result
+
+
+def _as_floats(output: Tensor) -> np.ndarray:
+    return to_array(output if output.dtype == torch.float64 else output.float())

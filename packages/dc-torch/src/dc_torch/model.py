@@ -1,0 +1,152 @@
+"""``TorchModel``: any module as an estimator."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any, ClassVar, Self, Unpack
+
+import numpy as np
+import torch
+from torch import nn
+
+from dc_core import Dataset, Estimator, NumpyDataset
+from dc_core.errors import DatasetError, NotFitted, ParameterError
+from dc_torch.callbacks import Callback
+from dc_torch.history import Epoch
+from dc_torch.inference import predict
+from dc_torch.progress import progress_bar
+from dc_torch.recipe import Recipe, RecipeOptions
+from dc_torch.trainer import Trainer
+
+
+class TorchModel(Estimator):
+    """An estimator around a ``torch.nn.Module``: X ``(b, ...)`` to ``(b, tasks[, classes])``.
+
+    ``options`` are those of :class:`Recipe`: the loss, the optimizer, the schedule and so on. For
+    the losses on logits, predictions are probabilities.
+
+    The module is stored with the model if its class is registered
+    (``@dc_core.register_component("mylab/net")``); its weights can be stored in any case.
+    """
+
+    backend: ClassVar[str | None] = "torch"
+
+    def __init__(self, module: nn.Module, **options: Unpack[RecipeOptions]) -> None:
+        if not isinstance(module, nn.Module):
+            raise ParameterError(
+                f"TorchModel wraps a torch.nn.Module; a {type(module).__name__} was given."
+            )
+        self.module = module
+        self.recipe = Recipe.of(options)
+        self._trainer: Trainer | None = None
+
+    @property
+    def native(self) -> nn.Module:
+        """The module."""
+        return self.module
+
+    @property
+    def input_shape(self) -> tuple[int, ...] | None:
+        """The shape of one row of X, where the model knows it; checked before the module runs."""
+        return None
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """The records of the epochs of the present training."""
+        return () if self._trainer is None else tuple(self._trainer.epochs)
+
+    def get_parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments, and every option with its value."""
+        parameters = super().get_parameters()
+        if "options" in parameters:
+            parameters["options"] = self.recipe.options()
+        return parameters
+
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        valid: Dataset | None = None,
+        epochs: int | None = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on ``dataset`` and return the model itself.
+
+        Labels that are NaN or have weight 0 are left out. With ``valid`` the weights of its best
+        epoch are kept, and ``patience`` can end training. ``epochs`` is how many are run now,
+        instead of the recipe's number; schedules always span the recipe's.
+
+        Training starts from the present weights with a fresh optimizer and the recipe's seed.
+        With ``resume`` it goes on where the last call (or a training state) stopped, exactly; it
+        then runs the epochs that are left of the recipe's unless ``epochs`` says how many. After
+        an interruption, resuming repeats the epoch that was cut short.
+
+        ``progress`` shows a bar or not; None shows it on a terminal.
+
+        Raises :class:`EmptyDataset`, :class:`DatasetError` where data and module do not fit each
+        other, :class:`ParameterError`, and :class:`TrainingDiverged` when the loss is not finite.
+        """
+        self._check(dataset, *([] if valid is None else [valid]))
+        if epochs is not None and (isinstance(epochs, bool) or epochs < 1):
+            raise ParameterError(f"epochs={epochs!r} has to be an integer of at least 1.")
+        if len(dataset.tasks) == 0:
+            raise DatasetError("The dataset has no labels to learn.", hint="Give it a y.")
+        if self._trainer is None or not resume:
+            self._trainer = Trainer(self.module, self.recipe)
+        left = self.recipe.epochs - len(self._trainer.epochs)
+        watchers = [*callbacks, *progress_bar(progress)]
+        self._trainer.fit(dataset, valid, left if epochs is None else epochs, watchers, self)
+        return self
+
+    def predict(self, dataset: Dataset | np.ndarray) -> np.ndarray:
+        """Return values ``(n, tasks)`` or probabilities ``(n, tasks, classes)``.
+
+        ``dataset`` may be an array of X. It is read batch by batch; no gradient is recorded, and
+        the module's modes are left as they are. Raises :class:`DatasetError` where X does not fit.
+        """
+        rows = dataset if isinstance(dataset, Dataset) else NumpyDataset(dataset)
+        self._check(rows)
+        device = self.recipe.resolve_device()
+        return predict(self.module.to(device), self.recipe, device, rows)
+
+    def get_training_state(self) -> dict[str, np.ndarray]:
+        """Return what resuming needs beyond the weights; empty before training."""
+        return {} if self._trainer is None else self._trainer.state()
+
+    def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take a training state, so that ``fit(..., resume=True)`` goes on from it exactly.
+
+        The weights are set apart, before. Raises :class:`TrainingStateError` when the state is of
+        another model; the present one is then kept.
+        """
+        trainer = None
+        if state:
+            self._check_values()
+            trainer = Trainer(self.module, self.recipe)
+            trainer.load_state(state)
+        self._trainer = trainer
+
+    def _check(self, *datasets: Dataset) -> None:
+        self._check_values()
+        if self.input_shape is None:
+            return
+        for dataset in datasets:
+            shape = (
+                dataset.X.shape[1:] if len(dataset) == 0 else dataset.rows(np.arange(1)).X.shape[1:]
+            )
+            if shape != self.input_shape:
+                raise DatasetError(
+                    f"{type(self).__name__} takes rows of X of shape {self.input_shape}; "
+                    f"the dataset has {shape}.",
+                    hint="Featurize it as the training data was.",
+                )
+
+    def _check_values(self) -> None:
+        for name, tensor in self.module.state_dict(keep_vars=True).items():
+            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+                raise NotFitted(
+                    f"The weight {name!r} has no value: the model was made without initialising.",
+                    hint="Give it its weights with set_weights() or load them first.",
+                )

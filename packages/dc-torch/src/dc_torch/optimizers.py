@@ -1,0 +1,91 @@
+"""Optimizers by name, and their state as named arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import nn
+from torch.optim import Optimizer
+
+from dc_core.errors import ParameterError, TrainingStateError
+from dc_torch.weights import to_array, to_tensor
+
+OPTIMIZERS: Final[Mapping[str, type[Optimizer]]] = {
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "sgd": torch.optim.SGD,
+    "rmsprop": torch.optim.RMSprop,
+    "adagrad": torch.optim.Adagrad,
+}
+"""The optimizers that a recipe can name."""
+
+_FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+
+
+def make_optimizer(
+    name: str,
+    parameters: Mapping[str, nn.Parameter],
+    learning_rate: float,
+    options: Mapping[str, Any],
+) -> Optimizer:
+    """Return the optimizer ``name``, in its fused form where torch has it.
+
+    Raises :class:`ParameterError` for options that it does not take.
+    """
+    cls = OPTIMIZERS[name]
+    fused: dict[str, Any] = {}
+    plain = all(
+        p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters.values()
+    )
+    if cls in _FUSED and plain:
+        fused["fused"] = True
+    try:
+        return cls(list(parameters.values()), **{"lr": learning_rate, **fused, **options})
+    except (TypeError, ValueError) as error:
+        raise ParameterError(
+            f"The optimizer {name!r} cannot be made with {dict(options)}: {error}",
+            hint=f"optimizer_options are arguments of torch.optim.{cls.__name__}.",
+        ) from error
+
+
+def optimizer_state(
+    optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]
+) -> dict[str, np.ndarray]:
+    """Return the optimizer's state as arrays named ``<parameter>/<quantity>``."""
+    return {
+        f"{name}/{quantity}": to_array(value)
+        for name, parameter in parameters.items()
+        for quantity, value in optimizer.state.get(parameter, {}).items()
+        if value is not None
+    }
+
+
+def load_optimizer_state(
+    optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], state: Mapping[str, np.ndarray]
+) -> None:
+    """Give ``optimizer`` what :func:`optimizer_state` returned.
+
+    Raises :class:`TrainingStateError` where names or shapes are not those of ``parameters``.
+    """
+    index = {name: i for i, name in enumerate(parameters)}
+    moments: dict[int, dict[str, torch.Tensor]] = {}
+    for path, array in state.items():
+        name, _, quantity = path.rpartition("/")
+        if name not in index:
+            raise TrainingStateError(
+                f"The state {path!r} is of a parameter that this model does not train.",
+                hint="The state is of another model.",
+            )
+        shape = tuple(parameters[name].shape)
+        if array.shape not in (shape, ()):
+            raise TrainingStateError(
+                f"The state {path!r} has shape {array.shape}; its parameter has {shape}.",
+                hint="The state is of another model.",
+            )
+        moments.setdefault(index[name], {})[quantity] = to_tensor(array).clone()
+    optimizer.load_state_dict(
+        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+    )

@@ -1,0 +1,72 @@
+"""The backend's hooks: what dc-core asks of PyTorch, for any ``torch.nn.Module``."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from torch import nn
+
+from dc_core import WeightInfo, hookimpl
+from dc_core.errors import NotClaimed
+from dc_core.plugins import BackendInfo
+from dc_torch import weights as named
+from dc_torch.skeleton import skeleton
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from dc_torch.model import TorchModel
+
+
+@hookimpl
+def dc_backend_info() -> BackendInfo:
+    """Return the versions of dc-torch and torch, and the capabilities."""
+    versions = {name: metadata.version(name) for name in ("dc-torch", "torch")}
+    return BackendInfo(versions, frozenset({"weights", "skeleton", "wrap"}))
+
+
+@hookimpl
+def dc_describe_weights(obj: Any) -> Mapping[str, WeightInfo]:
+    """Describe the parameters and persistent buffers of a module."""
+    return named.describe_weights(_module(obj))
+
+
+@hookimpl
+def dc_export_weights(
+    obj: Any, names: Collection[str] | None, copy: bool
+) -> Mapping[str, np.ndarray]:
+    """Return a module's weights as arrays."""
+    return named.export_weights(_module(obj), names, copy=copy)
+
+
+@hookimpl
+def dc_import_weights(
+    obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
+) -> None:
+    """Give a module its weights."""
+    named.import_weights(_module(obj), weights, allow_missing, copy=copy)
+
+
+@hookimpl
+def dc_skeleton(build: Callable[[], Any]) -> Any:
+    """Run ``build`` on the meta device where everything it makes comes from weights."""
+    return skeleton(build)
+
+
+@hookimpl
+def dc_wrap(obj: Any) -> TorchModel:
+    """Return a :class:`TorchModel` around a module."""
+    from dc_torch.model import TorchModel
+
+    return TorchModel(_module(obj))
+
+
+def _module(obj: Any) -> nn.Module:
+    if not isinstance(obj, nn.Module):
+        raise NotClaimed(
+            f"dc-torch serves torch.nn.Module, and a {type(obj).__name__} is none.",
+            hint="Give the module that it belongs to.",
+        )
+    return obj

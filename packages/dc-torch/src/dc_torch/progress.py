@@ -1,0 +1,60 @@
+"""A progress bar for training in a terminal."""
+
+from __future__ import annotations
+
+import math
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from dc_torch.callbacks import Callback
+
+if TYPE_CHECKING:
+    from dc_torch.history import Epoch
+    from dc_torch.model import TorchModel
+
+
+def progress_bar(show: bool | None) -> list[Callback]:
+    """Return the bar as a callback if it is to be shown: None asks whether stderr is a terminal."""
+    console = Console(stderr=True)
+    return [ProgressBar(console)] if show or (show is None and console.is_terminal) else []
+
+
+class ProgressBar(Callback):
+    """Shows epochs, losses, and the time that is left."""
+
+    def __init__(self, console: Console) -> None:
+        self._progress = Progress(
+            TextColumn("{task.description}"),
+            BarColumn(),
+            TextColumn("epoch {task.fields[epoch]}/{task.fields[epochs]}"),
+            TextColumn("{task.fields[losses]}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(),
+            console=console,
+        )
+
+    def on_fit_start(self, model: TorchModel, epochs: int) -> None:
+        """Show the empty bar."""
+        self._task = self._progress.add_task(
+            f"Training {type(model).__name__}", total=epochs, epoch=0, epochs=epochs, losses=""
+        )
+        self._done = 0
+        self._progress.start()
+
+    def on_step(self, model: TorchModel, step: int, steps: int) -> None:
+        """Move the bar by a part of an epoch."""
+        self._progress.update(self._task, completed=self._done + step / steps)
+
+    def on_epoch_end(self, model: TorchModel, epoch: Epoch) -> None:
+        """Show the epoch's losses."""
+        self._done += 1
+        losses = f"loss {epoch.loss:.4g}"
+        if not math.isnan(epoch.valid_loss):
+            losses += f" · valid {epoch.valid_loss:.4g}"
+        self._progress.update(self._task, completed=self._done, epoch=self._done, losses=losses)
+
+    def on_fit_end(self, model: TorchModel) -> None:
+        """Leave the bar as it is."""
+        self._progress.stop()

@@ -1,0 +1,71 @@
+"""The random-number generators that training draws from, apart from the program's own.
+
+Training neither disturbs the program's generators nor depends on them: it runs on states of its
+own, which are part of the training state.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+
+import numpy as np
+import torch
+
+from dc_core.errors import TrainingStateError
+
+
+@contextmanager
+def isolated_rng() -> Iterator[None]:
+    """Restore at exit the generators of torch (CUDA's where it is in use) and of NumPy."""
+    before = get_rng_state()
+    try:
+        yield
+    finally:
+        set_rng_state(before)
+
+
+def seed_rng(seed: int) -> None:
+    """Seed the generators of torch (every device) and NumPy."""
+    torch.manual_seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002 - modules may draw from the global generator
+
+
+def get_rng_state() -> dict[str, np.ndarray]:
+    """Return the generators' states as arrays."""
+    state = {"torch": torch.get_rng_state().numpy().copy()}
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        for i, device in enumerate(torch.cuda.get_rng_state_all()):
+            state[f"cuda/{i}"] = device.numpy().copy()
+    _, key, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
+    state["numpy/key"] = np.array(key)
+    state["numpy/position"] = np.array([position, has_gauss], dtype=np.int64)
+    state["numpy/gauss"] = np.array(gauss, dtype=np.float64)
+    return state
+
+
+def set_rng_state(state: Mapping[str, np.ndarray]) -> None:
+    """Set the generators to what :func:`get_rng_state` returned.
+
+    States of CUDA devices that this machine lacks are left out. Raises
+    :class:`TrainingStateError` for arrays that are no such state.
+    """
+    try:
+        position, has_gauss = (int(value) for value in state["numpy/position"])
+        legacy = ("MT19937", state["numpy/key"], position, has_gauss, float(state["numpy/gauss"]))
+        np.random.set_state(legacy)  # noqa: NPY002
+        torch.set_rng_state(_bytes(state["torch"]))
+        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+            for i in range(torch.cuda.device_count()):
+                if f"cuda/{i}" in state:
+                    torch.cuda.set_rng_state(_bytes(state[f"cuda/{i}"]), i)
+    except (KeyError, RuntimeError, TypeError, ValueError) as error:
+        raise TrainingStateError(
+            f"The state of the random-number generators cannot be used: {error}.",
+            hint="The training state is incomplete, or of another version.",
+        ) from error
+
+
+def _bytes(state: np.ndarray) -> torch.Tensor:
+    # torch.tensor() would follow a default device, such as the meta device of a skeleton.
+    return torch.from_numpy(state.copy())

@@ -1,0 +1,308 @@
+"""``Trainer``: one training of a module, epoch by epoch, and its state between epochs.
+
+The state holds all that the next epoch depends on besides the module's weights: the optimizer's
+moments, the random-number generators, the records of the epochs (schedules and early stopping are
+functions of those), and the best and the last weights where they differ from the module's.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from dc_core import Dataset
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingStateError
+from dc_torch import history
+from dc_torch.batches import input_dtype, input_of, labels_of, steps_per_epoch, training_batches
+from dc_torch.callbacks import Callback
+from dc_torch.errors import TrainingDiverged
+from dc_torch.history import Epoch
+from dc_torch.inference import evaluating, outputs
+from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from dc_torch.recipe import Recipe
+from dc_torch.rng import get_rng_state, isolated_rng, seed_rng, set_rng_state
+from dc_torch.weights import to_array, to_tensor
+
+if TYPE_CHECKING:
+    from dc_torch.model import TorchModel
+
+
+class Trainer:
+    """Trains ``module`` as ``recipe`` says; moves it to the recipe's device.
+
+    Raises :class:`ParameterError` for a module without anything to train.
+    """
+
+    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.device = recipe.resolve_device()
+        self.module = module.to(self.device)
+        self.epochs: list[Epoch] = []
+        self._parameters = _trainable(module)
+        self._optimizer = make_optimizer(
+            recipe.optimizer, self._parameters, recipe.learning_rate, recipe.optimizer_options
+        )
+        self._schedule = recipe.make_schedule()
+        self._loss = recipe.loss_function()
+        self._mixed = recipe.is_mixed(self.device)
+        self._best: dict[str, Tensor] = {}
+        self._last: dict[str, Tensor] = {}
+        with isolated_rng():
+            seed_rng(recipe.seed)
+            self._rng = get_rng_state()
+
+    def fit(
+        self,
+        dataset: Dataset,
+        valid: Dataset | None,
+        epochs: int,
+        callbacks: Sequence[Callback],
+        model: TorchModel,
+    ) -> None:
+        """Train for at most ``epochs`` epochs; with ``valid``, leave the best weights in place.
+
+        Raises :class:`EmptyDataset`, :class:`DatasetError` where the labels do not fit the module,
+        and :class:`TrainingDiverged`.
+        """
+        for rows, which in ((dataset, "train"), (valid, "validate")):
+            if rows is not None and len(rows) == 0:
+                raise EmptyDataset(f"There is no row to {which} on.")
+        if self.recipe.patience is not None and valid is None:
+            raise ParameterError(
+                "patience needs validation rows, to see when training stops to help.",
+                hint="Pass fit(..., valid=dataset), or patience=None.",
+            )
+        with isolated_rng():
+            set_rng_state(self._rng)
+            _restore(self.module, self._last)
+            self._last = {}
+            started: list[Callback] = []
+            try:
+                for callback in callbacks:
+                    started.append(callback)
+                    callback.on_fit_start(model, epochs)
+                for _ in range(epochs):
+                    if self._out_of_patience():
+                        break
+                    epoch = self._epoch(dataset, valid, callbacks, model)
+                    answers = [callback.on_epoch_end(model, epoch) for callback in callbacks]
+                    if any(answers):
+                        break
+            finally:
+                self._keep_best()
+                self.module.eval()
+                for callback in started:
+                    callback.on_fit_end(model)
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return all that resuming needs besides the module's weights, as named arrays."""
+        parts = {
+            "history": history.to_arrays(self.epochs),
+            "optimizer": optimizer_state(self._optimizer, self._parameters),
+            "rng": self._rng,
+            "best": {name: to_array(tensor) for name, tensor in self._best.items()},
+            "last": {name: to_array(tensor) for name, tensor in self._last.items()},
+        }
+        return {
+            f"{part}/{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays.items()
+        }
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Take what :meth:`state` returned; a :class:`TrainingStateError` changes nothing."""
+        parts: dict[str, dict[str, np.ndarray]] = {
+            part: {} for part in ("history", "optimizer", "rng", "best", "last")
+        }
+        for path, array in state.items():
+            part, _, name = path.partition("/")
+            if part not in parts:
+                raise TrainingStateError(
+                    f"A training state of dc-torch has no part {part!r}.",
+                    hint="The state is of another model, or of a newer version.",
+                )
+            parts[part][name] = array
+        epochs = history.from_arrays(parts["history"])
+        best, last = (_snapshot_from(self.module, parts[part]) for part in ("best", "last"))
+        with isolated_rng():
+            set_rng_state(parts["rng"])
+        load_optimizer_state(self._optimizer, self._parameters, parts["optimizer"])
+        self.epochs, self._best, self._last, self._rng = epochs, best, last, parts["rng"]
+
+    def _epoch(
+        self,
+        dataset: Dataset,
+        valid: Dataset | None,
+        callbacks: Sequence[Callback],
+        model: TorchModel,
+    ) -> Epoch:
+        """Go through the rows once, validate, and record how it went."""
+        number = len(self.epochs) + 1
+        self.module.train()
+        losses, weights = self._steps(dataset, number, callbacks, model)
+        if not any(weights):
+            raise DatasetError(
+                "No row of the dataset has a label with a weight.",
+                hint="Check the columns of y, and w: labels of weight 0 are missing ones.",
+            )
+        loss = float(np.average(losses, weights=weights))
+        valid_loss = math.nan if valid is None else self._validate(valid)
+        rate = float(self._optimizer.param_groups[0]["lr"])
+        epoch = Epoch(number, loss, valid_loss, rate, tuple(losses))
+        if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
+            self._best = _snapshot(self.module, self._best)
+        self.epochs.append(epoch)
+        self._rng = get_rng_state()
+        return epoch
+
+    def _steps(
+        self, dataset: Dataset, number: int, callbacks: Sequence[Callback], model: TorchModel
+    ) -> tuple[list[float], list[float]]:
+        """Return the loss of each step and the weight of its labels."""
+        recipe, on_cpu = self.recipe, self.device.type == "cpu"
+        dtype = input_dtype(self.module, recipe)
+        monitored = [epoch.monitored for epoch in self.epochs]
+        steps = steps_per_epoch(len(dataset), recipe.batch_size)
+        losses: list[Tensor] = []
+        weights: list[float] = []
+        batches = training_batches(dataset, recipe.batch_size, recipe.seed, number)
+        for step, batch in enumerate(batches):
+            labels = labels_of(batch)
+            weight = float(labels.w.sum())
+            if weight > 0:
+                progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
+                self._set_learning_rate(self._schedule.factor(progress, monitored))
+                with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
+                    output = self._loss.with_tasks(
+                        self.module(input_of(batch.X, dtype, self.device))
+                    )
+                self._loss.check(output, labels.y, labels.given)
+                loss = self._weighted(output, labels.y, labels.w) / weight
+                # On a GPU the check waits for the epoch's end: reading each loss would stall it.
+                if on_cpu and not math.isfinite(loss.item()):
+                    raise _diverged(number, step)
+                self._update(loss)
+                losses.append(loss.detach())
+                weights.append(weight)
+            for callback in callbacks:
+                callback.on_step(model, step + 1, steps)
+        values: list[float] = torch.stack(losses).tolist() if losses else []
+        for step, value in enumerate(values):
+            if not math.isfinite(value):
+                raise _diverged(number, step)
+        return values, weights
+
+    def _update(self, loss: Tensor) -> None:
+        self._optimizer.zero_grad(set_to_none=True)
+        loss.backward()  # type: ignore[no-untyped-call]
+        if self.recipe.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.recipe.gradient_clip)
+        self._optimizer.step()
+
+    def _weighted(self, output: Tensor, y: np.ndarray, w: np.ndarray) -> Tensor:
+        """Return the sum of the labels' losses times their weights."""
+        output = output if output.dtype == torch.float64 else output.float()
+        target = to_tensor(y).to(self.device, output.dtype)
+        weight = to_tensor(w).to(self.device, output.dtype)
+        return (self._loss.elementwise(output, target) * weight).sum()
+
+    def _validate(self, valid: Dataset) -> float:
+        total, weight = 0.0, 0.0
+        with evaluating(self.module):
+            for batch, output in outputs(self.module, self.recipe, self.device, valid):
+                labels = labels_of(batch)
+                self._loss.check(output, labels.y, labels.given)
+                total += float(self._weighted(output, labels.y, labels.w))
+                weight += float(labels.w.sum())
+        if weight == 0:
+            raise DatasetError("No validation row has a label with a weight.")
+        if not math.isfinite(total):
+            raise TrainingDiverged(
+                f"The validation loss is {total} after epoch {len(self.epochs) + 1}.", hint=_REMEDY
+            )
+        return total / weight
+
+    def _set_learning_rate(self, factor: float) -> None:
+        for group in self._optimizer.param_groups:
+            group["lr"] = self.recipe.learning_rate * factor
+
+    def _out_of_patience(self) -> bool:
+        losses = [epoch.valid_loss for epoch in self.epochs]
+        if self.recipe.patience is None or not losses or all(map(math.isnan, losses)):
+            return False
+        return len(losses) - 1 - int(np.nanargmin(losses)) >= self.recipe.patience
+
+    def _keep_best(self) -> None:
+        """Put the best weights in place, and keep the last ones to resume from."""
+        if self._best:
+            self._last = _snapshot(self.module, self._last)
+            _restore(self.module, self._best)
+
+
+_REMEDY = (
+    "Lower learning_rate, set gradient_clip=1.0, "
+    "or look for infinite or very large values in X and y."
+)
+
+
+def _diverged(number: int, step: int) -> TrainingDiverged:
+    return TrainingDiverged(
+        f"The loss is not finite at step {step + 1} of epoch {number}.", hint=_REMEDY
+    )
+
+
+def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+    parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if not parameters:
+        raise ParameterError(
+            "The module has no parameter to train.",
+            hint="Set requires_grad on those that training is to change.",
+        )
+    for name, parameter in parameters.items():
+        if is_lazy(parameter):
+            raise ParameterError(
+                f"The parameter {name!r} has no shape yet.",
+                hint="Run the module on one batch first.",
+            )
+    return parameters
+
+
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+
+
+@torch.no_grad()
+def _snapshot(module: nn.Module, into: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Return a copy of all that the module holds; it reuses the memory of ``into``."""
+    tensors = _tensors(module)
+    if into.keys() != tensors.keys():
+        return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    for name, tensor in tensors.items():
+        into[name].copy_(tensor)
+    return into
+
+
+@torch.no_grad()
+def _restore(module: nn.Module, snapshot: Mapping[str, Tensor]) -> None:
+    if snapshot:
+        for name, tensor in _tensors(module).items():
+            tensor.copy_(snapshot[name])
+
+
+def _snapshot_from(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    if not arrays:
+        return {}
+    tensors = _tensors(module)
+    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if shapes != {name: array.shape for name, array in arrays.items()}:
+        raise TrainingStateError(
+            "The weights in the training state are not of this module's names and shapes.",
+            hint="The state is of another model.",
+        )
+    return {name: to_tensor(arrays[name]).to(t.device, copy=True) for name, t in tensors.items()}

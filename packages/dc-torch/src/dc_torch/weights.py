@@ -1,0 +1,266 @@
+"""A module's parameters and buffers as named arrays, and back.
+
+A weight's native name is its key in the module's ``state_dict``; one that is tied (the same memory
+under several names) is named by the first, and the others are its aliases. Within a layer its
+parameters are numbered first and then its persistent buffers, both as they were registered; a tied
+weight keeps its number everywhere, so that tying renames nothing. Buffers that are not persistent
+belong to the constructor and are no weights.
+
+Only what ``load_state_dict`` restores from plain tensors has a stored form: the extra state of
+modules, quantized, sparse and lazy tensors are refused by name.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Collection, Hashable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
+
+from dc_core import WeightInfo, check_weights, dtype_named, number_by_layer
+from dc_core.errors import NotSerializable, ParameterError, StructureError
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a tensor is registered: an attribute of a module, under its key in the state dict."""
+
+    owner: nn.Module
+    attribute: str
+    native: str
+    tensor: Tensor
+
+
+def describe_weights(module: nn.Module) -> dict[str, WeightInfo]:
+    """Describe every weight of ``module`` by its relative canonical name, allocating none.
+
+    Works on the meta device too. Raises :class:`NotSerializable`, naming the entry, where one has
+    no stored form.
+    """
+    return {name: _info(places) for name, places in locate(module).items()}
+
+
+def export_weights(
+    module: nn.Module, names: Collection[str] | None = None, *, copy: bool = True
+) -> dict[str, np.ndarray]:
+    """Return the weights in ``names``, or all, exact in shape and dtype, as C-ordered arrays.
+
+    With ``copy=False`` an array shares its memory with a contiguous tensor on the CPU. Without
+    ``names``, weights on the meta device are left out: they have no values yet. Asked for by name
+    they raise :class:`NotSerializable`.
+    """
+    table = locate(module)
+    if names is None:
+        wanted = [name for name, (first, *_) in table.items() if not first.tensor.is_meta]
+    else:
+        wanted = [name for name in table if name in set(names)]
+    return {name: to_array(table[name][0].tensor, copy=copy) for name in wanted}
+
+
+def import_weights(
+    module: nn.Module,
+    weights: Mapping[str, np.ndarray],
+    allow_missing: Collection[str] = (),
+    *,
+    copy: bool = True,
+) -> None:
+    """Give ``module`` these weights, all or nothing; what is tied stays tied.
+
+    Values are written into the module's own tensors, so that optimizers go on working. With
+    ``copy=False`` tensors on the CPU take over the memory of writable arrays instead. Tensors on
+    the meta device are replaced, and stay what they were otherwise: class, ``requires_grad``.
+
+    Raises :class:`WeightsMismatch` where names, shapes or dtypes differ and
+    :class:`StructureError` where weights that share memory were given different values for it.
+    """
+    table = locate(module)
+    check_weights({name: _info(places) for name, places in table.items()}, weights, allow_missing)
+    sharing = Counter(_storage(places[0].tensor) for places in table.values())
+    overlapping = {}
+    for name, array in weights.items():
+        tensor = table[name][0].tensor
+        if not tensor.is_meta and tensor.numel() and sharing[_storage(tensor)] > 1:
+            overlapping[name] = (tensor, to_tensor(array))
+    _write_overlapping(overlapping)
+    for name, array in weights.items():
+        if name not in overlapping:
+            _write(table[name], array, copy=copy)
+
+
+def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
+    """Return where each weight is registered: its first place and then those of its aliases.
+
+    Raises :class:`NotSerializable`, naming the entry, where one has no stored form.
+    """
+    tied: dict[Hashable, list[Place]] = {}
+    natives = []
+    for place in _places(module):
+        _check_storable(place)
+        natives.append(place.native)
+        tied.setdefault(_memory(place.tensor), []).append(place)
+    numbered = number_by_layer(natives)
+    return {numbered[places[0].native]: tuple(places) for places in tied.values()}
+
+
+def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
+    """Return ``tensor`` as a C-ordered array of its shape and dtype, bfloat16 and such included."""
+    plain = tensor.detach()
+    on_cpu = plain.cpu().resolve_conj().resolve_neg().contiguous()
+    if copy and on_cpu.data_ptr() == plain.data_ptr():
+        on_cpu = on_cpu.clone()
+    dtype = numpy_dtype(tensor.dtype)
+    carrier = _carrier(tensor.dtype)
+    if carrier is None:
+        return on_cpu.numpy()
+    array: np.ndarray = on_cpu.view(carrier).numpy().view(dtype)
+    return array
+
+
+def to_tensor(array: np.ndarray) -> Tensor:
+    """Return ``array`` as a tensor on the CPU; it shares the memory where torch can write there."""
+    shareable = array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
+    array = array if shareable else np.array(array, order="C")
+    name = array.dtype.names[0] if array.dtype.names else array.dtype.name
+    dtype: torch.dtype = getattr(torch, name)
+    carrier = _carrier(dtype)
+    if carrier is None:
+        return torch.from_numpy(array)
+    return torch.from_numpy(array.view(f"u{dtype.itemsize}")).view(dtype)
+
+
+def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
+    """Return the NumPy dtype of the same name; raises :class:`ParameterError` if there is none."""
+    return dtype_named(str(dtype).removeprefix("torch."))
+
+
+def _carrier(dtype: torch.dtype) -> torch.dtype | None:
+    """Return the integers that carry the bits of a dtype that NumPy lacks, None where it has it."""
+    if not dtype.is_floating_point or dtype in (torch.float16, torch.float32, torch.float64):
+        return None
+    return torch.uint16 if dtype.itemsize == 2 else torch.uint8
+
+
+def _places(module: nn.Module) -> Iterator[Place]:
+    """Yield every parameter and persistent buffer, in the order of the state dict.
+
+    The state dict is the authority on what is stored; it is compared with what is registered,
+    because hooks can add entries to it and take some away.
+    """
+    state = module.state_dict(keep_vars=True)
+    for path, owner in module.named_modules(remove_duplicate=False):
+        prefix = f"{path}." if path else ""
+        parameters = owner.named_parameters(recurse=False, remove_duplicate=False)
+        for attribute, parameter in parameters:
+            if state.pop(f"{prefix}{attribute}", None) is not parameter:
+                raise NotSerializable(
+                    f"The parameter '{prefix}{attribute}' is not in the module's state dict.",
+                    hint="Remove the hook that changes state_dict() before storing the module.",
+                )
+            yield Place(owner, attribute, prefix + attribute, parameter)
+        for attribute, buffer in owner.named_buffers(recurse=False, remove_duplicate=False):
+            if state.pop(f"{prefix}{attribute}", None) is buffer:
+                yield Place(owner, attribute, prefix + attribute, buffer)
+    if state:
+        raise NotSerializable(
+            f"The state dict entry {next(iter(state))!r} is neither a parameter nor a buffer.",
+            hint="Keep such state in a tensor registered with register_buffer().",
+        )
+
+
+def _check_storable(place: Place) -> None:
+    tensor = place.tensor
+    if is_lazy(tensor):
+        what, hint = "has no shape yet", "Run the module on one batch first."
+    elif type(tensor.detach()) is not Tensor:
+        what = f"is a {type(tensor.detach()).__name__}"
+        hint = "Convert it to a plain tensor first."
+    elif tensor.layout is not torch.strided:
+        what, hint = f"has the layout {tensor.layout}", "Make it dense with to_dense()."
+    elif tensor.is_quantized:
+        what, hint = "is quantized", "Store the module from before its quantization."
+    else:
+        try:
+            numpy_dtype(tensor.dtype)
+        except ParameterError as error:
+            raise NotSerializable(f"The entry {place.native!r}: {error}") from error
+        return
+    raise NotSerializable(f"The entry {place.native!r} {what}, so it cannot be stored.", hint=hint)
+
+
+def _info(places: tuple[Place, ...]) -> WeightInfo:
+    first, *others = places
+    shape, dtype = tuple(first.tensor.shape), numpy_dtype(first.tensor.dtype)
+    return WeightInfo(first.native, shape, dtype, tuple(place.native for place in others))
+
+
+def _storage(tensor: Tensor) -> int:
+    # The address of the storage object, which meta tensors have too; data_ptr() is 0 for those.
+    address: int = tensor.untyped_storage()._cdata
+    return address
+
+
+def _memory(tensor: Tensor) -> Hashable:
+    """Return what two tensors have in common exactly when they are one weight."""
+    if tensor.numel() == 0:
+        return id(tensor)
+    layout = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
+    return (_storage(tensor), *layout)
+
+
+@torch.no_grad()
+def _write(places: tuple[Place, ...], array: np.ndarray, *, copy: bool) -> None:
+    tensor, value = places[0].tensor, to_tensor(array)
+    expanded = any(
+        step == 0 < size - 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+    )
+    if tensor.is_meta or expanded:
+        own = value.clone() if copy else value
+        _replace(places, own if tensor.is_meta else own.to(tensor.device))
+    elif copy or tensor.device.type != "cpu" or not tensor.is_contiguous():
+        tensor.copy_(value)
+    else:
+        for place in places:
+            place.tensor.data = value
+
+
+def _replace(places: tuple[Place, ...], value: Tensor) -> None:
+    """Put ``value`` in the place of tensors whose memory cannot be written."""
+    done = set()
+    for place in places:
+        old = place.tensor
+        if id(old) in done:
+            continue
+        done.add(id(old))
+        new = value.as_subclass(type(old)).requires_grad_(old.requires_grad)
+        vars(new).update(vars(old))
+        try:
+            # The object stays, so whatever refers to it (an optimizer, a list) follows.
+            torch.utils.swap_tensors(old, new)  # type: ignore[no-untyped-call]
+        except RuntimeError:
+            # Torch refuses where weak references exist; recurrent layers hold some, and renew them
+            # when the attribute is set.
+            for other in places:
+                if other.tensor is old:
+                    setattr(other.owner, other.attribute, new)
+
+
+@torch.no_grad()
+def _write_overlapping(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
+    """Write weights that are different views of the same memory, or restore them all and raise."""
+    before = {name: tensor.clone() for name, (tensor, _) in pairs.items()}
+    for tensor, value in pairs.values():
+        tensor.copy_(value)
+    for name, (tensor, value) in pairs.items():
+        if to_array(tensor).tobytes() != to_array(value).tobytes():
+            for other, (written, _) in pairs.items():
+                written.copy_(before[other])
+            raise StructureError(
+                f"The weight {name!r} shares memory with another one, and they were given "
+                "different values for it.",
+                hint="Give values that agree where the weights overlap.",
+            )
