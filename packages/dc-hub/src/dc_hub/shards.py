@@ -19,7 +19,7 @@ from dc_hub import jsonio
 from dc_hub.errors import FileMissing, WeightsFileError
 from dc_hub.header import LIMITS, Limits, TensorInfo
 from dc_hub.paths import Where, list_names, open_directory, open_regular, read_small
-from dc_hub.tensors import SupportsWrite, TensorFile, write_all, write_tensors
+from dc_hub.tensors import SupportsWrite, TensorFile, check_tensors, write_all, write_tensors
 
 WEIGHTS: Final = "model.safetensors"
 INDEX: Final = "model.safetensors.index.json"
@@ -42,14 +42,15 @@ def write_weights(
     Tensors go to shards in the order of their names, each shard as full as ``shard_size`` bytes
     allow. Raises what :func:`dc_hub.tensors.write_tensors` raises.
     """
+    arrays = check_tensors(tensors)
     shards: list[dict[str, np.ndarray]] = [{}]
     room = shard_size
-    for name in sorted(tensors):
-        if tensors[name].nbytes > room and shards[-1]:
+    for name in sorted(arrays):
+        if arrays[name].nbytes > room and shards[-1]:
             shards.append({})
             room = shard_size
-        shards[-1][name] = tensors[name]
-        room -= tensors[name].nbytes
+        shards[-1][name] = arrays[name]
+        room -= arrays[name].nbytes
     if len(shards) == 1:
         names = [WEIGHTS]
     else:
@@ -61,7 +62,7 @@ def write_weights(
             write_tensors(file, shard, metadata)
     if len(shards) > 1:
         index = {
-            "metadata": {"total_size": sum(tensors[name].nbytes for name in tensors)},
+            "metadata": {"total_size": sum(array.nbytes for array in arrays.values())},
             "weight_map": {
                 tensor: name for name, shard in zip(names, shards, strict=True) for tensor in shard
             },
@@ -198,6 +199,6 @@ def _check_homes(homes: Mapping[str, str], files: Mapping[str, TensorFile], show
         for name in file:
             if homes.get(name) != home:
                 raise WeightsFileError(
-                    f"{shown}{home} holds the tensor {name!r}, which the index does not place there.",
+                    f"{shown}{home} holds the tensor {name!r}; the index does not place it there.",
                     path=f"{shown}{home}",
                 )

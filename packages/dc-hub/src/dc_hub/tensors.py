@@ -177,12 +177,20 @@ def write_tensors(
     Raises :class:`NotSerializable` for a value that is no array of numbers and for a name that the
     format refuses, and :class:`LimitExceeded`.
     """
-    arrays = {name: _checked(name, array) for name, array in tensors.items()}
+    arrays = check_tensors(tensors)
     order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
     write_all(file, make_header(arrays, order, metadata or {}))
     for name in order:
         for block in _blocks(arrays[name]):
             write_all(file, block)
+
+
+def check_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return ``tensors`` as plain arrays if weights files can hold them.
+
+    Raises :class:`NotSerializable` or :class:`LimitExceeded`, naming the tensor.
+    """
+    return {name: _checked(name, array) for name, array in tensors.items()}
 
 
 def _stamp(file: io.FileIO) -> tuple[int, int]:
