@@ -124,10 +124,11 @@ class _Encoder:
         if isinstance(value, np.ndarray):
             return {"$array": self.array(value, path)}
         if isinstance(value, np.generic):
+            name = _dtype_name(value.dtype, path)
             item = self.encode(value.item(), path, depth)
-            return {"$scalar": {"dtype": _dtype_name(value.dtype, value, path), "value": item}}
+            return {"$scalar": {"dtype": name, "value": item}}
         if isinstance(value, np.dtype):
-            return {"$dtype": _dtype_name(value, value, path)}
+            return {"$dtype": _dtype_name(value, path)}
         if isinstance(value, type):
             return {"$type": _type_name(value, path)}
         if isinstance(value, Enum):
@@ -152,7 +153,7 @@ class _Encoder:
         return {tag: {**body, "params": params}}
 
     def array(self, value: np.ndarray, path: str) -> str:
-        _dtype_name(value.dtype, value, path)
+        _dtype_name(value.dtype, path)
         name = path
         while name in self.arrays:
             name += "_"
@@ -293,7 +294,7 @@ class _Decoder:
         return dtype.type
 
 
-def _checked_body(body: Any, path: str) -> Mapping[str, Any]:
+def _checked_body(body: Any, path: str) -> dict[str, Any]:
     if (
         type(body) is not dict
         or body.keys() != _BODY.keys()
@@ -301,10 +302,10 @@ def _checked_body(body: Any, path: str) -> Mapping[str, Any]:
         or type(body["class_version"]) is not int
     ):
         _malformed(path, "has an object without just a class, its version, backend and params")
-    return body  # type: ignore[no-any-return]
+    return body
 
 
-def _dtype_name(dtype: np.dtype[Any], value: Any, path: str) -> str:
+def _dtype_name(dtype: np.dtype[Any], path: str) -> str:
     try:
         return dtype_name(dtype)
     except ParameterError as error:
