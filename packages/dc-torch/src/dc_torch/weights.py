@@ -1,10 +1,10 @@
 """A module's parameters and buffers as named arrays, and back.
 
-A weight's native name is its key in the module's ``state_dict``; one that is tied (the same memory
-under several names) is named by the first, and the others are its aliases. Within a layer its
-parameters are numbered first and then its persistent buffers, both as they were registered; a tied
-weight keeps its number everywhere, so that tying renames nothing. Buffers that are not persistent
-belong to the constructor and are no weights.
+A weight's native name is its key in the module's ``state_dict``. Within a layer parameters come
+first and then persistent buffers, both as they were registered. A tied weight (the same memory
+under several names) appears once, under the first; the others are its aliases, and a file that
+holds the first alone is what ``load_state_dict(..., strict=False)`` takes. Buffers that are not
+persistent belong to the constructor and are no weights.
 
 Only what ``load_state_dict`` restores from plain tensors has a stored form: the extra state of
 modules, quantized, sparse and lazy tensors are refused by name.
@@ -59,6 +59,12 @@ def export_weights(
         wanted = [name for name, (first, *_) in table.items() if not first.tensor.is_meta]
     else:
         wanted = [name for name in table if name in set(names)]
+    for name in wanted:
+        if table[name][0].tensor.is_meta:
+            raise NotSerializable(
+                f"The weight {table[name][0].native!r} is on the meta device and has no value.",
+                hint="Give the module its weights first.",
+            )
     return {name: to_array(table[name][0].tensor, copy=copy) for name in wanted}
 
 
@@ -98,12 +104,10 @@ def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
     Raises :class:`NotSerializable`, naming the entry, where one has no stored form.
     """
     tied: dict[Hashable, list[Place]] = {}
-    natives = []
     for place in _places(module):
         _check_storable(place)
-        natives.append(place.native)
         tied.setdefault(_memory(place.tensor), []).append(place)
-    numbered = number_by_layer(natives)
+    numbered = number_by_layer(places[0].native for places in tied.values())
     return {numbered[places[0].native]: tuple(places) for places in tied.values()}
 
 

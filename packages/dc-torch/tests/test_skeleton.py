@@ -1,0 +1,187 @@
+"""Skeletons: weights without values where that is right, and the real thing where it is not."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dc_core import plugins
+from dc_core.errors import NotFitted
+from dc_torch import MultitaskRegressor, TorchModel
+
+
+def skeleton(build):
+    return plugins.backend("torch").skeleton(build)
+
+
+def weights_of(module):
+    return plugins.claim(module).export_weights()
+
+
+def on_meta(module):
+    return {tensor.is_meta for tensor in module.state_dict().values()}
+
+
+def net():
+    return nn.Sequential(nn.Linear(8, 64), nn.BatchNorm1d(64), nn.GRU(64, 4))
+
+
+class Rotary(nn.Module):
+    """Has a buffer that is not persistent, as rotary position embeddings do."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.register_buffer("angles", torch.arange(4.0) / 3, persistent=False)
+
+    def forward(self, x):
+        return self.linear(x) * self.angles
+
+
+class Attribute(nn.Module):
+    """Keeps a tensor in a plain attribute."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.scale = {"all": [torch.full((4,), 3.0)]}
+
+    def forward(self, x):
+        return self.linear(x) * self.scale["all"][0]
+
+
+class Closure(nn.Module):
+    """Keeps a tensor where no walk over attributes finds it."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        shift = torch.ones(4)
+        self.shifted = lambda x: x + shift
+
+    def forward(self, x):
+        return self.shifted(self.linear(x))
+
+
+class NeedsValues(nn.Module):
+    """Computes its layers' rates with torch, as networks with stochastic depth do."""
+
+    def __init__(self):
+        super().__init__()
+        rates = torch.linspace(0, 0.5, 3).tolist()
+        self.layers = nn.Sequential(*(nn.Dropout(rate) for rate in rates), nn.Linear(4, 4))
+
+    def forward(self, x):
+        return self.layers(x)
+
+
+class Listed(nn.Module):
+    """Refers to its parameters a second time, in a list."""
+
+    def __init__(self):
+        super().__init__()
+        self.weight = nn.Parameter(torch.rand(4, 4))
+        self.all = [self.weight]
+
+    def forward(self, x):
+        return x @ self.all[0]
+
+
+def test_a_skeleton_allocates_no_weights():
+    assert on_meta(skeleton(net)) == {True}
+
+
+def test_a_skeleton_cannot_be_too_large():
+    module = skeleton(lambda: nn.Linear(10**6, 10**6))
+    assert module.weight.shape == (10**6, 10**6)
+
+
+@pytest.mark.parametrize("copy", [True, False])
+@pytest.mark.parametrize("build", [Rotary, Attribute, Closure, NeedsValues, Listed])
+def test_tensors_that_are_no_weights_have_their_values(build, copy):
+    original, x = build().eval(), torch.linspace(-1, 1, 8).reshape(2, 4)
+    module = skeleton(build).eval()
+    plugins.claim(module).import_weights(weights_of(original), copy=copy)
+    assert torch.equal(module(x), original(x))
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_recurrent_layers_run_on_the_weights_they_are_given(copy):
+    original, x = nn.LSTM(3, 4, bidirectional=True), torch.ones(2, 1, 3)
+    module = skeleton(lambda: nn.LSTM(3, 4, bidirectional=True))
+    assert on_meta(module) == {True}
+    plugins.claim(module).import_weights(weights_of(original), copy=copy)
+    assert torch.equal(module(x)[0], original(x)[0])
+    module(x)[0].sum().backward()
+    assert module.weight_ih_l0.grad is not None
+
+
+class Marked(nn.Parameter):
+    """A parameter of a class of its own."""
+
+
+@pytest.mark.parametrize("copy", [True, False])
+def test_parameters_stay_what_they_were(copy):
+    def build():
+        module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
+        module[0].weight.requires_grad_(False)
+        module[0].bias = Marked(torch.zeros(2))
+        module[0].bias.group = "slow"
+        module[1].weight = module[0].weight
+        return module
+
+    module = skeleton(build)
+    plugins.claim(module).import_weights(weights_of(build()), copy=copy)
+    assert on_meta(module) == {False}
+    assert module[0].weight is module[1].weight
+    assert not module[0].weight.requires_grad
+    assert type(module[0].bias) is Marked
+    assert module[0].bias.group == "slow"
+    assert module[1].bias.requires_grad
+    assert module[1].bias.is_leaf
+    assert [name for name, _ in module.named_parameters()] == [
+        name for name, _ in build().named_parameters()
+    ]
+
+
+def test_a_skeleton_is_trainable_once_it_has_its_weights():
+    module = skeleton(lambda: nn.Linear(2, 1))
+    plugins.claim(module).import_weights(weights_of(nn.Linear(2, 1)), copy=False)
+    module(torch.ones(3, 2)).sum().backward()
+    assert module.bias.grad.tolist() == [3.0]
+
+
+@pytest.mark.parametrize("build", [net, Rotary, NeedsValues, lambda: MultitaskRegressor(1, 4)])
+def test_building_a_skeleton_draws_no_random_number(build):
+    torch.manual_seed(0)
+    expected = torch.rand(3)
+    torch.manual_seed(0)
+    skeleton(build)
+    assert torch.equal(torch.rand(3), expected)
+
+
+def test_the_default_device_is_as_before():
+    skeleton(net)
+    with pytest.raises(ZeroDivisionError):
+        skeleton(lambda: 1 // 0)
+    assert torch.empty(1).device.type == "cpu"
+
+
+def test_a_model_without_values_says_so():
+    model = skeleton(lambda: MultitaskRegressor(1, 8))
+    with pytest.raises(NotFitted, match=r"layers\.0\.weight.*set_weights"):
+        model.predict(np.zeros((2, 8), np.float32))
+
+
+def test_a_model_takes_the_weights_of_another():
+    model = MultitaskRegressor(2, 8, layer_sizes=(5,))
+    other = skeleton(lambda: MultitaskRegressor(2, 8, layer_sizes=(5,)))
+    other.set_weights(model.get_weights())
+    x = np.ones((3, 8), np.float32)
+    assert np.array_equal(model.predict(x), other.predict(x))
+
+
+def test_a_given_module_is_kept_as_it_is():
+    module = nn.Linear(2, 1)
+    assert skeleton(lambda: TorchModel(module)).native is module
+    assert not module.weight.is_meta
