@@ -31,7 +31,8 @@ yet.
 """
 
 Build = Callable[[str, Mapping[str, Any], str], Any]
-"""Makes an object from its tag, its body (the ``params`` still encoded) and the argument's path."""
+"""Makes an object from its kind (``model`` or ``component``), its body, whose ``params`` are decoded,
+and the path of the argument."""
 
 MAX_DEPTH: Final = 32
 """How many containers and objects may lie in one another in an argument."""
@@ -53,9 +54,9 @@ _BODY: Final[dict[str, type | tuple[type, ...]]] = {
 def encode(value: Any, *, path: str, arrays: dict[str, np.ndarray], component: Describe) -> Any:
     """Return ``value`` as JSON.
 
-    ``path`` names the argument in messages: ``params.layers``. Its arrays are added to ``arrays``
-    under their paths (``params.layers.0``); a name that is taken there is not used again.
-    ``component`` describes nested objects, whose ``params`` are encoded in turn.
+    ``path`` names the argument in messages: ``layers``, ``layers.0``. Its arrays are added to
+    ``arrays`` as ``params.<path>``; a name that is taken there is not used again. ``component``
+    describes nested objects, whose ``params`` are encoded in turn.
 
     Raises :class:`NotSerializable`, naming the argument, for a value that has no stored form.
     """
@@ -132,8 +133,8 @@ class _Encoder:
         if isinstance(value, type):
             return {"$type": _type_name(value, path)}
         if isinstance(value, Enum):
-            name = registry.components.name_of(type(value))
-            if name is None or value.name is None:
+            registered = registry.components.name_of(type(value))
+            if registered is None or value.name not in type(value).__members__:
                 _refuse(
                     value,
                     path,
@@ -141,7 +142,7 @@ class _Encoder:
                     "Pass its value, or register the class: "
                     "@dc_core.register_component('<namespace>/<Name>').",
                 )
-            return {"$enum": {"class": name, "member": value.name}}
+            return {"$enum": {"class": registered, "member": value.name}}
         described = self.component(value)
         if described is None:
             _refuse(value, path, "has no stored form", _advice(value))
@@ -154,7 +155,7 @@ class _Encoder:
 
     def array(self, value: np.ndarray, path: str) -> str:
         _dtype_name(value.dtype, path)
-        name = path
+        name = f"params.{path}"
         while name in self.arrays:
             name += "_"
         self.arrays[name] = value
@@ -195,6 +196,21 @@ class _Decoder:
             _malformed(path, f"has the unknown tag {tags[0]!r}, or something beside a tag")
         return self.tags[tags[0]](value[tags[0]], path, depth - 1)
 
+    def body(self, body: Any, path: str, depth: int) -> dict[str, Any]:
+        """Check the body of a model or component and decode its ``params``."""
+        if (
+            type(body) is not dict
+            or body.keys() != _BODY.keys()
+            or not all(isinstance(body[key], kind) for key, kind in _BODY.items())
+            or type(body["class_version"]) is not int
+        ):
+            _malformed(path, "has an object without just a class, its version, backend and params")
+        params = {
+            name: self.decode(item, f"{path}.{name}", depth)
+            for name, item in body["params"].items()
+        }
+        return {**body, "params": params}
+
     def as_array(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not str or body not in self.arrays:
             _malformed(path, f"refers to an array {body!r} that the weights file does not have")
@@ -213,7 +229,7 @@ class _Decoder:
         return complex(*parts)
 
     def as_component(self, body: Any, path: str, depth: int) -> Any:
-        return self.build("$component", _checked_body(body, path), path)
+        return self.build("component", self.body(body, path, depth), path)
 
     def as_dict(self, body: Any, path: str, depth: int) -> Any:
         pairs = self.decode(body, path, depth)
@@ -258,7 +274,7 @@ class _Decoder:
         return int(body)
 
     def as_model(self, body: Any, path: str, depth: int) -> Any:
-        return self.build("$model", _checked_body(body, path), path)
+        return self.build("model", self.body(body, path, depth), path)
 
     def as_scalar(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not dict or body.keys() != {"dtype", "value"}:
@@ -292,17 +308,6 @@ class _Decoder:
         if dtype.names:
             _malformed(path, f"has the type {name}, which needs the package ml_dtypes")
         return dtype.type
-
-
-def _checked_body(body: Any, path: str) -> dict[str, Any]:
-    if (
-        type(body) is not dict
-        or body.keys() != _BODY.keys()
-        or not all(isinstance(body[key], kind) for key, kind in _BODY.items())
-        or type(body["class_version"]) is not int
-    ):
-        _malformed(path, "has an object without just a class, its version, backend and params")
-    return body
 
 
 def _dtype_name(dtype: np.dtype[Any], path: str) -> str:
