@@ -35,9 +35,7 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
             dc_hub.publish(SklearnModel(forest), name, hub=folder / "hub")
         # What has just changed is hashed again at the next load: let it settle first.
         time.sleep(3)
-        _use(folder)
-        for name in trees:
-            dc_hub.verify(name, hub=folder / "hub")
+        load_hub(folder)()
 
     return write
 
@@ -80,7 +78,7 @@ def load_hub(folder: Path) -> Callable[[], Any]:
     """``SklearnModel.from_pretrained``: verified, validated, rebuilt."""
     from dc_sklearn import SklearnModel
 
-    _use(folder)
+    os.environ["DEEPCHEM_CACHE"] = str(folder / "cache")
     return _warm(lambda name, _: SklearnModel.from_pretrained(name, hub=folder / "hub"))
 
 
@@ -132,10 +130,6 @@ def _forests(folder: Path) -> dict[str, Any]:
     import joblib
 
     return {name: joblib.load(folder / f"{name}.joblib") for name in ("small", "large")}
-
-
-def _use(folder: Path) -> None:
-    os.environ["DEEPCHEM_CACHE"] = str(folder / "cache")
 
 
 def _clean(folder: Path) -> Path:

@@ -24,8 +24,7 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
         _mixin()(32, 16).save_pretrained(folder / "mixin")
         # What has just changed is hashed again at the next load: let it settle first.
         time.sleep(3)
-        _use(folder)
-        dc_hub.verify("tiny", hub=folder / "hub")
+        from_pretrained(folder)
 
     return write
 
@@ -34,7 +33,7 @@ def from_pretrained(folder: Path) -> Callable[[], Any]:
     """Load a registered model from a hub, by its name."""
     from dc_torch import MultitaskRegressor
 
-    _use(folder)
+    os.environ["DEEPCHEM_CACHE"] = str(folder / "cache")
     return _warm(lambda: MultitaskRegressor.from_pretrained("tiny", hub=folder / "hub"))
 
 
@@ -55,10 +54,6 @@ def construct_mixin(folder: Path) -> Callable[[], Any]:
     """Make the mixin's network from its arguments alone."""
     cls = _mixin()
     return _warm(lambda: cls(32, 16))
-
-
-def _use(folder: Path) -> None:
-    os.environ["DEEPCHEM_CACHE"] = str(folder / "cache")
 
 
 def _warm(action: Callable[[], Any]) -> Callable[[], Any]:
