@@ -1,7 +1,8 @@
 """What a model is: the Model hierarchy, weights as named arrays, datasets, plugins.
 
 Everything public is named here and imported when first used: ``import dc_core`` loads neither
-NumPy nor any framework.
+NumPy nor any framework. The conformance kit, :mod:`dc_core.testing`, is imported by its own name,
+because it needs pytest.
 """
 
 from typing import TYPE_CHECKING
@@ -11,9 +12,7 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_core import errors as errors
     from dc_core import plugins as plugins
-    from dc_core import testing as testing
     from dc_core.component import Component as Component
-    from dc_core.component import WeightHolder as WeightHolder
     from dc_core.dataset import Batch as Batch
     from dc_core.dataset import Dataset as Dataset
     from dc_core.dataset import NumpyDataset as NumpyDataset
@@ -21,6 +20,7 @@ if TYPE_CHECKING:
     from dc_core.dtypes import dtype_named as dtype_named
     from dc_core.dtypes import raw_bits as raw_bits
     from dc_core.errors import DCError as DCError
+    from dc_core.holders import WeightHolder as WeightHolder
     from dc_core.metric import Metric as Metric
     from dc_core.model import Model as Model
     from dc_core.parameters import construct as construct
@@ -47,10 +47,11 @@ if TYPE_CHECKING:
     from dc_core.weights import number_by_layer as number_by_layer
 
 _EXPORTS = {
-    "dc_core.component": ["Component", "WeightHolder"],
+    "dc_core.component": ["Component"],
     "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset"],
     "dc_core.dtypes": ["dtype_name", "dtype_named", "raw_bits"],
     "dc_core.errors": ["DCError", "errors"],
+    "dc_core.holders": ["WeightHolder"],
     "dc_core.metric": ["Metric"],
     "dc_core.model": ["Model"],
     "dc_core.parameters": ["construct"],
@@ -76,7 +77,6 @@ _EXPORTS = {
         "StructuredOutputLearner",
         "UnsupervisedLearner",
     ],
-    "dc_core.testing": ["testing"],
     "dc_core.weights": ["WeightInfo", "check_weights", "number_by_layer"],
 }
 

@@ -4,43 +4,21 @@ A :class:`Component` remembers its constructor's arguments, holds its fitted sta
 and nests: an argument may be another component, and its weights are then the composite's too, under
 the argument's name. That is all that storing, comparing and rebuilding need.
 
-A component's weights lie with up to three kinds of holder: ``native``, an object of a framework
-whose backend knows its arrays; ``fitted``, the component's own attributes; and its nested
-components. Each kind answers the same three calls: describe, export, import.
+A component's weights lie in ``native``, an object of a framework whose backend knows its arrays,
+in the attributes named in ``fitted``, and in its nested components; see :mod:`dc_core.holders`.
 """
 
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol, Self
+from typing import Any, ClassVar, Self, final
 
 import numpy as np
 
 from dc_core import parameters, plugins
-from dc_core.errors import NotSerializable, UnknownWeight
-from dc_core.weights import WeightInfo, check_weights
-
-
-class WeightHolder(Protocol):
-    """Anything that holds named arrays; the names are relative, ``<layer>/<i>``."""
-
-    def describe_weights(self) -> dict[str, WeightInfo]:
-        """Describe every weight, without copying or allocating any."""
-
-    def export_weights(
-        self, names: Collection[str] | None = None, *, copy: bool = True
-    ) -> dict[str, np.ndarray]:
-        """Return the weights in ``names``, or all of them; ``copy=False`` may share memory."""
-
-    def import_weights(
-        self,
-        weights: Mapping[str, np.ndarray],
-        allow_missing: Collection[str] = (),
-        *,
-        copy: bool = True,
-    ) -> None:
-        """Take ``weights``, all or nothing; ``copy=False`` may keep the arrays themselves."""
+from dc_core.errors import NotSerializable, ParameterError
+from dc_core.holders import FittedAttribute, WeightHolder, describe_all, divide, import_all
+from dc_core.weights import WeightInfo
 
 
 class Component:
@@ -59,8 +37,11 @@ class Component:
     backend: ClassVar[str | None] = None
     """The backend that the class needs: its entry point's name in ``dc.backends.v1``."""
 
-    def __new__(cls, *args: Any, **kwargs: Any) -> Self:
+    def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         """Record the constructor's arguments."""
+        # Because of this __new__, a class without __init__ would take any argument in silence.
+        if cls.__init__ is object.__init__ and (args or kwargs):
+            raise TypeError(f"{cls.__name__}() takes no arguments")
         self = super().__new__(cls)
         object.__setattr__(self, parameters.ATTRIBUTE, parameters.capture(cls, args, kwargs))
         return self
@@ -92,18 +73,27 @@ class Component:
         return {name: parameters.snapshot(value) for name, value in captured.items()}
 
     def children(self) -> dict[str, Component]:
-        """Return the nested components by their path in the arguments: ``transformers/0``."""
+        """Return the nested components by their path in the arguments: ``transformers/0``.
+
+        Raises :class:`ParameterError` where keys of a dictionary give two of them one path.
+        """
         captured = getattr(self, parameters.ATTRIBUTE, None) or {}
-        return dict(_components("", captured))
+        children: dict[str, Component] = {}
+        for path, child in _components("", captured):
+            if path in children:
+                raise _ambiguous(self, path)
+            children[path] = child
+        return children
 
+    @final
     def describe_weights(self) -> dict[str, WeightInfo]:
-        """Describe every weight by its relative name, without copying or allocating any."""
-        table: dict[str, WeightInfo] = {}
-        for path, holder in self._holders().items():
-            for name, info in holder.describe_weights().items():
-                table[path + name] = info.within(path)
-        return table
+        """Describe every weight by its relative name, without copying or allocating any.
 
+        Raises :class:`ParameterError` where two places would give a weight one name.
+        """
+        return describe_all(self._holders())
+
+    @final
     def export_weights(
         self, names: Collection[str] | None = None, *, copy: bool = True
     ) -> dict[str, np.ndarray]:
@@ -113,14 +103,15 @@ class Component:
         """
         holders = self._holders()
         divided: Mapping[str, Collection[str] | None] = (
-            dict.fromkeys(holders) if names is None else _divide(holders, names)
+            dict.fromkeys(holders) if names is None else divide(holders, names)
         )
         return {
-            path + name: array
-            for path, part in divided.items()
-            for name, array in holders[path].export_weights(part, copy=copy).items()
+            prefix + name: array
+            for prefix, part in divided.items()
+            for name, array in holders[prefix].export_weights(part, copy=copy).items()
         }
 
+    @final
     def import_weights(
         self,
         weights: Mapping[str, np.ndarray],
@@ -130,70 +121,26 @@ class Component:
     ) -> None:
         """Take ``weights`` by relative name, all or nothing.
 
-        Names, shapes and dtypes must be those that the component has; one that is not fitted yet
-        takes the complete fitted state. With ``copy=False`` the component may keep the arrays
-        themselves, so that a memory-mapped file stays mapped.
+        Names, shapes and dtypes must be those that the component has; a part that is not fitted yet
+        takes its complete fitted state, or stays as it is. With ``copy=False`` the component may
+        keep the arrays themselves, so that a memory-mapped file stays mapped.
 
         Raises :class:`WeightsMismatch` or :class:`StructureError` and is then unchanged.
         """
-        holders = self._holders()
-        given, allowed = _divide(holders, weights), _divide(holders, allow_missing)
-        taken: list[tuple[WeightHolder, dict[str, np.ndarray]]] = []
-        try:
-            for path, holder in holders.items():
-                before = holder.export_weights() if len(holders) > 1 else {}
-                part = {name: weights[path + name] for name in given[path]}
-                holder.import_weights(part, allowed[path], copy=copy)
-                taken.append((holder, before))
-        except Exception:
-            for holder, before in taken:
-                holder.import_weights(before, holder.describe_weights())
-            raise
+        import_all(self._holders(), weights, allow_missing, copy=copy)
 
-    def _holders(self) -> dict[str, WeightHolder]:
-        """Return the holders of the weights by the prefix of their names."""
-        holders: dict[str, WeightHolder] = {f"{path}/": c for path, c in self.children().items()}
-        holders |= {f"{name}/": _FittedAttribute(self, name) for name in self.fitted}
+    def _holders(self, prefix: str = "") -> dict[str, WeightHolder]:
+        """Return the holders of the weights, nested ones included, by the prefix of their names."""
+        holders: dict[str, WeightHolder] = {}
+        for path, child in self.children().items():
+            holders |= child._holders(f"{prefix}{path}/")
+        for name in self.fitted:
+            if any(held.startswith(f"{prefix}{name}/") for held in holders):
+                raise _ambiguous(self, name)
+            holders[f"{prefix}{name}/"] = FittedAttribute(self, name)
         if self.native is not None:
-            holders[""] = plugins.claim(self.native)
+            holders[prefix] = plugins.claim(self.native)
         return holders
-
-
-@dataclass(frozen=True, slots=True)
-class _FittedAttribute:
-    """An attribute of a component that holds one fitted array; its relative name is ``0``."""
-
-    component: Component
-    attribute: str
-
-    def describe_weights(self) -> dict[str, WeightInfo]:
-        value = getattr(self.component, self.attribute, None)
-        if value is None:
-            return {}
-        array = np.asarray(value)
-        return {"0": WeightInfo("", array.shape, array.dtype)}
-
-    def export_weights(
-        self, names: Collection[str] | None = None, *, copy: bool = True
-    ) -> dict[str, np.ndarray]:
-        value = getattr(self.component, self.attribute, None)
-        if value is None or (names is not None and "0" not in names):
-            return {}
-        return {"0": np.array(value) if copy else np.asarray(value)}
-
-    def import_weights(
-        self,
-        weights: Mapping[str, np.ndarray],
-        allow_missing: Collection[str] = (),
-        *,
-        copy: bool = True,
-    ) -> None:
-        table = self.describe_weights()
-        if not table and "0" in weights:
-            table = {"0": WeightInfo("", weights["0"].shape, weights["0"].dtype)}
-        check_weights(table, weights, allow_missing)
-        if "0" in weights:
-            setattr(self.component, self.attribute, weights["0"].copy() if copy else weights["0"])
 
 
 def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
@@ -207,13 +154,8 @@ def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
             yield from _components(f"{path}/{i}", item)
 
 
-def _divide(holders: Mapping[str, WeightHolder], names: Collection[str]) -> dict[str, list[str]]:
-    """Sort names by the holder whose prefix fits best, and take that prefix off."""
-    divided: dict[str, list[str]] = {path: [] for path in holders}
-    longest_first = sorted(holders, key=len, reverse=True)
-    for name in names:
-        path = next((path for path in longest_first if name.startswith(path)), None)
-        if path is None:
-            raise UnknownWeight(f"There is no weight {name!r} here.", unexpected=[name])
-        divided[path].append(name[len(path) :])
-    return divided
+def _ambiguous(component: Component, path: str) -> ParameterError:
+    return ParameterError(
+        f"{type(component).__name__} has two places that would both name their weights {path!r}.",
+        hint="Rename the key of the dictionary or the fitted attribute.",
+    )

@@ -10,7 +10,8 @@ import numpy as np
 from dc_core import plugins
 from dc_core.component import Component
 from dc_core.errors import TrainingStateError, UnknownWeight
-from dc_core.weights import WeightInfo, check_weights, model_name
+from dc_core.holders import import_all
+from dc_core.weights import WeightInfo, model_name
 
 
 class Model(Component):
@@ -55,11 +56,7 @@ class Model(Component):
         Raises :class:`WeightsMismatch` where names, shapes or dtypes differ; the model is then
         unchanged. Nothing is cast.
         """
-        table = self.weight_table()
-        if table:
-            check_weights(table, weights, allow_missing)
-        relative = dict(zip(self._relative(weights), weights.values(), strict=True))
-        self.import_weights(relative, self._relative(allow_missing))
+        import_all(self._holders(f"{self.name}/"), weights, allow_missing, copy=True)
 
     def set_weight(self, name: str, value: np.ndarray) -> None:
         """Set one weight; the checks are those of :meth:`set_weights`."""
@@ -111,15 +108,18 @@ class Model(Component):
         Raises :class:`TrainingStateError` when it belongs to another model.
         """
         rest = dict(state)
+        parts: list[tuple[Model, dict[str, np.ndarray]]] = []
         for path, child in self.children().items():
             if isinstance(child, Model):
                 names = [name for name in rest if name.startswith(f"{path}/")]
-                child.set_training_state({n[len(path) + 1 :]: rest.pop(n) for n in names})
+                parts.append((child, {name[len(path) + 1 :]: rest.pop(name) for name in names}))
         if rest:
             raise TrainingStateError(
                 f"{type(self).__name__} has no training state {next(iter(rest))!r}.",
                 hint="The state is of another model.",
             )
+        for child, part in parts:
+            child.set_training_state(part)
 
     def to_pretrained(self, where: Any, **options: Any) -> Any:
         """Publish the model to a hub under the name ``where``, or save it to a directory.

@@ -8,8 +8,10 @@ composite goes on to fit the very objects it was given.
 
 from __future__ import annotations
 
+import dataclasses
 import inspect
 from collections.abc import Mapping
+from copy import copy
 from typing import Any, TypeVar
 
 import numpy as np
@@ -30,8 +32,11 @@ def snapshot(value: Any) -> Any:
         return type(value)(*map(snapshot, value))
     if type(value) in (list, tuple, set, frozenset):
         return type(value)(map(snapshot, value))
-    if type(value) is dict:
-        return {key: snapshot(item) for key, item in value.items()}
+    if isinstance(value, dict):
+        # Copied first, so that an OrderedDict or a defaultdict stays one.
+        twin = copy(value)
+        twin.update((key, snapshot(item)) for key, item in value.items())
+        return twin
     return value
 
 
@@ -53,6 +58,12 @@ def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
     except TypeError:
         return None
     bound.apply_defaults()
+    # A dataclass field with a default factory has a placeholder as its default.
+    for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
+        if field.init and field.default_factory is not dataclasses.MISSING:
+            given = bound.arguments.get(field.name)
+            if given is bound.signature.parameters[field.name].default:
+                bound.arguments[field.name] = field.default_factory()
     return {name: snapshot(value) for name, value in bound.arguments.items()}
 
 
@@ -60,14 +71,14 @@ def capture_constructor(cls: type[T]) -> type[T]:
     """Make a class that is no ``Component``, like a ``torch.nn.Module``, record its arguments."""
     original = cls.__init__
 
-    def __init__(self: Any, *args: Any, **kwargs: Any) -> None:
+    def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:
         if type(self) is cls:
             object.__setattr__(self, ATTRIBUTE, capture(cls, args, kwargs))
         original(self, *args, **kwargs)
 
     __init__.__wrapped__ = original  # type: ignore[attr-defined]
     __init__.__doc__ = original.__doc__
-    cls.__init__ = __init__  # type: ignore[method-assign]
+    cls.__init__ = __init__  # type: ignore[method-assign, assignment]
     return cls
 
 

@@ -1,0 +1,217 @@
+"""Where a component's weights lie, and how several holders take theirs together or not at all.
+
+There are two kinds: ``native``, an object of a framework whose backend knows its arrays, and
+``fitted``, an attribute of the component itself. Both answer the same three calls.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from copy import deepcopy
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+import numpy as np
+
+from dc_core.dtypes import dtype_name
+from dc_core.errors import NotSerializable, ParameterError, UnknownWeight, WeightsMismatch
+from dc_core.plugins import Claimed
+from dc_core.weights import WeightInfo, check_weights
+
+
+class WeightHolder(Protocol):
+    """Anything that holds named arrays; the names are relative, ``<layer>/<i>``."""
+
+    def describe_weights(self) -> dict[str, WeightInfo]:
+        """Describe every weight, without copying or allocating any."""
+
+    def export_weights(
+        self, names: Collection[str] | None = None, *, copy: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return the weights in ``names``, or all of them; ``copy=False`` may share memory."""
+
+    def import_weights(
+        self,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str] = (),
+        *,
+        copy: bool = True,
+    ) -> None:
+        """Take ``weights``, all or nothing; ``copy=False`` may keep the arrays themselves."""
+
+
+@dataclass(frozen=True, slots=True)
+class FittedAttribute:
+    """An attribute of a component that holds one fitted array; its relative name is ``0``.
+
+    Raises :class:`NotSerializable`, naming the attribute, where its value is no array of numbers.
+    """
+
+    component: Any
+    attribute: str
+
+    @property
+    def value(self) -> np.ndarray | None:
+        """The fitted array, C-ordered; None before fitting."""
+        value = getattr(self.component, self.attribute, None)
+        if value is None:
+            return None
+        try:
+            array = np.asarray(value, order="C")
+            dtype_name(array.dtype)
+        except (ParameterError, ValueError) as error:
+            raise NotSerializable(
+                f"{type(self.component).__name__}.{self.attribute} is no array of numbers: {error}",
+                hint="Keep what is no number in the constructor's arguments.",
+            ) from error
+        return array
+
+    def describe_weights(self) -> dict[str, WeightInfo]:
+        """Describe the array; before fitting there is none."""
+        array = self.value
+        return {} if array is None else {"0": WeightInfo("", array.shape, array.dtype)}
+
+    def export_weights(
+        self, names: Collection[str] | None = None, *, copy: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return the array; before fitting there is none."""
+        array = self.value
+        if array is None or (names is not None and "0" not in names):
+            return {}
+        return {"0": array.copy() if copy else array}
+
+    def import_weights(
+        self,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str] = (),
+        *,
+        copy: bool = True,
+    ) -> None:
+        """Take the array; before fitting, one of any shape and any dtype that weights can have."""
+        table, given = self.describe_weights(), weights.get("0")
+        if not table and isinstance(given, np.ndarray):
+            try:
+                dtype_name(given.dtype)
+            except ParameterError as error:
+                raise WeightsMismatch(str(error.args[0]), hint=error.hint) from error
+            table = {"0": WeightInfo("", given.shape, given.dtype)}
+        check_weights(table, weights, allow_missing)
+        for array in weights.values():
+            setattr(self.component, self.attribute, array.copy() if copy else array)
+
+
+def describe_all(holders: Mapping[str, WeightHolder]) -> dict[str, WeightInfo]:
+    """Describe the weights of every holder; the names carry the prefixes.
+
+    Raises :class:`ParameterError` where one holder's name would lead to another holder.
+    """
+    table: dict[str, WeightInfo] = {}
+    natives: set[str] = set()
+    for prefix, holder in holders.items():
+        for name, relative in holder.describe_weights().items():
+            info = relative.within(prefix)
+            if _route(holders, prefix + name) != prefix or info.native in natives:
+                raise ParameterError(
+                    f"Two parts would both name a weight {prefix + name!r} ({info.native!r}).",
+                    hint="Give the fitted attribute, the argument or the key another name.",
+                )
+            natives.add(info.native)
+            table[prefix + name] = info
+    return table
+
+
+def divide(holders: Mapping[str, WeightHolder], names: Collection[str]) -> dict[str, list[str]]:
+    """Sort names by the holder whose prefix fits best, and take that prefix off.
+
+    Raises :class:`UnknownWeight` for a name that fits none.
+    """
+    divided: dict[str, list[str]] = {prefix: [] for prefix in holders}
+    for name in names:
+        prefix = _route(holders, name)
+        if prefix is None:
+            raise UnknownWeight(
+                f"There is no weight {name!r} here.",
+                hint=f"Names begin with {', '.join(map(repr, holders)) or 'nothing: it has none'}.",
+                unexpected=[name],
+            )
+        divided[prefix].append(name[len(prefix) :])
+    return divided
+
+
+def _route(holders: Mapping[str, WeightHolder], name: str) -> str | None:
+    """Return the longest prefix that ``name`` has among the holders', each empty or ending in /."""
+    prefix = name[: name.rfind("/") + 1]
+    while prefix not in holders:
+        if not prefix:
+            return None
+        prefix = prefix[: prefix.rfind("/", 0, -1) + 1]
+    return prefix
+
+
+def import_all(
+    holders: Mapping[str, WeightHolder],
+    weights: Mapping[str, np.ndarray],
+    allow_missing: Collection[str],
+    *,
+    copy: bool,
+) -> None:
+    """Give every holder its part of ``weights``, all or nothing; the names carry the prefixes.
+
+    All names, shapes and dtypes are checked before any holder is touched. After that only a
+    framework's object can still refuse (a contradictory structure), so those come first. Where
+    there are several, one that has weights gets them back when a later one refuses; one that is not
+    fitted could not be emptied again, so it takes its part on a copy beforehand.
+    """
+    tables = {prefix: holder.describe_weights() for prefix, holder in holders.items()}
+    given = divide(holders, weights)
+    check_weights(
+        {prefix + name: info for prefix, table in tables.items() for name, info in table.items()},
+        {p + name: weights[p + name] for p, names in given.items() if tables[p] for name in names},
+        allow_missing,
+    )
+    _check_fitted_together(holders, tables, given, allow_missing)
+
+    parts = {p: {name: weights[p + name] for name in names} for p, names in given.items()}
+    allowed = {p: [name for name in tables[p] if p + name in allow_missing] for p in holders}
+    natives = {p: holder for p, holder in holders.items() if isinstance(holder, Claimed)}
+    attributes = [p for p in holders if p not in natives]
+    filled = [p for p in natives if tables[p]]
+    unfitted = [p for p in natives if not tables[p]]
+    for p in unfitted[1:]:
+        rehearsal = replace(natives[p], obj=deepcopy(natives[p].obj))
+        rehearsal.import_weights(parts[p], copy=False)
+    former: dict[str, dict[str, np.ndarray]] = {}
+    try:
+        for p in (*filled, *unfitted):
+            if p in filled and (p != filled[-1] or unfitted):
+                former[p] = natives[p].export_weights()
+            natives[p].import_weights(parts[p], allowed[p], copy=copy)
+    except Exception:
+        for p, arrays in former.items():
+            natives[p].import_weights(arrays, tables[p])
+        raise
+    for p in attributes:
+        holders[p].import_weights(parts[p], allowed[p], copy=copy)
+
+
+def _check_fitted_together(
+    holders: Mapping[str, WeightHolder],
+    tables: Mapping[str, Mapping[str, WeightInfo]],
+    given: Mapping[str, Collection[str]],
+    allow_missing: Collection[str],
+) -> None:
+    """Raise :class:`WeightsMismatch` where only some fitted arrays of a component would be set."""
+    components: dict[int, dict[str, bool]] = {}
+    for prefix, holder in holders.items():
+        if isinstance(holder, FittedAttribute):
+            will_be_set = bool(tables[prefix] or given[prefix])
+            components.setdefault(id(holder.component), {})[f"{prefix}0"] = will_be_set
+    for arrays in components.values():
+        unset = [name for name, is_set in arrays.items() if not is_set]
+        missing = [name for name in unset if name not in allow_missing]
+        if missing and len(unset) < len(arrays):
+            raise WeightsMismatch(
+                f"The weight {missing[0]!r} is missing.",
+                hint="A component that is not fitted takes all of its fitted arrays.",
+                missing=missing,
+            )

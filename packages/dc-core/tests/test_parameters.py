@@ -1,0 +1,219 @@
+"""Constructor capture: what a subclass's author never has to write."""
+
+import copy
+import dataclasses
+import pickle
+from collections import OrderedDict
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dc_core import Component, construct, register_component
+from dc_core.errors import MissingParameter, NotSerializable, UnknownParameter
+from dc_core.parameters import ATTRIBUTE
+
+T = TypeVar("T")
+
+
+class Everything(Component):
+    def __init__(self, a, /, b, *rest, c, d=4, **options):
+        self.seen = (a, b, rest, c, d, options)
+
+
+class Plain(Component):
+    pass
+
+
+class Sized(Component):
+    def __init__(self, sizes=(1, 2), rate=0.5):
+        sizes = list(sizes)
+        sizes.append(99)
+        self.sizes = sizes
+
+
+class Typed(Component, Generic[T]):
+    def __init__(self, value: T):
+        self.value = value
+
+
+class Intercepting:
+    """Refuses attributes before its own constructor has run, as torch.nn.Module does."""
+
+    def __setattr__(self, name, value):
+        if "ready" not in vars(self) and name != "ready":
+            raise AttributeError("cannot assign before __init__")
+        object.__setattr__(self, name, value)
+
+    def __init__(self):
+        object.__setattr__(self, "ready", True)
+
+
+class Guarded(Intercepting, Component):
+    def __init__(self, width=3):
+        super().__init__()
+        self.width = width
+
+
+class GuardedLast(Component, Intercepting):
+    def __init__(self, width=3):
+        super().__init__()
+        self.width = width
+
+
+@dataclasses.dataclass
+class Recorded(Component):
+    rate: float = 0.1
+    layers: list = dataclasses.field(default_factory=lambda: [8, 8])
+
+
+@dataclasses.dataclass(frozen=True)
+class Frozen(Component):
+    rate: float = 0.1
+
+
+class Point(NamedTuple):
+    x: list
+    y: int
+
+
+def test_defaults_are_captured():
+    assert Sized().get_parameters() == {"sizes": (1, 2), "rate": 0.5}
+
+
+def test_every_kind_of_parameter_is_captured_and_reconstructed():
+    made = Everything(1, 2, 3, 4, c=5, e=6)
+    params = made.get_parameters()
+    assert params == {"a": 1, "b": 2, "rest": (3, 4), "c": 5, "d": 4, "options": {"e": 6}}
+    assert construct(Everything, params).seen == made.seen == (1, 2, (3, 4), 5, 4, {"e": 6})
+
+
+@given(
+    a=st.integers(),
+    rest=st.lists(st.integers()),
+    options=st.dictionaries(st.text(st.characters(categories=["Ll"]), min_size=3), st.integers()),
+)
+def test_construct_inverts_capture(a, rest, options):
+    made = Everything(a, 0, *rest, c=1, **options)
+    assert construct(Everything, made.get_parameters()).seen == made.seen
+
+
+def test_what_the_constructor_does_to_its_arguments_is_not_recorded():
+    sizes, table = [1, 2], np.arange(3)
+    made = Typed({"sizes": sizes, "table": table, "point": Point([1], 2)})
+    sizes.append(3)
+    table[:] = 0
+    params = made.get_parameters()["value"]
+    assert params["sizes"] == [1, 2]
+    assert params["table"].tolist() == [0, 1, 2]
+    assert params["point"] == Point([1], 2)
+    assert type(params["point"]) is Point
+
+
+def test_changing_returned_parameters_changes_nothing():
+    made = Typed({"sizes": [1]})
+    made.get_parameters()["value"]["sizes"].append(2)
+    assert made.get_parameters() == {"value": {"sizes": [1]}}
+
+
+def test_a_subclass_of_dict_keeps_its_class_and_is_copied():
+    given = OrderedDict(a=[1])
+    made = Typed(given)
+    given["a"].append(2)
+    kept = made.get_parameters()["value"]
+    assert type(kept) is OrderedDict
+    assert kept == {"a": [1]}
+
+
+def test_nested_components_are_kept_as_they_are():
+    inner = Sized()
+    assert Typed([inner]).get_parameters()["value"][0] is inner
+
+
+def test_a_generic_alias_constructs_and_captures():
+    assert Typed[int](3).get_parameters() == {"value": 3}
+
+
+@pytest.mark.parametrize("cls", [Guarded, GuardedLast])
+def test_a_class_that_intercepts_attributes_is_captured(cls):
+    assert cls(width=5).get_parameters() == {"width": 5}
+
+
+def test_a_dataclass_is_captured_with_its_default_factories():
+    made = Recorded()
+    assert made.get_parameters() == {"rate": 0.1, "layers": [8, 8]}
+    made.layers.append(9)
+    assert construct(Recorded, made.get_parameters()) == Recorded(0.1, [8, 8])
+
+
+def test_a_frozen_dataclass_is_captured():
+    assert Frozen(0.2).get_parameters() == {"rate": 0.2}
+
+
+def test_a_class_without_a_constructor_takes_no_argument():
+    assert Plain().get_parameters() == {}
+    with pytest.raises(TypeError, match=r"Plain\(\) takes no arguments"):
+        Plain(1)
+
+
+def test_a_parameter_may_be_called_cls():
+    class Odd(Component):
+        def __init__(self, cls, args=()):
+            self.cls = cls
+
+    assert Odd(cls=3).get_parameters() == {"cls": 3, "args": ()}
+
+
+def test_a_wrong_call_raises_what_python_raises():
+    with pytest.raises(TypeError, match="unexpected keyword argument 'ratio'"):
+        Sized(ratio=1)
+
+
+@pytest.mark.parametrize(
+    "duplicate", [copy.copy, copy.deepcopy, lambda o: pickle.loads(pickle.dumps(o))]
+)
+def test_copies_and_pickles_keep_parameters_and_state(duplicate):
+    made = Sized((5,), rate=0.1)
+    twin = duplicate(made)
+    assert twin.get_parameters() == {"sizes": (5,), "rate": 0.1}
+    assert twin.sizes == made.sizes
+
+
+def test_a_deep_copy_holds_its_own_nested_components_once():
+    made = Typed([Sized()])
+    twin = copy.deepcopy(made)
+    (child,) = twin.children().values()
+    assert child is twin.value[0]
+    assert child is not made.value[0]
+
+
+def test_an_object_made_past_its_class_says_that_nothing_was_captured():
+    with pytest.raises(NotSerializable, match="were not captured"):
+        object.__new__(Sized).get_parameters()
+
+
+def test_an_unknown_parameter_is_named_before_anything_is_constructed():
+    with pytest.raises(UnknownParameter, match="'ratio'") as caught:
+        construct(Sized, {"ratio": 1})
+    assert "sizes, rate" in caught.value.hint
+
+
+def test_a_missing_parameter_is_named():
+    with pytest.raises(MissingParameter, match="'value'"):
+        construct(Typed, {})
+
+
+def test_a_registered_class_of_a_framework_is_captured_but_its_subclasses_are_not():
+    @register_component("tests/Layer")
+    class Layer:
+        def __init__(self, width, depth=2):
+            self.width = width
+
+    class Deeper(Layer):
+        pass
+
+    assert vars(Layer(3))[ATTRIBUTE] == {"width": 3, "depth": 2}
+    assert ATTRIBUTE not in vars(Deeper(3))
+    assert construct(Layer, {"width": 3, "depth": 1}).width == 3
