@@ -31,7 +31,7 @@ yet.
 """
 
 Build = Callable[[str, Mapping[str, Any], str], Any]
-"""Makes an object from its kind (``model`` or ``component``), its body, whose ``params`` are decoded,
+"""Makes an object from its kind (``model`` or ``component``), its body (with ``params`` decoded),
 and the path of the argument."""
 
 MAX_DEPTH: Final = 32
@@ -315,7 +315,7 @@ def _dtype_name(dtype: np.dtype[Any], path: str) -> str:
         return dtype_name(dtype)
     except ParameterError as error:
         raise NotSerializable(
-            f"{path} is or has {dtype}, which has no stored form.",
+            f"The argument {path} is or holds {dtype}, which has no stored form.",
             path=path,
             hint="Pass text as str or lists of str, and numbers as numbers.",
         ) from error
@@ -345,12 +345,14 @@ def _advice(value: Any) -> str:
 
 
 def _refuse(value: Any, path: str, fault: str, hint: str) -> NoReturn:
-    raise NotSerializable(f"{path}, a {type(value).__name__}, {fault}.", path=path, hint=hint)
+    raise NotSerializable(
+        f"The argument {path} (of type {type(value).__name__}) {fault}.", path=path, hint=hint
+    )
 
 
 def _malformed(path: str, fault: str) -> NoReturn:
     raise ParamsError(
-        f"{path} {fault}.",
+        f"The argument {path} {fault}.",
         path=path,
         hint="It was edited, or written by something else.",
     )
