@@ -1,7 +1,7 @@
 """params.json: what a stored model is — its class by registered name, its arguments, its weights.
 
-Everything in it is data. Unknown keys are refused rather than ignored, so that a file cannot carry a
-setting (``trust_…``, ``verify``) that some reader would obey.
+Everything in it is data. Unknown keys are refused rather than ignored, so that a file cannot carry
+a setting (``trust_…``, ``verify``) that some reader would obey.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _OPTIONAL: Final = frozenset({"metadata", "required_features"})
 
 @dataclass(frozen=True, slots=True)
 class StoredWeight:
-    """Where a weight lies: its key in the weights file, and the native names tied to the same one."""
+    """Where a weight lies: its key in the weights file, and further native names tied to it."""
 
     native: str
     aliases: tuple[str, ...] = ()
@@ -60,9 +60,9 @@ class Record:
     def to_bytes(self) -> bytes:
         """Return the content of params.json: canonical JSON.
 
-        Raises :class:`NotSerializable` for what is no JSON, and :class:`LimitExceeded` beyond 1 MiB.
+        Raises :class:`NotSerializable` for what is no JSON, :class:`LimitExceeded` beyond 1 MiB.
         """
-        value = {
+        value: dict[str, Any] = {
             "format": FORMAT,
             "format_version": list(self.format_version),
             "class": self.cls,
@@ -82,7 +82,7 @@ class Record:
             raise LimitExceeded(
                 f"{PARAMS} would have {len(data)} bytes; {MAX_BYTES} are allowed.",
                 path=PARAMS,
-                hint="Pass long lists of numbers as NumPy arrays: they are stored with the weights.",
+                hint="Pass long lists of numbers as NumPy arrays: those lie beside the weights.",
             )
         return data
 
@@ -123,7 +123,7 @@ class Record:
 
 
 def _checked_version(value: Mapping[str, Any], what: str) -> tuple[int, int]:
-    """Return the version, if this reader can read it: unknown minor ones too, features permitting."""
+    """Return the version if it can be read: unknown minor ones too, features permitting."""
     version = value.get("format_version")
     if (
         type(version) is not list
