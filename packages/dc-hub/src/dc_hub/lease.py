@@ -1,0 +1,112 @@
+"""A lease: the right to move a hub's tags, held by at most one publisher for a moment.
+
+It is a file created exclusively, which works on network file systems where ``flock`` does not. A
+publisher that died leaves its lease behind, so a lease that stands unchanged for ``TERM`` seconds of
+the waiter's own clock, or whose owner is a dead process of this machine, is broken. The clocks of
+two machines are never compared.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from dc_hub.errors import LockTimeout
+
+TERM: Final = 5.0
+"""Seconds after which an unchanged lease counts as abandoned."""
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """A lease that this process took."""
+
+    path: Path
+    text: str
+
+    def held(self) -> bool:
+        """Tell whether the lease is still this process's own: a stalled one may have been broken."""
+        return _read(self.path) == self.text
+
+
+@contextmanager
+def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
+    """Hold the lease ``path``, waiting up to ``wait`` seconds for it.
+
+    Raises :class:`LockTimeout` naming the holder.
+    """
+    mine = Lease(path, f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}")
+    deadline = time.monotonic() + wait
+    seen, since = None, time.monotonic()
+    pause = 0.001
+    while not _take(mine):
+        text, now = _read(path), time.monotonic()
+        if text != seen:
+            seen, since = text, now
+        if text is not None and (now - since > TERM or _owner_is_dead(text)):
+            _break(path, text)
+            continue
+        if now > deadline:
+            host, pid, *_ = [*(text or "").split(), "an unknown machine", "?"]
+            raise LockTimeout(
+                f"Process {pid} on {host} has been holding {path} for more than {wait:g} s.",
+                path=str(path),
+                hint="Wait for it to finish; if it is gone, remove that file.",
+            )
+        time.sleep(pause)
+        pause = min(2 * pause, 0.05)
+    try:
+        yield mine
+    finally:
+        if mine.held():
+            path.unlink(missing_ok=True)
+
+
+def _take(mine: Lease) -> bool:
+    """Create the lease's file, unless there is one."""
+    try:
+        with mine.path.open("x") as file:
+            file.write(mine.text)
+    except FileExistsError:
+        return False
+    return True
+
+
+def _read(path: Path) -> str | None:
+    try:
+        return path.read_text()
+    except FileNotFoundError:
+        return None
+
+
+def _owner_is_dead(text: str) -> bool:
+    host, pid, *_ = [*text.split(), "", ""]
+    if host != socket.gethostname() or not pid.isdecimal():
+        return False
+    try:
+        os.kill(int(pid), 0)
+    except ProcessLookupError:
+        return True
+    except (PermissionError, OverflowError):
+        return False
+    return False
+
+
+def _break(path: Path, text: str) -> None:
+    """Take an abandoned lease away.
+
+    Should another publisher have renewed it in the last instant, that one finds its lease gone
+    before it moves a tag, and takes it anew.
+    """
+    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
+    with suppress(FileNotFoundError):
+        if _read(path) == text:
+            path.rename(aside)
+            aside.unlink()

@@ -1,0 +1,27 @@
+"""dc-hub behind ``Model.to_pretrained`` and ``Model.from_pretrained``: the plugin of ``dc.hubs``."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from dc_core import Model, hookimpl
+
+from dc_hub.loading import from_pretrained
+from dc_hub.reference import parse
+from dc_hub.saving import publish, save
+
+
+@hookimpl
+def dc_publish(model: Any, where: Any, options: Mapping[str, Any]) -> Any:
+    """Publish ``model`` to a hub under the name ``where``, or save it to the directory."""
+    reference = parse(where)
+    if reference.directory is not None:
+        return save(model, reference.directory, **options)
+    return publish(model, where, **options)
+
+
+@hookimpl
+def dc_fetch(cls: type[Model], name: Any, options: Mapping[str, Any]) -> Model:
+    """Return the stored model ``name`` of class ``cls``."""
+    return from_pretrained(name, cls=cls, **options)

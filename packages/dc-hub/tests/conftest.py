@@ -1,0 +1,151 @@
+"""Small models in plain NumPy, and a hub and a cache of the test's own."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from dc_core import (
+    Component,
+    Dataset,
+    Estimator,
+    NumpyDataset,
+    Transformer,
+    register_component,
+    register_model,
+)
+from dc_core.errors import NotFitted
+from dc_hub import LocalHub
+
+
+def features(data):
+    return data.X if isinstance(data, Dataset) else np.asarray(data)
+
+
+@register_model("test/Linear")
+class Linear(Estimator):
+    """Ridge regression."""
+
+    fitted = ("coefficients", "intercept")
+
+    def __init__(self, alpha=1.0, seed=None):
+        self.alpha = alpha
+        self.seed = seed
+
+    def fit(self, dataset):
+        X, y = dataset.X, dataset.y
+        inner = X.T @ X + self.alpha * np.eye(X.shape[1])
+        self.coefficients = np.linalg.solve(inner, X.T @ (y - y.mean(axis=0)))
+        self.intercept = y.mean(axis=0)
+        return self
+
+    def predict(self, dataset):
+        if getattr(self, "coefficients", None) is None:
+            raise NotFitted("Linear is not fitted.")
+        return features(dataset) @ self.coefficients + self.intercept
+
+
+@register_model("test/RidgeOfLinear")
+class Ridge(Linear):
+    """A subclass with a name of its own."""
+
+
+@register_model("test/Other")
+class Other(Linear):
+    """A sibling that a stored Ridge is not."""
+
+
+class Unregistered(Linear):
+    """A class of the user's own."""
+
+
+@register_component("test/Shift")
+class Shift(Transformer):
+    """Centres X."""
+
+    fitted = ("mean",)
+
+    def fit(self, dataset):
+        self.mean = dataset.X.mean(axis=0)
+        return self
+
+    def transform(self, dataset):
+        return NumpyDataset(dataset.X - self.mean, dataset.y)
+
+
+@register_component("test/Letters")
+class Letters(Component):
+    """Counts letters: strings to numbers."""
+
+    def __init__(self, alphabet="CNO"):
+        self.alphabet = alphabet
+
+    def featurize(self, inputs):
+        return np.array([[text.count(a) for a in self.alphabet] for text in inputs], float)
+
+
+@register_model("test/Chain")
+class Chain(Estimator):
+    """Featurizer, transformers and model as one."""
+
+    def __init__(self, model, featurizer=None, transformers=(), weights=None):
+        self.model = model
+        self.featurizer = featurizer
+        self.transformers = transformers
+        self.weights = weights
+
+    def _prepare(self, inputs):
+        X = features(inputs)
+        return X if self.featurizer is None else self.featurizer.featurize(X.tolist())
+
+    def fit(self, dataset):
+        data = NumpyDataset(self._prepare(dataset), dataset.y)
+        for transformer in self.transformers:
+            data = transformer.fit(data).transform(data)
+        self.model.fit(data)
+        return self
+
+    def predict(self, dataset):
+        data = NumpyDataset(self._prepare(dataset))
+        for transformer in self.transformers:
+            data = transformer.transform(data)
+        return self.model.predict(data)
+
+
+SMILES = ["CCO", "CCN", "C", "CCCC", "NCO", "OCCO", "CN", "CCCN"]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    """Keep stamps and the default hub out of the user's folders."""
+    monkeypatch.setenv("DEEPCHEM_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DEEPCHEM_MODEL_HUB", str(tmp_path / "default-hub"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def hub(tmp_path):
+    return LocalHub(tmp_path / "hub")
+
+
+@pytest.fixture
+def dataset():
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(20, 4))
+    return NumpyDataset(X, X @ rng.normal(size=(4, 2)) + 1)
+
+
+@pytest.fixture
+def linear(dataset):
+    return Linear(alpha=0.1).fit(dataset)
+
+
+@pytest.fixture
+def chain():
+    model = Chain(Linear(), Letters("CNO"), (Shift(),), weights=np.arange(3.0))
+    return model.fit(NumpyDataset(SMILES, np.arange(8.0)))
+
+
+@pytest.fixture
+def models():
+    """The classes, for test modules: they cannot import this one."""
+    return {cls.__name__: cls for cls in (Linear, Ridge, Other, Unregistered, Shift, Letters, Chain)}
