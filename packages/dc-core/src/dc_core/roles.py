@@ -24,8 +24,12 @@ class Estimator(Model, ABC):
     """
 
     @abstractmethod
-    def fit(self, dataset: Dataset) -> Self:
-        """Learn from ``dataset`` and return the model itself. Backends add options by keyword."""
+    def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
+        """Learn from ``dataset`` and return the model itself.
+
+        ``valid`` is held out, to choose when to stop and what to keep; a model that has nothing of
+        the kind to choose does not look at it. Backends add options by keyword.
+        """
 
     @abstractmethod
     def predict(self, dataset: Dataset) -> np.ndarray:

@@ -47,12 +47,12 @@ class SklearnModel(Estimator):
         """The estimator that is fitted and predicts: a clone of the constructor's argument."""
         return self._native
 
-    def fit(self, dataset: Dataset) -> Self:
+    def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
         """Fit a fresh clone of the estimator to ``dataset`` and return the model itself.
 
         X is flattened to ``(n, features)``. A single task's y is ``(n,)`` and rows of weight 0 are
         left out; several tasks are passed as ``(n, tasks)``. A classifier's labels are integers.
-        Weights are passed where they are not all one.
+        Weights are passed where they are not all one. ``valid`` is not looked at.
 
         Raises :class:`DatasetError` where labels are missing in one of several tasks, where a
         classifier's labels are no integers, and where the estimator takes no weights but gets some.
