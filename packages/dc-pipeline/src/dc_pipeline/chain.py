@@ -129,11 +129,13 @@ class Chain(Estimator):
         if self.featurizer is not None:
             raw = X.tolist() if isinstance(X, np.ndarray) and X.dtype.kind == "U" else X
             return self.featurizer.featurize(raw, strict=strict)
-        values = np.asarray(X)
+        values = NumpyDataset(X).X
         return Features(values, np.ones(len(values), bool))
 
     def _featurized(self, dataset: Dataset, role: str) -> tuple[Dataset, FailureReport]:
         """Return the usable rows of ``dataset`` with features as X, and the others' report."""
+        if len(dataset) == 0:
+            raise EmptyDataset(f"The {role} data has no row.", hint="See the loader's report.")
         if self.featurizer is None:
             return dataset, FailureReport()
         features = self._features(dataset)

@@ -42,7 +42,7 @@ class CSVLoader(Loader):
     A label that is missing (empty, ``NA``, ``NaN`` …) is NaN with weight 0. A row fails without an
     input, with a label or weight that is no finite number, or with another length than the header.
 
-    Raises :class:`ParameterError` for another number of weights.
+    Raises :class:`ParameterError` for another number of weights, or no single-character delimiter.
     """
 
     def __init__(
@@ -62,6 +62,8 @@ class CSVLoader(Loader):
         self.featurizer = featurizer
         self.delimiter = delimiter
         self.encoding = encoding
+        if len(delimiter) != 1:
+            raise ParameterError(f"The delimiter is one character, not {delimiter!r}.")
         if len(self.weights) not in (0, 1, len(self.tasks)):
             raise ParameterError(
                 f"There are {len(self.weights)} columns of weights for {len(self.tasks)} tasks.",
@@ -121,11 +123,12 @@ class CSVLoader(Loader):
         columns = [name.strip() for name in header]
         wanted = [self.inputs, *self.tasks, *self.weights, *([self.id] if self.id else [])]
         for name in wanted:
-            if columns.count(name) != 1:
+            if name not in columns:
                 raise LoaderError(
-                    f"{file} has {columns.count(name) or 'no'} columns {name!r}.",
-                    hint=f"It has: {', '.join(columns)}.",
+                    f"{file} has no column {name!r}.", hint=f"It has: {', '.join(columns)}."
                 )
+            if columns.count(name) > 1:
+                raise LoaderError(f"{file} has several columns {name!r}.", hint="Rename one.")
         return {name: columns.index(name) for name in wanted}
 
     def _row(self, number: int, fields: list[str], places: dict[str, int], width: int) -> _Row:

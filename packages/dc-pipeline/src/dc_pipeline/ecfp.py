@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import chain
 from typing import Any, Final
 
 import numpy as np
-from rdkit import DataStructs
 from rdkit.Chem import rdFingerprintGenerator
 
 from dc_core import Failure, FailureReport, Features, Featurizer
@@ -66,8 +66,9 @@ class ECFP(Featurizer[str]):
             parsed = parse_smiles(chunk, stereo=self.chirality, first_row=start)
             failures += parsed.failures
             good = {row: mol for row, mol in enumerate(parsed.molecules, start) if mol is not None}
-            rows = list(good)
-            values[rows] = self._fingerprints(generator, list(good.values()))
+            rows = np.fromiter(good, np.intp, len(good))
+            at, bits, counts = _nonzero(generator.GetCountFingerprints(list(good.values())), rows)
+            values[at, bits] = counts if self.counts else 1
             ok[rows] = True
         report = FailureReport(tuple(failures))
         if strict:
@@ -75,35 +76,26 @@ class ECFP(Featurizer[str]):
         return Features(values, ok, report)
 
     def _generator(self) -> Any:
-        invariants = (
-            rdFingerprintGenerator.GetMorganFeatureAtomInvGen()
-            if self.features
-            else rdFingerprintGenerator.GetMorganAtomInvGen(includeRingMembership=True)
+        pharmacophores = (
+            rdFingerprintGenerator.GetMorganFeatureAtomInvGen() if self.features else None
         )
         return rdFingerprintGenerator.GetMorganGenerator(
             radius=self.radius,
             fpSize=self.size,
             includeChirality=self.chirality,
-            atomInvariantsGenerator=invariants,
+            atomInvariantsGenerator=pharmacophores,
         )
 
-    def _fingerprints(self, generator: Any, molecules: list[Any]) -> np.ndarray:
-        if self.counts:
-            return _counts(generator.GetCountFingerprints(molecules), self.size)
-        return _bits(generator.GetFingerprints(molecules), self.size)
 
+def _nonzero(vectors: Sequence[Any], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return the row, bit and count of every substructure in RDKit's sparse ``vectors``.
 
-def _bits(vectors: Sequence[Any], size: int) -> np.ndarray:
-    """Return RDKit bit vectors as ``(n, size)`` of 0 and 1, from their bytes."""
-    text = b"".join(map(DataStructs.BitVectToBinaryText, vectors))
-    packed = np.frombuffer(text, np.uint8).reshape(len(vectors), -1)
-    return np.unpackbits(packed, axis=1, count=size, bitorder="little")
-
-
-def _counts(vectors: Sequence[Any], size: int) -> np.ndarray:
-    """Return RDKit count vectors as ``(n, size)``."""
-    values = np.zeros((len(vectors), size), np.uint32)
-    for row, vector in zip(values, vectors, strict=True):
-        elements = vector.GetNonzeroElements()
-        row[list(elements)] = list(elements.values())
-    return values
+    A count is positive where the bit of the bit vector is set, and reading the few of them costs
+    less than reading all bits.
+    """
+    found = [vector.GetNonzeroElements() for vector in vectors]
+    lengths = np.fromiter(map(len, found), np.intp, len(found))
+    n = lengths.sum()
+    bits = np.fromiter(chain.from_iterable(found), np.intp, n)
+    counts = np.fromiter(chain.from_iterable(counts.values() for counts in found), np.uint32, n)
+    return np.repeat(rows, lengths), bits, counts

@@ -58,11 +58,11 @@ class PearsonR(Metric):
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the coefficient of one task; NaN where all labels, or predictions, are equal."""
         values = _values(self, prediction)
-        if np.ptp(y) == 0 or np.ptp(values) == 0:
-            return float("nan")
         covariance = np.cov(y, values, aweights=w, ddof=0)
-        deviations = np.sqrt(np.diag(covariance))
-        return float(np.clip(covariance[0, 1] / deviations.prod(), -1.0, 1.0))
+        one, other = np.sqrt(np.diag(covariance))
+        if np.ptp(y) == 0 or np.ptp(values) == 0 or one == 0 or other == 0:
+            return float("nan")
+        return float(np.clip(covariance[0, 1] / one / other, -1.0, 1.0))
 
 
 class ROCAUC(Metric):

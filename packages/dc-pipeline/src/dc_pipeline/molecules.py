@@ -16,9 +16,14 @@ from rdkit import Chem, rdBase
 from dc_core import Failure
 from dc_core.errors import FeaturizationError
 
-_TIMESTAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] ", re.MULTILINE)
-_MARKER = re.compile(r"SMILES Parse Error: |check for mistakes around |:$| for input: .*$")
+_TIMESTAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] ")
+_PARSE_ERROR = re.compile(
+    r"SMILES Parse Error: (?!Failed parsing)(?:check for mistakes around )?(.+?)"
+    r"(?: for input)?(?::.*)?$",
+    re.MULTILINE,
+)
 _EXPLICIT_HYDROGEN = re.compile(r"\[\d*H")
+_NO_REASON: Final = "RDKit gives no reason"
 _capture = Lock()
 
 
@@ -60,10 +65,10 @@ def parse_smiles(inputs: Sequence[Any], *, stereo: bool = True, first_row: int =
     with rdBase.BlockLogs():
         for row, smiles in enumerate(inputs, first_row):
             wrong = _not_smiles(smiles)
-            molecule = None if wrong else read(smiles)
+            molecule = None if wrong else read(_ascii(smiles))
             molecules.append(molecule)
             if molecule is None:
-                status, reason = ("parse", wrong) if wrong else _diagnose(smiles)
+                status, reason = ("parse", wrong) if wrong else _diagnose(_ascii(smiles))
                 failures.append(Failure(row, str(smiles), status, reason))
     return Molecules(molecules, failures)
 
@@ -71,10 +76,16 @@ def parse_smiles(inputs: Sequence[Any], *, stereo: bool = True, first_row: int =
 def _not_smiles(smiles: Any) -> str:
     """Return what keeps an input from being given to RDKit, or nothing."""
     if not isinstance(smiles, str):
-        return "the input is missing" if smiles is None else f"{type(smiles).__name__} is no SMILES"
+        missing = smiles is None or smiles != smiles  # NaN, as pandas marks it
+        return "the input is missing" if missing else f"{type(smiles).__name__} is no SMILES"
     if not smiles or smiles.isspace():
         return "the input is empty"
-    return "" if smiles.isascii() else "SMILES are ASCII"
+    return ""
+
+
+def _ascii(smiles: str) -> str:
+    """Return SMILES with ``?`` for characters that its name may have, but RDKit's log may not."""
+    return smiles if smiles.isascii() else smiles.encode("ascii", "replace").decode("ascii")
 
 
 def _with_stereo(smiles: str) -> Any:
@@ -102,9 +113,7 @@ def _diagnose(smiles: str) -> tuple[str, str]:
         Chem.MolFromSmiles(smiles)
         messages = log.messages
         parsed = Chem.MolFromSmiles(smiles, _UNSANITIZED) is not None
-    lines = [_TIMESTAMP.sub("", line) for line in messages.splitlines()]
     if parsed:
-        return "sanitize", " ".join(lines[0].split()) if lines else "RDKit gives no reason"
-    said = [line for line in lines if line.startswith("SMILES Parse Error: ")]
-    reasons = [_MARKER.sub("", line) for line in said if "Failed parsing" not in line]
-    return "parse", " at ".join(reasons) or "RDKit gives no reason"
+        first = _TIMESTAMP.sub("", messages.partition("\n")[0])
+        return "sanitize", " ".join(first.split()) or _NO_REASON
+    return "parse", " at ".join(dict.fromkeys(_PARSE_ERROR.findall(messages))) or _NO_REASON

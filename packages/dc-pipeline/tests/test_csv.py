@@ -1,0 +1,182 @@
+"""CSVLoader: every row is in the dataset or in the report; a wrong file is a typed error."""
+
+import gzip
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from dc_core.errors import FeaturizationError, LoaderError, ParameterError
+from dc_pipeline import ECFP, CSVLoader
+
+TABLE = """\
+name,smiles,expt,calc
+ethanol,CCO,-5.0,-4.5
+benzene,c1ccccc1,-0.9,
+water,O,,NA
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(content, name="table.csv"):
+        path = tmp_path / name
+        path.write_bytes(content if isinstance(content, bytes) else content.encode())
+        return path
+
+    return write
+
+
+def test_rows_are_inputs_labels_weights_and_ids(write):
+    dataset, failures = CSVLoader("smiles", ["expt", "calc"], id="name").load(write(TABLE))
+    assert dataset.X.tolist() == ["CCO", "c1ccccc1", "O"]
+    np.testing.assert_array_equal(dataset.y, [[-5.0, -4.5], [-0.9, np.nan], [np.nan, np.nan]])
+    assert dataset.w.tolist() == [[1, 1], [1, 0], [0, 0]]
+    assert dataset.ids.tolist() == ["ethanol", "benzene", "water"]
+    assert dataset.tasks == ("expt", "calc")
+    assert len(failures) == 0
+
+
+def test_inputs_are_the_ids_where_no_column_is_named(write):
+    dataset, _ = CSVLoader(tasks="expt").load(write(TABLE))
+    assert dataset.ids.tolist() == dataset.X.tolist()
+    assert dataset.tasks == ("expt",)
+
+
+def test_a_file_without_labels_is_a_dataset_without_tasks(write):
+    dataset, _ = CSVLoader().load(write(TABLE))
+    assert dataset.y.shape == (3, 0)
+
+
+@pytest.mark.parametrize(("columns", "expected"), [("w", [[2, 2]]), (["w", "v"], [[2, 0.5]])])
+def test_weights_are_for_all_tasks_or_one_for_each(write, columns, expected):
+    file = write("smiles,a,b,w,v\nC,1,2,2,0.5\n")
+    dataset, _ = CSVLoader(tasks=["a", "b"], weights=columns).load(file)
+    assert dataset.w.tolist() == expected
+
+
+def test_gzip_is_read_whatever_the_file_is_called(write):
+    plain, _ = CSVLoader(tasks="expt").load(write(TABLE))
+    packed, _ = CSVLoader(tasks="expt").load(write(gzip.compress(TABLE.encode()), "table"))
+    assert packed.X.tolist() == plain.X.tolist()
+
+
+def test_a_byte_order_mark_crlf_quotes_and_blank_lines_are_no_data(write):
+    file = write('\ufeff"smiles","expt"\r\n"CCO"," 1.5 "\r\n\r\n')
+    dataset, failures = CSVLoader(tasks="expt").load(file)
+    assert dataset.X.tolist() == ["CCO"]
+    assert dataset.y.tolist() == [[1.5]]
+    assert len(failures) == 0
+
+
+def test_another_delimiter_and_encoding_are_read(write):
+    file = write("name;smiles\nBenzaldéhyde;O=Cc1ccccc1\n".encode("latin-1"))
+    dataset, _ = CSVLoader(id="name", delimiter=";", encoding="latin-1").load(file)
+    assert dataset.ids.tolist() == ["Benzaldéhyde"]
+
+
+@pytest.mark.parametrize(
+    ("row", "input_", "message"),
+    [
+        ("CCO,about 5,1", "CCO", "expt is 'about 5', which is no finite number"),
+        ("CCO,inf,1", "CCO", "expt is 'inf'"),
+        ("CCO,1_000,1", "CCO", "expt is '1_000'"),
+        ("CCO,1,-1", "CCO", "the weight w is '-1'"),
+        ("CCO,1,", "CCO", "the weight w is ''"),
+        (",1,1", "", "the input is missing"),
+        ("CCO,1", "CCO", "the row has 2 fields and the header 3"),
+        ("CCO,1,1,1", "CCO", "the row has 4 fields and the header 3"),
+    ],
+)
+def test_a_bad_row_is_reported_and_the_rest_goes_on(write, caplog, row, input_, message):
+    file = write(f"smiles,expt,w\nC,1,1\n{row}\nCC,2,1\n")
+    dataset, report = CSVLoader(tasks="expt", weights="w").load(file)
+    assert dataset.X.tolist() == ["C", "CC"]
+    (failure,) = report.failures
+    assert (failure.row, failure.input, failure.status) == (1, input_, "parse")
+    assert message in failure.message
+    assert message in caplog.text
+
+
+def test_strict_raises_at_a_bad_row(write):
+    file = write("smiles,expt\nCCO,much\n")
+    with pytest.raises(FeaturizationError, match=r"row 0 \('CCO'\): expt is 'much'"):
+        CSVLoader(tasks="expt").load(file, strict=True)
+
+
+def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(write):
+    file = write("smiles,y\nCCO,1\nCC,bad\nC1CC,3\nc1ccccc1,4\n")
+    dataset, report = CSVLoader(tasks="y", featurizer=ECFP(size=32)).load(file)
+    np.testing.assert_array_equal(dataset.X, ECFP(size=32).featurize(["CCO", "c1ccccc1"]).values)
+    assert dataset.y.ravel().tolist() == [1, 4]
+    assert dataset.ids.tolist() == ["CCO", "c1ccccc1"]
+    found = [(failure.row, failure.input, failure.message) for failure in report.failures]
+    assert found == [
+        (1, "CC", "y is 'bad', which is no finite number"),
+        (2, "C1CC", "unclosed ring"),
+    ]
+
+
+def test_a_header_alone_is_an_empty_dataset(write):
+    dataset, failures = CSVLoader(tasks="expt").load(write("smiles,expt\n"))
+    assert (len(dataset), dataset.y.shape, len(failures)) == (0, (0, 1), 0)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("", "is empty"),
+        ("\n\n", "is empty"),
+        ("SMILES,expt\nC,1\n", "no column 'smiles'. It has: SMILES, expt"),
+        ("smiles,smiles,expt\nC,C,1\n", "several columns 'smiles'"),
+        ("smiles,expt\nC,1\n".encode("utf-16"), "is no text in utf-8-sig"),
+        (b"\xff\xfe\xfd", "is no text in utf-8-sig.*encoding='latin-1'"),
+        (gzip.compress(TABLE.encode())[:-9], "is a damaged gzip file"),
+        (b"\x1f\x8b" + b"junk" * 9, "is a damaged gzip file"),
+        ('smiles,expt\n"' + "C" * 200_000, "unclosed quote"),
+    ],
+)
+def test_a_file_that_is_wrong_is_a_typed_error_with_the_next_step(write, content, message):
+    with pytest.raises(LoaderError, match=message):
+        CSVLoader(tasks="expt").load(write(content))
+
+
+def test_a_file_that_is_not_there_is_a_typed_error(tmp_path):
+    with pytest.raises(LoaderError, match=r"No such file or directory.*Paths start at"):
+        CSVLoader().load(tmp_path / "nowhere.csv")
+    with pytest.raises(LoaderError, match="Is a directory"):
+        CSVLoader().load(tmp_path)
+
+
+def test_an_encoding_that_does_not_exist_is_a_typed_error(write):
+    with pytest.raises(LoaderError, match="no encoding 'klingon'"):
+        CSVLoader(encoding="klingon").load(write(TABLE))
+
+
+@pytest.mark.parametrize("settings_", [{"weights": ["a", "b"]}, {"delimiter": "::"}])
+def test_settings_that_contradict_are_a_typed_error(settings_):
+    with pytest.raises(ParameterError):
+        CSVLoader(tasks="expt", **settings_)
+
+
+def test_freesolv_loads_whole(freesolv):
+    dataset, failures = CSVLoader("smiles", ["expt"], id="iupac").load(freesolv)
+    assert (len(dataset), len(failures)) == (642, 0)
+    assert dataset.ids[0] == "4-methoxy-N,N-dimethyl-benzamide"
+    assert dataset.y[0] == -11.01
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.binary(max_size=60) | st.text(',"\n\r \x00smiles1é', max_size=40).map(lambda s: s.encode())
+)
+def test_any_bytes_are_a_dataset_or_a_typed_error(write, content):
+    for start in (b"", b"smiles,y\n"):
+        file = write(start + content)
+        try:
+            dataset, report = CSVLoader(tasks="y").load(file)
+        except LoaderError:
+            continue
+        assert len({failure.row for failure in report.failures}) == len(report)
+        assert len(dataset) == len(dataset.y)

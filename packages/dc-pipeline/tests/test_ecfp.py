@@ -1,0 +1,228 @@
+"""ECFP: RDKit's fingerprints bit for bit, one row per input, and a quiet account of failures."""
+
+import csv
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem, rdBase
+from rdkit.Chem.rdFingerprintGenerator import GetMorganFeatureAtomInvGen, GetMorganGenerator
+
+from dc_core.errors import FeaturizationError, ParameterError
+from dc_pipeline import ECFP
+
+MOLECULES = [
+    "CCO",
+    "c1ccccc1",
+    "C[C@@H](N)C(=O)O",
+    "C[C@H](N)C(=O)O",
+    "F/C=C/F",
+    "F/C=C\\F",
+    "[H]/C(F)=C/F",
+    "[H][H]",
+    "[2H]C([2H])Cl",
+    "[H]O[H]",
+    "[H+].[Cl-]",
+    "[13CH4]",
+    "[NH3+]CC([O-])=O",
+    "C[N+](C)(C)C.[I-]",
+    "[Na+].[Cl-]",
+    "Cl[Pt](Cl)(N)N",
+    "C[Mg]Br",
+    "*c1ccccc1",
+    "c1ccc2c(c1)[nH]c1ccccc12",
+    "CS(=O)(=O)c1ccc(cc1)C1=C(C(=O)OC1)c1ccccc1",
+    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C caffeine",
+    "C[C@H]1CC[C@@H](C)CC1",
+    "[CH3]",
+    "O=[N+]([O-])c1ccccc1",
+    "CN(=O)=O",
+    "OC1=CC=CC=C1 |$_AP1;;;;;;$|",
+    "O=Cc1ccccc1 Benzaldéhyde",
+]
+BAD = {
+    "C1CC": ("parse", "unclosed ring"),
+    "CCX": ("parse", "position 3"),
+    "CC(": ("parse", "position 3"),
+    "c1cccc1": ("sanitize", "kekulize"),
+    "C(C)(C)(C)(C)C": ("sanitize", "valence"),
+    "CH4": ("parse", "position"),
+    "": ("parse", "empty"),
+    " \t": ("parse", "empty"),
+    "C\ud800": ("parse", "position 2"),
+    "溶媒": ("parse", "position 1"),
+    None: ("parse", "missing"),
+    float("nan"): ("parse", "missing"),
+    7: ("parse", "int"),
+    b"CCO": ("parse", "bytes"),
+}
+
+
+def rdkit_bits(smiles, **options):
+    """RDKit's own bulk call, unpacked bit by bit."""
+    generator = GetMorganGenerator(**options)
+    vectors = generator.GetFingerprints([Chem.MolFromSmiles(s) for s in smiles])
+    rows = np.zeros((len(smiles), options["fpSize"]), np.uint8)
+    for row, vector in zip(rows, vectors, strict=True):
+        row[list(vector.GetOnBits())] = 1
+    return rows
+
+
+def rdkit_counts(smiles, **options):
+    generator = GetMorganGenerator(**options)
+    return np.array([generator.GetCountFingerprintAsNumPy(Chem.MolFromSmiles(s)) for s in smiles])
+
+
+def test_bits_are_those_of_rdkit():
+    values = ECFP().featurize(MOLECULES).values
+    assert values.dtype == np.uint8
+    np.testing.assert_array_equal(values, rdkit_bits(MOLECULES, radius=2, fpSize=2048))
+
+
+@pytest.mark.parametrize("radius", [0, 1, 3])
+@pytest.mark.parametrize("size", [1, 100, 1024])
+def test_every_radius_and_size_is_that_of_rdkit(radius, size):
+    values = ECFP(radius, size).featurize(MOLECULES).values
+    np.testing.assert_array_equal(values, rdkit_bits(MOLECULES, radius=radius, fpSize=size))
+
+
+def test_chiral_bits_are_those_of_rdkit_and_tell_enantiomers_apart():
+    values = ECFP(chirality=True).featurize(MOLECULES).values
+    expected = rdkit_bits(MOLECULES, radius=2, fpSize=2048, includeChirality=True)
+    np.testing.assert_array_equal(values, expected)
+    assert (values[2] != values[3]).any()
+    flat = ECFP().featurize(MOLECULES).values
+    assert (flat[2] == flat[3]).all()
+
+
+def test_feature_bits_are_those_of_rdkit():
+    values = ECFP(features=True).featurize(MOLECULES).values
+    options = {"radius": 2, "fpSize": 2048, "atomInvariantsGenerator": GetMorganFeatureAtomInvGen()}
+    np.testing.assert_array_equal(values, rdkit_bits(MOLECULES, **options))
+
+
+@pytest.mark.parametrize("chirality", [False, True])
+def test_counts_are_those_of_rdkit(chirality):
+    values = ECFP(counts=True, chirality=chirality, size=512).featurize(MOLECULES).values
+    assert values.dtype == np.uint32
+    assert values.max() > 1
+    expected = rdkit_counts(MOLECULES, radius=2, fpSize=512, includeChirality=chirality)
+    np.testing.assert_array_equal(values, expected)
+
+
+def test_bits_of_freesolv_are_those_of_rdkit(freesolv):
+    with freesolv.open(encoding="utf-8") as stream:
+        smiles = [row["smiles"] for row in csv.DictReader(stream)]
+    features = ECFP().featurize(smiles)
+    assert features.ok.all()
+    np.testing.assert_array_equal(features.values, rdkit_bits(smiles, radius=2, fpSize=2048))
+
+
+def test_bits_of_public_molecules_are_those_of_rdkit(public_smiles):
+    features = ECFP().featurize(public_smiles)
+    with rdBase.BlockLogs():
+        expected = np.array([Chem.MolFromSmiles(smiles) is not None for smiles in public_smiles])
+    np.testing.assert_array_equal(features.ok, expected)
+    good = [smiles for smiles, ok in zip(public_smiles, expected, strict=True) if ok]
+    np.testing.assert_array_equal(
+        features.values[expected], rdkit_bits(good, radius=2, fpSize=2048)
+    )
+
+
+def test_every_bad_input_has_a_zero_row_and_a_reason():
+    inputs = [item for bad in BAD for item in ("CCO", bad)]
+    features = ECFP(size=64).featurize(inputs)
+    assert features.ok.tolist() == [True, False] * len(BAD)
+    assert features.values.shape == (len(inputs), 64)
+    assert not features.values[1::2].any()
+    assert (features.values[::2] == ECFP(size=64).featurize(["CCO"]).values).all()
+    assert [failure.row for failure in features.report.failures] == list(range(1, len(inputs), 2))
+    for failure, (bad, (status, reason)) in zip(features.report.failures, BAD.items(), strict=True):
+        assert (failure.input, failure.status) == (str(bad), status)
+        assert reason in failure.message
+        assert "\n" not in failure.message
+
+
+def test_failures_keep_their_rows_across_chunks():
+    inputs = ["C"] * 1500 + ["C1CC"] + ["C"] * 1000
+    features = ECFP(size=8).featurize(inputs)
+    assert [failure.row for failure in features.report.failures] == [1500]
+    assert features.ok.sum() == 2500
+    assert features.values.any(axis=1).tolist() == features.ok.tolist()
+
+
+def test_strict_raises_and_names_the_inputs():
+    with pytest.raises(FeaturizationError, match=r"row 1 \('C1CC'\): unclosed ring.*strict=False"):
+        ECFP().featurize(["C", "C1CC"], strict=True)
+
+
+def test_no_input_gives_no_row():
+    features = ECFP().featurize([])
+    assert features.values.shape == (0, 2048)
+    assert features.ok.shape == (0,)
+
+
+def test_an_array_of_strings_is_featurized_like_a_list():
+    array = ECFP().featurize(np.array(MOLECULES)).values
+    np.testing.assert_array_equal(array, ECFP().featurize(MOLECULES).values)
+
+
+def test_a_single_string_is_not_taken_for_its_letters():
+    with pytest.raises(FeaturizationError, match=r"\['CCO'\]"):
+        ECFP().featurize("CCO")
+
+
+@pytest.mark.parametrize("impossible", [{"radius": -1}, {"size": 0}])
+def test_impossible_settings_are_a_typed_error(impossible):
+    with pytest.raises(ParameterError, match="2 and 2048 are usual"):
+        ECFP(**impossible)
+
+
+def test_parameters_are_captured():
+    parameters = ECFP(3, counts=True).get_parameters()
+    assert parameters == {
+        "radius": 3,
+        "size": 2048,
+        "counts": True,
+        "chirality": False,
+        "features": False,
+    }
+
+
+def test_failures_leave_standard_error_empty_and_rdkits_log_settings_as_they_were(capfd):
+    try:
+        for level in ("EnableLog", "DisableLog"):
+            getattr(rdBase, level)("rdApp.error")
+            before = rdBase.LogStatus()
+            ECFP().featurize(list(BAD))
+            assert rdBase.LogStatus() == before
+    finally:
+        rdBase.EnableLog("rdApp.error")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_threads_give_the_rows_and_reasons_of_one(capfd):
+    before = rdBase.LogStatus()
+    inputs = list(BAD) + MOLECULES
+    alone = ECFP().featurize(inputs)
+    with ThreadPoolExecutor(8) as pool:
+        results = list(pool.map(ECFP().featurize, [inputs] * 32))
+    for features in results:
+        np.testing.assert_array_equal(features.values, alone.values)
+        assert str(features.report) == str(alone.report)
+        assert [f.message for f in features.report.failures] == [
+            f.message for f in alone.report.failures
+        ]
+    assert rdBase.LogStatus() == before
+
+
+@settings(deadline=None)
+@given(st.lists(st.text() | st.text("CNOcn1=#()[]+-@H", max_size=12), max_size=8))
+def test_any_text_gives_one_row(inputs):
+    features = ECFP(size=16).featurize(inputs)
+    assert len(features.values) == len(features.ok) == len(inputs)
+    failed = [failure.row for failure in features.report.failures]
+    assert failed == np.flatnonzero(~features.ok).tolist()
+    assert all(failure.message for failure in features.report.failures)

@@ -1,0 +1,146 @@
+"""Splitters: disjoint, complete, the same every time; scaffolds stay whole."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from rdkit import Chem
+from rdkit.Chem.Scaffolds.MurckoScaffold import MurckoScaffoldSmiles
+
+from dc_core import NumpyDataset
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_pipeline import CSVLoader, RandomSplitter, ScaffoldSplitter
+
+SPLITTERS = [RandomSplitter, ScaffoldSplitter]
+RINGS = ["c1ccccc1", "c1ccncc1", "C1CCCCC1", "C1CCNCC1", "c1ccsc1", "c1ccoc1", "C1CC1", "C1CCC1"]
+
+fractions = st.tuples(st.integers(1, 20), st.integers(0, 20), st.integers(0, 20)).map(
+    lambda parts: tuple(part / sum(parts) for part in parts)
+)
+molecules = st.lists(
+    st.builds(lambda chain, ring: "C" * chain + ring, st.integers(0, 4), st.sampled_from(RINGS))
+    | st.sampled_from(["C1CC", "bad"]),
+    min_size=1,
+    max_size=60,
+)
+
+
+def of(smiles):
+    return NumpyDataset(np.array(smiles))
+
+
+def scaffold(smiles):
+    return MurckoScaffoldSmiles(mol=Chem.MolFromSmiles(smiles), includeChirality=False)
+
+
+@settings(deadline=None)
+@given(fractions, st.integers(1, 300), st.integers(0, 2**32))
+def test_a_random_split_is_disjoint_complete_and_of_the_sizes_asked_for(parts, n, seed):
+    indices = RandomSplitter(parts, seed).indices(NumpyDataset(np.zeros(n)))
+    assert sorted(np.concatenate(indices)) == list(range(n))
+    assert all(np.all(np.diff(rows) > 0) for rows in indices)
+    for fraction, rows in zip(parts, indices, strict=True):
+        assert abs(len(rows) - fraction * n) <= 1
+
+
+@settings(deadline=None)
+@given(fractions, molecules)
+def test_a_scaffold_split_is_disjoint_complete_and_keeps_scaffolds_whole(parts, smiles):
+    smiles = ["C1CCC2CC2C1", *smiles]
+    indices = ScaffoldSplitter(parts).indices(of(smiles))
+    assert sorted(np.concatenate(indices)) == list(range(len(smiles)))
+    homes = {}
+    for part, rows in enumerate(indices):
+        for row in rows:
+            if Chem.MolFromSmiles(smiles[row]) is not None:
+                homes.setdefault(scaffold(smiles[row]), set()).add(part)
+    assert all(len(parts) == 1 for parts in homes.values())
+    assert len(indices[0]) <= parts[0] * len(smiles) + 1e-6
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_whole_numbers_of_rows_are_not_lost_to_rounding(splitter):
+    smiles = [f"{ring}CCCCCCCCCC"[: len(ring) + i] for ring in RINGS[:5] for i in (0, 1)]
+    sizes = [len(part) for part in splitter((0.6, 0.2, 0.2)).indices(of(smiles))]
+    assert sizes == [6, 2, 2]
+    sizes = [len(part) for part in RandomSplitter((0.7, 0.2, 0.1)).indices(of(["C"] * 10))]
+    assert sizes == [7, 2, 1]
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_a_split_is_the_same_every_time(splitter):
+    dataset = of([f"{'C' * i}{ring}" for i in range(9) for ring in RINGS])
+    for one, other in zip(splitter().indices(dataset), splitter().indices(dataset), strict=True):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_seeds_give_different_splits():
+    dataset = NumpyDataset(np.zeros(100))
+    one, other = (RandomSplitter(seed=seed).indices(dataset)[0] for seed in (1, 2))
+    assert (one != other).any()
+
+
+def test_the_largest_scaffolds_go_to_train_and_of_equal_ones_the_later_first():
+    groups = [("C1CC1", 1), ("c1ccccc1", 6), ("c1ccncc1", 1), ("C1CCC1", 2)]
+    smiles = [ring + "C" * i for ring, n in groups for i in range(n)]
+    train, valid, test = ScaffoldSplitter((0.8, 0.1, 0.1)).indices(of(smiles))
+    assert train.tolist() == [*range(1, 7), 8, 9]
+    assert valid.tolist() == [7]
+    assert test.tolist() == [0]
+
+
+def test_stereochemistry_and_isotopes_do_not_divide_a_scaffold():
+    same = ["C[C@H]1CCN1", "C[C@@H]1CCN1", "[2H]C1CCN1", "C1C[15NH]C1"]
+    others = ["c1ccccc1", "c1ccncc1", "C1CCCCC1", "C1CC1", "c1ccsc1", "c1ccoc1"]
+    train, _, _ = ScaffoldSplitter((0.4, 0.3, 0.3)).indices(of([*others, *same]))
+    assert train.tolist() == [6, 7, 8, 9]
+
+
+def test_a_molecule_that_does_not_parse_is_a_group_of_its_own_and_said(caplog):
+    smiles = ["C1CC", "Cc1ccccc1", "bad", "c1ccccc1", "bad"]
+    parts = ScaffoldSplitter((0.4, 0.4, 0.2)).indices(of(smiles))
+    assert [part.tolist() for part in parts] == [[1, 3], [2, 4], [0]]
+    assert "row 0 ('C1CC'): unclosed ring" in caplog.text
+
+
+def test_smiles_are_found_in_the_ids_where_X_is_features():
+    smiles = ["c1ccccc1", "Cc1ccccc1", "C1CC1", "C1CCC1"]
+    features = NumpyDataset(np.zeros((4, 8)), ids=smiles)
+    for one, other in zip(
+        ScaffoldSplitter((0.5, 0.25, 0.25)).indices(features),
+        ScaffoldSplitter((0.5, 0.25, 0.25)).indices(of(smiles)),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+def test_a_dataset_without_smiles_is_a_typed_error():
+    with pytest.raises(DatasetError, match="give the dataset SMILES as ids"):
+        ScaffoldSplitter().indices(NumpyDataset(np.zeros((3, 8))))
+
+
+def test_a_single_scaffold_cannot_be_split_and_says_so():
+    with pytest.raises(DatasetError, match=r"more molecules than the 8.*RandomSplitter"):
+        ScaffoldSplitter().indices(of(["C" * i for i in range(1, 11)]))
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_no_row_is_a_typed_error(splitter):
+    with pytest.raises(EmptyDataset, match="no row to split"):
+        splitter().indices(NumpyDataset(np.zeros(0)))
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+@pytest.mark.parametrize("parts", [(0.8, 0.1), (0.8, 0.1, 0.2), (1.1, -0.1, 0), (np.nan, 0, 1)])
+def test_fractions_that_are_none_are_a_typed_error(splitter, parts):
+    with pytest.raises(ParameterError, match="with the sum 1"):
+        splitter(parts)
+
+
+def test_the_parts_are_rows_of_the_dataset(freesolv):
+    dataset = CSVLoader(tasks="expt").load(freesolv).dataset
+    split = ScaffoldSplitter().split(dataset)
+    assert [len(part) for part in split] == [513, 64, 65]
+    assert sorted(np.concatenate([part.X for part in split])) == sorted(dataset.X)
+    seen = {scaffold(smiles) for smiles in split.train.X}
+    assert seen.isdisjoint(scaffold(smiles) for smiles in split.test.X)

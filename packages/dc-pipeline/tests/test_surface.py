@@ -1,0 +1,41 @@
+"""The public surface: named, lazy, silent."""
+
+import subprocess
+import sys
+
+import dc_pipeline
+
+HEAVY = {"numpy", "rdkit", "sklearn", "scipy", "pandas", "dc_core.dataset"}
+
+
+def python(code):
+    return subprocess.run(
+        [sys.executable, "-W", "error", "-c", code], capture_output=True, text=True, check=True
+    )
+
+
+def test_importing_the_package_loads_nothing_heavy_and_says_nothing():
+    done = python(f"import dc_pipeline, sys; assert not {HEAVY!r} & set(sys.modules)")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_importing_everything_says_nothing():
+    done = python("import dc_pipeline; [getattr(dc_pipeline, n) for n in dc_pipeline.__all__]")
+    assert (done.stdout, done.stderr) == ("", "")
+
+
+def test_metrics_and_normalisation_need_no_rdkit():
+    python("import dc_pipeline, sys; dc_pipeline.RMSE; assert 'rdkit' not in sys.modules")
+
+
+def test_every_public_name_is_there():
+    for name in dc_pipeline.__all__:
+        assert getattr(dc_pipeline, name).__module__.startswith("dc_pipeline.")
+
+
+def test_what_is_stored_is_registered():
+    from dc_core.registry import components, models
+
+    assert models.lookup("pipeline/Chain") is dc_pipeline.Chain
+    assert components.lookup("pipeline/ECFP") is dc_pipeline.ECFP
+    assert components.lookup("pipeline/Normalization") is dc_pipeline.Normalization
