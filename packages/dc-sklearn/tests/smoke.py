@@ -1,4 +1,4 @@
-"""Smoke test of the installed wheel: a forest is fitted, exported, restored, and predicts the same."""
+"""Smoke test of the installed wheel: a forest is fitted, restored, and predicts the same."""
 
 import numpy as np
 from sklearn.ensemble import RandomForestRegressor

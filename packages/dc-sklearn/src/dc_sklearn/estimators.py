@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cache
 from importlib import import_module
+from inspect import signature
 from typing import Any, Final
 
 from dc_core.errors import NotSerializable, UnknownClass
@@ -14,10 +15,11 @@ from dc_sklearn.schema import Schema
 NAMESPACE: Final = "sklearn"
 
 _HOMES: Final[Mapping[str, tuple[str, Schema]]] = {
-    name: (module, schema)
-    for module, schemas in FAMILIES.items()
-    for name, schema in schemas.items()
+    path.rpartition(".")[2]: (f"sklearn.{path.rpartition('.')[0]}", schema)
+    for family in FAMILIES
+    for path, schema in family.items()
 }
+"""The public module and the schema of each class, by the class's name."""
 
 
 def names() -> list[str]:
@@ -26,7 +28,7 @@ def names() -> list[str]:
 
 
 def estimator_class(stored: str) -> type[Any]:
-    """Return the class stored as ``sklearn/<ClassName>``; :class:`UnknownClass` for any other name."""
+    """Return the class stored as ``sklearn/<ClassName>``; raises :class:`UnknownClass`."""
     namespace, _, name = stored.partition("/")
     cls = _class(name) if namespace == NAMESPACE and name in _HOMES else None
     if cls is None:
@@ -38,7 +40,7 @@ def estimator_class(stored: str) -> type[Any]:
 
 
 def stored_name(estimator: Any) -> str | None:
-    """Return the name that ``estimator``'s class is stored under, None where it is not in the table."""
+    """Return the name that ``estimator``'s class is stored under, None where there is none."""
     name = type(estimator).__name__
     known = name in _HOMES and type(estimator) is _class(name)
     return f"{NAMESPACE}/{name}" if known else None
@@ -57,6 +59,22 @@ def schema_of(estimator: Any) -> Schema:
             hint="dc_sklearn.estimators.names() lists the scikit-learn classes that have one.",
         )
     return _HOMES[type(estimator).__name__][1]
+
+
+def constructed(estimator: Any) -> frozenset[str]:
+    """Return the names of the attributes that the constructor of ``estimator``'s class sets."""
+    return _constructed(type(estimator).__name__)
+
+
+@cache
+def _constructed(name: str) -> frozenset[str]:
+    cls = estimator_class(f"{NAMESPACE}/{name}")
+    required = {
+        name: None
+        for name, parameter in signature(cls).parameters.items()
+        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
+    }
+    return frozenset(vars(cls(**required)))
 
 
 @cache

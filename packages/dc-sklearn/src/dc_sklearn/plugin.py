@@ -1,4 +1,4 @@
-"""The backend ``sklearn``: the hooks of ``dc_core.plugins.BackendHooks`` for scikit-learn's objects."""
+"""The backend ``sklearn``: the hooks of ``dc_core.plugins.BackendHooks`` for scikit-learn."""
 
 from __future__ import annotations
 

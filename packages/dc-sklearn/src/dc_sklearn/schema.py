@@ -18,8 +18,17 @@ State = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
+class Storing:
+    """An export under way: the estimator, and the walk for those nested in it."""
+
+    owner: Any
+    nested: Callable[[Any, str], Slots]
+    """Yields the slots of a nested estimator: ``nested(estimator, path)``."""
+
+
+@dataclass(frozen=True, slots=True)
 class Restoring:
-    """An import under way: the estimator, what is known of its new state, and what to set at the end.
+    """An import under way: the estimator, what is known of its new state, what to set at the end.
 
     Nothing is set before everything has been read and checked, so that an error changes nothing.
     """
@@ -34,7 +43,7 @@ class Restoring:
 class Field(Protocol):
     """An attribute's way into named arrays and back."""
 
-    def encode(self, path: str, value: Any, owner: Any) -> Slots:
+    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the attribute's ``value``."""
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
@@ -44,7 +53,7 @@ class Field(Protocol):
 class Plain:
     """An attribute that is a plain value; see :mod:`dc_sklearn.values`."""
 
-    def encode(self, path: str, value: Any, owner: Any) -> Slots:
+    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of ``value``."""
         return values.encode(path, value)
 

@@ -20,7 +20,7 @@ from dc_core.errors import StructureError, UnknownWeight, WeightsMismatch
 class Slot:
     """One array that an estimator holds, described before it is made.
 
-    ``make`` returns it, C-ordered; ``shared`` says that the result may share the estimator's memory.
+    ``make`` returns it, C-ordered; ``shared`` says that it may share the estimator's memory.
     """
 
     shape: tuple[int, ...]

@@ -7,21 +7,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection, Iterator, Mapping
-from functools import cache
-from inspect import signature
 from typing import Any, Final
 
 import numpy as np
 
 from dc_core import WeightInfo, check_weights
 from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
-from dc_sklearn.estimators import schema_of
-from dc_sklearn.schema import Plain, Restoring, Schema, State
+from dc_sklearn.estimators import constructed, schema_of
+from dc_sklearn.schema import Plain, Restoring, Schema, State, Storing
 from dc_sklearn.slots import Reader, Slots, info
 
 _PUBLIC: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*_")
 _PLAIN: Final = Plain()
 _DEEPEST: Final = 32
+_OUTPUT: Final = "_sklearn_output_config"
+"""Where ``set_output`` keeps what ``transform`` returns; any transformer may have it."""
 
 
 def describe(estimator: Any) -> dict[str, WeightInfo]:
@@ -73,8 +73,9 @@ def slots(estimator: Any, path: str = "") -> Slots:
     schema = schema_of(estimator)
     for name, part in schema.parts(estimator).items():
         yield from slots(part, _join(path, name))
+    storing = Storing(estimator, slots)
     for name, value in _fitted(estimator, schema):
-        yield from schema.fields.get(name, _PLAIN).encode(_join(path, name), value, estimator)
+        yield from schema.fields.get(name, _PLAIN).encode(_join(path, name), value, storing)
 
 
 def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, State]]) -> State:
@@ -109,9 +110,10 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
 def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
     """Yield the fitted attributes that are stored, in the schema's order and then by name."""
     present = vars(estimator)
-    known = {*schema.required, *schema.optional}
+    optional = (*schema.optional, _OUTPUT)
+    known = {*schema.required, *optional}
     others = sorted(
-        present.keys() - known - schema.training - schema.rebuilt - _constructed(type(estimator))
+        present.keys() - known - schema.training - schema.rebuilt - constructed(estimator)
     )
     for name in others:
         if not _PUBLIC.fullmatch(name):
@@ -120,7 +122,8 @@ def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
                 hint="It was set by the caller or by another version of scikit-learn; "
                 "remove it, or upgrade dc-sklearn.",
             )
-    for name in (*schema.required, *schema.optional, *others):
+    fitted = any(name in present for name in schema.required or (*schema.optional, *others))
+    for name in (*schema.required, *optional, *others) if fitted else ():
         if name in present:
             yield name, present[name]
 
@@ -128,14 +131,18 @@ def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
 def _given(estimator: Any, schema: Schema, below: set[str]) -> list[str]:
     """Return the attributes beyond the required ones that are given and that the class may have."""
     cls = type(estimator)
-    taken = {*schema.required, *schema.training, *schema.rebuilt, *_constructed(cls)}
-    return [
-        name
-        for name in (*schema.optional, *sorted(below - {*schema.optional}))
-        if name in below
-        and name not in taken
-        and (name in schema.optional or (_PUBLIC.fullmatch(name) and not hasattr(cls, name)))
+    optional = (*schema.optional, _OUTPUT)
+    taken = {
+        *schema.required,
+        *schema.training,
+        *schema.rebuilt,
+        *optional,
+        *constructed(estimator),
+    }
+    others = [
+        name for name in sorted(below - taken) if _PUBLIC.fullmatch(name) and not hasattr(cls, name)
     ]
+    return [name for name in (*optional, *others) if name in below]
 
 
 def _check_features(path: str, state: State) -> None:
@@ -146,17 +153,6 @@ def _check_features(path: str, state: State) -> None:
     names = state.get("feature_names_in_")
     if names is not None and np.shape(names) != (n,):
         raise StructureError(f"There are {np.shape(names)} feature names for {n} features.")
-
-
-@cache
-def _constructed(cls: type) -> frozenset[str]:
-    """Return the names of the attributes that the constructor of ``cls`` sets."""
-    required = {
-        name: None
-        for name, parameter in signature(cls).parameters.items()
-        if parameter.default is parameter.empty and parameter.kind is not parameter.VAR_POSITIONAL
-    }
-    return frozenset(vars(cls(**required)))
 
 
 def _join(path: str, name: str) -> str:

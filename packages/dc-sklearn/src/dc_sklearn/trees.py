@@ -31,10 +31,7 @@ _FIELDS: Final = {
     "weighted_n_node_samples": "weighted_n_node_samples",
     "missing_go_to_left": "missing_go_to_left",
 }
-"""Names of the packed arrays, which are those of ``Tree``'s properties, and of the node's fields."""
-
-ARRAYS: Final = frozenset((*_FIELDS, "value", "offsets"))
-"""The names that :func:`encode` gives its arrays."""
+"""Names of the packed arrays (those of ``Tree``'s properties) and of the node's fields."""
 
 
 def encode(path: str, trees: Sequence[Any]) -> Slots:
@@ -67,10 +64,10 @@ def decode(reader: Reader, path: str, n_features: int, n_classes: Sequence[int])
     ``n_classes`` holds the number of classes per output (1 for regression). Raises
     :class:`WeightsMismatch` and :class:`StructureError`.
     """
-    unknown = [name for name in _NODE.names if name not in _FIELDS.values()]
+    unknown = [name for name in _NODE.names or () if name not in _FIELDS.values()]
     if unknown:
         raise StructureError(
-            f"The installed scikit-learn's trees have a field {unknown[0]!r} that is not known here.",
+            f"The installed scikit-learn's nodes have a field {unknown[0]!r} that is not known.",
             hint="Run: pip install --upgrade dc-sklearn",
         )
     given = {
@@ -117,11 +114,7 @@ def check(
     for name, array in nodes.items():
         if len(array) != total:
             raise StructureError(f"{path}/{name} has {len(array)} entries for {total} nodes.")
-    check_offsets(f"{path}/offsets", offsets, total)
-    sizes = np.diff(offsets)
-    if sizes.size == 0 or sizes.min() < 1:
-        raise StructureError(f"{path} holds a tree without nodes.")
-
+    check_trees(path, offsets, total)
     inner = np.flatnonzero(left != _LEAF)
     leaf = left == _LEAF
     if not np.array_equal(leaf, right == _LEAF):
@@ -136,6 +129,25 @@ def check(
     if nodes["missing_go_to_left"].max() > 1:
         raise StructureError(f"{path}/missing_go_to_left holds something else than 0 and 1.")
 
+    return _depths(check_links(path, left, right, offsets), offsets[:-1])
+
+
+def check_trees(path: str, offsets: np.ndarray, total: int) -> None:
+    """Raise :class:`StructureError` unless ``offsets`` divide ``total`` nodes into trees."""
+    check_offsets(f"{path}/offsets", offsets, total)
+    if len(offsets) < 2 or np.diff(offsets).min() < 1:
+        raise StructureError(f"{path} holds a tree without nodes.")
+
+
+def check_links(path: str, left: np.ndarray, right: np.ndarray, offsets: np.ndarray) -> np.ndarray:
+    """Return each node's parent among all nodes, -1 for a root.
+
+    ``left`` and ``right`` number the children within their own tree, -1 in a leaf. Raises
+    :class:`StructureError` unless every child comes after its parent in the same tree, and every
+    node but the roots has exactly one.
+    """
+    inner = np.flatnonzero(left != _LEAF)
+    sizes = np.diff(offsets)
     tree = np.repeat(np.arange(len(sizes)), sizes)[inner]
     start, stop = offsets[tree], offsets[tree + 1]
     first, second = left[inner] + start, right[inner] + start
@@ -144,17 +156,17 @@ def check(
         raise StructureError(
             f"{path} has a child that does not come after its parent in the parent's own tree."
         )
-    parent = np.full(total, -1)
+    parent = np.full(len(left), -1)
     parent[first] = inner
     parent[second] = inner
-    roots = offsets[:-1]
-    if 2 * inner.size != total - len(sizes) or np.count_nonzero(parent < 0) != len(sizes):
+    roots = np.count_nonzero(parent < 0)
+    if 2 * inner.size != len(left) - len(sizes) or roots != len(sizes):
         raise StructureError(f"{path} has a node without a parent, or with more than one.")
-    return _depths(parent, roots)
+    return parent
 
 
 def _depths(parent: np.ndarray, roots: np.ndarray) -> np.ndarray:
-    """Return each tree's depth, doubling the jumps towards the roots: O(N log depth) for any shape."""
+    """Return each tree's depth by doubling jumps to the root: O(N log depth) for any shape."""
     depth = (parent >= 0).astype(np.intp)
     jump = np.where(parent >= 0, parent, np.arange(len(parent)))
     while True:

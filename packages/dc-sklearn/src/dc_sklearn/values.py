@@ -8,12 +8,13 @@ that it comes back as what it was:
 ``float/0``           a Python float (a NumPy one promotes float32, this one does not)
 ``none/0``            None, as an empty array
 ``str/0``             a string's UTF-8 bytes
-``text/0 … 2``        an array of strings: UTF-8 bytes, offsets, and the width of its dtype (0: object)
-``csr/0 … 3``         a sparse matrix: data, indices, indptr, shape
+``text/0 … 2``        an array of strings: UTF-8 bytes, offsets, width of its dtype (0: object)
+``csr_matrix/0 … 3``  a sparse matrix: data, indices, indptr, shape (``csr_array`` likewise)
 ``dtype/0``           a dtype, its NumPy string
-``list/0``            the length of a list; its items lie at ``<attribute>/<i>``
-``tuple/0``           the length of a tuple; its items lie at ``<attribute>/<i>``
-``objects/0``         the shape of an array of objects; its items, flattened, lie at ``<attribute>/<i>``
+``slice/0``           a slice: start, stop, step, each with whether it is given, ``(3, 2)``
+``list/0``            the numbers of a list, or its length, and the items at ``<attribute>/<i>``
+``tuple/0``           the same for a tuple
+``objects/0``         the shape of an array of objects; its items lie flat at ``<attribute>/<i>``
 ``dict/0``            the length of a dictionary; its keys lie at ``keys``, its items at ``<i>``
 ====================  ============================================================================
 """
@@ -22,6 +23,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -31,6 +33,7 @@ from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
 from dc_sklearn.slots import Reader, Slot, Slots
 
 _NUMERIC: Final = "biufc"
+_COMPACT: Final = {int, np.int32, np.int64, np.float32, np.float64}
 _MOST_TEXT: Final = 1 << 26
 _DTYPE: Final = re.compile(r"[<>|=]?[biufcUSO]\d{0,9}")
 
@@ -52,17 +55,24 @@ def encode(path: str, value: Any) -> Slots:
             raise _refused(path, value)
         yield f"{path}/dtype/0", Slot.made(_bytes(value.str))
     elif isinstance(value, sparse.csr_matrix | sparse.csr_array):
+        at = f"{path}/{type(value).__name__}"
         for i, part in enumerate((value.data, value.indices, value.indptr)):
-            yield f"{path}/csr/{i}", Slot.of(part)
-        yield f"{path}/csr/3", Slot.made(np.array(value.shape, np.int64))
+            yield f"{at}/{i}", Slot.of(part)
+        yield f"{at}/3", Slot.made(np.array(value.shape, np.int64))
+    elif isinstance(value, slice):
+        yield f"{path}/slice/0", Slot.made(_slice(path, value))
     elif type(value) in (list, tuple):
-        yield f"{path}/{type(value).__name__}/0", Slot.made(np.array(len(value)))
+        at = f"{path}/{type(value).__name__}"
+        if value and {type(item) for item in value} <= _COMPACT and len(set(map(type, value))) == 1:
+            yield f"{at}/0", Slot.made(_number(path, list(value)))
+            return
+        yield f"{at}/0", count(len(value))
         yield from _encode_items(path, value)
     elif type(value) is dict:
         keys = np.array(list(value)) if value else np.zeros(0)
         if keys.ndim != 1 or keys.dtype.kind not in "iufU" or len(set(map(type, value))) > 1:
             raise _refused(path, value)
-        yield f"{path}/dict/0", Slot.made(np.array(len(value)))
+        yield f"{path}/dict/0", count(len(value))
         yield from _encode_array(f"{path}/keys", keys)
         yield from _encode_items(path, value.values())
     else:
@@ -96,12 +106,14 @@ def decode(reader: Reader, path: str) -> Any:
             return _numeric(at, reader.take(f"{at}/0", keep=True)).T
         case "text":
             return _decode_text(reader, at)
-        case "csr":
-            return _decode_csr(reader, at)
+        case "csr_matrix" | "csr_array":
+            return _decode_csr(reader, at, getattr(sparse, kind))
+        case "slice":
+            return _decode_slice(at, reader.take(f"{at}/0", dtype=np.int64, ndim=2))
         case "list":
-            return _decode_items(reader, path, reader.take_length(f"{at}/0"))
+            return _decode_sequence(reader, path, at)
         case "tuple":
-            return tuple(_decode_items(reader, path, reader.take_length(f"{at}/0")))
+            return tuple(_decode_sequence(reader, path, at))
         case "objects":
             return _decode_objects(reader, path, at)
         case "dict":
@@ -125,7 +137,7 @@ def _encode_array(path: str, value: np.ndarray) -> Slots:
         texts = [str(text).encode() for text in value]
         offsets = np.cumsum([0, *map(len, texts)], dtype=np.int64)
         width = value.dtype.itemsize // 4 if value.dtype.kind == "U" else 0
-        yield f"{path}/text/0", Slot.made(np.frombuffer(b"".join(texts), np.uint8))
+        yield f"{path}/text/0", Slot.made(_bytes("".join(value.tolist())))
         yield f"{path}/text/1", Slot.made(offsets)
         yield f"{path}/text/2", Slot.made(np.array(width))
     elif value.dtype.kind == "O":
@@ -144,13 +156,21 @@ def _decode_items(reader: Reader, path: str, length: int) -> list[Any]:
     return [decode(reader, f"{path}/{i}") for i in range(length)]
 
 
+def _decode_sequence(reader: Reader, path: str, at: str) -> list[Any]:
+    given = reader.take(f"{at}/0")
+    if given.ndim == 1:
+        _numeric(at, given)
+        return given.tolist() if given.dtype == np.int64 else list(given)
+    return _decode_items(reader, path, reader.take_length(f"{at}/0"))
+
+
 def _decode_text(reader: Reader, at: str) -> np.ndarray:
     data = reader.take(f"{at}/0", dtype=np.uint8, ndim=1).tobytes()
     offsets = reader.take(f"{at}/1", dtype=np.int64, ndim=1)
     width = int(reader.take(f"{at}/2", dtype=np.int64, ndim=0))
     check_offsets(at, offsets, len(data))
     try:
-        texts = [data[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)]
+        texts = [data[a:b].decode() for a, b in pairwise(offsets.tolist())]
     except UnicodeDecodeError as error:
         raise StructureError(f"{at!r} is no UTF-8 text: {error}.") from error
     longest = max(map(len, texts), default=0)
@@ -163,7 +183,7 @@ def _decode_text(reader: Reader, at: str) -> np.ndarray:
     return np.array(texts, dtype=f"<U{width}")
 
 
-def _decode_csr(reader: Reader, at: str) -> Any:
+def _decode_csr(reader: Reader, at: str, kind: type[Any]) -> Any:
     data, indices, indptr = (reader.take(f"{at}/{i}", ndim=1, keep=True) for i in range(3))
     shape = tuple(reader.take(f"{at}/3", dtype=np.int64, ndim=1).tolist())
     if (
@@ -176,7 +196,23 @@ def _decode_csr(reader: Reader, at: str) -> Any:
     inside = indices.size == 0 or (indices.min() >= 0 and indices.max() < shape[1])
     if len(indptr) != shape[0] + 1 or len(data) != len(indices) or not inside:
         raise StructureError(f"The sparse matrix {at!r} has entries outside its shape {shape}.")
-    return sparse.csr_matrix((_numeric(at, data), indices, indptr), shape=shape)
+    matrix = kind(shape, dtype=_numeric(at, data).dtype)
+    # The constructor would narrow the indices' dtype.
+    matrix.data, matrix.indices, matrix.indptr = data, indices, indptr
+    return matrix
+
+
+def _slice(path: str, value: slice) -> np.ndarray:
+    parts = (value.start, value.stop, value.step)
+    if not all(part is None or isinstance(part, int | np.integer) for part in parts):
+        raise _refused(path, value)
+    return np.array([(0 if part is None else part, part is not None) for part in parts], np.int64)
+
+
+def _decode_slice(at: str, parts: np.ndarray) -> slice:
+    if parts.shape != (3, 2):
+        raise StructureError(f"{at!r} has shape {parts.shape}, which is no slice.")
+    return slice(*(value if given else None for value, given in parts.tolist()))
 
 
 def _decode_objects(reader: Reader, path: str, at: str) -> np.ndarray:
@@ -188,6 +224,11 @@ def _decode_objects(reader: Reader, path: str, at: str) -> np.ndarray:
     for i in range(length):
         array[i] = decode(reader, f"{path}/{i}")
     return array.reshape(shape)
+
+
+def count(n: int) -> Slot:
+    """Return the slot of a length."""
+    return Slot.made(np.array(n, np.int64))
 
 
 def check_offsets(at: str, offsets: np.ndarray, total: int) -> None:
@@ -232,7 +273,7 @@ def _dtype(at: str, text: str) -> np.dtype[Any]:
 
 
 def _bytes(text: str) -> np.ndarray:
-    return np.frombuffer(text.encode(), np.uint8)
+    return np.frombuffer(text.encode(), np.uint8).copy()
 
 
 def _refused(path: str, value: Any) -> NotSerializable:

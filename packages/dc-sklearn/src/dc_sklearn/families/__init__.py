@@ -2,15 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from dc_sklearn.families import ensemble, linear, tree
+from dc_sklearn.families import (
+    boosting,
+    composition,
+    decomposition,
+    forest,
+    linear,
+    neighbors,
+    preprocessing,
+    probabilistic,
+    smooth,
+    svm,
+    tree,
+)
 from dc_sklearn.schema import Schema
 
-FAMILIES: Final[Mapping[str, Mapping[str, Schema]]] = {
-    "sklearn.ensemble": ensemble.SCHEMAS,
-    "sklearn.linear_model": linear.SCHEMAS,
-    "sklearn.tree": tree.SCHEMAS,
-}
-"""The schemas by class name, by the public module that has the classes."""
+FAMILIES: Final[Sequence[Mapping[str, Schema]]] = (
+    boosting.SCHEMAS,
+    composition.SCHEMAS,
+    decomposition.SCHEMAS,
+    forest.SCHEMAS,
+    linear.SCHEMAS,
+    neighbors.SCHEMAS,
+    preprocessing.SCHEMAS,
+    probabilistic.SCHEMAS,
+    smooth.SCHEMAS,
+    svm.SCHEMAS,
+    tree.SCHEMAS,
+)
+"""The schemas by the class's public path below ``sklearn``: ``linear_model.Ridge``."""

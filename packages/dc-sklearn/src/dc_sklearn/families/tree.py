@@ -8,8 +8,10 @@ import numpy as np
 
 from dc_core.errors import StructureError
 from dc_sklearn import trees
-from dc_sklearn.schema import Restoring, State, schema
+from dc_sklearn.schema import Restoring, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
+
+_MOST_OUTPUTS: Final = 1 << 20
 
 
 def classes_per_output(state: State) -> list[int]:
@@ -17,26 +19,26 @@ def classes_per_output(state: State) -> list[int]:
 
     Raises :class:`StructureError` where ``n_outputs_``, ``n_classes_`` and ``classes_`` disagree.
     """
-    outputs = state["n_outputs_"]
-    if type(outputs) is not int or outputs < 1:
+    outputs = state.get("n_outputs_")
+    if type(outputs) is not int or not 0 < outputs <= _MOST_OUTPUTS:
         raise StructureError(f"n_outputs_ is {outputs!r}, which is no count of outputs.")
     if "classes_" not in state:
-        if outputs > 1 << 20:
-            raise StructureError(f"n_outputs_ is {outputs}, which is no count of outputs.")
         return [1] * outputs
     labels = state["classes_"] if outputs > 1 else [state["classes_"]]
-    counts = np.atleast_1d(np.asarray(state.get("n_classes_"))).tolist()
-    if not isinstance(labels, list) or [np.shape(c) for c in labels] != [(n,) for n in counts]:
+    counts: list[int] = np.atleast_1d(np.asarray(state.get("n_classes_"))).tolist()
+    if not isinstance(labels, list) or [np.shape(known) for known in labels] != [
+        (n,) for n in counts
+    ]:
         raise StructureError(f"classes_ and n_classes_ ({counts}) do not fit {outputs} outputs.")
-    if len(counts) != outputs or not all(type(n) is int and n > 0 for n in counts):
-        raise StructureError(f"n_classes_ is {counts} for {outputs} outputs.")
+    if not all(type(n) is int and n > 0 for n in counts):
+        raise StructureError(f"n_classes_ is {counts}, which are no counts of classes.")
     return counts
 
 
-class SingleTree:
+class _SingleTree:
     """The attribute ``tree_``."""
 
-    def encode(self, path: str, value: Any, owner: Any) -> Slots:
+    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the tree's nodes."""
         return trees.encode(path, [value])
 
@@ -49,17 +51,15 @@ class SingleTree:
         return found[0]
 
 
-_REGRESSOR: Final = schema(
-    "n_features_in_ n_outputs_ max_features_ tree_", fields={"tree_": SingleTree()}
-)
+_FIELDS: Final = {"tree_": _SingleTree()}
+_REGRESSOR: Final = schema("n_features_in_ n_outputs_ max_features_ tree_", fields=_FIELDS)
 _CLASSIFIER: Final = schema(
-    "n_features_in_ n_outputs_ max_features_ classes_ n_classes_ tree_",
-    fields={"tree_": SingleTree()},
+    "n_features_in_ n_outputs_ max_features_ classes_ n_classes_ tree_", fields=_FIELDS
 )
 
 SCHEMAS: Final = {
-    "DecisionTreeClassifier": _CLASSIFIER,
-    "DecisionTreeRegressor": _REGRESSOR,
-    "ExtraTreeClassifier": _CLASSIFIER,
-    "ExtraTreeRegressor": _REGRESSOR,
+    "tree.DecisionTreeClassifier": _CLASSIFIER,
+    "tree.DecisionTreeRegressor": _REGRESSOR,
+    "tree.ExtraTreeClassifier": _CLASSIFIER,
+    "tree.ExtraTreeRegressor": _REGRESSOR,
 }

@@ -1,0 +1,103 @@
+"""Nearest neighbours: the rows are the state, and the search tree is built again from them."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+from sklearn.neighbors import BallTree, KDTree
+
+from dc_core.errors import StructureError
+from dc_sklearn.schema import Schema, State, schema
+
+_TREES: Final = {"ball_tree": BallTree, "kd_tree": KDTree}
+
+
+def _check(owner: Any, state: State) -> None:
+    """Check the rows, and the labels that native code counts with."""
+    rows, n = state["_fit_X"], state["n_features_in_"]
+    real = rows.dtype.kind if isinstance(rows, np.ndarray) or sparse.issparse(rows) else ""
+    if (
+        real not in ("b", "i", "u", "f")
+        or rows.ndim != 2
+        or rows.shape[1] != n
+        or not rows.shape[0]
+    ):
+        raise StructureError(f"_fit_X does not hold rows of {n} numbers.")
+    if state["n_samples_fit_"] != rows.shape[0]:
+        raise StructureError(
+            f"n_samples_fit_ is {state['n_samples_fit_']!r} for {rows.shape[0]} rows."
+        )
+    method = state["_fit_method"]
+    if method not in ("brute", *_TREES) or (method != "brute" and sparse.issparse(rows)):
+        raise StructureError(f"_fit_method is {method!r}, which does not search these rows.")
+    if "_y" in state:
+        _check_labels(state, rows.shape[0])
+
+
+def _check_labels(state: State, n: int) -> None:
+    labels = state["_y"]
+    if not isinstance(labels, np.ndarray) or labels.ndim not in (1, 2) or len(labels) != n:
+        raise StructureError(f"_y does not hold one label for each of the {n} rows.")
+    if "classes_" not in state:
+        return
+    several = state["outputs_2d_"]
+    classes = state["classes_"] if several is True else [state["classes_"]]
+    columns = labels if several is True else labels[:, None]
+    if (
+        labels.dtype != np.intp
+        or columns.ndim != 2
+        or not isinstance(classes, list)
+        or columns.shape[1] != len(classes)
+    ):
+        raise StructureError("_y, classes_ and outputs_2d_ do not fit together.")
+    for column, known in zip(columns.T, classes, strict=True):
+        if np.ndim(known) != 1 or column.min() < 0 or column.max() >= len(known):
+            raise StructureError("_y counts a class that classes_ does not hold.")
+
+
+def _rebuild(owner: Any, state: State) -> State:
+    """Build the search tree, as ``fit`` does."""
+    tree = _TREES.get(state["_fit_method"])
+    if tree is None:
+        return {"_tree": None}
+    try:
+        built = tree(
+            state["_fit_X"],
+            owner.leaf_size,
+            metric=state["effective_metric_"],
+            **state["effective_metric_params_"],
+        )
+    except (TypeError, ValueError) as error:
+        raise StructureError(f"No {tree.__name__} can be built from _fit_X: {error}.") from error
+    return {"_tree": built}
+
+
+def _neighbors(more: str = "", optional: str = "") -> Schema:
+    return schema(
+        "n_features_in_ _fit_X _fit_method n_samples_fit_ effective_metric_ "
+        f"effective_metric_params_ {more}",
+        optional,
+        rebuilt="_tree",
+        rebuild=_rebuild,
+        check=_check,
+    )
+
+
+_CLASSIFIER: Final = _neighbors("_y classes_ outputs_2d_")
+_REGRESSOR: Final = _neighbors("_y")
+
+SCHEMAS: Final = {
+    "neighbors.KNeighborsClassifier": _CLASSIFIER,
+    "neighbors.KNeighborsRegressor": _REGRESSOR,
+    "neighbors.LocalOutlierFactor": _neighbors(
+        "n_neighbors_ negative_outlier_factor_ offset_ _distances_fit_X_ _lrd"
+    ),
+    "neighbors.NearestCentroid": schema(
+        "n_features_in_ classes_ centroids_", "_within_class_std_dev"
+    ),
+    "neighbors.NearestNeighbors": _neighbors(),
+    "neighbors.RadiusNeighborsClassifier": _CLASSIFIER,
+    "neighbors.RadiusNeighborsRegressor": _REGRESSOR,
+}

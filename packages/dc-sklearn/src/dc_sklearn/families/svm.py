@@ -1,0 +1,100 @@
+"""Support vector machines; libsvm trusts every count, so all of them are checked here."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from scipy import sparse
+
+from dc_core.errors import StructureError
+from dc_sklearn.families.linear import check_linear
+from dc_sklearn.schema import State, schema
+
+
+def _check(owner: Any, state: State) -> None:
+    """Check the shapes and counts of a libsvm model of k classes (2 for regression) and l vectors.
+
+    ``_dual_coef_`` is ``(k - 1, l)``, ``_intercept_`` and ``_probA`` are ``(k (k - 1) / 2,)``, and
+    ``_n_support`` sums up to l; see the struct ``svm_model`` of libsvm's ``svm.h``.
+    """
+    support = _array(state, "support_", np.int32, 1)
+    counts = _array(state, "_n_support", np.int32, 1)
+    vectors, dual, total = state["support_vectors_"], state["_dual_coef_"], len(support)
+    classifies = "classes_" in state
+    k = len(counts)
+    if k < 2 or np.any(counts < 0) or (not classifies and k != 2):
+        raise StructureError(f"_n_support is {counts.tolist()}, which are no counts of vectors.")
+    wanted = [total] if classifies else [total, total]
+    found = [int(counts.sum(dtype=np.int64))] if classifies else counts.tolist()
+    if found != wanted:
+        raise StructureError(f"_n_support is {counts.tolist()}; there are {total} support vectors.")
+    if classifies and np.shape(state["classes_"]) != (k,):
+        raise StructureError(f"classes_ does not hold {k} classes.")
+
+    pairs = k * (k - 1) // 2
+    for name in ("_intercept_", "intercept_"):
+        _shaped(name, _array(state, name, np.float64, 1), (pairs,))
+    for name in ("_probA", "_probB"):
+        if (given := _array(state, name, np.float64, 1)).size:
+            _shaped(name, given, (pairs,))
+    if state["_probA"].size != state["_probB"].size:
+        raise StructureError("_probA and _probB differ in length.")
+    fitted = state["shape_fit_"]
+    if not isinstance(fitted, tuple) or not all(type(n) is int for n in fitted) or not fitted:
+        raise StructureError(f"shape_fit_ is {fitted!r}, which is no shape.")
+    if total and not 0 <= support.min() <= support.max() < fitted[0]:
+        raise StructureError(f"support_ names rows that are none of the {fitted[0]}.")
+
+    n = state["n_features_in_"]
+    if state["_sparse"] is True:
+        if not (sparse.issparse(vectors) and sparse.issparse(dual)):
+            raise StructureError(
+                "support_vectors_ and _dual_coef_ have to be sparse, as _sparse says."
+            )
+        if vectors.indices.dtype != np.int32 or vectors.indptr.dtype != np.int32:
+            raise StructureError("support_vectors_ needs indices of int32.")
+        _shaped("support_vectors_", vectors, (total, n))
+        _shaped("_dual_coef_", dual, (k - 1, total))
+        _shaped("_dual_coef_", dual.data, ((k - 1) * total,))
+        parts = (vectors.data, dual.data)
+    else:
+        precomputed = owner.kernel == "precomputed"
+        _shaped("support_vectors_", vectors, (0, 0) if precomputed else (total, n))
+        _shaped("_dual_coef_", dual, (k - 1, total))
+        parts = (vectors, dual)
+    if any(not isinstance(part, np.ndarray) or part.dtype != np.float64 for part in parts):
+        raise StructureError("support_vectors_ and _dual_coef_ need float64.")
+
+
+def _array(state: State, name: str, dtype: Any, ndim: int) -> np.ndarray:
+    array = state[name]
+    if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
+        raise StructureError(f"{name} is no {ndim}-d array of {np.dtype(dtype)}.")
+    return array
+
+
+def _shaped(name: str, array: Any, shape: tuple[int, ...]) -> None:
+    if np.shape(array) != shape:
+        raise StructureError(f"{name} has shape {np.shape(array)}; the support calls for {shape}.")
+
+
+_KERNEL: Final = (
+    "n_features_in_ support_ support_vectors_ _n_support dual_coef_ intercept_ _dual_coef_ "
+    "_intercept_ _probA _probB _gamma _sparse shape_fit_ fit_status_"
+)
+_PRIVATE: Final = "_num_iter _effective_probability"
+_REGRESSOR: Final = schema(_KERNEL, _PRIVATE, check=_check)
+_CLASSIFIER: Final = schema(f"{_KERNEL} classes_ class_weight_", _PRIVATE, check=_check)
+_LINEAR_REGRESSOR: Final = schema("n_features_in_ coef_ intercept_", check=check_linear)
+_LINEAR_CLASSIFIER: Final = schema("n_features_in_ classes_ coef_ intercept_", check=check_linear)
+
+SCHEMAS: Final = {
+    "svm.LinearSVC": _LINEAR_CLASSIFIER,
+    "svm.LinearSVR": _LINEAR_REGRESSOR,
+    "svm.NuSVC": _CLASSIFIER,
+    "svm.NuSVR": _REGRESSOR,
+    "svm.OneClassSVM": _REGRESSOR,
+    "svm.SVC": _CLASSIFIER,
+    "svm.SVR": _REGRESSOR,
+}
