@@ -54,12 +54,12 @@ def labels_of(batch: Batch) -> Labels:
 
 
 def input_dtype(module: nn.Module, recipe: Recipe) -> torch.dtype:
-    """Return what X becomes: the recipe's dtype, or that of the module's first floats."""
+    """Return what X becomes: the recipe's dtype, or that of the module's floats where it has one."""
     if recipe.input_dtype is not None:
         dtype: torch.dtype = getattr(torch, recipe.input_dtype)
         return dtype
-    floats = (p.dtype for p in module.parameters() if p.is_floating_point() or p.is_complex())
-    return next(floats, torch.get_default_dtype())
+    floats = {p.dtype for p in module.parameters() if p.is_floating_point() or p.is_complex()}
+    return floats.pop() if len(floats) == 1 else torch.get_default_dtype()
 
 
 def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
