@@ -95,7 +95,7 @@ class TorchModel(Estimator):
             raise DatasetError("The dataset has no labels to learn.", hint="Give it a y.")
         if self._trainer is None or not resume:
             self._trainer = Trainer(self.module, self.recipe)
-        left = self.recipe.epochs - len(self._trainer.epochs)
+        left = max(0, self.recipe.epochs - len(self._trainer.epochs))
         watchers = [*callbacks, *progress_bar(progress)]
         self._trainer.fit(dataset, valid, left if epochs is None else epochs, watchers, self)
         return self

@@ -51,8 +51,12 @@ def set_rng_state(state: Mapping[str, np.ndarray]) -> None:
     :class:`TrainingStateError` for arrays that are no such state.
     """
     try:
+        key = state["numpy/key"]
         position, has_gauss = (int(value) for value in state["numpy/position"])
-        legacy = ("MT19937", state["numpy/key"], position, has_gauss, float(state["numpy/gauss"]))
+        # NumPy reads beyond the key where the position is, without a check of its own.
+        if key.shape != (624,) or not 0 <= position <= 624:
+            raise ValueError(f"a key of shape {key.shape} and position {position}")
+        legacy = ("MT19937", key, position, has_gauss, float(state["numpy/gauss"]))
         np.random.set_state(legacy)  # noqa: NPY002
         torch.set_rng_state(_bytes(state["torch"]))
         if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]

@@ -27,7 +27,7 @@ from dc_torch.inference import evaluating, outputs
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
 from dc_torch.recipe import Recipe
 from dc_torch.rng import get_rng_state, isolated_rng, seed_rng, set_rng_state
-from dc_torch.weights import to_array, to_tensor
+from dc_torch.weights import numpy_dtype, to_array, to_tensor
 
 if TYPE_CHECKING:
     from dc_torch.model import TorchModel
@@ -299,10 +299,10 @@ def _snapshot_from(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> dict[
     if not arrays:
         return {}
     tensors = _tensors(module)
-    shapes = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if shapes != {name: array.shape for name, array in arrays.items()}:
+    forms = {name: (tuple(t.shape), numpy_dtype(t.dtype)) for name, t in tensors.items()}
+    if forms != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
         raise TrainingStateError(
-            "The weights in the training state are not of this module's names and shapes.",
+            "The weights in the training state differ from the module's in name, shape or dtype.",
             hint="The state is of another model.",
         )
     return {name: to_tensor(arrays[name]).to(t.device, copy=True) for name, t in tensors.items()}

@@ -1,0 +1,132 @@
+"""Prediction records nothing, changes nothing, and has one row per row."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dc_core import NumpyDataset, plugins
+from dc_core.errors import ParameterError
+from dc_torch import MultitaskClassifier, MultitaskRegressor, TorchModel
+
+
+def test_an_array_and_a_dataset_give_the_same(rows):
+    model = MultitaskRegressor(1, 8, batch_size=16)
+    assert np.array_equal(model.predict(rows), model.predict(rows.X))
+
+
+def test_there_is_one_row_per_row_in_order(rows):
+    model = TorchModel(nn.Linear(8, 3).double(), batch_size=7)
+    with torch.no_grad():
+        expected = model.module(torch.from_numpy(rows.X).double()).numpy()
+    np.testing.assert_allclose(model.predict(rows), expected, rtol=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("model", "shape"),
+    [
+        (MultitaskRegressor(3, 8), (0, 3)),
+        (MultitaskClassifier(2, 8, n_classes=4), (0, 2, 4)),
+        (TorchModel(nn.Sequential(nn.Linear(8, 1), nn.BatchNorm1d(1))), (0, 1)),
+        (TorchModel(nn.Linear(8, 2), loss="bce"), (0, 2, 2)),
+    ],
+    ids=["regressor", "classifier", "batch norm", "binary"],
+)
+def test_no_rows_give_an_array_of_no_rows(model, shape):
+    assert model.predict(np.zeros((0, 8), np.float32)).shape == shape
+
+
+def test_an_output_without_tasks_is_of_one_task(rows):
+    model = TorchModel(nn.Sequential(nn.Linear(8, 1), nn.Flatten(0)))
+    assert model.predict(rows).shape == (60, 1)
+    model = TorchModel(nn.Linear(8, 4), loss="cross_entropy")
+    assert model.predict(rows).shape == (60, 1, 4)
+
+
+class Watching(nn.Module):
+    def __init__(self):
+        super().__init__()
+        self.inner = nn.Sequential(nn.Linear(8, 1), nn.Dropout(0.5))
+        self.frozen = nn.BatchNorm1d(1)
+        self.seen = []
+
+    def forward(self, x):
+        self.seen.append(
+            (torch.is_grad_enabled(), torch.is_inference_mode_enabled(), self.training)
+        )
+        return self.frozen(self.inner(x))
+
+
+def test_no_gradient_is_recorded_and_every_mode_is_put_back(rows):
+    module = Watching()
+    module.frozen.eval()
+    modes = [part.training for part in module.modules()]
+    first, second = TorchModel(module).predict(rows), TorchModel(module).predict(rows)
+    assert set(module.seen) == {(False, True, False)}
+    assert [part.training for part in module.modules()] == modes
+    assert np.array_equal(first, second)
+    module(torch.from_numpy(rows.X)).sum().backward()
+
+
+def test_modes_are_put_back_after_an_error():
+    module = nn.Sequential(nn.Linear(8, 1))
+    with pytest.raises(RuntimeError):
+        TorchModel(module).predict(np.zeros((2, 5), np.float32))
+    assert module.training
+    assert module[0].training
+
+
+def test_predicting_leaves_the_random_numbers_alone(rows):
+    torch.manual_seed(0)
+    expected = torch.rand(1)
+    torch.manual_seed(0)
+    MultitaskRegressor(1, 8).predict(rows)
+    assert torch.equal(torch.rand(1), expected)
+
+
+def test_probabilities_are_those_of_the_logits(rows):
+    module = nn.Linear(8, 2)
+    with torch.no_grad():
+        logits = module(torch.from_numpy(rows.X)).numpy().astype(float)
+    binary = TorchModel(module, loss="bce").predict(rows)
+    np.testing.assert_allclose(binary[..., 1], 1 / (1 + np.exp(-logits)), rtol=1e-5)
+    np.testing.assert_allclose(binary.sum(-1), 1, rtol=1e-6)
+    classes = TorchModel(module, loss="cross_entropy").predict(rows)
+    expected = np.exp(logits) / np.exp(logits).sum(-1, keepdims=True)
+    np.testing.assert_allclose(classes[:, 0], expected, rtol=1e-5)
+
+
+def test_a_half_precision_module_predicts_float32(rows):
+    model = TorchModel(nn.Linear(8, 1).bfloat16())
+    assert model.predict(rows).dtype == np.float32
+
+
+def test_a_wrapped_module_is_a_model(rows):
+    module = nn.Linear(8, 1)
+    model = plugins.backend("torch").wrap(module)
+    assert isinstance(model, TorchModel)
+    assert model.native is module
+    assert list(model) == ["torch_model/0", "torch_model/1"]
+    assert model.weight_table()["torch_model/0"].native == "weight"
+
+
+def test_what_is_no_module_is_not_wrapped():
+    with pytest.raises(ParameterError, match=r"torch\.nn\.Module; a dict"):
+        TorchModel({})
+
+
+def test_evaluation_leaves_unlabelled_entries_out(rows):
+    from dc_core import Metric
+
+    class MeanError(Metric):
+        greater_is_better = False
+
+        def compute(self, y, prediction, w):
+            return float(np.mean(y - prediction))
+
+    y = np.hstack([rows.y, rows.y])
+    y[:30, 1] = np.nan
+    model = MultitaskRegressor(2, 8)
+    scores = model.evaluate(NumpyDataset(rows.X, y), [MeanError()])
+    expected = (y - model.predict(rows))[30:, 1].mean()
+    assert scores["mean_error/task1"] == pytest.approx(expected)

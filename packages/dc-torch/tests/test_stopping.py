@@ -1,0 +1,157 @@
+"""Validation, early stopping, callbacks and interruption."""
+
+import io
+
+import numpy as np
+import pytest
+from rich.console import Console
+
+from dc_core import NumpyDataset
+from dc_core.errors import ParameterError
+from dc_torch import Callback, Epoch, MultitaskRegressor
+from dc_torch.progress import ProgressBar, progress_bar
+
+
+def regressor(**options):
+    settings = {"layer_sizes": (16,), "epochs": 8, "batch_size": 16, **options}
+    return MultitaskRegressor(1, 8, **settings)
+
+
+@pytest.fixture
+def overfitting(rows, more_rows):
+    """Rows to train on, and rows of another law, on which training makes the loss worse."""
+    return rows, NumpyDataset(more_rows.X, -more_rows.y)
+
+
+class Recording(Callback):
+    def __init__(self, **effects):
+        self.calls, self.effects, self.weights = [], effects, []
+
+    def on_fit_start(self, model, epochs):
+        self.calls.append(("start", epochs))
+
+    def on_step(self, model, step, steps):
+        self.effects.get("step", lambda *_: None)(len(model.history), step)
+
+    def on_epoch_end(self, model, epoch):
+        self.calls.append(("epoch", epoch.number))
+        self.weights.append(model.get_weights())
+        return self.effects.get("epoch", lambda _: None)(epoch)
+
+    def on_fit_end(self, model):
+        self.calls.append(("end", len(model.history)))
+
+
+def same(first, second):
+    return all(np.array_equal(first[name], second[name]) for name in first)
+
+
+def test_the_weights_of_the_best_epoch_are_kept(rows, more_rows):
+    recording = Recording()
+    model = regressor(learning_rate=0.3, epochs=12).fit(
+        rows, valid=more_rows, callbacks=[recording]
+    )
+    losses = [epoch.valid_loss for epoch in model.history]
+    best = int(np.argmin(losses))
+    assert best < len(losses) - 1, "the last epoch is not to be the best one here"
+    assert same(model.get_weights(), recording.weights[best])
+    error = model.predict(more_rows) - more_rows.y
+    assert np.mean(error**2) == pytest.approx(losses[best], rel=1e-5)
+
+
+def test_training_stops_when_patience_is_over(overfitting):
+    rows, valid = overfitting
+    model = regressor(patience=3, epochs=200, learning_rate=0.01).fit(rows, valid=valid)
+    losses = [epoch.valid_loss for epoch in model.history]
+    assert len(losses) == int(np.argmin(losses)) + 1 + 3
+
+
+def test_without_validation_rows_the_last_weights_stay(rows):
+    recording = Recording()
+    model = regressor().fit(rows, callbacks=[recording])
+    assert same(model.get_weights(), recording.weights[-1])
+    assert all(np.isnan(epoch.valid_loss) for epoch in model.history)
+
+
+def test_validating_does_not_touch_training(rows, more_rows):
+    plain, validated = regressor().fit(rows), regressor().fit(rows, valid=more_rows)
+    assert [e.steps for e in plain.history] == [e.steps for e in validated.history]
+
+
+def test_patience_needs_validation_rows(rows):
+    with pytest.raises(ParameterError, match="valid=dataset"):
+        regressor(patience=2).fit(rows)
+
+
+def test_callbacks_see_every_epoch(rows):
+    recording = Recording()
+    regressor(epochs=3).fit(rows, callbacks=[recording])
+    expected = [("start", 3), ("epoch", 1), ("epoch", 2), ("epoch", 3), ("end", 3)]
+    assert recording.calls == expected
+
+
+def test_every_callback_runs_though_one_of_them_stops_training(rows):
+    stopping = Recording(epoch=lambda epoch: epoch.number == 2)
+    other = Recording()
+    regressor().fit(rows, callbacks=[stopping, other])
+    assert stopping.calls[-1] == other.calls[-1] == ("end", 2)
+    assert ("epoch", 2) in other.calls
+
+
+def test_an_interruption_leaves_the_best_weights_and_can_be_resumed(rows, more_rows):
+    def interrupt(finished, step):
+        if finished == 3 and step == 2:
+            raise KeyboardInterrupt
+
+    recording = Recording(step=interrupt)
+    model = regressor(learning_rate=0.05)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rows, valid=more_rows, callbacks=[recording])
+    assert recording.calls[-1] == ("end", 3)
+    best = int(np.argmin([epoch.valid_loss for epoch in model.history]))
+    assert same(model.get_weights(), recording.weights[best])
+    assert not model.module.training
+    model.fit(rows, valid=more_rows, resume=True)
+    assert [epoch.number for epoch in model.history] == list(range(1, 9))
+
+
+def test_an_error_in_a_callback_ends_training_and_reaches_the_caller(rows):
+    def fail(epoch):
+        raise ZeroDivisionError
+
+    recording = Recording(epoch=fail)
+    with pytest.raises(ZeroDivisionError):
+        regressor().fit(rows, callbacks=[recording])
+    assert recording.calls[-1] == ("end", 1)
+
+
+def test_training_again_starts_over(rows):
+    model = regressor(epochs=2).fit(rows).fit(rows)
+    assert [epoch.number for epoch in model.history] == [1, 2]
+
+
+def test_the_bar_shows_epochs_and_losses(rows, more_rows):
+    console = Console(file=io.StringIO(), force_terminal=True, width=120)
+    bar = ProgressBar(console)
+    regressor(epochs=3).fit(rows, valid=more_rows, callbacks=[bar], progress=False)
+    shown = console.file.getvalue()
+    assert "Training MultitaskRegressor" in shown
+    assert "epoch 3/3" in shown
+    assert "valid" in shown
+
+
+def test_without_a_terminal_nothing_is_shown(rows, capfd):
+    regressor(epochs=1).fit(rows)
+    assert capfd.readouterr() == ("", "")
+    assert progress_bar(None) == []
+    assert progress_bar(False) == []
+
+
+def test_a_bar_that_is_asked_for_is_shown(rows, capfd):
+    regressor(epochs=1).fit(rows, progress=True)
+    assert "epoch 1/1" in capfd.readouterr().err
+
+
+def test_an_epoch_is_monitored_on_validation_rows_if_there_are_any():
+    assert Epoch(1, 0.5, 0.25, 1e-3).monitored == 0.25
+    assert Epoch(1, 0.5, float("nan"), 1e-3).monitored == 0.5

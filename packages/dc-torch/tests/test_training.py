@@ -1,0 +1,335 @@
+"""What training does with the rows, and what it makes of those that do not fit."""
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dc_core import Batch, Dataset, NumpyDataset
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_torch import Callback, MultitaskClassifier, MultitaskRegressor, TorchModel, TrainingDiverged
+
+
+def regressor(**options):
+    settings = {"layer_sizes": (16,), "epochs": 8, "batch_size": 16, **options}
+    return MultitaskRegressor(1, 8, **settings)
+
+
+def steps(model):
+    return [epoch.steps for epoch in model.history]
+
+
+def same_weights(first, second):
+    pairs = zip(first.get_weights().values(), second.get_weights().values(), strict=True)
+    return all(np.array_equal(a, b) for a, b in pairs)
+
+
+def test_training_learns(rows, more_rows):
+    model = regressor(epochs=100, learning_rate=0.01, dropout=0.0).fit(rows)
+    error = model.predict(more_rows) - more_rows.y
+    assert np.sqrt(np.mean(error**2)) < 0.2 * more_rows.y.std()
+    assert model.history[-1].loss < 0.05 * model.history[0].loss
+
+
+def test_a_linear_module_finds_the_least_squares_solution(rows):
+    model = TorchModel(nn.Linear(8, 1), learning_rate=0.1, epochs=300, schedule="cosine").fit(rows)
+    design = np.column_stack([rows.X, np.ones(len(rows))])
+    solution, *_ = np.linalg.lstsq(design, rows.y, rcond=None)
+    weights = np.append(model.module.weight.detach().numpy(), model.module.bias.detach().numpy())
+    np.testing.assert_allclose(weights, solution[:, 0], atol=2e-3)
+
+
+def test_equal_seeds_give_equal_losses_and_weights(rows):
+    first, second = regressor().fit(rows), regressor().fit(rows)
+    assert steps(first) == steps(second)
+    assert same_weights(first, second)
+
+
+def test_other_seeds_give_other_losses(rows):
+    assert steps(regressor().fit(rows)) != steps(regressor(seed=1).fit(rows))
+
+
+def test_the_program_s_random_numbers_neither_matter_nor_change(rows):
+    def draw():
+        return torch.rand(2).tolist(), np.random.random_sample(2).tolist()  # noqa: NPY002
+
+    def seed():
+        torch.manual_seed(1)
+        np.random.seed(1)  # noqa: NPY002
+
+    seed()
+    expected = draw()
+    first = regressor().fit(rows)
+    seed()
+    second = regressor().fit(rows)
+    second.predict(rows)
+    assert draw() == expected
+    assert steps(first) == steps(second)
+
+
+@pytest.mark.parametrize("missing", [np.nan, 1e30])
+def test_labels_without_a_weight_do_not_count(rows, missing):
+    y = np.hstack([rows.y, rows.y])
+    w = np.ones_like(y)
+    y[::2, 1], w[::2, 1] = missing, 0
+    other = np.where(w == 0, -5.0, y)
+    models = []
+    for labels in (y, other):
+        dataset = NumpyDataset(rows.X, labels, w)
+        models.append(MultitaskRegressor(2, 8, epochs=3, batch_size=16).fit(dataset, valid=dataset))
+    assert same_weights(*models)
+    assert models[0].history == models[1].history
+    assert np.isfinite(models[0].history[-1].valid_loss)
+
+
+def test_a_missing_label_is_not_a_label_of_zero(rows):
+    y = rows.y.copy()
+    y[30:] = np.nan
+    model = TorchModel(nn.Linear(8, 1), batch_size=60, epochs=1, seed=3)
+    model.module.weight.data.zero_()
+    model.module.bias.data.zero_()
+    model.fit(NumpyDataset(rows.X, y))
+    assert model.history[0].loss == pytest.approx(np.mean(y[:30] ** 2), rel=1e-5)
+
+
+def test_weights_of_labels_weigh_the_loss(rows):
+    w = np.linspace(0.1, 2, len(rows))
+    model = TorchModel(nn.Linear(8, 1), batch_size=60, epochs=1, loss="mae")
+    before = np.abs(model.predict(rows) - rows.y)[:, 0]
+    model.fit(NumpyDataset(rows.X, rows.y, w))
+    assert model.history[0].loss == pytest.approx(np.average(before, weights=w), rel=1e-5)
+
+
+def test_a_batch_without_labels_is_no_step(rows):
+    y = np.full((60, 1), np.nan)
+    y[0] = 1
+    model = regressor(batch_size=10, epochs=1).fit(NumpyDataset(rows.X, y))
+    assert len(model.history[0].steps) == 1
+
+
+@pytest.mark.parametrize("n", [1, 2, 17, 33])
+def test_no_row_is_left_out_and_none_is_alone(rows, n):
+    seen = []
+
+    class Watching(nn.Linear):
+        def forward(self, x):
+            seen.append(x[:, 0].tolist())
+            return super().forward(x)
+
+    dataset = rows.select(np.arange(n))
+    counted = []
+    model = TorchModel(Watching(8, 1), batch_size=16, epochs=1)
+    model.fit(dataset, callbacks=[Steps(counted)])
+    assert sorted(value for batch in seen for value in batch) == sorted(dataset.X[:, 0].tolist())
+    assert min(map(len, seen)) > 1 or n == 1
+    assert counted == [(i + 1, len(seen)) for i in range(len(seen))]
+
+
+class Steps(Callback):
+    def __init__(self, steps):
+        self.steps = steps
+
+    def on_step(self, model, step, steps):
+        self.steps.append((step, steps))
+
+
+def test_batches_of_one_row_stay_so(rows):
+    model = regressor(batch_size=1, epochs=1).fit(rows.select(np.arange(5)))
+    assert len(model.history[0].steps) == 5
+
+
+def test_batch_normalisation_trains_whatever_the_number_of_rows(rows):
+    module = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+    TorchModel(module, batch_size=16, epochs=1).fit(rows.select(np.arange(33)))
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int32, np.int64, np.float16, float])
+def test_features_of_any_number_are_taken(rows, dtype):
+    dataset = NumpyDataset((rows.X > 0).astype(dtype), rows.y)
+    expected = regressor(epochs=1).fit(NumpyDataset((rows.X > 0).astype(np.float32), rows.y))
+    assert steps(regressor(epochs=1).fit(dataset)) == steps(expected)
+
+
+def test_tokens_reach_an_embedding_as_integers():
+    tokens = np.random.default_rng(0).integers(0, 5, (30, 4))
+    module = nn.Sequential(nn.Embedding(5, 3), nn.Flatten(), nn.Linear(12, 1))
+    model = TorchModel(module, input_dtype="int64", epochs=2)
+    model.fit(NumpyDataset(tokens.astype(np.uint8), tokens[:, :1]))
+    assert model.predict(tokens).shape == (30, 1)
+
+
+def test_a_module_of_doubles_trains_and_predicts_in_doubles(rows):
+    model = TorchModel(nn.Linear(8, 1).double(), epochs=1).fit(rows)
+    assert model.predict(rows).dtype == np.float64
+
+
+def test_frozen_parameters_stay(rows):
+    module = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
+    module[0].requires_grad_(False)
+    before = module[0].weight.clone()
+    TorchModel(module, epochs=2).fit(rows)
+    assert torch.equal(module[0].weight, before)
+
+
+def test_the_gradient_is_clipped(rows):
+    far = NumpyDataset(rows.X, rows.y * 1e6)
+    model = TorchModel(
+        nn.Linear(8, 1),
+        optimizer="sgd",
+        learning_rate=1,
+        gradient_clip=0.5,
+        epochs=1,
+        batch_size=60,
+    )
+    before = model.get_weights()
+    model.fit(far)
+    moved = sum(np.sum((model[name] - before[name]) ** 2) for name in model)
+    assert np.sqrt(moved) == pytest.approx(0.5, rel=1e-4)
+
+
+def test_the_learning_rate_follows_the_schedule(rows):
+    rates = [
+        epoch.learning_rate
+        for epoch in regressor(schedule="linear", learning_rate=0.1, epochs=4).fit(rows).history
+    ]
+    steps_of_all = 16
+    last = [(4 * (i + 1) - 0.5) / steps_of_all for i in range(4)]
+    np.testing.assert_allclose(rates, [0.1 * (1 - progress) for progress in last])
+
+
+def test_mixed_precision_trains_and_leaves_float32_weights(rows):
+    model = regressor(precision="bf16-mixed", epochs=20, learning_rate=0.01).fit(rows)
+    assert model.history[-1].loss < model.history[0].loss
+    assert {array.dtype for array in model.get_weights().values()} == {np.dtype(np.float32)}
+    assert steps(model) != steps(regressor(epochs=20, learning_rate=0.01).fit(rows))
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "adagrad"])
+def test_every_optimizer_lowers_the_loss(rows, optimizer):
+    model = regressor(optimizer=optimizer, learning_rate=0.01, epochs=20, dropout=0.0).fit(rows)
+    assert model.history[-1].loss < model.history[0].loss
+
+
+def test_several_tasks_are_learned_at_once(rows):
+    dataset = NumpyDataset(rows.X, np.hstack([rows.y, -rows.y]))
+    model = MultitaskRegressor(2, 8, epochs=60, learning_rate=0.01, dropout=0.0).fit(dataset)
+    prediction = model.predict(dataset)
+    assert np.corrcoef(prediction[:, 0], prediction[:, 1])[0, 1] < -0.95
+
+
+def test_classes_are_learned(rows):
+    classes = np.digitize(rows.y, [-1, 1])
+    dataset = NumpyDataset(rows.X, np.hstack([classes, 2 - classes]))
+    model = MultitaskClassifier(2, 8, n_classes=3, epochs=60, learning_rate=0.01, dropout=0.0)
+    probability = model.fit(dataset).predict(dataset)
+    assert probability.shape == (60, 2, 3)
+    np.testing.assert_allclose(probability.sum(-1), 1, rtol=1e-5)
+    assert np.mean(probability.argmax(-1) == dataset.y) > 0.9
+
+
+class OnDisk(Dataset):
+    """Rows that are only ever read batch by batch, as from a file, and cannot be written."""
+
+    tasks = ("task0",)
+
+    def __init__(self, dataset):
+        self.dataset, self.largest = dataset, 0
+
+    def __len__(self):
+        return len(self.dataset)
+
+    def rows(self, indices):
+        self.largest = max(self.largest, len(indices))
+        batch = self.dataset.rows(indices)
+        for part in batch:
+            part.flags.writeable = False
+        return Batch(*batch)
+
+    def select(self, indices):
+        return OnDisk(self.dataset.select(indices))
+
+
+def test_a_dataset_is_streamed(rows):
+    streamed = OnDisk(rows)
+    model = regressor(epochs=2).fit(streamed, valid=streamed)
+    prediction = model.predict(streamed)
+    assert streamed.largest == 16
+    assert steps(model) == steps(regressor(epochs=2).fit(rows, valid=rows))
+    assert np.array_equal(prediction, model.predict(rows))
+
+
+def test_an_empty_dataset_is_refused(rows):
+    empty = rows.select([])
+    with pytest.raises(EmptyDataset, match="train"):
+        regressor().fit(empty)
+    with pytest.raises(EmptyDataset, match="validate"):
+        regressor().fit(rows, valid=empty)
+
+
+def test_unlabelled_rows_are_refused(rows):
+    with pytest.raises(DatasetError, match="no labels"):
+        regressor().fit(NumpyDataset(rows.X))
+    nothing = NumpyDataset(rows.X, np.full(60, np.nan))
+    with pytest.raises(DatasetError, match="No row of the dataset has a label"):
+        regressor().fit(nothing)
+    with pytest.raises(DatasetError, match="No validation row"):
+        regressor().fit(rows, valid=nothing)
+
+
+def test_other_features_than_the_model_s_are_refused(rows):
+    narrow = NumpyDataset(rows.X[:, :5], rows.y)
+    with pytest.raises(DatasetError, match=r"\(8,\).*\(5,\)"):
+        regressor().fit(narrow)
+    with pytest.raises(DatasetError, match=r"\(8,\).*\(5,\)"):
+        regressor().fit(rows, valid=narrow)
+    with pytest.raises(DatasetError, match=r"\(8,\).*\(5,\)"):
+        regressor().predict(narrow)
+
+
+def test_text_is_refused_with_the_way_out(rows):
+    smiles = NumpyDataset(np.array(["CCO"] * 60), rows.y)
+    with pytest.raises(DatasetError, match="Featurize"):
+        TorchModel(nn.Linear(8, 1)).fit(smiles)
+
+
+def test_outputs_of_another_shape_than_the_labels_are_refused(rows):
+    with pytest.raises(DatasetError, match=r"\(60, 3\).*\(60, 1\)"):
+        TorchModel(nn.Linear(8, 3), batch_size=60).fit(rows)
+    two_tasks = nn.Sequential(nn.Linear(8, 8), nn.Unflatten(1, (2, 4)))
+    with pytest.raises(DatasetError, match="rows, tasks, classes"):
+        TorchModel(two_tasks, loss="cross_entropy").fit(rows)
+
+
+def test_a_diverging_loss_is_named_with_its_step(rows):
+    y = rows.y.copy()
+    y[5] = np.inf
+    model = regressor()
+    before = model.get_weights()
+    with pytest.raises(TrainingDiverged, match=r"step \d of epoch 1.*learning_rate") as caught:
+        model.fit(NumpyDataset(rows.X, y))
+    assert isinstance(caught.value, ArithmeticError)
+    assert all(np.isfinite(array).all() for array in model.get_weights().values())
+    assert before.keys() == model.get_weights().keys()
+
+
+def test_a_diverging_validation_loss_is_named(rows, more_rows):
+    y = more_rows.y.copy()
+    y[0] = np.inf
+    with pytest.raises(TrainingDiverged, match="validation loss is inf after epoch 1"):
+        regressor().fit(rows, valid=NumpyDataset(more_rows.X, y))
+
+
+def test_a_module_without_parameters_cannot_be_trained(rows):
+    with pytest.raises(ParameterError, match="no parameter to train"):
+        TorchModel(nn.Identity()).fit(rows)
+
+
+def test_a_lazy_module_has_to_run_first(rows):
+    with pytest.raises(ParameterError, match="'weight' has no shape"):
+        TorchModel(nn.LazyLinear(1)).fit(rows)
+
+
+@pytest.mark.parametrize("epochs", [0, -1, True])
+def test_a_number_of_epochs_has_to_be_positive(rows, epochs):
+    with pytest.raises(ParameterError, match="epochs"):
+        regressor().fit(rows, epochs=epochs)
