@@ -3,12 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+from sklearn import feature_selection
 
-from dc_core.errors import NotSerializable, UnknownParameter
-from dc_sklearn.estimators import estimator_class, stored_name
+from dc_core import construct
+from dc_core.errors import DCError, NotSerializable, ParameterError
+from dc_sklearn.estimators import estimator_class, schema_of, stored_name
+
+_SCORE: Final = "score_func"
+_SCORES: Final[Mapping[str, Any]] = {
+    name: getattr(feature_selection, name)
+    for name in (
+        "chi2",
+        "f_classif",
+        "f_regression",
+        "mutual_info_classif",
+        "mutual_info_regression",
+        "r_regression",
+    )
+}
+"""The functions that a selector may score features with."""
 
 
 def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
@@ -20,7 +36,7 @@ def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
     name = stored_name(estimator)
     if name is None:
         return None
-    params = estimator.get_params(deep=False)
+    params = {n: _stored(n, value) for n, value in estimator.get_params(deep=False).items()}
     for parameter, value in params.items():
         _check(f"{type(estimator).__name__}({parameter}=…)", value)
     return name, params
@@ -29,17 +45,34 @@ def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
 def build(name: str, params: Mapping[str, Any]) -> Any:
     """Return the estimator stored under ``name``, not fitted.
 
-    Raises :class:`UnknownClass` for a name outside the closed table and :class:`UnknownParameter`.
+    Raises :class:`UnknownClass` for a name outside the closed table, :class:`UnknownParameter`,
+    :class:`MissingParameter`, and :class:`ParameterError` where nested parameters have no sense.
     """
     cls = estimator_class(name)
-    known = cls._get_param_names()
-    for parameter in params:
-        if parameter not in known:
-            raise UnknownParameter(
-                f"{cls.__name__} takes no parameter {parameter!r}.",
-                hint=f"It takes: {', '.join(known) or 'none'}.",
-            )
-    return cls(**params)
+    given = {
+        n: _SCORES.get(v, v) if n == _SCORE and isinstance(v, str) else v for n, v in params.items()
+    }
+    estimator = construct(cls, given)
+    try:
+        schema_of(estimator).parts(estimator)
+        estimator.get_params()
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, DCError):
+            raise
+        raise ParameterError(
+            f"{cls.__name__} cannot be made of these parameters: {error}.",
+            hint=f"Its parameters are described at {cls.__module__}.{cls.__name__}.",
+        ) from error
+    return estimator
+
+
+def _stored(parameter: str, value: Any) -> Any:
+    """Return scikit-learn's own scoring functions by name, and NumPy's types as dtypes."""
+    if parameter == _SCORE:
+        return next((name for name, function in _SCORES.items() if function is value), value)
+    if isinstance(value, type) and issubclass(value, np.generic):
+        return np.dtype(value)
+    return value
 
 
 def _check(where: str, value: Any) -> None:

@@ -54,9 +54,10 @@ def schema_of(estimator: Any) -> Schema:
     """
     if stored_name(estimator) is None:
         cls = type(estimator)
+        best = "Store its best_estimator_. " if hasattr(estimator, "best_estimator_") else ""
         raise NotSerializable(
             f"The state of {cls.__module__}.{cls.__qualname__} has no stored form.",
-            hint="dc_sklearn.estimators.names() lists the scikit-learn classes that have one.",
+            hint=f"{best}dc_sklearn.estimators.names() lists the classes that have one.",
         )
     return _HOMES[type(estimator).__name__][1]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from copy import deepcopy
 from inspect import signature
-from typing import Any, ClassVar, Self
+from typing import Any, ClassVar, Final, Self
 
 import numpy as np
 from sklearn.base import BaseEstimator, clone, is_classifier
@@ -14,6 +14,8 @@ from sklearn.utils.validation import check_is_fitted
 from dc_core import Dataset, Estimator
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 from dc_core.weights import model_name
+
+_MOST_CLASSES: Final = 1 << 16
 
 
 class SklearnModel(Estimator):
@@ -84,10 +86,13 @@ class SklearnModel(Estimator):
     def predict(self, dataset: Dataset | np.ndarray) -> np.ndarray:
         """Return predictions for a dataset, or for an array of its X.
 
-        ``(n, tasks)`` for regressors. ``(n, tasks, classes)`` for classifiers: the probabilities of
-        ``native.classes_``, in their order, or one-hot votes where the classifier has no
-        probabilities; tasks with fewer classes than others are filled up with 0. float64, except
-        where a regressor returns float32. Raises :class:`NotFitted` before :meth:`fit`.
+        ``(n, tasks)`` for regressors, in the dtype that the estimator returns.
+        ``(n, tasks, classes)`` for classifiers: column c is the probability of label c, of two
+        labels at least, and 0 for one that training did not show; one-hot votes where the classifier
+        has no probabilities. Where a classifier that was given fitted has other labels than numbers from
+        0 on, the columns are in the order of ``native.classes_``.
+
+        Raises :class:`NotFitted` before :meth:`fit`.
         """
         if not _is_fitted(self._native):
             raise NotFitted(
@@ -98,18 +103,15 @@ class SklearnModel(Estimator):
         if not is_classifier(self._native):
             prediction = np.asarray(self._native.predict(X))
             return prediction[:, None] if prediction.ndim == 1 else prediction
+        known = self._native.classes_
+        classes = [np.asarray(c) for c in (known if isinstance(known, list) else [known])]
         if hasattr(self._native, "predict_proba"):
             found = self._native.predict_proba(X)
             tasks = found if isinstance(found, list) else [found]
         else:
-            classes = self._native.classes_
-            labels = np.asarray(self._native.predict(X)).reshape(len(X), -1)
-            per_task = classes if isinstance(classes, list) else [classes]
-            tasks = [
-                (labels[:, [t]] == np.asarray(known)).astype(np.float64)
-                for t, known in enumerate(per_task)
-            ]
-        return _stacked(tasks)
+            votes = np.asarray(self._native.predict(X)).reshape(len(X), -1)
+            tasks = [(votes[:, [t]] == c).astype(np.float64) for t, c in enumerate(classes)]
+        return _stacked([_by_label(p, c) for p, c in zip(tasks, classes, strict=True)])
 
 
 def _flat(X: np.ndarray) -> np.ndarray:
@@ -118,10 +120,10 @@ def _flat(X: np.ndarray) -> np.ndarray:
 
 def _labels(y: np.ndarray) -> np.ndarray:
     labels = y.astype(np.int64)
-    if not np.array_equal(labels, y):
+    if not np.array_equal(labels, y) or labels.min() < 0 or labels.max() >= _MOST_CLASSES:
         raise DatasetError(
-            "A classifier's labels have to be integers.",
-            hint="Number the classes, or use a regressor.",
+            "A classifier's labels have to be whole numbers from 0 on.",
+            hint=f"Number the classes (up to {_MOST_CLASSES}), or use a regressor.",
         )
     return labels
 
@@ -147,6 +149,17 @@ def _weights(native: Any, w: np.ndarray) -> dict[str, np.ndarray]:
             hint="Use another estimator, or a dataset without weights.",
         )
     return {f"{prefix}sample_weight": w}
+
+
+def _by_label(found: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Return probabilities, one column per class, with column c for label c if it can be."""
+    numbers = classes.dtype.kind in "iu" and 0 <= classes.min() <= classes.max() < _MOST_CLASSES
+    width = max(2, int(classes.max()) + 1) if numbers else len(classes)
+    if width == len(classes):
+        return found
+    columns = np.zeros((len(found), width), found.dtype)
+    columns[:, classes] = found
+    return columns
 
 
 def _stacked(tasks: list[np.ndarray]) -> np.ndarray:

@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from dc_core import WeightInfo, check_weights
-from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
+from dc_core.errors import DCError, NotSerializable, StructureError, WeightsMismatch
 from dc_sklearn.estimators import constructed, schema_of
 from dc_sklearn.schema import Plain, Restoring, Schema, State, Storing
 from dc_sklearn.slots import Reader, Slots, info
@@ -62,7 +62,16 @@ def restore(
         return
     reader = Reader(arrays, copy=copy)
     commits: list[tuple[Any, State]] = []
-    nested(estimator, reader, "", commits)
+    try:
+        nested(estimator, reader, "", commits)
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError) as error:
+        if isinstance(error, DCError):
+            raise
+        # A value of a kind that the class never has there; every check may stumble over one.
+        raise StructureError(
+            f"These weights make no {type(estimator).__name__}: {type(error).__name__}: {error}.",
+            hint="They are damaged, or of another class.",
+        ) from error
     reader.finish()
     for target, state in commits:
         vars(target).update(state)

@@ -121,6 +121,7 @@ def _check_votes(owner: Any, state: State) -> None:
 def _voting(required: str = "", **fields: Any) -> Schema:
     return schema(
         f"estimators_ {required}",
+        "_n_feature_outs",
         fields={"estimators_": NestedList(_members), **fields},
         rebuilt="named_estimators_",
         rebuild=_by_name,
