@@ -14,12 +14,13 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib import metadata
-from typing import Any, Final, TypeVar
+from typing import Any, Final, Literal, TypeVar
 
 from dc_core import parameters, plugins
 from dc_core.component import Component
-from dc_core.errors import ClassConflict, NotClaimed, PluginError, UnknownClass
+from dc_core.errors import ClassConflict, NotClaimed, UnknownClass
 from dc_core.model import Model
+from dc_core.plugins.door import PluginStatus, distribution_of, version_of
 
 T = TypeVar("T")
 
@@ -37,7 +38,7 @@ class Registry:
         self.groups = groups
         self.base = base
         self._registered: dict[str, type] = {}
-        self._entries: dict[str, metadata.EntryPoint] | None = None
+        self._entries: dict[str, list[metadata.EntryPoint]] | None = None
 
     def refresh(self) -> None:
         """Look for entry points again; classes registered by the running program stay."""
@@ -57,11 +58,8 @@ class Registry:
 
         def decorate(cls: type[T]) -> type[T]:
             other = self._registered.get(name)
-            redefined = other is not None and (other.__module__, other.__qualname__) == (
-                cls.__module__,
-                cls.__qualname__,
-            )
-            if name in self.entries or (other is not None and not redefined):
+            free = other is None or _path(other) == _path(cls)
+            if not free or not all(_may_be(entry, cls) for entry in self.entries.get(name, [])):
                 raise ClassConflict(
                     f"The name {name!r} is taken.", hint="Choose another namespace."
                 )
@@ -74,14 +72,16 @@ class Registry:
         return decorate
 
     @property
-    def entries(self) -> dict[str, metadata.EntryPoint]:
-        """The entry points of all groups by name."""
+    def entries(self) -> dict[str, list[metadata.EntryPoint]]:
+        """The entry points of all groups by name; more than one under a name is a conflict."""
         if self._entries is None:
-            self._entries = {
-                entry.name: entry
-                for group in self.groups
-                for entry in metadata.entry_points(group=group)
-            }
+            found: dict[str, list[metadata.EntryPoint]] = {}
+            for group in self.groups:
+                for entry in metadata.entry_points(group=group):
+                    others = found.setdefault(entry.name, [])
+                    if entry.value not in [other.value for other in others]:
+                        others.append(entry)
+            self._entries = found
         return self._entries
 
     def names(self) -> list[str]:
@@ -91,8 +91,9 @@ class Registry:
     def lookup(self, name: str) -> type[Any]:
         """Return the class registered as ``name``.
 
-        Raises :class:`UnknownClass` for a name that is not registered and :class:`ClassConflict`
-        for one that names something of the wrong kind.
+        Raises :class:`UnknownClass` for a name that is not registered or whose module cannot be
+        imported, and :class:`ClassConflict` for one that two distributions claim or that names
+        something of the wrong kind.
         """
         if name in self._registered:
             return self._registered[name]
@@ -101,26 +102,56 @@ class Registry:
                 f"No class is registered as {name!r}.",
                 hint=self._how_to_get(name),
             )
-        entry = self.entries[name]
+        entry, *others = self.entries[name]
+        if others:
+            distributions = sorted(map(distribution_of, (entry, *others)))
+            raise ClassConflict(
+                f"{' and '.join(distributions)} both provide the class {name!r}.",
+                hint="Uninstall one of them.",
+            )
         try:
             cls = entry.load()
-        except Exception as error:
-            who = f"{entry.dist.name} {entry.dist.version}" if entry.dist else "its distribution"
+        except (Exception, SystemExit) as error:
             raise UnknownClass(
-                f"The class {name!r} of {who} cannot be imported: {type(error).__name__}: {error}.",
+                f"The class {name!r} of {distribution_of(entry)} {version_of(entry)} cannot be "
+                f"imported: {type(error).__name__}: {error}.",
                 hint="Reinstall or upgrade that distribution.",
             ) from error
         self._check(name, cls)
         return cls  # type: ignore[no-any-return]
+
+    def report(self) -> list[PluginStatus]:
+        """Import the class of every entry point and return one line on each."""
+        lines = []
+        for name, entries in sorted(self.entries.items()):
+            status: Literal["ready", "broken", "conflict"] = "ready"
+            detail = hint = ""
+            try:
+                self.lookup(name)
+            except (ClassConflict, UnknownClass) as error:
+                status = "conflict" if len(entries) > 1 else "broken"
+                detail, hint = str(error.args[0]), error.hint
+            lines.append(
+                PluginStatus(
+                    group=entries[0].group,
+                    name=name,
+                    status=status,
+                    distribution=", ".join(map(distribution_of, entries)),
+                    version=", ".join(map(version_of, entries)),
+                    detail=detail,
+                    hint=hint,
+                )
+            )
+        return lines
 
     def name_of(self, cls: type) -> str | None:
         """Return the name that exactly ``cls`` is registered under, None where it is not."""
         for name, registered in self._registered.items():
             if registered is cls:
                 return name
-        top = cls.__module__.partition(".")[0]
-        for name, entry in self.entries.items():
-            if entry.value.partition(".")[0].partition(":")[0] == top and entry.load() is cls:
+        for name, entries in self.entries.items():
+            # Only an entry that may be this class is imported.
+            if any(_may_be(entry, cls) for entry in entries) and self.lookup(name) is cls:
                 return name
         return None
 
@@ -155,6 +186,11 @@ register_model = models.register
 register_component = components.register
 
 
+def report() -> list[PluginStatus]:
+    """Return one line on each installed class, models first; see :meth:`Registry.report`."""
+    return [*models.report(), *components.report()]
+
+
 @dataclass(frozen=True, slots=True)
 class Description:
     """How an object is stored: by registered name and constructor arguments, its weights apart."""
@@ -184,7 +220,7 @@ def describe(obj: Any) -> Description | None:
     try:
         claimed = plugins.claim(obj)
         found = claimed.backend.describe_component(obj)
-    except PluginError:
+    except NotClaimed:
         return None
     return Description(found[0], 1, claimed.backend.name, found[1]) if found else None
 
@@ -201,3 +237,14 @@ def _backend_name(cls: type) -> str | None:
         return plugins.backend_of(cls).name
     except NotClaimed:
         return None
+
+
+def _path(cls: type) -> str:
+    """Return where ``cls`` is, in the form of an entry point's value."""
+    return f"{cls.__module__}:{cls.__qualname__}"
+
+
+def _may_be(entry: metadata.EntryPoint, cls: type) -> bool:
+    """Tell whether ``entry`` names a class as ``cls`` is named, of the same package."""
+    same_package = entry.module.partition(".")[0] == cls.__module__.partition(".")[0]
+    return same_package and entry.attr == cls.__qualname__

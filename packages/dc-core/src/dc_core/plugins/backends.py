@@ -88,8 +88,8 @@ class Backend:
         """Return stored name and arguments of the framework's own object, None if it has none."""
         if not self.supports("components"):
             return None
-        results = self.door.call(self.name, "dc_describe_component", obj=obj)
-        return results[0] if results else None
+        found: tuple[str, Mapping[str, Any]] | None = self._do("dc_describe_component", obj=obj)
+        return found
 
     def build_component(self, name: str, params: Mapping[str, Any]) -> Any:
         """Make the framework's own object from its stored name and arguments."""
@@ -101,13 +101,21 @@ class Backend:
         return model
 
     def _call(self, hook: str, **arguments: Any) -> Any:
+        result = self._do(hook, **arguments)
+        if result is None:
+            raise self._unsupported(f"returns nothing from {hook}")
+        return result
+
+    def _do(self, hook: str, **arguments: Any) -> Any:
+        if not self.door.implements(self.name, hook):
+            raise self._unsupported(f"does not implement {hook}")
         results = self.door.call(self.name, hook, **arguments)
-        if not results:
-            raise Unsupported(
-                f"The backend {self.name!r} does not implement {hook}.",
-                hint="Ask its authors, or upgrade it.",
-            )
-        return results[0]
+        return results[0] if results else None
+
+    def _unsupported(self, what: str) -> Unsupported:
+        return Unsupported(
+            f"The backend {self.name!r} {what}.", hint="Upgrade it, or ask its authors."
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,24 +143,26 @@ class Claimed:
         copy: bool = True,
     ) -> None:
         """Give the object these weights, all or nothing; ``copy=False`` may keep the arrays."""
-        given = {"weights": weights, "allow_missing": allow_missing, "copy": copy}
-        implemented = self.backend.supports("weights")
-        if not implemented:
-            raise Unsupported(f"The backend {self.backend.name!r} does not store weights.")
-        self.backend.door.call(self.backend.name, "dc_import_weights", obj=self.obj, **given)
+        self.backend._do(
+            "dc_import_weights",
+            obj=self.obj,
+            weights=weights,
+            allow_missing=allow_missing,
+            copy=copy,
+        )
 
 
 def backend_of(cls: type, door: Door = BACKENDS) -> Backend:
     """Return the backend that serves objects of class ``cls``, importing nothing.
 
-    Raises :class:`BackendNotInstalled` for a known framework without its backend and
+    Raises :class:`BackendNotInstalled` where the nearest framework is a known one without its
+    backend (another that serves a base class would lose what the nearer one added), and
     :class:`NotClaimed` for a class that no backend serves.
     """
-    tops = [base.__module__.partition(".")[0] for base in cls.__mro__]
-    for top in tops:
+    for base in cls.__mro__:
+        top = base.__module__.partition(".")[0]
         if top in door:
             return Backend(top, door)
-    for top in tops:
         if top in door.known:
             raise door.missing(top)
     raise NotClaimed(

@@ -8,6 +8,8 @@ are a conflict, and neither is used: a winner by luck would be worse.
 from __future__ import annotations
 
 import logging
+import re
+import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
@@ -50,7 +52,8 @@ class Door:
         """Forget what was discovered and loaded; the next question looks again."""
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
         self._loaded: dict[str, Any] = {}
-        self._errors: dict[str, BackendBroken] = {}
+        self._failures: dict[str, BaseException] = {}
+        self._registering = threading.Lock()
         self._manager = pluggy.PluginManager("dc")
         self._manager.add_hookspecs(self.hooks())
 
@@ -58,11 +61,12 @@ class Door:
     def entries(self) -> dict[str, list[metadata.EntryPoint]]:
         """The entry points by name; more than one under a name is a conflict."""
         if self._entries is None:
-            self._entries = {}
+            found: dict[str, list[metadata.EntryPoint]] = {}
             for entry in metadata.entry_points(group=self.group):
-                others = self._entries.setdefault(entry.name, [])
-                if _distribution(entry) not in map(_distribution, others):
+                others = found.setdefault(entry.name, [])
+                if distribution_of(entry) not in map(distribution_of, others):
                     others.append(entry)
+            self._entries = found
         return self._entries
 
     def __contains__(self, name: object) -> bool:
@@ -78,26 +82,37 @@ class Door:
         """
         if name in self._loaded:
             return self._loaded[name]
-        if name in self._errors:
-            raise self._errors[name]
         found = self.entries.get(name, [])
         if not found:
             raise self.missing(name)
         if len(found) > 1:
             raise self._conflict(name, found)
         (entry,) = found
+        if name in self._failures:
+            raise self._broken(name, entry) from self._failures[name]
         try:
+            # Not under the lock: Python serialises imports itself, and a plugin's import may load
+            # another plugin. SystemExit, because a module that calls sys.exit() is broken too.
             plugin = entry.load()
-            if not self._manager.is_registered(plugin):
-                self._manager.register(plugin, name=name)
-            self._manager.check_pending()
-        except Exception as error:
+            with self._registering:
+                self._register(name, plugin)
+        except (Exception, SystemExit) as error:
             logger.debug("plugin %s of group %s is broken", name, self.group, exc_info=True)
-            self._manager.unregister(name=name) if self._manager.has_plugin(name) else None
-            self._errors[name] = self._broken(name, entry, error)
-            raise self._errors[name] from error
+            self._failures[name] = error
+            raise self._broken(name, entry) from error
         self._loaded[name] = plugin
         return plugin
+
+    def _register(self, name: str, plugin: Any) -> None:
+        """Register ``plugin`` once, whatever its names; raise unless all of its hooks are known."""
+        if self._manager.is_registered(plugin):
+            return
+        try:
+            self._manager.register(plugin, name=name)
+            self._manager.check_pending()
+        except pluggy.PluginValidationError:
+            self._manager.unregister(name=name)
+            raise
 
     def call(self, name: str, hook: str, /, **arguments: Any) -> list[Any]:
         """Call one hook of the one plugin ``name``; the list is empty where it lacks the hook."""
@@ -118,8 +133,8 @@ class Door:
         for name in sorted({*self.entries, *self.known}):
             found = self.entries.get(name, [])
             who = {
-                "distribution": ", ".join(_distribution(entry) for entry in found),
-                "version": ", ".join(_version(entry) for entry in found),
+                "distribution": ", ".join(distribution_of(entry) for entry in found),
+                "version": ", ".join(version_of(entry) for entry in found),
             }
             try:
                 self.load(name)
@@ -160,15 +175,16 @@ class Door:
         )
 
     def _conflict(self, name: str, found: list[metadata.EntryPoint]) -> BackendConflict:
-        distributions = sorted(_distribution(entry) for entry in found)
+        distributions = sorted(distribution_of(entry) for entry in found)
         return BackendConflict(
             f"{' and '.join(distributions)} both provide the plugin {name!r} in {self.group}.",
             hint=f"Keep one: pip uninstall {distributions[-1]}",
             distributions=distributions,
         )
 
-    def _broken(self, name: str, entry: metadata.EntryPoint, error: Exception) -> BackendBroken:
-        distribution, version = _distribution(entry), _version(entry)
+    def _broken(self, name: str, entry: metadata.EntryPoint) -> BackendBroken:
+        error = self._failures[name]
+        distribution, version = distribution_of(entry), version_of(entry)
         cause = f"{type(error).__name__}: {error}"
         return BackendBroken(
             f"The plugin {name!r} of {distribution} {version} cannot be used: {cause}.",
@@ -179,9 +195,13 @@ class Door:
         )
 
 
-def _distribution(entry: metadata.EntryPoint) -> str:
-    return entry.dist.name if entry.dist else "an unknown distribution"
+def distribution_of(entry: metadata.EntryPoint) -> str:
+    """Return the name of the entry's distribution in its normal form, equal for equal ones."""
+    if entry.dist is None:
+        return "an unknown distribution"
+    return re.sub(r"[-_.]+", "-", entry.dist.name).lower()
 
 
-def _version(entry: metadata.EntryPoint) -> str:
+def version_of(entry: metadata.EntryPoint) -> str:
+    """Return the version of the entry's distribution."""
     return entry.dist.version if entry.dist else ""

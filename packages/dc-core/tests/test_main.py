@@ -1,0 +1,99 @@
+"""``python -m dc_core plugins``."""
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+from dc_core.__main__ import main
+
+GOOD = """
+from dc_core import hookimpl
+from dc_core.plugins import BackendInfo
+
+@hookimpl
+def dc_backend_info():
+    return BackendInfo({"tiny": "1.0"})
+"""
+
+
+@pytest.fixture
+def only(monkeypatch, tmp_path):
+    """Show the command only what the test installs, whatever this environment holds."""
+    from importlib import metadata
+
+    monkeypatch.setattr(sys, "path", [p for p in sys.path if not _holds_plugins(p, metadata)])
+
+
+def _holds_plugins(folder, metadata):
+    return any(
+        entry.group.startswith("dc.")
+        for distribution in metadata.distributions(path=[folder])
+        for entry in distribution.entry_points
+    )
+
+
+def lines(capsys):
+    return capsys.readouterr().out.splitlines()
+
+
+def test_missing_backends_are_listed_with_the_line_that_installs_them(only, install, capsys):
+    install("dist-good", {"dc.backends.v1": {"good": "good_plugin"}}, {"good_plugin": GOOD})
+    assert main(["plugins"]) == 0
+    shown = lines(capsys)
+    assert shown[0].split() == ["PLUGIN", "STATUS", "DISTRIBUTION", "GROUP"]
+    torch = next(i for i, line in enumerate(shown) if line.startswith("torch "))
+    assert shown[torch].split() == ["torch", "missing", "dc-torch", "dc.backends.v1"]
+    assert shown[torch + 1] == "    Run: pip install dc-torch"
+    assert ["good", "ready", "dist-good", "1.0", "dc.backends.v1"] in map(str.split, shown)
+
+
+@pytest.mark.parametrize(
+    ("entry_points", "status"),
+    [
+        ({"dc.backends.v1": {"bad": "bad_plugin"}}, "broken"),
+        ({"dc.models": {"lab/Bad": "bad_plugin:Net"}}, "broken"),
+    ],
+)
+def test_a_broken_plugin_gives_exit_code_1_and_its_cause(
+    only, install, capsys, entry_points, status
+):
+    install("dist-bad", entry_points, {"bad_plugin": "raise RuntimeError('boom')"})
+    assert main(["plugins"]) == 1
+    shown = lines(capsys)
+    bad = next(i for i, line in enumerate(shown) if "dist-bad 1.0" in line)
+    assert status in shown[bad]
+    assert "RuntimeError: boom" in shown[bad + 1]
+    assert "einstall" in shown[bad + 2]
+
+
+@pytest.mark.parametrize("group", ["dc.backends.v1", "dc.models"])
+def test_a_conflict_gives_exit_code_1_and_names_both(only, install, capsys, group):
+    install("dist-a", {group: {"x/y": "plugin_a"}}, {"plugin_a": GOOD})
+    install("dist-b", {group: {"x/y": "plugin_b"}}, {"plugin_b": GOOD})
+    assert main(["plugins"]) == 1
+    assert any("dist-a and dist-b both provide" in line for line in lines(capsys))
+
+
+def test_json_holds_the_same(only, install, capsys):
+    install("dist-good", {"dc.backends.v1": {"good": "good_plugin"}}, {"good_plugin": GOOD})
+    assert main(["plugins", "--json"]) == 0
+    report = {line["name"]: line for line in json.loads(capsys.readouterr().out)}
+    assert report["good"] == {
+        "group": "dc.backends.v1",
+        "name": "good",
+        "status": "ready",
+        "distribution": "dist-good",
+        "version": "1.0",
+        "detail": "",
+        "hint": "",
+    }
+    assert report["torch"]["hint"] == "Run: pip install dc-torch"
+
+
+def test_it_runs_as_a_module():
+    done = subprocess.run(
+        [sys.executable, "-m", "dc_core", "--help"], capture_output=True, text=True, check=True
+    )
+    assert "plugins" in done.stdout

@@ -1,0 +1,242 @@
+"""The plugin door: real distributions, found by metadata, isolated from one another."""
+
+import sys
+import threading
+
+import pytest
+
+from dc_core import plugins
+from dc_core.errors import (
+    BackendBroken,
+    BackendConflict,
+    BackendNotInstalled,
+    HubNotInstalled,
+    NotClaimed,
+    Unsupported,
+)
+from dc_core.plugins import BACKENDS, Door
+from dc_core.plugins.hookspecs import BackendHooks
+
+GROUP = "dc.backends.v1"
+
+INFO = """
+from dc_core import hookimpl
+from dc_core.plugins import BackendInfo
+
+@hookimpl
+def dc_backend_info():
+    return BackendInfo({"tiny": "1.0"})
+"""
+
+
+def objects_of(module, base=object):
+    """Return an object whose class says that it comes from ``module``."""
+    return type("Thing", (base,), {"__module__": module})()
+
+
+def status(name, door=BACKENDS):
+    (line,) = [line for line in door.report() if line.name == name]
+    return line
+
+
+def test_discovery_imports_nothing(install):
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": INFO})
+    assert "alpha" in BACKENDS
+    assert plugins.claim(objects_of("alpha.layers")).backend.name == "alpha"
+    assert "alpha_plugin" not in sys.modules
+    assert plugins.backend("alpha").info().versions == {"tiny": "1.0"}
+    assert "alpha_plugin" in sys.modules
+
+
+def test_a_backend_installed_in_the_running_program_is_found_after_refresh(install):
+    assert "alpha" not in BACKENDS
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": INFO})
+    assert status("alpha").status == "ready"
+
+
+def test_the_nearest_class_decides(install):
+    install("dist-a", {GROUP: {"alpha": "p"}})
+    install("dist-b", {GROUP: {"beta": "q"}})
+    base = type(objects_of("alpha.base"))
+    assert plugins.backend_of(base).name == "alpha"
+    assert plugins.claim(objects_of("beta.wrapper", base)).backend.name == "beta"
+    assert plugins.claim(objects_of("users_own_module", base)).backend.name == "alpha"
+
+
+def test_a_known_framework_without_its_backend_says_what_to_install(install):
+    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    with pytest.raises(BackendNotInstalled, match="pip install dc-gamma"):
+        plugins.claim(objects_of("gamma.nn"), door)
+    with pytest.raises(BackendNotInstalled, match="pip install dc-gamma"):
+        door.load("gamma")
+
+
+def test_a_nearer_known_framework_is_not_served_by_the_backend_of_its_base(install):
+    install("dist-a", {GROUP: {"alpha": "p"}})
+    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    with pytest.raises(BackendNotInstalled, match="'gamma'"):
+        plugins.claim(objects_of("gamma.wrapper", type(objects_of("alpha.base"))), door)
+
+
+def test_an_object_that_nobody_serves_is_not_claimed():
+    with pytest.raises(NotClaimed, match=r"builtins\.object"):
+        plugins.claim(object())
+
+
+@pytest.mark.parametrize(
+    ("source", "cause"),
+    [
+        ("import no_such_module_at_all", "ModuleNotFoundError"),
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("def (", "SyntaxError"),
+        (INFO.replace("dc_backend_info", "dc_bakend_info"), "dc_bakend_info"),
+        (INFO.replace("info():", "info(removed_argument):"), "removed_argument"),
+    ],
+    ids=["missing module", "raises", "exits", "syntax", "misspelled hook", "removed argument"],
+)
+def test_a_broken_plugin_takes_nothing_else_down(install, source, cause):
+    install("Dist_Bad", {GROUP: {"bad": "bad_plugin"}}, {"bad_plugin": source}, version="2.1")
+    install("dist-good", {GROUP: {"good": "good_plugin"}}, {"good_plugin": INFO})
+    for _ in range(2):
+        with pytest.raises(BackendBroken, match=r"dist-bad 2\.1") as caught:
+            plugins.backend("bad").info()
+        assert cause in caught.value.cause
+        assert (caught.value.distribution, caught.value.version) == ("dist-bad", "2.1")
+    assert plugins.backend("good").info().versions == {"tiny": "1.0"}
+    assert status("bad").status == "broken"
+    assert cause in status("bad").detail
+    assert status("good").status == "ready"
+
+
+def test_a_broken_plugin_is_imported_once(install, tmp_path):
+    source = f"""
+from pathlib import Path
+log = Path({str(tmp_path / "log")!r})
+log.write_text(log.read_text() + "x" if log.exists() else "x")
+raise RuntimeError("boom")
+"""
+    install("dist-bad", {GROUP: {"bad": "bad_plugin"}}, {"bad_plugin": source})
+    for _ in range(3):
+        with pytest.raises(BackendBroken):
+            BACKENDS.load("bad")
+    assert (tmp_path / "log").read_text() == "x"
+
+
+def test_two_distributions_on_one_name_are_a_conflict_and_neither_is_used(install):
+    install("dist-a", {GROUP: {"alpha": "alpha_one"}}, {"alpha_one": INFO})
+    install("dist-b", {GROUP: {"alpha": "alpha_two"}}, {"alpha_two": INFO})
+    with pytest.raises(BackendConflict, match="dist-a and dist-b") as caught:
+        plugins.backend("alpha").info()
+    assert caught.value.distributions == ("dist-a", "dist-b")
+    assert "pip uninstall" in caught.value.hint
+    assert not {"alpha_one", "alpha_two"} & set(sys.modules)
+    assert status("alpha").status == "conflict"
+
+
+def test_one_distribution_seen_twice_is_no_conflict(install):
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": INFO})
+    install("Dist.A", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": INFO}, folder="again")
+    assert status("alpha").status == "ready"
+
+
+def test_one_plugin_may_serve_two_frameworks(install):
+    names = {"alpha": "alpha_plugin", "beta": "alpha_plugin"}
+    install("dist-a", {GROUP: names}, {"alpha_plugin": INFO})
+    assert plugins.backend("alpha").info() == plugins.backend("beta").info()
+
+
+def test_a_call_reaches_the_addressed_plugin_alone(install):
+    for name in ("alpha", "beta"):
+        source = INFO.replace("tiny", name)
+        install(f"dist-{name}", {GROUP: {name: f"{name}_plugin"}}, {f"{name}_plugin": source})
+    assert plugins.backend("alpha").info().versions == {"alpha": "1.0"}
+    assert plugins.backend("beta").info().versions == {"beta": "1.0"}
+    assert plugins.backend("alpha").info().versions == {"alpha": "1.0"}
+
+
+def test_threads_that_load_a_plugin_together_all_get_it(install):
+    slow = "import time\ntime.sleep(0.05)\n" + INFO
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": slow})
+    barrier, answers = threading.Barrier(8), []
+
+    def ask():
+        barrier.wait()
+        answers.append(plugins.backend("alpha").info().versions)
+
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert answers == [{"tiny": "1.0"}] * 8
+
+
+def test_what_a_backend_leaves_out_is_unsupported(install):
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": INFO})
+    served, holder = plugins.backend("alpha"), plugins.claim(objects_of("alpha"))
+    assert not served.supports("weights")
+    assert served.skeleton(lambda: 3) == 3
+    assert served.describe_component(objects_of("alpha")) is None
+    for attempt in (
+        lambda: served.wrap(None),
+        lambda: served.build_component("alpha/X", {}),
+        holder.describe_weights,
+        holder.export_weights,
+        lambda: holder.import_weights({}),
+    ):
+        with pytest.raises(Unsupported, match="'alpha' does not implement dc_"):
+            attempt()
+
+
+def test_a_hook_that_returns_nothing_is_told_from_one_that_is_absent(install):
+    source = INFO + "\n@hookimpl\ndef dc_wrap(obj):\n    pass\n"
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": source})
+    with pytest.raises(Unsupported, match="returns nothing from dc_wrap"):
+        plugins.backend("alpha").wrap(None)
+
+
+def test_an_unknown_plugin_says_where_to_look():
+    with pytest.raises(BackendNotInstalled, match="python -m dc_core plugins"):
+        plugins.backend("no_such_backend").info()
+
+
+HUB = """
+from dc_core import hookimpl
+from dc_core.errors import BackendNotInstalled
+
+@hookimpl
+def dc_publish(model, where, options):
+    return (model, where, dict(options))
+
+@hookimpl
+def dc_fetch(cls, name, options):
+    if name == "needs/torch":
+        raise BackendNotInstalled("The plugin 'torch' is not installed.")
+    return (cls, name, dict(options))
+"""
+
+
+@pytest.fixture
+def hub(install, monkeypatch):
+    door = Door("dc.test_hubs", plugins.HubHooks, {"dc_hub": "dc-hub"})
+    install("dist-hub", {"dc.test_hubs": {"dc_hub": "hub_plugin"}}, {"hub_plugin": HUB})
+    return plugins.hubs.Hub(door)
+
+
+def test_the_hub_gets_what_was_asked_for(hub):
+    assert hub.publish("model", "a/b", {"tag": "x"}) == ("model", "a/b", {"tag": "x"})
+    assert hub.fetch(int, "a/b", {}) == (int, "a/b", {})
+
+
+def test_a_hub_that_lacks_a_backend_is_not_taken_for_a_missing_hub(hub):
+    with pytest.raises(BackendNotInstalled, match="'torch'"):
+        hub.fetch(int, "needs/torch", {})
+
+
+def test_without_a_hub_the_error_says_what_to_install():
+    hub = plugins.hubs.Hub(Door("dc.no_such_group", plugins.HubHooks, {"dc_hub": "dc-hub"}))
+    with pytest.raises(HubNotInstalled, match="pip install dc-hub"):
+        hub.fetch(int, "a/b", {})
+    with pytest.raises(ImportError):
+        hub.publish(None, "a/b", {})
