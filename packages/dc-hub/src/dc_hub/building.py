@@ -1,43 +1,44 @@
 """From a record to an object: look the class up, bring old arguments up to date, construct.
 
-A record says only registered names; where a class comes from is decided by the programs installed
-and by the caller. Weights are neither allocated nor initialised where the backend can leave that out.
+A record says only registered names; where a class comes from is decided by what is installed and by
+the caller. Weights are neither allocated nor initialised where the backend can leave that out.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar
 
 import numpy as np
-from dc_core import Component, DCError, Model, plugins, registry
 
+from dc_core import Component, DCError, Model, plugins, registry
 from dc_hub import values
 from dc_hub.edge import concerning
-from dc_hub.errors import ClassMismatch, FormatVersionError, ParamsError, UnknownClass
+from dc_hub.errors import ClassMismatch, FormatVersionError, ParamsError
 from dc_hub.record import Record
 
+M = TypeVar("M", bound=Model)
 T = TypeVar("T")
 
 
 @dataclass(slots=True)
-class Built:
+class Built(Generic[M]):
     """A constructed model, and the weights' names that its classes have changed since.
 
     ``renamed`` maps stored relative names to present ones.
     """
 
-    model: Model
+    model: M
     renamed: dict[str, str] = field(default_factory=dict)
 
 
 def build_model(
-    record: Record, arrays: Mapping[str, np.ndarray], cls: type[Model], path: str
-) -> Built:
+    record: Record, arrays: Mapping[str, np.ndarray], cls: type[M], path: str
+) -> Built[M]:
     """Construct the model that ``record`` describes, which must be a ``cls``.
 
-    ``arrays`` are those that constructor arguments refer to; ``path`` is the file to name in errors.
+    ``arrays`` are those that constructor arguments refer to; ``path`` is the file that errors name.
     Raises :class:`UnknownClass`, :class:`ClassMismatch`, :class:`FormatVersionError`,
     :class:`UnknownParameter`, :class:`MissingParameter` or :class:`ParamsError`.
     """
@@ -103,7 +104,7 @@ class _Builder:
         return self.construct(cls, body, where)
 
     def component(self, body: Mapping[str, Any], where: str) -> Any:
-        """Construct a registered component, or the framework's own object that its backend knows."""
+        """Construct a registered component, or a framework's object that its backend knows."""
         name, backend = body["class"], body["backend"]
         with concerning(self.path):
             if backend is not None and name not in registry.components.names():
@@ -126,7 +127,8 @@ class _Builder:
         with concerning(self.path):
             if version < present and hasattr(cls, "upgrade"):
                 params, renamed = _constructed(name, lambda: cls.upgrade(version, params))
-                prefix = where.replace(".", "/") + "/" if where and issubclass(cls, Component) else ""
+                nested = where and issubclass(cls, Component)
+                prefix = where.replace(".", "/") + "/" if nested else ""
                 self.renamed |= {prefix + old: prefix + new for old, new in renamed.items()}
             backend = cls.backend if issubclass(cls, Component) else body["backend"]
             return _constructed(name, lambda: registry.build(cls, params, backend))

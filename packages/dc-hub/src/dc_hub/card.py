@@ -38,14 +38,14 @@ def model_card(record: Record, weights: Mapping[str, np.ndarray]) -> str:
         f"| weights | {len(weights)} arrays, {count:,} values, {size:,} bytes |",
         *(f"| {_cell(key)} | {_cell(value)} |" for key, value in _rows(record.metadata)),
         "",
-        "Load it with [dc-hub](https://pypi.org/project/dc-hub/), which verifies every byte:",
+        "Load it with `pip install dc-hub`, which verifies every byte:",
         "",
         "```python",
         *_usage(record),
         "```",
         "",
-        "`params.json` says what the model is, `MANIFEST.json` holds the digest of every file, and the",
-        "weights are plain [safetensors](https://github.com/huggingface/safetensors).",
+        "`params.json` says what the model is, `MANIFEST.json` holds the digest of every file, and",
+        "the weights are plain safetensors: nothing in them can execute.",
         "",
     ]
     return "\n".join(parts)

@@ -1,4 +1,4 @@
-"""Where dc-core's errors become the hub's: the same leaf, with the file or argument they concern."""
+"""Where dc-core's errors become the hub's: the same leaf, with the file or argument concerned."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from typing import Final
 
 from dc_core import errors as core
-
 from dc_hub import errors
 
 _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
@@ -23,7 +22,7 @@ _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
 
 @contextmanager
 def concerning(path: str) -> Iterator[None]:
-    """Raise dc-core's errors as the hub's leaves of the same name, with ``path``; let others pass."""
+    """Raise dc-core's errors as the hub's leaves of the same name, with ``path``."""
     try:
         yield
     except errors.HubError:

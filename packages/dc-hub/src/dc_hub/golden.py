@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, Final
 
 import numpy as np
-from dc_core import Dataset, Model
 
+from dc_core import Dataset, Model
 from dc_hub.errors import NotSerializable, ParamsError, WeightsFileError
 
 FILE: Final = "golden.safetensors"
@@ -114,9 +115,7 @@ def _inputs(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
     data, offsets = tensors["inputs.utf8"].tobytes(), tensors["inputs.offsets"].tolist()
     if offsets[0] != 0 or offsets[-1] != len(data) or offsets != sorted(offsets):
         raise ValueError("the offsets of the strings contradict their bytes")
-    return np.array(
-        [data[a:b].decode() for a, b in zip(offsets[:-1], offsets[1:], strict=True)], dtype=np.str_
-    )
+    return np.array([data[a:b].decode() for a, b in pairwise(offsets)], dtype=np.str_)
 
 
 def _compute(model: Any, inputs: np.ndarray) -> np.ndarray:

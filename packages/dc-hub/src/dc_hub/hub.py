@@ -78,7 +78,7 @@ class Hub(Protocol):
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
     ) -> Published:
-        """Store the model directory that ``write`` writes, whole or not at all, then move the tags."""
+        """Store the model directory that ``write`` writes, whole or not at all; move the tags."""
 
 
 class LocalHub:
@@ -207,7 +207,7 @@ class LocalHub:
                         return
 
     def gc(self, name: str, *, older_than: float = 86_400.0) -> list[Path]:
-        """Remove what crashed publishers of ``name`` left, older than so many seconds; return it."""
+        """Remove what crashed publishers left of ``name`` so many seconds ago, and return it."""
         home = self._home(name)
         now = time.time()
         removed = []
@@ -258,7 +258,7 @@ class LocalHub:
             raise ModelNotFound(
                 f"There is no model {name!r} in {self.path}.",
                 path=str(home),
-                hint="`dc-hub ls` lists what is there; `hub=` or DEEPCHEM_MODEL_HUB names another hub.",
+                hint="`dc-hub ls` lists what is there; hub= or DEEPCHEM_MODEL_HUB names another.",
             )
         return home
 
@@ -270,7 +270,7 @@ class LocalHub:
             raise HubUnavailable(
                 f"There is no hub at {self.path}.",
                 path=str(self.path),
-                hint="Publish a model to make one, or name another by hub=... or DEEPCHEM_MODEL_HUB.",
+                hint="Publish a model to make one, or name another by hub= or DEEPCHEM_MODEL_HUB.",
             )
 
     def _no_revision(self, name: str, wanted: str) -> RevisionNotFound:

@@ -1,9 +1,9 @@
 """A lease: the right to move a hub's tags, held by at most one publisher for a moment.
 
 It is a file created exclusively, which works on network file systems where ``flock`` does not. A
-publisher that died leaves its lease behind, so a lease that stands unchanged for ``TERM`` seconds of
-the waiter's own clock, or whose owner is a dead process of this machine, is broken. The clocks of
-two machines are never compared.
+publisher that died leaves its lease behind, so a lease that stands unchanged for ``TERM`` seconds
+of the waiter's own clock, or whose owner is a dead process of this machine, is broken. The clocks
+of two machines are never compared.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class Lease:
     text: str
 
     def held(self) -> bool:
-        """Tell whether the lease is still this process's own: a stalled one may have been broken."""
+        """Tell whether the lease is still this process's: a stalled one may have been broken."""
         return _read(self.path) == self.text
 
 

@@ -1,8 +1,8 @@
-"""From a model directory to a model: verify, read, look the class up, construct, hand over the arrays.
+"""From a model directory to a model: verify, read, construct, hand over the arrays.
 
-Nothing in the files can execute code or choose a class by where it lies: they say a registered name,
-constructor arguments from a closed set of values, and arrays. Names, shapes and dtypes are compared
-with the model's before anything is allocated, and the arrays are private maps of the file.
+Nothing in the files can execute code or choose a class by where it lies: they say a registered
+name, constructor arguments from a closed set of values, and arrays. Names, shapes and dtypes are
+compared with the model's before anything is allocated, and the arrays are private maps of the file.
 """
 
 from __future__ import annotations
@@ -15,9 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
 from dc_core import Component, Model, WeightHolder, check_weights, plugins
-
 from dc_hub.building import build_model
 from dc_hub.edge import concerning
 from dc_hub.errors import FileMissing, HubWarning
@@ -25,10 +23,11 @@ from dc_hub.hub import Hub, Published, open_hub
 from dc_hub.manifest import MANIFEST, Manifest
 from dc_hub.matching import Names, match
 from dc_hub.paths import list_names, read_small
+from dc_hub.pins import pinned
 from dc_hub.record import PARAMS, Record
 from dc_hub.reference import parse
 from dc_hub.saving import TRAINING
-from dc_hub.shards import open_weights
+from dc_hub.shards import Weights, open_weights
 from dc_hub.tensors import read_tensors
 from dc_hub.verified import Verify, verify_model
 
@@ -47,7 +46,7 @@ class Opened:
     source: Published
     manifest: Manifest | None
     record: Record
-    weights: Mapping[str, np.ndarray]
+    weights: Weights
 
 
 def locate(
@@ -55,14 +54,19 @@ def locate(
     *,
     hub: Hub | str | os.PathLike[str] | None = None,
     revision: str | None = None,
+    lock: str | os.PathLike[str] | None = None,
 ) -> Published:
     """Return where the model ``name`` is: in a hub, or the directory itself.
 
-    Raises :class:`FileMissing` for a directory that is not there, and what the hub raises.
+    Without a revision, a ``lock`` file says which one. Raises :class:`FileMissing` for a directory
+    that is not there, and what the hub and :func:`dc_hub.pins.pinned` raise.
     """
     reference = parse(name, revision)
     if reference.directory is None:
-        return open_hub(hub).resolve(reference.name, reference.revision)
+        wanted = reference.revision
+        if wanted is None and lock is not None:
+            wanted = pinned(reference.name, lock)
+        return open_hub(hub).resolve(reference.name, wanted)
     if not reference.directory.is_dir():
         raise FileMissing(
             f"There is no directory {reference.directory}.",
@@ -73,16 +77,18 @@ def locate(
 
 
 @contextmanager
-def open_model(source: Published, verify: Verify = "ingest") -> Iterator[Opened]:
+def open_model(
+    source: Published, verify: Verify = "ingest", *, versioned: bool = False
+) -> Iterator[Opened]:
     """Verify the model at ``source``, read what it is, and keep its files open for the context.
 
-    Arrays that were taken out stay valid.
+    Arrays that were taken out stay valid. With ``versioned`` a manifest must be there.
 
     A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
     """
     directory = source.path
     manifest = None
-    if source.revision or MANIFEST in list_names(directory):
+    if versioned or source.revision or MANIFEST in list_names(directory):
         manifest = verify_model(directory, source.revision, verify)
         source = Published(source.name, manifest.revision, directory)
     else:
@@ -104,6 +110,7 @@ def from_pretrained(
     verify: Verify = "ingest",
     allow_missing: Collection[str] = (),
     training: bool = False,
+    lock: str | os.PathLike[str] | None = None,
 ) -> M:
     """Return the stored model ``name``, which must be a ``cls``.
 
@@ -117,18 +124,20 @@ def from_pretrained(
             hashes every file.
         allow_missing: Names of weights that need not be stored and stay as they are constructed.
         training: Restore the training state too, so that training goes on where it stopped.
+        lock: A ``dchub.lock`` file that says the revision where none is given; see :func:`pin`.
 
     Every file is verified, nothing in them is executed, and nothing is ever cast or dropped.
 
     Raises a :class:`HubError`: see its subclasses.
     """
-    with open_model(locate(name, hub=hub, revision=revision), verify) as opened:
+    with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
         return load_opened(opened, cls, allow_missing, training=training)
 
 
 def load(directory: str | os.PathLike[str], **options: Any) -> Model:
     """Return the model in ``directory``: :func:`from_pretrained` where the path needs no ``./``."""
-    return from_pretrained(Path(directory), **options)
+    model: Model = from_pretrained(Path(directory), **options)
+    return model
 
 
 def load_weights(
@@ -140,6 +149,7 @@ def load_weights(
     verify: Verify = "ingest",
     allow_missing: Collection[str] = (),
     rename: Mapping[str, str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
 ) -> T:
     """Give the stored weights of ``name`` to an object of yours, and return it.
 
@@ -152,7 +162,7 @@ def load_weights(
     Raises :class:`WeightsMismatch` and the other errors of :func:`from_pretrained`.
     """
     holder = into if isinstance(into, Component) else plugins.claim(into)
-    with open_model(locate(name, hub=hub, revision=revision), verify) as opened:
+    with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
         _give(opened, holder, allow_missing, rename or {})
     return into
 

@@ -11,14 +11,13 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from dc_core import WeightInfo
-
 from dc_hub.errors import WeightsMismatch
 from dc_hub.record import StoredWeight
 
 
 @dataclass(frozen=True, slots=True)
 class Names:
-    """The names of a holder's weights: relative canonical ones, by themselves and by native ones."""
+    """The relative names of a holder's weights, and which of them each native name means."""
 
     relative: Collection[str]
     natives: Mapping[str, str]

@@ -1,4 +1,4 @@
-"""dc-hub behind ``Model.to_pretrained`` and ``Model.from_pretrained``: the plugin of ``dc.hubs``."""
+"""dc-hub behind ``to_pretrained`` and ``from_pretrained``: the plugin of group ``dc.hubs``."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from dc_core import Model, hookimpl
-
 from dc_hub.loading import from_pretrained
 from dc_hub.reference import parse
 from dc_hub.saving import publish, save

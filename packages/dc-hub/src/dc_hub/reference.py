@@ -23,12 +23,12 @@ class Reference:
 def parse(where: Any, revision: str | None = None) -> Reference:
     """Return what ``where`` refers to.
 
-    A ``pathlib.Path``, or a string that starts with ``/``, ``./``, ``../`` or ``~``, is a directory.
-    Any other string is a name, ``freesolv-mlp`` or ``lab/freesolv-mlp``, with an optional revision
-    after ``@``: a digest, a prefix of one, or a tag.
+    A ``pathlib.Path``, or a string that starts with ``/``, ``./``, ``../`` or ``~``, is a
+    directory. Any other string is a name, ``freesolv-mlp`` or ``lab/freesolv-mlp``, with an
+    optional revision after ``@``: a digest, a prefix of one, or a tag.
 
-    Raises :class:`UnsafePath` for a name that is malformed, and for a revision given twice or with a
-    directory.
+    Raises :class:`UnsafePath` for a name that is malformed, and for a revision given twice or with
+    a directory.
     """
     if isinstance(where, os.PathLike) or (isinstance(where, str) and _is_path(where)):
         if revision is not None:

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+
 from dc_core import Component, Model, WeightHolder, WeightInfo, plugins, registry
 from dc_core.weights import model_name
-
 from dc_hub import values
 from dc_hub.card import FILE as CARD
 from dc_hub.card import model_card
@@ -85,8 +85,8 @@ def publish(
 
     Equal models have equal revisions, and publishing one again changes nothing.
 
-    Raises :class:`NotSerializable` naming what cannot be stored, before anything is written, and the
-    errors of :meth:`LocalHub.publish`.
+    Raises :class:`NotSerializable` naming what cannot be stored, before anything is written, and
+    the errors of :meth:`LocalHub.publish`.
     """
     prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
     return open_hub(hub).publish(name, prepared.write, tags)
@@ -128,14 +128,9 @@ def prepare(
     name = type(model).__name__
     with concerning(name):
         holder: WeightHolder = model if isinstance(model, Component) else plugins.claim(model)
-        description = registry.describe(model)
         backends = _Backends()
         arrays: dict[str, np.ndarray] = {}
-        body = {"class": None, "class_version": 1, "backend": None, "params": {}}
-        if description is not None:
-            body = _body(description, backends)
-        elif isinstance(holder, plugins.Claimed):
-            body["backend"] = backends.note(holder.backend.name)
+        body = _body(registry.describe(model) or _nameless(holder), backends)
         params = {
             key: values.encode(value, path=key, arrays=arrays, component=backends.describe)
             for key, value in body["params"].items()
@@ -146,7 +141,7 @@ def prepare(
     weights = {info.native or relative: exported[relative] for relative, info in table.items()}
     _check_distinct(name, table, arrays)
     record = Record(
-        cls=body["class"],
+        cls=body["class"] or None,
         class_version=body["class_version"],
         backend=body["backend"],
         params=params,
@@ -190,6 +185,12 @@ class _Backends:
         for name in self.names:
             found |= plugins.backend(name).info().versions
         return found
+
+
+def _nameless(holder: WeightHolder) -> registry.Description:
+    """Describe a framework's object that has no stored form but its weights."""
+    backend = holder.backend.name if isinstance(holder, plugins.Claimed) else None
+    return registry.Description("", 1, backend, {})
 
 
 def _body(description: registry.Description, backends: _Backends) -> dict[str, Any]:

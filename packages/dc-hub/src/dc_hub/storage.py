@@ -34,7 +34,7 @@ def writing(path: Path) -> Iterator[None]:
             raise ReadOnlyHub(
                 f"{path} cannot be written: {error.strerror}.",
                 path=str(path),
-                hint="Use a hub of your own (hub=... or DEEPCHEM_MODEL_HUB), or ask for permission.",
+                hint="Use a hub of your own (hub= or DEEPCHEM_MODEL_HUB), or ask for permission.",
             ) from error
         if error.errno in _FULL:
             raise HubUnavailable(

@@ -1,10 +1,10 @@
 """What this user has hashed before, so that unchanged files are hashed once and not at every load.
 
 A stamp records, for one model directory, its revision and for each file what a change would show
-in: device, inode, size, and the times of the last change of content and of status. Stamps lie in the
-user's own cache folder and never in the hub, which must not vote on its own trust; one that others
-could have written is not believed. A file is stamped only if it was last changed clearly before it
-was hashed: in the same tick of the clock a second change would not show.
+in: device, inode, size, and the times of the last change of content and of status. Stamps lie in
+the user's own cache folder and never in the hub, which must not vote on its own trust; one that
+others could have written is not believed. A file is stamped only if it was last changed clearly
+before it was hashed: in the same tick of the clock a second change would not show.
 
 Small files are hashed at every load; that costs less than believing a stamp.
 """
@@ -70,7 +70,7 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Man
         manifest = Manifest.from_bytes(data, what=str(directory / MANIFEST))
         marks = _marks(directory, folder, manifest)
         large = any(entry.size > SMALL for entry in manifest.entries)
-        believed = {}
+        believed: Marks = {}
         if large and mode == "ingest":
             believed = _read_stamp(directory, manifest.revision)
         started = time.time_ns()
@@ -168,7 +168,8 @@ def _write_stamp(directory: Path, revision: str, marks: Marks) -> None:
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = temporary(file.parent)
-        with open(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
+        with os.fdopen(os.open(unfinished, flags, 0o600), "w") as stream:
             json.dump({"revision": revision, "files": marks}, stream)
         unfinished.replace(file)
     except OSError as error:
