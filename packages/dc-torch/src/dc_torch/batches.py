@@ -54,7 +54,7 @@ def labels_of(batch: Batch) -> Labels:
 
 
 def input_dtype(module: nn.Module, recipe: Recipe) -> torch.dtype:
-    """Return what X becomes: the recipe's dtype, or that of the module's floats where it has one."""
+    """Return what X becomes: the recipe's dtype, or the one that all the module's floats have."""
     if recipe.input_dtype is not None:
         dtype: torch.dtype = getattr(torch, recipe.input_dtype)
         return dtype

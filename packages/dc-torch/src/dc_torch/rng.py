@@ -26,8 +26,11 @@ def isolated_rng() -> Iterator[None]:
 
 
 def seed_rng(seed: int) -> None:
-    """Seed the generators of torch (every device) and NumPy."""
-    torch.manual_seed(seed)
+    """Seed the generators of torch (CUDA's where it is in use) and NumPy."""
+    # torch.manual_seed() would also leave a call behind that seeds CUDA once the program uses it.
+    torch.default_generator.manual_seed(seed)
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
+        torch.cuda.manual_seed_all(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - modules may draw from the global generator
 
 

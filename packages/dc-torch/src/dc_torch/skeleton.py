@@ -52,7 +52,13 @@ class _Watch(TorchFunctionMode):
         args: tuple[Any, ...] = (),
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
-        result = func(*args, **(kwargs or {}))
+        kwargs = kwargs or {}
+        if getattr(func, "__module__", "") == "torch.nn.init":
+            # There is nothing to initialise, and drawing for it costs more than all the rest.
+            tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
+            if tensor.is_meta:
+                return tensor
+        result = func(*args, **kwargs)
         for value in result if isinstance(result, list | tuple) else (result,):
             if isinstance(value, Tensor) and value.is_meta:
                 self._made.append(weakref.ref(value))
