@@ -52,7 +52,7 @@ def chains(epochs: int) -> dict[str, Chain]:
         patience=20,
         seed=0,
     )
-    forest = SklearnModel(RandomForestRegressor(n_estimators=300, n_jobs=2, random_state=0))
+    forest = SklearnModel(RandomForestRegressor(n_estimators=300, random_state=0))
     models = {"freesolv-network": network, "freesolv-forest": forest}
     return {
         name: Chain(
@@ -81,10 +81,15 @@ def publish(chain: Chain, name: str, hub: Path, rmse: float) -> dc_hub.Published
     )
 
 
+def predict_script() -> Path:
+    """Return the path of the script that stands for somebody else."""
+    return Path(__file__).with_name("predict.py")
+
+
 def predict_elsewhere(name: str, hub: Path, smiles: list[str]) -> np.ndarray:
     """Return what a new Python process predicts, given the model's name and SMILES alone."""
     out = hub / f"{name}-predictions.npy"
-    command = [sys.executable, Path(__file__).with_name("predict.py"), name, "--hub", hub]
+    command = [sys.executable, predict_script(), name, "--hub", hub]
     subprocess.run([*command, "--out", out], input="\n".join(smiles), text=True, check=True)
     prediction: np.ndarray = np.load(out)
     out.unlink()
@@ -105,7 +110,7 @@ def refuse_a_flipped_byte(published: dc_hub.Published, hub: Path) -> None:
         file.write(bytes([last ^ 1]))
     try:
         dc_hub.from_pretrained(published.name, hub=copy)
-    except dc_hub.HashMismatch as error:
+    except dc_hub.errors.HashMismatch as error:
         console.print(f"  refused: {error}")
     else:
         sys.exit("A damaged model was loaded: please report this.")
@@ -126,7 +131,9 @@ def main() -> None:
     dataset, failures = CSVLoader(inputs="smiles", tasks=["expt"]).load(freesolv())
     train, valid, test = ScaffoldSplitter().split(dataset)
     console.print(f"  FreeSolv: {len(dataset)} molecules, {failures}")
-    console.print(f"  by scaffold: {len(train)} to train, {len(valid)} to validate, {len(test)} to test")
+    console.print(
+        f"  by scaffold: {len(train)} to train, {len(valid)} to validate, {len(test)} to test"
+    )
 
     console.rule("2. Two models, trained and tested on the same split")
     published: dict[str, dc_hub.Published] = {}
@@ -145,18 +152,21 @@ def main() -> None:
         elsewhere = predict_elsewhere(name, hub, list(test.X))
         if not np.array_equal(elsewhere, predictions[name]):
             sys.exit(f"{name} predicts something else in a new process: please report this.")
-        console.print(f"  a new process predicts all {len(test)} test molecules bit for bit the same")
+        console.print(
+            f"  a new process predicts all {len(test)} test molecules bit for bit the same"
+        )
 
     console.rule("4. One flipped byte in the network's weights")
     refuse_a_flipped_byte(published["freesolv-network"], hub)
 
     console.rule("What to try next")
     console.print(f"  The hub is the directory {hub}: plain files, look inside.", soft_wrap=True)
+    dc_hub_command = Path(sys.executable).with_name("dc-hub")
     for line in (
-        f"dc-hub ls --hub {hub}",
-        f"dc-hub info freesolv-network --hub {hub}",
-        f"dc-hub check freesolv-forest --hub {hub}",
-        f"python examples/predict.py freesolv-network --hub {hub} CCO c1ccccc1",
+        f"{dc_hub_command} ls --hub {hub}",
+        f"{dc_hub_command} info freesolv-network --hub {hub}",
+        f"{dc_hub_command} check freesolv-forest --hub {hub}",
+        f"{sys.executable} {predict_script()} freesolv-network --hub {hub} CCO c1ccccc1",
     ):
         console.print(f"  {line}", soft_wrap=True)
 
