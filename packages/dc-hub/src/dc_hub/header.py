@@ -51,6 +51,8 @@ ALIGNMENT: Final = 64
 CODE_OF: Final = {name: code for code, name in CODES.items()}
 """The inverse of :data:`CODES`."""
 
+_TOKENS: Final = 32
+"""How many of the characters ``[]{},:"`` a tensor's entry in the header takes, generously."""
 _FIELDS: Final = {"dtype", "shape", "data_offsets"}
 _ORDINARY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:+-]*")
 _SPECIAL: Final = re.compile(r"__.*__")
@@ -140,7 +142,7 @@ def read_header(
         what=what,
         limit=limits.header,
         depth=3,
-        containers=3 * limits.tensors + 2,
+        tokens=_TOKENS * limits.tensors,
         error=WeightsFileError,
     )
     metadata = header.pop("__metadata__", {})
@@ -152,11 +154,11 @@ def read_header(
         )
     begin = 8 + length
     infos = [
-        (_read_info(name, fields, begin, what, limits), name) for name, fields in header.items()
+        (name, _read_info(name, fields, begin, what, limits)) for name, fields in header.items()
     ]
-    infos.sort(key=lambda item: (item[0].start, item[0].end))
+    infos.sort(key=_place)
     place = begin
-    for info, name in infos:
+    for name, info in infos:
         if info.start != place:
             fault = "overlaps the tensor before it" if info.start < place else "follows a hole"
             raise WeightsFileError(f"The tensor {name!r} of {what} {fault}.", path=what)
@@ -166,7 +168,7 @@ def read_header(
         raise WeightsFileError(
             f"{what} {fault}.", path=what, hint="Get it again: it was cut off or added to."
         )
-    return {name: info for info, name in infos}, metadata
+    return dict(infos), metadata
 
 
 def _read_info(name: str, fields: Any, begin: int, what: str, limits: Limits) -> TensorInfo:
@@ -182,28 +184,35 @@ def _read_info(name: str, fields: Any, begin: int, what: str, limits: Limits) ->
     code, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if type(code) is not str or code not in CODES:
         raise _wrong(name, what, f"has the unknown dtype {code!r}")
-    if type(shape) is not list or not all(type(n) is int and n >= 0 for n in shape):
+    if type(shape) is not list or not _are_counts(shape):
         raise _wrong(name, what, "has a shape that is no list of integers from 0")
     if len(shape) > limits.rank:
         raise LimitExceeded(
             f"The tensor {name!r} of {what} has {len(shape)} axes; {limits.rank} are allowed.",
             path=what,
         )
-    if (
-        type(offsets) is not list
-        or len(offsets) != 2
-        or not all(type(n) is int for n in offsets)
-        or not 0 <= offsets[0] <= offsets[1]
-    ):
-        raise _wrong(name, what, "has data_offsets that are no two ascending integers from 0")
-    dtype = _dtype(code)
-    # The extents beside a 0 count too: NumPy multiplies them all.
-    if dtype.itemsize * math.prod(n for n in shape if n) >= 1 << 63:
-        raise _wrong(name, what, f"has the impossible shape {shape}")
+    if type(offsets) is not list or len(offsets) != 2 or not _are_counts(offsets):
+        raise _wrong(name, what, "has data_offsets that are no two integers from 0")
     start, end = offsets
-    if end - start != dtype.itemsize * math.prod(shape):
+    dtype = _dtype(code)
+    size = dtype.itemsize * math.prod(shape)
+    if end - start != size:
         raise _wrong(name, what, f"has {end - start} bytes, which do not fit {code} of {shape}")
+    # NumPy multiplies the extents beside a 0 too.
+    if size == 0 and dtype.itemsize * math.prod(filter(None, shape)) >= 1 << 63:
+        raise _wrong(name, what, f"has the impossible shape {shape}")
     return TensorInfo(dtype, tuple(shape), begin + start, begin + end)
+
+
+def _are_counts(numbers: list[Any]) -> bool:
+    for number in numbers:  # noqa: SIM110 - a generator takes three times as long
+        if type(number) is not int or number < 0:
+            return False
+    return True
+
+
+def _place(item: tuple[str, TensorInfo]) -> tuple[int, int]:
+    return item[1].start, item[1].end
 
 
 def _wrong(name: str, what: str, fault: str) -> WeightsFileError:
