@@ -8,7 +8,7 @@ from importlib import import_module
 from inspect import signature
 from typing import Any, Final
 
-from dc_core.errors import NotSerializable, UnknownClass
+from dc_core.errors import NotClaimed, NotSerializable, UnknownClass
 from dc_sklearn.families import FAMILIES
 from dc_sklearn.schema import Schema
 
@@ -49,11 +49,16 @@ def stored_name(estimator: Any) -> str | None:
 def schema_of(estimator: Any) -> Schema:
     """Return the schema of ``estimator``'s class.
 
-    Raises :class:`NotSerializable` for a class that is not in the table: a subclass may keep state
-    that nobody here knows of.
+    Raises :class:`NotSerializable` for a class that is not in the table (a subclass may keep state
+    that nobody here knows of), and :class:`NotClaimed` for what is not scikit-learn's at all.
     """
     if stored_name(estimator) is None:
         cls = type(estimator)
+        if not any(base.__module__.partition(".")[0] == NAMESPACE for base in cls.__mro__):
+            raise NotClaimed(
+                f"{cls.__module__}.{cls.__qualname__} is no scikit-learn estimator.",
+                hint="dc_core.plugins.claim(obj) finds the backend that serves an object.",
+            )
         best = "Store its best_estimator_. " if hasattr(estimator, "best_estimator_") else ""
         raise NotSerializable(
             f"The state of {cls.__module__}.{cls.__qualname__} has no stored form.",

@@ -87,10 +87,10 @@ class SklearnModel(Estimator):
         """Return predictions for a dataset, or for an array of its X.
 
         ``(n, tasks)`` for regressors, in the dtype that the estimator returns.
-        ``(n, tasks, classes)`` for classifiers: column c is the probability of label c, of two
-        labels at least, and 0 for one that training did not show; one-hot votes where the classifier
-        has no probabilities. Where a classifier that was given fitted has other labels than numbers from
-        0 on, the columns are in the order of ``native.classes_``.
+        ``(n, tasks, classes)`` for classifiers: column c is the probability of label c, for two
+        labels at least, and 0 for one that training did not show. A classifier without
+        probabilities votes one-hot. One that was given fitted, with labels that are no numbers from
+        0 on, has its columns in the order of ``native.classes_``.
 
         Raises :class:`NotFitted` before :meth:`fit`.
         """

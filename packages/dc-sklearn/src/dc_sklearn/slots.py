@@ -95,11 +95,7 @@ class Reader:
         """
         array = self._arrays.get(name)
         if array is None:
-            raise WeightsMismatch(
-                f"The weight {name!r} is missing.",
-                hint="An estimator that is not fitted takes the complete fitted state.",
-                missing=[name],
-            )
+            raise incomplete(name)
         if not isinstance(array, np.ndarray):
             raise WeightsMismatch(
                 f"The weight {name!r} was given as {type(array).__name__}, not as a NumPy array."
@@ -139,6 +135,15 @@ class Reader:
                 hint="The weights are of another class, or of other parameters.",
                 unexpected=unknown,
             )
+
+
+def incomplete(name: str) -> WeightsMismatch:
+    """Return the error for a weight that is missing from what has to be a complete state."""
+    return WeightsMismatch(
+        f"The weight {name!r} is missing.",
+        hint="An estimator that is not fitted takes the complete fitted state.",
+        missing=[name],
+    )
 
 
 def _c_ordered(array: np.ndarray) -> np.ndarray:

@@ -12,14 +12,17 @@ from typing import Any, Final
 import numpy as np
 
 from dc_core import WeightInfo, check_weights
-from dc_core.errors import DCError, NotSerializable, StructureError, WeightsMismatch
+from dc_core.errors import DCError, NotSerializable, StructureError
+from dc_sklearn import values
 from dc_sklearn.estimators import constructed, schema_of
 from dc_sklearn.schema import Plain, Restoring, Schema, State, Storing
-from dc_sklearn.slots import Reader, Slots, info
+from dc_sklearn.slots import Reader, Slots, incomplete, info
 
 _PUBLIC: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*_")
 _PLAIN: Final = Plain()
 _DEEPEST: Final = 32
+_COUNT: Final = "attributes"
+"""How many attributes an estimator stores, so that none that may be absent is missing unnoticed."""
 _OUTPUT: Final = "_sklearn_output_config"
 """Where ``set_output`` keeps what ``transform`` returns; any transformer may have it."""
 
@@ -83,7 +86,10 @@ def slots(estimator: Any, path: str = "") -> Slots:
     for name, part in schema.parts(estimator).items():
         yield from slots(part, _join(path, name))
     storing = Storing(estimator, slots)
-    for name, value in _fitted(estimator, schema):
+    fitted = list(_fitted(estimator, schema))
+    if fitted:
+        yield f"{_join(path, _COUNT)}/0", values.count(len(fitted))
+    for name, value in fitted:
         yield from schema.fields.get(name, _PLAIN).encode(_join(path, name), value, storing)
 
 
@@ -97,18 +103,19 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
     schema = schema_of(estimator)
     for name, part in schema.parts(estimator).items():
         nested(part, reader, _join(path, name), commits)
+    own = reader.below(path) - schema.parts(estimator).keys()
+    if not own and not schema.required:
+        return {}
     state: State = {}
     restoring = Restoring(estimator, state, commits, nested)
-    below = reader.below(path)
-    for name in (*schema.required, *_given(estimator, schema, below)):
+    for name in (*schema.required, *_given(estimator, schema, own)):
         at = _join(path, name)
-        if name not in below:
-            raise WeightsMismatch(
-                f"The weight {at + '/0'!r} is missing.",
-                hint="An estimator that is not fitted takes the complete fitted state.",
-                missing=[f"{at}/0"],
-            )
+        if name not in own:
+            raise incomplete(f"{at}/0")
         state[name] = schema.fields.get(name, _PLAIN).decode(reader, at, restoring)
+    counted = f"{_join(path, _COUNT)}/0"
+    if int(reader.take(counted, dtype=np.int64, ndim=0)) != len(state):
+        raise incomplete(f"{_join(path, '…')}/0")
     _check_features(path, state)
     schema.check(estimator, state)
     state |= schema.rebuild(estimator, state)

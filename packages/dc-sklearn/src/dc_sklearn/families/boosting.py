@@ -153,7 +153,7 @@ def _check_histogram(owner: Any, state: State) -> None:
 
 
 _STAGES: Final = {
-    "estimators_": Forest(_tree, one_output),
+    "estimators_": Forest(_tree, one_output, staged=True),
     "init_": _FirstGuess(),
 }
 _STAGED: Final = "n_features_in_ n_trees_per_iteration_ max_features_"

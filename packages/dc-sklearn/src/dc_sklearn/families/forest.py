@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sklearn.base import clone
+from sklearn.base import ClassifierMixin, clone
 from sklearn.ensemble._iforest import _average_path_length
 from sklearn.tree import ExtraTreeRegressor
 
@@ -23,10 +23,7 @@ _SHARED: Final = ("n_features_in_", "n_outputs_", "max_features_", "classes_", "
 
 @dataclass(frozen=True, slots=True)
 class Forest:
-    """The attribute ``estimators_`` of a forest: fitted trees of one kind.
-
-    They are a list, or an array of objects ``(stages, trees per stage)`` whose shape is stored too.
-    """
+    """The attribute ``estimators_`` of a forest: fitted trees of one kind."""
 
     template: Callable[[Any], Any]
     """Returns one tree of the owner, not fitted."""
@@ -34,6 +31,8 @@ class Forest:
     """Returns the number of classes of each output of the owner's trees."""
     features: str = "n_features_in_"
     """The owner's attribute that says how many features a tree sees."""
+    staged: bool = False
+    """Whether they are an array ``(stages, trees per stage)`` of objects, whose shape is stored."""
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of what the trees have in common, of their seeds and of their nodes."""
@@ -48,16 +47,19 @@ class Forest:
                     raise NotSerializable(f"The trees of {path!r} differ in {name!r}.")
                 yield from values.encode(f"{path}/{name}", first[name])
         seeds = [member.random_state for member in members]
-        if all(isinstance(seed, int | np.integer) for seed in seeds):
-            yield f"{path}/random_state/0", Slot.made(np.array(seeds, np.int64))
-        if isinstance(value, np.ndarray):
+        whole = all(isinstance(seed, int | np.integer) for seed in seeds)
+        yield from values.encode(
+            f"{path}/random_state", np.array(seeds, np.int64) if whole else None
+        )
+        if self.staged:
             yield f"{path}/shape/0", Slot.made(np.array(value.shape, np.int64))
         yield from trees.encode(path, [member.tree_ for member in members])
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
         """Return the fitted trees, checked."""
-        state, below = restoring.state, reader.below(path)
-        shared: State = {n: values.decode(reader, f"{path}/{n}") for n in _SHARED if n in below}
+        state, template = restoring.state, self.template(restoring.owner)
+        names = _SHARED if isinstance(template, ClassifierMixin) else _SHARED[:-2]
+        shared: State = {n: values.decode(reader, f"{path}/{n}") for n in names}
         counts = self.outputs(state)
         n_features = state[self.features]
         if shared.get("n_features_in_") != n_features:
@@ -65,18 +67,16 @@ class Forest:
         if classes_per_output(shared) != counts:
             raise StructureError(f"The trees of {path!r} and their owner differ in their outputs.")
         built = trees.decode(reader, path, n_features, counts)
-        seeds: list[int | None] = [None] * len(built)
-        if "random_state" in below:
-            seeds = reader.take(f"{path}/random_state/0", dtype=np.int64, ndim=1).tolist()
-        if len(seeds) != len(built):
-            raise StructureError(f"{path!r} has {len(built)} trees and {len(seeds)} seeds.")
-        template = self.template(restoring.owner)
+        given = values.decode(reader, f"{path}/random_state")
+        if given is not None and np.shape(given) != (len(built),):
+            raise StructureError(f"{path!r} has {len(built)} trees and other seeds.")
+        seeds = [None] * len(built) if given is None else given.tolist()
         common = vars(template) | shared
         members = [
             _member(type(template), common, tree, seed)
             for tree, seed in zip(built, seeds, strict=True)
         ]
-        if "shape" not in below:
+        if not self.staged:
             return members
         shape = tuple(reader.take(f"{path}/shape/0", dtype=np.int64, ndim=1).tolist())
         if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] != len(members):
