@@ -84,7 +84,7 @@ def test_without_pytest_the_kit_says_what_to_install():
     code = (
         "import sys; sys.modules['pytest'] = None\n"
         "import dc_core\n"
-        "try:\n    import dc_core.testing\nexcept ImportError as error:\n"
+        "try:\n    from dc_core.testing import BackendSuite\nexcept ImportError as error:\n"
         "    assert 'pip install \"dc-core[testing]\"' in str(error)\n"
         "else:\n    raise SystemExit('imported')"
     )

@@ -18,13 +18,9 @@ things under test, and each law is a test method with the law as its name::
 The kit needs pytest: ``pip install "dc-core[testing]"``.
 """
 
-from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from dc_core.lazy import attach
-
-if find_spec("pytest") is None:
-    raise ImportError('dc_core.testing needs pytest. Run: pip install "dc-core[testing]"')
 
 if TYPE_CHECKING:
     from dc_core.testing.backend import BackendSuite as BackendSuite

@@ -5,14 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 
-import pytest
-
 from dc_core import plugins
 from dc_core.errors import UnknownClass, Unsupported
 from dc_core.model import Model
 from dc_core.plugins import CAPABILITIES
 from dc_core.testing.backend.subject import BackendSubject, expect_same, expect_same_prediction
-from dc_core.testing.suite import LawBroken, law
+from dc_core.testing.suite import LawBroken, law, skip
 
 
 class CapabilityLaws(BackendSubject):
@@ -129,7 +127,7 @@ class CapabilityLaws(BackendSubject):
         """A name that is not served raises UnknownClass, whatever it says."""
         served = plugins.backend(self.backend)
         if "components" not in served.info().capabilities:
-            pytest.skip("the backend declares no components")
+            skip("the backend declares no components")
         for name in (
             f"{self.backend}/NoSuchClass",
             f"{self.backend}/os.system",
@@ -153,7 +151,7 @@ class CapabilityLaws(BackendSubject):
         """A wrapped object is a Model whose weights are the object's."""
         served, obj = plugins.backend(self.backend), self.make(0)
         if "wrap" not in served.info().capabilities:
-            pytest.skip("the backend does not declare wrap")
+            skip("the backend does not declare wrap")
         model = served.wrap(obj)
         if not isinstance(model, Model):
             raise LawBroken(
@@ -170,10 +168,10 @@ class CapabilityLaws(BackendSubject):
     def _described(self, obj: object) -> tuple[str, Mapping[str, object]]:
         served = plugins.backend(self.backend)
         if "components" not in served.info().capabilities:
-            pytest.skip("the backend declares no components")
+            skip("the backend declares no components")
         described = served.describe_component(obj)
         if described is None:
-            pytest.skip("objects like make(0) have no stored name")
+            skip("objects like make(0) have no stored name")
         return described
 
 

@@ -6,11 +6,9 @@ import inspect
 import json
 from collections import Counter
 
-import pytest
-
 from dc_core.testing.backend.subject import BackendSubject
 from dc_core.testing.fresh import fresh_interpreter
-from dc_core.testing.suite import LawBroken, law
+from dc_core.testing.suite import LawBroken, law, skip
 
 _NAMES = """
 import importlib.util, json, sys
@@ -73,7 +71,7 @@ class NamingLaws(BackendSubject):
         suite = type(self)
         file = inspect.getsourcefile(suite)
         if file is None or "<locals>" in suite.__qualname__:
-            pytest.skip("a suite made inside a function cannot be repeated in another process")
+            skip("a suite made inside a function cannot be repeated in another process")
         here = list(self.describe(self.make(0)))
         for seed in (1, 2):
             written = fresh_interpreter(_NAMES, file, suite.__qualname__, seed=seed)

@@ -7,12 +7,11 @@ from collections.abc import Collection, Iterable, Mapping
 from typing import Any, ClassVar
 
 import numpy as np
-import pytest
 
 from dc_core import plugins
 from dc_core.errors import StructureError, WeightsMismatch
 from dc_core.testing.bits import difference
-from dc_core.testing.suite import LawBroken, Suite
+from dc_core.testing.suite import LawBroken, Suite, skip
 from dc_core.weights import WeightInfo
 
 
@@ -47,19 +46,19 @@ class BackendSubject(Suite):
 
     def make_tied(self, seed: int) -> Any:
         """Return an object in which one array serves under two native names."""
-        pytest.skip("the suite has no make_tied")
+        skip("the suite has no make_tied")
 
     def make_scalar(self, seed: int) -> Any:
         """Return an object with a weight of shape ``()``."""
-        pytest.skip("the suite has no make_scalar")
+        skip("the suite has no make_scalar")
 
     def make_empty(self, seed: int) -> Any:
         """Return an object with a weight that has no element, such as one of shape ``(0, 3)``."""
-        pytest.skip("the suite has no make_empty")
+        skip("the suite has no make_empty")
 
     def make_bfloat16(self, seed: int) -> Any:
         """Return an object with weights in bfloat16."""
-        pytest.skip("the suite has no make_bfloat16")
+        skip("the suite has no make_bfloat16")
 
     def describe(self, obj: Any) -> dict[str, WeightInfo]:
         """Describe the weights of ``obj`` by the door that users go through."""
