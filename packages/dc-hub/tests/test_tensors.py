@@ -10,13 +10,14 @@ import tracemalloc
 import ml_dtypes
 import numpy as np
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
 from dc_core import raw_bits
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.header import CODES
 from dc_hub.tensors import TensorFile, read_tensors, write_tensors
-from hypothesis import given, settings
-from hypothesis import strategies as st
-from hypothesis.extra import numpy as hnp
 
 DTYPES = sorted(CODES.values())
 

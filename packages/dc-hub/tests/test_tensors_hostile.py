@@ -12,6 +12,7 @@ import zipfile
 
 import numpy as np
 import pytest
+
 from dc_hub.errors import FileMissing, HubError, LimitExceeded, UnsafePath, WeightsFileError
 from dc_hub.tensors import TensorFile, read_tensors, write_tensors
 
@@ -120,9 +121,7 @@ FILES = {
 TOO_LARGE = {
     "a header over the limit": (1 << 25).to_bytes(8, "little") + b"{" + b" " * (1 << 25),
     "rank 70": framed({"w": entry("U8", (1,) * 70, (0, 1))}, b"\0"),
-    "100 001 tensors": framed(
-        {f"{i:x}": entry("U8", (0,), (0, 0)) for i in range(100_001)}, b""
-    ),
+    "100 001 tensors": framed({f"{i:x}": entry("U8", (0,), (0, 0)) for i in range(100_001)}, b""),
     "a header of nothing but lists": framed(b'{"w":[' + b"[]," * 5_000_000 + b"[]]}", b""),
     "200 000 lists in one another": framed(b'{"w":' + b"[" * 200_000 + b"]" * 200_000 + b"}", b""),
     "200 000 lists that never close": framed(b'{"w":' + b"[" * 200_000, b""),

@@ -20,7 +20,7 @@ MAX_DEPTH: Final = 32
 MAX_DIGITS: Final = 20
 
 _STRING: Final = re.compile(rb'"[^"]*"?')
-_INNERMOST: Final = re.compile(rb"[\[{][\]}]")
+_AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _CONTENT: Final = bytes(set(range(256)) - set(b'[]{},:"'))
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
@@ -84,7 +84,7 @@ def _check_structure(data: bytes, what: str, depth: int, tokens: int | None) -> 
     marks = data.translate(None, _CONTENT)
     if tokens is not None and len(marks) > tokens:
         raise LimitExceeded(f"{what} holds too many values.", path=what)
-    marks = marks.translate(None, b",:")
+    marks = marks.translate(_AS_LISTS, b",:")
     brackets = marks.replace(b'""', b"")
     if b'"' in brackets:
         # Some string contains brackets: the slow way.
@@ -92,7 +92,7 @@ def _check_structure(data: bytes, what: str, depth: int, tokens: int | None) -> 
     for _ in range(depth):
         if not brackets:
             return
-        brackets = _INNERMOST.sub(b"", brackets)
+        brackets = brackets.replace(b"[]", b"")
     if brackets:
         raise LimitExceeded(
             f"{what} nests more than {depth} deep, or its brackets do not match.", path=what
