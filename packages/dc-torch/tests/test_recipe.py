@@ -11,7 +11,14 @@ from torch import nn
 
 from dc_core import construct
 from dc_core.errors import DatasetError, ParameterError, UnknownParameter
-from dc_torch import MultitaskClassifier, MultitaskRegressor, Recipe, RecipeOptions, TorchModel
+from dc_torch import (
+    Checkpoint,
+    MultitaskClassifier,
+    MultitaskRegressor,
+    Recipe,
+    RecipeOptions,
+    TorchModel,
+)
 from dc_torch.losses import LOSSES
 from dc_torch.schedules import SCHEDULES, make_schedule
 
@@ -52,6 +59,17 @@ def test_a_value_that_cannot_be_used_is_named(option, rows):
     shown = "gamma" if option == "schedule_options" else shown or str(value)
     with pytest.raises(ParameterError, match=shown):
         MultitaskRegressor(1, 8, **{option: value}).fit(rows)
+
+
+@pytest.mark.parametrize("options", [{"lr": 1}, {"fused": True, "foreach": True}, {"eps": -1}])
+def test_optimizer_options_that_torch_refuses_are_named(options, rows):
+    with pytest.raises(ParameterError, match=r"'adam'.*torch\.optim\.Adam"):
+        MultitaskRegressor(1, 8, optimizer_options=options).fit(rows)
+
+
+def test_a_checkpoint_is_made_after_whole_epochs():
+    with pytest.raises(ParameterError, match="every=0"):
+        Checkpoint("run", every=0)
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 
 from dc_core.errors import TrainingStateError
-from dc_torch import MultitaskRegressor, TorchModel
+from dc_torch import Callback, Checkpoint, MultitaskRegressor, TorchModel
 
 
 def regressor(**options):
@@ -172,3 +172,45 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(rows, more_row
     with pytest.raises(TrainingStateError):
         model.set_training_state(changed(before, change[1]))
     assert torch.equal(torch.rand(1), expected)
+
+
+class Kept(MultitaskRegressor):
+    """Keeps what is stored of it in memory; a hub is another package's."""
+
+    def __init__(self, stored, **options):
+        super().__init__(1, 8, layer_sizes=(16,), epochs=6, batch_size=16, **options)
+        self.stored = stored
+
+    def to_pretrained(self, where, **options):
+        self.stored[where] = (self.get_weights(), self.get_training_state(), options)
+
+
+class Drawing(Callback):
+    def on_epoch_end(self, model, epoch):
+        torch.rand(epoch.number)
+
+
+def test_a_run_goes_on_from_any_checkpoint(rows, more_rows):
+    stored = {}
+    whole = Kept(stored).fit(
+        rows, valid=more_rows, callbacks=[Checkpoint("run-{epoch:02}", every=2, tag="x"), Drawing()]
+    )
+    assert list(stored) == ["run-02", "run-04", "run-06"]
+    for epochs, (weights, state, options) in zip((2, 4, 6), stored.values(), strict=True):
+        assert options == {"training": True, "tag": "x"}
+        again = Kept({})
+        again.set_weights(weights)
+        again.set_training_state(state)
+        again.fit(rows, valid=more_rows, resume=True)
+        assert_same_end(whole, again, since=epochs)
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU")
+def test_training_on_a_gpu_is_resumed(rows, more_rows):
+    options = {"device": "cuda", "precision": "float32"}
+    whole = regressor(**options).fit(rows, valid=more_rows)
+    first = regressor(**options).fit(rows, valid=more_rows, epochs=5)
+    second = carried_over(first, lambda: regressor(**options))
+    second.fit(rows, valid=more_rows, resume=True)
+    assert_same_end(whole, second, since=5)

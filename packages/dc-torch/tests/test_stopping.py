@@ -125,6 +125,17 @@ def test_an_error_in_a_callback_ends_training_and_reaches_the_caller(rows):
     assert recording.calls[-1] == ("end", 1)
 
 
+def test_every_callback_ends_though_one_of_them_fails(rows):
+    class Failing(Callback):
+        def on_fit_end(self, model):
+            raise ZeroDivisionError
+
+    first, last = Recording(), Recording()
+    with pytest.raises(ZeroDivisionError):
+        regressor(epochs=1).fit(rows, callbacks=[first, Failing(), last])
+    assert first.calls[-1] == last.calls[-1] == ("end", 1)
+
+
 def test_training_again_starts_over(rows):
     model = regressor(epochs=2).fit(rows).fit(rows)
     assert [epoch.number for epoch in model.history] == [1, 2]

@@ -9,6 +9,7 @@ from dc_core.lazy import attach
 
 if TYPE_CHECKING:
     from dc_torch.callbacks import Callback as Callback
+    from dc_torch.callbacks import Checkpoint as Checkpoint
     from dc_torch.errors import TorchError as TorchError
     from dc_torch.errors import TrainingDiverged as TrainingDiverged
     from dc_torch.history import Epoch as Epoch
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from dc_torch.recipe import RecipeOptions as RecipeOptions
 
 _EXPORTS = {
-    "dc_torch.callbacks": ["Callback"],
+    "dc_torch.callbacks": ["Callback", "Checkpoint"],
     "dc_torch.errors": ["TorchError", "TrainingDiverged"],
     "dc_torch.history": ["Epoch"],
     "dc_torch.model": ["TorchModel"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -23,6 +23,7 @@ OPTIMIZERS: Final[Mapping[str, type[Optimizer]]] = {
 """The optimizers that a recipe can name."""
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
+_FORMS = ("differentiable", "foreach", "fused")
 
 
 def make_optimizer(
@@ -40,11 +41,12 @@ def make_optimizer(
     plain = all(
         p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters.values()
     )
-    if cls in _FUSED and plain:
+    if cls in _FUSED and plain and options.keys().isdisjoint(_FORMS):
         fused["fused"] = True
+    make: Callable[..., Optimizer] = cls
     try:
-        return cls(list(parameters.values()), **{"lr": learning_rate, **fused, **options})
-    except (TypeError, ValueError) as error:
+        return make(list(parameters.values()), lr=learning_rate, **fused, **options)
+    except (RuntimeError, TypeError, ValueError) as error:
         raise ParameterError(
             f"The optimizer {name!r} cannot be made with {dict(options)}: {error}",
             hint=f"optimizer_options are arguments of torch.optim.{cls.__name__}.",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -79,14 +80,13 @@ class Trainer:
                 hint="Pass fit(..., valid=dataset), or patience=None.",
             )
         with isolated_rng():
-            set_rng_state(self._rng)
             _restore(self.module, self._last)
             self._last = {}
-            started: list[Callback] = []
-            try:
+            with ExitStack() as ending:
                 for callback in callbacks:
-                    started.append(callback)
+                    ending.callback(callback.on_fit_end, model)
                     callback.on_fit_start(model, epochs)
+                ending.callback(self._keep_best)
                 for _ in range(epochs):
                     if self._out_of_patience():
                         break
@@ -94,11 +94,6 @@ class Trainer:
                     answers = [callback.on_epoch_end(model, epoch) for callback in callbacks]
                     if any(answers):
                         break
-            finally:
-                self._keep_best()
-                self.module.eval()
-                for callback in started:
-                    callback.on_fit_end(model)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that resuming needs besides the module's weights, as named arrays."""
@@ -144,6 +139,8 @@ class Trainer:
     ) -> Epoch:
         """Go through the rows once, validate, and record how it went."""
         number = len(self.epochs) + 1
+        # Whatever callbacks have drawn in between, an epoch starts as it does after resuming.
+        set_rng_state(self._rng)
         self.module.train()
         losses, weights = self._steps(dataset, number, callbacks, model)
         if not any(weights):
@@ -240,6 +237,7 @@ class Trainer:
 
     def _keep_best(self) -> None:
         """Put the best weights in place, and keep the last ones to resume from."""
+        self.module.eval()
         if self._best:
             self._last = _snapshot(self.module, self._last)
             _restore(self.module, self._best)
