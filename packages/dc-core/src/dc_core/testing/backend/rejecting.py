@@ -37,9 +37,7 @@ class RejectingLaws(BackendSubject):
         for name, array in given.items():
             shapes = {(1, *array.shape), (1,), ()} - {array.shape}
             for shape in sorted(shapes, key=len):
-                value = np.broadcast_to(array.reshape(-1)[:1].reshape(()), shape).copy()
-                if len(shape) > array.ndim:
-                    value = array.reshape(shape).copy()
+                value = np.resize(array, shape)
                 self.reject(target, {**given, name: value}, f"{name!r} of shape {shape}")
 
     @law
