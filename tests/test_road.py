@@ -1,4 +1,4 @@
-"""The whole road, across packages: real frameworks through a real hub and back, in new processes."""
+"""The whole road, across packages: real frameworks through a real hub, and back again."""
 
 from __future__ import annotations
 
