@@ -24,7 +24,7 @@ class Ridge(Estimator):
         self.coef: np.ndarray | None = None
         self.seen: list[Dataset | None] = []
 
-    def fit(self, dataset, valid=None):
+    def fit(self, dataset, *, valid=None):
         self.seen = [dataset, valid]
         X = self._design(dataset)
         self.coef = X.T @ np.linalg.solve(X @ X.T + self.alpha * np.eye(len(X)), dataset.y)

@@ -106,15 +106,16 @@ def test_strict_raises_at_a_bad_row(write):
 
 
 def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(write):
-    file = write("smiles,y\nCCO,1\nCC,bad\nC1CC,3\nc1ccccc1,4\n")
+    file = write("smiles,y\nCCO,1\nC,bad\nC1CC,3\nCC,bad\nc1ccccc1,4\n")
     dataset, report = CSVLoader(tasks="y", featurizer=ECFP(size=32)).load(file)
     np.testing.assert_array_equal(dataset.X, ECFP(size=32).featurize(["CCO", "c1ccccc1"]).values)
     assert dataset.y.ravel().tolist() == [1, 4]
     assert dataset.ids.tolist() == ["CCO", "c1ccccc1"]
     found = [(failure.row, failure.input, failure.message) for failure in report.failures]
     assert found == [
-        (1, "CC", "y is 'bad', which is no finite number"),
+        (1, "C", "y is 'bad', which is no finite number"),
         (2, "C1CC", "unclosed ring"),
+        (3, "CC", "y is 'bad', which is no finite number"),
     ]
 
 

@@ -1,7 +1,9 @@
 """ECFP: RDKit's fingerprints bit for bit, one row per input, and a quiet account of failures."""
 
 import csv
+import sys
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 import numpy as np
 import pytest
@@ -203,7 +205,9 @@ def test_failures_leave_standard_error_empty_and_rdkits_log_settings_as_they_wer
     assert capfd.readouterr() == ("", "")
 
 
-def test_threads_give_the_rows_and_reasons_of_one(capfd):
+def test_threads_give_the_rows_and_reasons_of_one(request):
+    request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
+    sys.setswitchinterval(1e-6)
     before = rdBase.LogStatus()
     inputs = list(BAD) + MOLECULES
     alone = ECFP().featurize(inputs)

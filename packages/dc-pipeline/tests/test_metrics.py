@@ -42,6 +42,11 @@ def test_classification_metrics_have_their_textbook_values(metric, value):
     assert compute(metric, labels, both) == pytest.approx(value)
 
 
+def test_the_precision_recall_curve_is_that_of_class_1():
+    # From (R, P) = (0, 0), where the false one leads, to (1, ½).
+    assert compute(PRCAUC, np.array([1.0, 0, 0, 0]), np.array([0.5, 0.9, 0.1, 0.2])) == 0.25
+
+
 def test_balanced_accuracy_gives_each_class_the_same_say():
     many = np.array([0.0] * 9 + [1.0])
     assert compute(Accuracy, many, np.zeros(10)) == 0.9

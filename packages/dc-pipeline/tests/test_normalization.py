@@ -51,8 +51,9 @@ def test_a_weight_of_two_counts_a_row_twice():
     np.testing.assert_allclose(weighted.scale, repeated.scale)
 
 
-def test_rows_of_weight_zero_and_missing_labels_do_not_count():
-    some = Normalization().fit(of([1.0, 3.0, 100.0, np.nan], [1, 1, 0, 1]))
+@pytest.mark.parametrize("ignored", [100.0, np.inf])
+def test_rows_of_weight_zero_and_missing_labels_do_not_count(ignored):
+    some = Normalization().fit(of([1.0, 3.0, ignored, np.nan], [1, 1, 0, 1]))
     assert (some.mean, some.scale) == (2.0, 1.0)
 
 

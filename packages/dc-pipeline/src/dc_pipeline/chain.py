@@ -48,7 +48,7 @@ class Chain(Estimator):
         self.transformers = tuple(transformers)
         self.failures = FailureReport()
 
-    def fit(self, dataset: Dataset, valid: Dataset | None = None, **options: Any) -> Self:
+    def fit(self, dataset: Dataset, *, valid: Dataset | None = None, **options: Any) -> Self:
         """Fit the transformers, then the model, on the rows of ``dataset`` that can be featurized.
 
         ``valid`` (for early stopping, where the model does that) goes the same road, with the

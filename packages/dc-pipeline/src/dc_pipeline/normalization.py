@@ -109,9 +109,8 @@ def mean_and_scale(values: np.ndarray, weights: np.ndarray) -> tuple[np.ndarray,
     # Rounding can give a constant column a tiny deviation that would blow noise up to order 1.
     lowest = np.where(known, values, np.inf).min(axis=0)
     constant = lowest >= np.where(known, values, -np.inf).max(axis=0)
-    return np.where(constant & known.any(axis=0), lowest, mean), np.where(
-        constant | (scale == 0), 1.0, scale
-    )
+    mean = np.where(constant & known.any(axis=0), lowest, mean)
+    return mean, np.where(constant | (scale == 0), 1.0, scale)
 
 
 def _numbers(X: np.ndarray) -> np.ndarray:
