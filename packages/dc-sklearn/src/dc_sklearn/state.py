@@ -101,9 +101,10 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
     if path.count("/") > _DEEPEST:
         raise StructureError(f"{path!r} is nested more than {_DEEPEST} deep.")
     schema = schema_of(estimator)
-    for name, part in schema.parts(estimator).items():
+    parts = schema.parts(estimator)
+    for name, part in parts.items():
         nested(part, reader, _join(path, name), commits)
-    own = reader.below(path) - schema.parts(estimator).keys()
+    own = reader.below(path) - parts.keys()
     if not own and not schema.required:
         return {}
     state: State = {}
