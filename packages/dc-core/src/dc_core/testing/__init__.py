@@ -24,6 +24,7 @@ from dc_core.lazy import attach
 
 if TYPE_CHECKING:
     from dc_core.testing.backend import BackendSuite as BackendSuite
+    from dc_core.testing.model import ModelSuite as ModelSuite
     from dc_core.testing.suite import LawBroken as LawBroken
     from dc_core.testing.suite import Suite as Suite
     from dc_core.testing.suite import SuiteError as SuiteError
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "dc_core.testing.backend": ["BackendSuite"],
+    "dc_core.testing.model": ["ModelSuite"],
     "dc_core.testing.suite": ["LawBroken", "Suite", "SuiteError", "law"],
 }
 
