@@ -90,10 +90,10 @@ def test_a_pair_of_surrogates_is_one_character():
     ],
 )
 def test_deep_nesting_is_refused_before_it_is_parsed(data):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(LimitExceeded, match="deep"):
         loads(data, what="x")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 @pytest.mark.parametrize(
@@ -110,10 +110,10 @@ def test_nesting_up_to_the_limit_is_read():
 
 
 def test_an_unterminated_string_of_quotes_takes_linear_time():
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ParamsError):
         loads(b'"' + b'\\"' * 500_000, what="x")
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_a_text_beyond_its_limit_is_refused_unread():

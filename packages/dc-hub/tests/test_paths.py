@@ -6,6 +6,8 @@ import errno
 import os
 import socket
 import threading
+import time
+from pathlib import Path
 
 import pytest
 
@@ -23,8 +25,8 @@ from dc_hub.paths import (
 
 HOSTILE = [
     "", ".", "..", "../x", "x/..", "/etc/passwd", "//host/share", "C:x", "c:\\x", "\\\\host\\share",
-    "a\\b", "a b", "a\n", "\na", "a\0", "%2e%2e", "%252e%252e", "a%2fb", "x.", "x/y.", "con", "nul.txt",
-    "a/aux", "com1", "lpt9.json", ".hidden", ".tmp-1", "-rf", "~", "$HOME", "é", "\u202ex", "a/b/c",
+    "a\\b", "a b", "a\n", "\na", "a\0", "%2e%2e", "%252e%252e", "a%2fb", "x.", "x/y.", "con",
+    "nul.txt", "a/aux", "com1", "lpt9.json", ".hidden", ".tmp-1", "-rf", "~", "$HOME", "é", "\u202ex", "a/b/c",
     "a//b", "a/", "/a", "x" * 201, "a:b", "a*", "a?", "\uff0e\uff0e", "a\u2215b",
 ]  # fmt: skip
 
@@ -155,11 +157,11 @@ def test_a_process_without_descriptors_says_so(folder, monkeypatch):
 
 def test_a_refused_file_leaves_no_descriptor_open(folder):
     (folder / "link").hardlink_to(folder / "file")
-    before = len(os.listdir("/proc/self/fd"))
+    before = len(list(Path("/proc/self/fd").iterdir()))
     for _ in range(5):
         with pytest.raises(UnsafePath):
             open_regular(folder, "file")
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
 
 
 def test_a_link_swapped_in_at_any_moment_never_wins(folder, tmp_path_factory):
@@ -176,9 +178,10 @@ def test_a_link_swapped_in_at_any_moment_never_wins(folder, tmp_path_factory):
 
     swapper = threading.Thread(target=swap)
     swapper.start()
-    seen = set()
+    seen, tries, deadline = set(), 0, time.monotonic() + 10
     try:
-        for _ in range(2000):
+        while (tries < 2000 or len(seen) < 2) and time.monotonic() < deadline:
+            tries += 1
             try:
                 seen.add(read_small(folder, "file", 100))
             except UnsafePath:
@@ -186,8 +189,7 @@ def test_a_link_swapped_in_at_any_moment_never_wins(folder, tmp_path_factory):
     finally:
         stop.set()
         swapper.join()
-    assert b"secret" not in seen
-    assert b"content" in seen
+    assert seen == {b"content", None}
 
 
 def test_a_directory_of_too_many_files_is_refused(tmp_path, monkeypatch):

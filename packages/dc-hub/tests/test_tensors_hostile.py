@@ -135,12 +135,12 @@ def opened(tmp_path):
     def open_(data):
         path = tmp_path / "model.safetensors"
         path.write_bytes(data)
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             with TensorFile.open(path) as file:
                 return {name: file[name] for name in file}
         finally:
-            assert time.perf_counter() - started < 1
+            assert time.process_time() - started < 1
 
     return open_
 

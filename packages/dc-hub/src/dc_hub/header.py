@@ -137,6 +137,8 @@ def read_header(
         raise WeightsFileError(
             f"{what} has no header of JSON.", path=what, hint=_likely_origin(start)
         )
+    if text.count(b"{") - (b'"__metadata__"' in text) > limits.tensors + 1:
+        raise LimitExceeded(f"{what} has more than {limits.tensors} tensors.", path=what)
     header = jsonio.loads(
         text,
         what=what,
@@ -148,10 +150,6 @@ def read_header(
     metadata = header.pop("__metadata__", {})
     if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
         raise WeightsFileError(f"{what} has metadata that are not all strings.", path=what)
-    if len(header) > limits.tensors:
-        raise LimitExceeded(
-            f"{what} has {len(header)} tensors; {limits.tensors} are allowed.", path=what
-        )
     begin = 8 + length
     infos = [
         (name, _read_info(name, fields, begin, what, limits)) for name, fields in header.items()
