@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
+
 import numpy as np
 import pytest
+
 from dc_core import (
     Component,
     Dataset,
@@ -15,6 +19,7 @@ from dc_core import (
 )
 from dc_core.errors import NotFitted
 from dc_hub import LocalHub
+from dc_hub.manifest import MANIFEST, Entry, Manifest
 
 
 def features(data):
@@ -148,4 +153,37 @@ def chain():
 @pytest.fixture
 def models():
     """The classes, for test modules: they cannot import this one."""
-    return {cls.__name__: cls for cls in (Linear, Ridge, Other, Unregistered, Shift, Letters, Chain)}
+    return {
+        cls.__name__: cls for cls in (Linear, Ridge, Other, Unregistered, Shift, Letters, Chain)
+    }
+
+
+def seal(directory):
+    """Give a directory the manifest of what it holds now, whoever changed it."""
+    entries = []
+    for file in directory.iterdir():
+        if file.name != MANIFEST:
+            data = file.read_bytes()
+            digest = hashlib.sha256(data).hexdigest()
+            entries.append(Entry(file.name, len(data), digest, (digest,) if data else ()))
+    (directory / MANIFEST).write_bytes(Manifest.of(entries).to_bytes())
+
+
+@pytest.fixture
+def reseal():
+    return seal
+
+
+@pytest.fixture
+def edit_params():
+    """Return a function that edits the params.json of a directory and seals it again."""
+
+    def edit(directory, change):
+        file = directory / "params.json"
+        content = json.loads(file.read_text())
+        change(content)
+        file.write_text(json.dumps(content))
+        seal(directory)
+        return directory
+
+    return edit

@@ -90,7 +90,8 @@ def open_model(
     manifest = None
     if versioned or source.revision or MANIFEST in list_names(directory):
         manifest = verify_model(directory, source.revision, verify)
-        source = Published(source.name, manifest.revision, directory)
+        if not source.revision:
+            source = Published(source.name, manifest.revision, directory)
     else:
         warnings.warn(
             f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning, stacklevel=5

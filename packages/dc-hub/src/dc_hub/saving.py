@@ -29,7 +29,7 @@ from dc_hub.record import PARAMS, Record, StoredWeight
 from dc_hub.shards import SHARD_SIZE, write_weights
 from dc_hub.staging import Staging
 from dc_hub.storage import make_directory, writing
-from dc_hub.tensors import write_tensors
+from dc_hub.tensors import check_tensors, write_tensors
 
 TRAINING: Final = "training.safetensors"
 
@@ -38,7 +38,8 @@ TRAINING: Final = "training.safetensors"
 class Prepared:
     """A model ready to be written: nothing about it can be refused any more."""
 
-    record: Record
+    params: bytes
+    card: bytes
     weights: Mapping[str, np.ndarray]
     training: Mapping[str, np.ndarray]
     golden: Mapping[str, np.ndarray]
@@ -53,8 +54,8 @@ class Prepared:
             if tensors:
                 with staging.create(name) as file:
                     write_tensors(file, tensors)
-        staging.write(PARAMS, self.record.to_bytes())
-        staging.write(CARD, model_card(self.record, self.weights).encode())
+        staging.write(PARAMS, self.params)
+        staging.write(CARD, self.card)
 
 
 def publish(
@@ -151,11 +152,13 @@ def prepare(
         },
         metadata={**_plain(metadata or {}), "created_with": backends.versions()},
     )
+    weights |= arrays
     return Prepared(
-        record=record,
-        weights={**weights, **arrays},
-        training=model.get_training_state() if training else {},
-        golden={} if golden is None else golden_tensors(model, golden),
+        params=record.to_bytes(),
+        card=model_card(record, weights).encode(),
+        weights=check_tensors(weights),
+        training=check_tensors(model.get_training_state() if training else {}),
+        golden=check_tensors({} if golden is None else golden_tensors(model, golden)),
         shard_size=shard_size,
     )
 

@@ -61,7 +61,8 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Man
         raise ParamsError(f"verify={mode!r} is unknown.", hint="Use 'ingest' or 'full'.")
     with open_directory(directory) as folder:
         data = read_small(folder, MANIFEST, MAX_BYTES)
-        if revision and hashlib.sha256(data).hexdigest() != revision:
+        digest = hashlib.sha256(data).hexdigest()
+        if revision and digest != revision:
             raise HashMismatch(
                 f"{directory / MANIFEST} is not the manifest of revision {revision}.",
                 path=str(directory / MANIFEST),
@@ -72,7 +73,7 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Man
         large = any(entry.size > SMALL for entry in manifest.entries)
         believed: Marks = {}
         if large and mode == "ingest":
-            believed = _read_stamp(directory, manifest.revision)
+            believed = _read_stamp(directory, digest)
         started = time.time_ns()
         for entry in manifest.entries:
             if entry.size <= SMALL or believed.get(entry.path) != marks[entry.path]:
@@ -85,7 +86,8 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Man
                 for path, mark in marks.items()
                 if mark == same[path] and max(mark[3:]) + _SETTLED_NS < started
             }
-            _write_stamp(directory, manifest.revision, settled)
+            if settled:
+                _write_stamp(directory, digest, settled)
     return manifest
 
 

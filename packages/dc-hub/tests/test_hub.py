@@ -1,0 +1,171 @@
+"""Names, tags and revisions of a hub, and those who try to trick it."""
+
+import os
+
+import pytest
+
+from dc_hub import LocalHub, errors, from_pretrained, publish
+
+BAD_NAMES = [
+    "",
+    "..",
+    "../x",
+    "ns/../x",
+    "a/b/c",
+    "/etc",
+    "C:x",
+    "\\\\server\\share",
+    "a\\b",
+    "A",
+    "a.",
+    "con",
+    "a\n",
+    "a\0b",
+    ".hidden",
+    "%2e%2e",
+    "%252e%252e/x",
+    "lab/refs",
+    "a b",
+]
+
+
+@pytest.mark.parametrize("name", BAD_NAMES)
+def test_a_name_that_could_lead_elsewhere_is_refused(hub, linear, name):
+    with pytest.raises(errors.UnsafePath):
+        publish(linear, name, hub=hub)
+    with pytest.raises(errors.UnsafePath):
+        hub.resolve(name)
+    assert not hub.path.exists()
+
+
+@pytest.mark.parametrize(
+    "tag", ["", "../main", "a/b", "v1\n", "V1", "a\0", "..", ".lock", "0" * 12]
+)
+def test_a_tag_that_could_lead_elsewhere_is_refused_before_anything_is_written(hub, linear, tag):
+    with pytest.raises(errors.UnsafePath):
+        publish(linear, "m", hub=hub, tags=("main", tag))
+    assert not hub.path.exists()
+
+
+def test_a_revision_that_is_none_is_an_error_that_lists_the_tags(hub, linear):
+    publish(linear, "m", hub=hub, tags=("lts",))
+    for wanted in (None, "v9", "0" * 64, "0" * 12):
+        with pytest.raises(errors.RevisionNotFound, match="lts"):
+            hub.resolve("m", wanted)
+
+
+@pytest.mark.parametrize("wanted", ["../../m", "v1\n", "%2e%2e", "A" * 64])
+def test_a_revision_that_could_lead_elsewhere_is_refused(hub, linear, wanted):
+    publish(linear, "m", hub=hub)
+    with pytest.raises(errors.UnsafePath):
+        hub.resolve("m", wanted)
+
+
+def test_a_beginning_that_fits_two_revisions_is_ambiguous(hub, linear):
+    published = publish(linear, "m", hub=hub)
+    twin = published.revision[:13] + "0" * 51
+    (published.path.parent / twin).mkdir()
+    with pytest.raises(errors.AmbiguousRevision, match=twin[:20]):
+        hub.resolve("m", published.revision[:12])
+    longer = next(n for n in range(13, 64) if not twin.startswith(published.revision[:n]))
+    assert hub.resolve("m", published.revision[:longer]) == published
+
+
+def test_a_model_that_is_not_there_and_a_hub_that_is_not_there_are_told_apart(hub, linear):
+    with pytest.raises(errors.HubUnavailable, match="Publish a model to make one"):
+        from_pretrained("m", hub=hub)
+    publish(linear, "other", hub=hub)
+    with pytest.raises(errors.ModelNotFound, match="dc-hub ls"):
+        from_pretrained("m", hub=hub)
+
+
+def test_a_hub_that_is_a_file_is_an_error_when_read_and_when_written(tmp_path, linear):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(errors.HubUnavailable):
+        LocalHub(tmp_path / "file").names()
+    with pytest.raises(errors.HubUnavailable, match="Nothing was published"):
+        publish(linear, "m", hub=tmp_path / "file")
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b'{"revision": "main"}',
+        b'{"revision": 5}',
+        b'{"revision": "../../x"}',
+        b'{"revision": "%s\\n"}' % (b"0" * 64),
+        b'{"revision": "%s", "trust": true}' % (b"0" * 64),
+        b'{"revision": "%s", "revision": "%s"}' % (b"0" * 64, b"1" * 64),
+        b"[" * 4000,
+    ],
+)
+def test_a_tag_that_holds_no_digest_is_a_typed_error(hub, linear, content):
+    publish(linear, "m", hub=hub)
+    (hub.path / "m/refs/main.json").write_bytes(content)
+    with pytest.raises((errors.ParamsError, errors.LimitExceeded)):
+        hub.resolve("m")
+
+
+def test_a_tag_without_end_is_not_read(hub, linear):
+    publish(linear, "m", hub=hub)
+    with (hub.path / "m/refs/main.json").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(errors.LimitExceeded):
+        hub.resolve("m")
+
+
+@pytest.mark.parametrize("kind", ["symlink", "loop", "fifo", "directory"])
+def test_a_tag_that_is_no_plain_file_is_refused(hub, linear, kind):
+    publish(linear, "m", hub=hub)
+    tag = hub.path / "m/refs/main.json"
+    moved = tag.rename(tag.with_name("v1.json"))
+    if kind == "symlink":
+        tag.symlink_to(moved)
+    elif kind == "loop":
+        tag.with_name("loop.json").symlink_to(tag)
+        tag.symlink_to(tag.with_name("loop.json"))
+    elif kind == "fifo":
+        os.mkfifo(tag)
+    else:
+        tag.mkdir()
+    with pytest.raises(errors.UnsafePath):
+        hub.resolve("m", "main")
+
+
+def test_a_revision_that_is_a_link_to_elsewhere_is_refused(hub, linear, tmp_path):
+    published = publish(linear, "m", hub=hub)
+    published.path.rename(tmp_path / "elsewhere")
+    published.path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(errors.UnsafePath):
+        from_pretrained("m", hub=hub)
+
+
+def test_a_directory_that_holds_another_revision_is_refused(hub, models, dataset):
+    first = publish(models["Linear"](1.0).fit(dataset), "m", hub=hub)
+    second = publish(models["Linear"](2.0).fit(dataset), "m", hub=hub)
+    first.path.rename(first.path.with_name("spare"))
+    second.path.rename(first.path)
+    with pytest.raises(errors.HashMismatch, match=r"MANIFEST\.json"):
+        from_pretrained("m", hub=hub, revision=first.revision)
+
+
+def test_models_and_groups_of_models_are_listed_together(hub, linear):
+    for name in ("lab", "lab/b", "a"):
+        publish(linear, name, hub=hub)
+    (hub.path / "not-a-model").mkdir()
+    assert hub.names() == ["a", "lab", "lab/b"]
+
+
+@pytest.mark.parametrize("where", ["m@", "m@v1@v2", 5, None, b"m", "m@v1"])
+def test_a_reference_that_says_nothing_or_two_things_is_refused(hub, linear, where):
+    publish(linear, "m", hub=hub)
+    with pytest.raises(errors.UnsafePath):
+        from_pretrained(where, hub=hub, revision="main")
+
+
+def test_a_directory_has_no_revision(tmp_path):
+    with pytest.raises(errors.UnsafePath, match="revision"):
+        from_pretrained(tmp_path, revision="main")

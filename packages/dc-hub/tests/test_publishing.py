@@ -1,0 +1,265 @@
+"""Publishing is atomic: killed, raced, without room or without permission, nothing is half there."""
+
+import os
+import resource
+import signal
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from dc_hub import errors, from_pretrained, publish, save
+from dc_hub.lease import lease
+
+SYSTEM_CALLS = frozenset(
+    ["open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "write", "close", "link", "scandir", "listdir"]
+)
+
+
+def in_a_child(action):
+    """Run ``action`` in a forked process and return its wait status."""
+    pid = os.fork()
+    if pid:
+        return os.waitpid(pid, 0)[1]
+    code = 1
+    try:
+        action()
+        code = 0
+    finally:
+        os._exit(code)
+
+
+def killed_at(step, action):
+    """Run ``action`` in a child that is killed before its ``step``-th call into the system."""
+
+    def run():
+        count = 0
+
+        def watch(frame, event, function):
+            nonlocal count
+            if event == "c_call" and function.__name__ in SYSTEM_CALLS:
+                count += 1
+                if count == step:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+        sys.setprofile(watch)
+        action()
+
+    status = in_a_child(run)
+    assert os.WIFSIGNALED(status) or os.waitstatus_to_exitcode(status) == 0
+    return os.WIFSIGNALED(status)
+
+
+def leftovers(hub):
+    return [path for path in hub.path.rglob("*") if path.name.startswith(".")]
+
+
+def test_a_publisher_killed_at_any_step_leaves_the_old_state_or_the_new(hub, models, dataset):
+    old, new = (models["Linear"](alpha).fit(dataset) for alpha in (1.0, 2.0))
+    before = publish(old, "m", hub=hub)
+    after = publish(new, "other", hub=hub).revision
+    step = 0
+    seen = set()
+    while killed_at(step := step + 3, lambda: publish(new, "m", hub=hub)):
+        state = hub.tags("m")["main"]
+        seen.add(state)
+        assert state in (before.revision, after)
+        assert from_pretrained("m", hub=hub).alpha == (1.0 if state == before.revision else 2.0)
+        assert set(hub.revisions("m")) <= {before.revision, after}
+        publish(new, "m", hub=hub)
+        hub.gc("m", older_than=0.0)
+        assert not leftovers(hub)
+        hub.move_tag("m", "main", before.revision, expected=after)
+        for file in (hub.path / "m/revisions" / after).iterdir():
+            file.unlink()
+        (hub.path / "m/revisions" / after).rmdir()
+    assert step > 30
+    assert seen == {before.revision, after}
+
+
+def test_the_first_publisher_killed_at_any_step_leaves_no_model_or_the_model(hub, linear):
+    step = 0
+    while killed_at(step := step + 4, lambda: publish(linear, f"m{step}", hub=hub)):
+        try:
+            assert from_pretrained(f"m{step}", hub=hub).alpha == linear.alpha
+        except (errors.HubUnavailable, errors.ModelNotFound, errors.RevisionNotFound):
+            publish(linear, f"m{step}", hub=hub)
+            assert from_pretrained(f"m{step}", hub=hub).alpha == linear.alpha
+
+
+def test_of_many_publishers_of_one_tag_all_are_kept_and_one_has_the_tag(hub, models, dataset):
+    trained = [models["Linear"](float(alpha)).fit(dataset) for alpha in range(6)]
+    children = []
+    for model in trained:
+        pid = os.fork()
+        if pid == 0:
+            code = 2
+            try:
+                publish(model, "m", hub=hub)
+                code = 0
+            except errors.TagMoved:
+                code = 1
+            finally:
+                os._exit(code)
+        children.append(pid)
+    codes = [os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) for pid in children]
+    assert set(codes) <= {0, 1}
+    winners = [model.alpha for model, code in zip(trained, codes, strict=True) if code == 0]
+    assert from_pretrained("m", hub=hub).alpha in winners
+    assert len(hub.revisions("m")) == 6
+    assert not leftovers(hub)
+
+
+def test_publishing_the_same_model_again_changes_nothing(hub, linear):
+    first = publish(linear, "m", hub=hub)
+    files = {path: path.stat().st_mtime_ns for path in first.path.iterdir()}
+    assert publish(linear, "m", hub=hub) == first
+    assert {path: path.stat().st_mtime_ns for path in first.path.iterdir()} == files
+
+
+def test_publishing_over_a_damaged_revision_is_an_error_that_names_the_file(hub, linear):
+    weights = publish(linear, "m", hub=hub).path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"x")
+    with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):
+        publish(linear, "m", hub=hub)
+
+
+def test_a_tag_that_was_moved_meanwhile_is_not_overwritten(hub, models, dataset):
+    a, b, c = (
+        publish(models["Linear"](alpha).fit(dataset), "m", hub=hub, tags=(f"v{alpha:.0f}",))
+        for alpha in (1.0, 2.0, 3.0)
+    )
+    hub.move_tag("m", "main", a.revision, expected=None)
+    hub.move_tag("m", "main", b.revision, expected=a.revision)
+    with pytest.raises(errors.TagMoved, match=b.revision):
+        hub.move_tag("m", "main", c.revision, expected=a.revision)
+    with pytest.raises(errors.RevisionNotFound):
+        hub.move_tag("m", "main", "0" * 64, expected=b.revision)
+    assert hub.tags("m")["main"] == b.revision
+
+
+def test_a_lease_that_is_held_is_waited_for_and_its_holder_named(hub, linear):
+    published = publish(linear, "m", hub=hub)
+    with lease(hub.path / "m/refs/.lock"):
+        started = time.monotonic()
+        with pytest.raises(errors.LockTimeout, match=str(os.getpid())):
+            hub.move_tag("m", "v1", published.revision, expected=None, wait=0.1)
+        assert time.monotonic() - started < 1
+    hub.move_tag("m", "v1", published.revision, expected=None, wait=0.1)
+
+
+def test_a_lease_of_a_dead_process_is_broken_at_once(hub, linear):
+    published = publish(linear, "m", hub=hub)
+    lock = hub.path / "m/refs/.lock"
+
+    def die_holding():
+        with lease(lock):
+            os._exit(0)
+
+    in_a_child(die_holding)
+    assert lock.exists()
+    hub.move_tag("m", "v1", published.revision, expected=None, wait=0.1)
+
+
+def test_an_abandoned_lease_of_another_machine_is_broken_after_its_term(tmp_path, monkeypatch):
+    monkeypatch.setattr("dc_hub.lease.TERM", 0.1)
+    lock = tmp_path / ".lock"
+    lock.write_text("elsewhere 1 token")
+    with lease(lock, wait=5.0) as mine:
+        assert mine.held()
+    assert not lock.exists()
+
+
+def test_a_stalled_holder_notices_that_its_lease_was_broken(tmp_path):
+    lock = tmp_path / ".lock"
+    with lease(lock) as mine:
+        lock.write_text("elsewhere 1 token")
+        assert not mine.held()
+    assert lock.exists()
+
+
+def test_a_model_that_cannot_be_stored_leaves_no_trace(hub, models, dataset):
+    model = models["Linear"](seed=lambda: 0).fit(dataset)
+    with pytest.raises(errors.NotSerializable, match="seed"):
+        publish(model, "m", hub=hub)
+    assert not hub.path.exists()
+
+
+def test_a_weight_that_cannot_be_stored_leaves_no_trace(hub, linear):
+    linear.coefficients = linear.coefficients.astype(np.complex128)
+    with pytest.raises(errors.NotSerializable, match="coefficients"):
+        publish(linear, "m", hub=hub)
+    assert not hub.path.exists()
+
+
+def test_metadata_that_is_no_json_leaves_no_trace(hub, linear):
+    with pytest.raises(errors.NotSerializable, match=r"metadata\.rmse"):
+        publish(linear, "m", hub=hub, metadata={"rmse": float("nan")})
+    assert not hub.path.exists()
+
+
+def test_a_disk_without_room_is_an_error_and_nothing_is_half_there(hub, linear):
+    linear.coefficients = np.zeros((100_000, 1))
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
+    try:
+        with pytest.raises(errors.HubUnavailable, match="no room"):
+            publish(linear, "m", hub=hub)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert hub.revisions("m") == []
+    assert hub.tags("m") == {}
+    assert not leftovers(hub)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
+def test_a_hub_of_somebody_else_can_be_read_and_not_written(tmp_path_factory, linear):
+    published = publish(linear, "m", hub=tmp_path_factory.getbasetemp() / "shared")
+    opened = [p for p in published.path.parents if p.stat().st_mode & 0o777 == 0o700]
+    for path in opened:
+        path.chmod(0o755)
+    os.seteuid(65534)
+    try:
+        from_pretrained(published.path)
+        with pytest.raises(errors.ReadOnlyHub, match="DEEPCHEM_MODEL_HUB"):
+            publish(linear, "n", hub=published.path.parents[2])
+    finally:
+        os.seteuid(0)
+        for path in opened:
+            path.chmod(0o700)
+
+
+def test_what_crashed_publishers_left_is_removed_when_it_is_old(hub, linear):
+    revisions = publish(linear, "m", hub=hub).path.parent
+    for name, age in ((".tmp-old", 100_000), (".tmp-new", 10)):
+        (revisions / name).mkdir()
+        (revisions / name / "model.safetensors").write_bytes(b"half")
+        os.utime(revisions / name, (time.time() - age,) * 2)
+    publish(linear, "m", hub=hub)
+    assert sorted(path.name for path in leftovers(hub)) == [".tmp-new"]
+
+
+def test_a_directory_that_holds_something_else_is_not_overwritten(
+    tmp_path, linear, models, dataset
+):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(errors.AlreadyExists, match="mine"):
+        save(linear, tmp_path / "mine")
+    assert [path.name for path in tmp_path.joinpath("mine").iterdir()] == ["thesis.txt"]
+    saved = save(linear, tmp_path / "model")
+    assert save(linear, tmp_path / "model") == saved
+    with pytest.raises(errors.AlreadyExists):
+        save(models["Linear"](9.0).fit(dataset), tmp_path / "model")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
+
+
+def test_files_have_the_mode_that_the_umask_leaves(tmp_path, linear):
+    before = os.umask(0o027)
+    try:
+        published = publish(linear, "m", hub=tmp_path / "hub")
+    finally:
+        os.umask(before)
+    assert {path.stat().st_mode & 0o777 for path in published.path.iterdir()} == {0o640}
+    assert published.path.stat().st_mode & 0o777 == 0o750

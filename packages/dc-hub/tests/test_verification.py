@@ -1,0 +1,235 @@
+"""Every byte is verified before it is used, and what was hashed once is believed with care."""
+
+import json
+import os
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from dc_hub import errors, from_pretrained, load, publish, save, verify
+from dc_hub.manifest import MANIFEST
+
+
+@pytest.fixture
+def directory(chain, tmp_path):
+    saved = save(
+        chain, tmp_path / "model", shard_size=16, golden=["CCO"], metadata={"task": "solubility"}
+    )
+    return saved.path
+
+
+@pytest.fixture
+def large(linear, hub):
+    """A published model whose weights are large enough to be stamped."""
+    linear.coefficients = np.ones((20_000, 1))
+    return publish(linear, "large", hub=hub)
+
+
+@pytest.fixture
+def settled(monkeypatch):
+    """Let files count as settled after a few ticks of the clock, so that tests need not wait."""
+    monkeypatch.setattr("dc_hub.verified._SETTLED_NS", 0)
+
+
+def flip(file, at=-1):
+    data = bytearray(file.read_bytes())
+    data[at] ^= 1
+    file.write_bytes(data)
+
+
+def test_one_flipped_bit_in_any_file_is_refused_by_the_files_name(hub, chain):
+    published = publish(chain, "m", hub=hub, shard_size=16, golden=["CCO"])
+    files = sorted(published.path.iterdir())
+    assert len(files) >= 8
+    for file in files:
+        original = file.read_bytes()
+        for at in (0, len(original) // 2, -1):
+            flip(file, at)
+            with pytest.raises(errors.HubError) as caught:
+                from_pretrained("m", hub=hub)
+            assert file.name in str(caught.value)
+            assert caught.value.path.endswith(file.name)
+            file.write_bytes(original)
+    from_pretrained("m", hub=hub)
+
+
+def test_a_file_cut_short_or_grown_is_refused_by_its_name(directory):
+    for file in sorted(directory.iterdir()):
+        original = file.read_bytes()
+        for changed in (original[:-1], original + b"\n", b""):
+            file.write_bytes(changed)
+            with pytest.raises(errors.HubError) as caught:
+                load(directory)
+            assert file.name in str(caught.value)
+        file.write_bytes(original)
+
+
+def test_a_missing_file_is_refused_by_its_name(directory):
+    for file in sorted(directory.iterdir()):
+        if file.name == MANIFEST:
+            continue
+        original = file.read_bytes()
+        file.unlink()
+        with pytest.raises(errors.FileMissing, match=file.name):
+            load(directory)
+        file.write_bytes(original)
+
+
+def test_a_file_that_the_manifest_does_not_name_is_refused(directory):
+    (directory / "hook.py").write_text("import os")
+    with pytest.raises(errors.UnexpectedFile, match=r"hook\.py"):
+        load(directory)
+
+
+@pytest.mark.parametrize("change", ["omits", "adds", "repeats", "leads elsewhere"])
+def test_a_manifest_that_lies_about_the_files_is_refused(directory, change):
+    file = directory / MANIFEST
+    content = json.loads(file.read_text())
+    files = content["files"]
+    if change == "omits":
+        del files[0]
+    elif change == "adds":
+        files.append({**files[-1], "path": "zzz.txt"})
+    elif change == "repeats":
+        files.insert(0, files[0])
+    else:
+        files[0]["path"] = "../params.json"
+    file.write_text(json.dumps(content, indent=2, sort_keys=True) + "\n")
+    with pytest.raises(
+        (errors.UnexpectedFile, errors.FileMissing, errors.ManifestError, errors.UnsafePath)
+    ):
+        load(directory)
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "fifo", "directory"])
+@pytest.mark.parametrize("name", ["params.json", "README.md", MANIFEST])
+def test_a_file_that_is_no_plain_file_is_refused(directory, tmp_path, kind, name):
+    file = directory / name
+    aside = tmp_path / "aside"
+    file.rename(aside)
+    if kind == "symlink":
+        file.symlink_to(aside)
+    elif kind == "hard link":
+        file.hardlink_to(aside)
+    elif kind == "fifo":
+        os.mkfifo(file)
+    else:
+        file.mkdir()
+    started = time.monotonic()
+    with pytest.raises(errors.UnsafePath, match=name):
+        load(directory)
+    assert time.monotonic() - started < 1
+
+
+def test_shards_of_two_revisions_are_not_mixed(hub, models, dataset, reseal):
+    first, second = (
+        publish(models["Linear"](alpha).fit(dataset), "m", hub=hub, shard_size=16)
+        for alpha in (1.0, 2.0)
+    )
+    shard = next(first.path.glob("model-00001-*"))
+    shutil.copy(shard, second.path / shard.name)
+    with pytest.raises(errors.HashMismatch, match=shard.name):
+        from_pretrained("m", hub=hub)
+
+
+def test_verify_hashes_everything_and_says_what_it_verified(hub, large):
+    assert verify("large", hub=hub) == large
+    flip(large.path / "model.safetensors")
+    with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):
+        verify("large", hub=hub)
+
+
+def test_an_unknown_way_to_verify_is_an_error(hub, large):
+    with pytest.raises(errors.ParamsError, match="ingest"):
+        from_pretrained("large", hub=hub, verify="no")
+
+
+def forge(large, cache, hub):
+    """Tamper with the weights and make the stamp say that they were verified so."""
+    (stamp,) = (cache / "verified").iterdir()
+    flip(large.path / "model.safetensors")
+    content = json.loads(stamp.read_text())
+    found = (large.path / "model.safetensors").stat()
+    content["files"]["model.safetensors"] = [
+        found.st_dev,
+        found.st_ino,
+        found.st_size,
+        found.st_mtime_ns,
+        found.st_ctime_ns,
+    ]
+    stamp.write_text(json.dumps(content))
+    return stamp
+
+
+@pytest.fixture
+def stamped(large, hub, cache, settled):
+    time.sleep(0.02)
+    from_pretrained("large", hub=hub)
+    assert len(list((cache / "verified").iterdir())) == 1
+    return large
+
+
+def test_an_unchanged_file_is_not_hashed_again(stamped, hub, cache):
+    forge(stamped, cache, hub)
+    from_pretrained("large", hub=hub)
+    with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):
+        from_pretrained("large", hub=hub, verify="full")
+
+
+@pytest.mark.parametrize("who", ["group", "everybody", "folder", "somebody else", "link"])
+def test_a_stamp_that_others_could_have_written_is_not_believed(stamped, hub, cache, who):
+    stamp = forge(stamped, cache, hub)
+    if who == "group":
+        stamp.chmod(0o660)
+    elif who == "everybody":
+        stamp.chmod(0o606)
+    elif who == "folder":
+        stamp.parent.chmod(0o777)
+    elif who == "link":
+        stamp.rename(stamp.with_name("real"))
+        stamp.symlink_to(stamp.with_name("real"))
+    elif os.geteuid() == 0:
+        os.chown(stamp, 65534, -1)
+    else:
+        pytest.skip("only root can give a file away")
+    with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):
+        from_pretrained("large", hub=hub)
+
+
+def test_a_change_that_keeps_size_and_time_is_noticed(stamped, hub):
+    weights = stamped.path / "model.safetensors"
+    before = weights.stat()
+    flip(weights)
+    os.utime(weights, ns=(before.st_atime_ns, before.st_mtime_ns))
+    with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):
+        from_pretrained("large", hub=hub)
+
+
+def test_a_file_changed_a_moment_ago_is_not_stamped(large, hub, cache):
+    from_pretrained("large", hub=hub)
+    assert not (cache / "verified").exists()
+
+
+@pytest.mark.parametrize("content", ["", "[]", "{}", '{"revision": 5}', "\0", '{"files": {}}'])
+def test_a_damaged_stamp_costs_time_and_nothing_else(stamped, hub, cache, content):
+    (stamp,) = (cache / "verified").iterdir()
+    stamp.write_text(content)
+    from_pretrained("large", hub=hub)
+
+
+def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
+    large, hub, cache, settled, tmp_path, monkeypatch
+):
+    (tmp_path / "file").write_text("")
+    monkeypatch.setenv("DEEPCHEM_CACHE", str(tmp_path / "file"))
+    time.sleep(0.02)
+    from_pretrained("large", hub=hub)
+
+
+def test_a_hub_cannot_vote_on_its_own_trust(stamped, hub, cache):
+    stamp = forge(stamped, cache, hub)
+    shutil.move(stamp, stamped.path / "verified.json")
+    with pytest.raises(errors.UnexpectedFile):
+        from_pretrained("large", hub=hub)
