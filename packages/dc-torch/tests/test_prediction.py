@@ -101,6 +101,24 @@ def test_a_half_precision_module_predicts_float32(rows):
     assert model.predict(rows).dtype == np.float32
 
 
+def test_a_model_made_for_another_machine_can_be_moved_to_this_one(rows):
+    model = MultitaskRegressor(1, 8, device="cuda:63")
+    with pytest.raises(ParameterError, match=r"model\.to\('cpu'\)"):
+        model.predict(rows)
+    assert model.to("cpu").predict(rows).shape == (60, 1)
+    assert model.get_parameters()["options"]["device"] == "cpu"
+    with pytest.raises(ParameterError, match="cuda:63"):
+        model.to("cuda:63")
+    assert model.recipe.device == "cpu"
+
+
+def test_moving_a_model_keeps_its_training(rows):
+    model = MultitaskRegressor(1, 8, epochs=3).fit(rows, epochs=2)
+    whole = MultitaskRegressor(1, 8, epochs=3).fit(rows)
+    model.to("cpu").fit(rows, resume=True)
+    assert [epoch.loss for epoch in model.history] == [epoch.loss for epoch in whole.history]
+
+
 def test_a_wrapped_module_is_a_model(rows):
     module = nn.Linear(8, 1)
     model = plugins.backend("torch").wrap(module)

@@ -34,6 +34,25 @@ def test_an_unknown_option_is_named_with_those_there_are():
         MultitaskRegressor(1, 8, learning_speed=1)
 
 
+def test_a_recipe_does_not_follow_the_mappings_it_was_made_from():
+    options = {"weight_decay": 0.1}
+    recipe = Recipe(optimizer_options=options)
+    options["weight_decay"] = 0.2
+    recipe.options()["optimizer_options"]["weight_decay"] = 0.3
+    assert recipe.optimizer_options == {"weight_decay": 0.1}
+
+
+@pytest.mark.parametrize("option", ["optimizer_options", "schedule_options"])
+def test_options_that_are_no_mapping_are_refused(option):
+    with pytest.raises(ParameterError, match=option):
+        Recipe(**{option: 3})
+
+
+def test_a_seed_that_no_generator_takes_is_refused():
+    with pytest.raises(ParameterError, match=r"2\*\*63"):
+        Recipe(seed=2**63)
+
+
 BAD_OPTIONS = {
     "loss": "hinge",
     "optimizer": "lbfgs",

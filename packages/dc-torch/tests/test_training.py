@@ -143,7 +143,9 @@ def test_batch_normalisation_trains_whatever_the_number_of_rows(rows):
     TorchModel(module, batch_size=16, epochs=1).fit(rows.select(np.arange(33)))
 
 
-@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int8, np.int32, np.int64, np.float16, float])
+@pytest.mark.parametrize(
+    "dtype", [bool, "u1", "i1", "u2", "u4", "i4", "i8", "f2", "f8", ">f4", ">i4"]
+)
 def test_features_of_any_number_are_taken(rows, dtype):
     dataset = NumpyDataset((rows.X > 0).astype(dtype), rows.y)
     expected = regressor(epochs=1).fit(NumpyDataset((rows.X > 0).astype(np.float32), rows.y))
@@ -298,6 +300,18 @@ def test_outputs_of_another_shape_than_the_labels_are_refused(rows):
     two_tasks = nn.Sequential(nn.Linear(8, 8), nn.Unflatten(1, (2, 4)))
     with pytest.raises(DatasetError, match="rows, tasks, classes"):
         TorchModel(two_tasks, loss="cross_entropy").fit(rows)
+
+
+class Pair(nn.Linear):
+    def forward(self, x):
+        return super().forward(x), x
+
+
+def test_an_output_that_is_no_tensor_is_refused(rows):
+    with pytest.raises(ParameterError, match="output is a tuple"):
+        TorchModel(Pair(8, 1)).fit(rows)
+    with pytest.raises(ParameterError, match="output is a tuple"):
+        TorchModel(Pair(8, 1)).predict(rows)
 
 
 def test_a_diverging_loss_is_named_with_its_step(rows):

@@ -103,6 +103,23 @@ def test_native_names_are_the_keys_of_the_state_dict(tmp_path):
     assert torch.equal(module(x)[0], other(x)[0])
 
 
+def test_a_file_with_tied_weights_is_read_without_strictness():
+    def tied():
+        module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
+        module[1].weight = module[0].weight
+        return module
+
+    module, other = tied(), tied()
+    table = holder_of(module).describe_weights()
+    tensors = {
+        table[name].native: torch.from_numpy(array)
+        for name, array in holder_of(module).export_weights().items()
+    }
+    loaded = other.load_state_dict(tensors, strict=False)
+    assert (loaded.missing_keys, loaded.unexpected_keys) == (["1.weight"], [])
+    assert torch.equal(module(torch.eye(3)), other(torch.eye(3)))
+
+
 def test_describing_works_on_the_meta_device_as_anywhere():
     def build():
         module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))

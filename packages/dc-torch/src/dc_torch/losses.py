@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dc_core.errors import DatasetError
+from dc_core.errors import DatasetError, ParameterError
 
 
 class Loss(ABC):
@@ -33,8 +33,16 @@ class Loss(ABC):
         """Return the predictions for an output: values, or probabilities of classes."""
         return output
 
-    def with_tasks(self, output: Tensor) -> Tensor:
-        """Return ``output`` with its axis of tasks, where a module of one task left it out."""
+    def with_tasks(self, output: object) -> Tensor:
+        """Return ``output`` with its axis of tasks, where a module of one task left it out.
+
+        Raises :class:`ParameterError` where the module's output is no tensor.
+        """
+        if not isinstance(output, Tensor):
+            raise ParameterError(
+                f"The module's output is a {type(output).__name__}, and has to be a tensor.",
+                hint="Wrap the module in one that returns the predictions alone.",
+            )
         return output.unsqueeze(1) if output.ndim == self.axes - 1 else output
 
     def check(self, output: Tensor, y: np.ndarray, labelled: np.ndarray) -> None:

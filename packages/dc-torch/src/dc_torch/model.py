@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any, ClassVar, Self, Unpack
 
 import numpy as np
@@ -110,6 +111,19 @@ class TorchModel(Estimator):
         self._check(rows)
         device = self.recipe.resolve_device()
         return predict(self.module.to(device), self.recipe, device, rows)
+
+    def to(self, device: str) -> Self:
+        """Work on ``device`` from now on, and return the model itself; training can be resumed.
+
+        Raises :class:`ParameterError` if the machine has no such device.
+        """
+        recipe = replace(self.recipe, device=device)
+        self._check_values()
+        self.module.to(recipe.resolve_device())
+        state = self.get_training_state()
+        self.recipe = recipe
+        self.set_training_state(state)
+        return self
 
     def get_training_state(self) -> dict[str, np.ndarray]:
         """Return what resuming needs beyond the weights; empty before training."""

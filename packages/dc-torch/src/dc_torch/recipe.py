@@ -86,11 +86,18 @@ class Recipe:
         _choice("loss", self.loss, LOSSES)
         _choice("optimizer", self.optimizer, OPTIMIZERS)
         _choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
+        for option in ("optimizer_options", "schedule_options"):
+            value = getattr(self, option)
+            if not isinstance(value, Mapping):
+                raise ParameterError(f"{option}={value!r} has to map names to values.")
+            object.__setattr__(self, option, dict(value))
         make_schedule(self.schedule, self.schedule_options)
         _positive("learning_rate", self.learning_rate)
         for option in ("batch_size", "epochs", "patience"):
             _count(option, getattr(self, option), least=1)
         _count("seed", self.seed, least=0)
+        if self.seed >= 2**63:
+            raise ParameterError(f"seed={self.seed} has to be less than 2**63.")
         if self.gradient_clip is not None:
             _positive("gradient_clip", self.gradient_clip)
         if self.input_dtype is not None:
@@ -114,7 +121,8 @@ class Recipe:
 
     def options(self) -> dict[str, Any]:
         """Return every option with its value, the inverse of :meth:`of`."""
-        return {each.name: getattr(self, each.name) for each in fields(self)}
+        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        return {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
 
     def loss_function(self) -> Loss:
         """Return the loss that :attr:`loss` names."""
@@ -134,7 +142,7 @@ class Recipe:
         except (AssertionError, RuntimeError) as error:
             raise ParameterError(
                 f"The device {self.device!r} cannot be used here: {str(error).splitlines()[0]}",
-                hint="Use device='auto' or device='cpu'.",
+                hint="Use device='auto' or 'cpu'; a model that is loaded moves by model.to('cpu').",
             ) from error
         return device
 

@@ -127,8 +127,9 @@ def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
 
 def to_tensor(array: np.ndarray) -> Tensor:
     """Return ``array`` as a tensor on the CPU; it shares the memory where torch can write there."""
-    shareable = array.flags.c_contiguous and array.flags.writeable and array.flags.aligned
-    array = array if shareable else np.array(array, order="C")
+    flags = array.flags
+    if not (flags.c_contiguous and flags.writeable and flags.aligned and array.dtype.isnative):
+        array = np.array(array, array.dtype.newbyteorder("="), order="C")
     name = array.dtype.names[0] if array.dtype.names else array.dtype.name
     dtype: torch.dtype = getattr(torch, name)
     carrier = _carrier(dtype)
