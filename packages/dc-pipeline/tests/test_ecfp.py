@@ -205,7 +205,7 @@ def test_failures_leave_standard_error_empty_and_rdkits_log_settings_as_they_wer
     assert capfd.readouterr() == ("", "")
 
 
-def test_threads_give_the_rows_and_reasons_of_one(request):
+def test_threads_give_the_rows_and_reasons_of_one_as_quietly(request, capfd):
     request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
     sys.setswitchinterval(1e-6)
     before = rdBase.LogStatus()
@@ -220,6 +220,7 @@ def test_threads_give_the_rows_and_reasons_of_one(request):
             f.message for f in alone.report.failures
         ]
     assert rdBase.LogStatus() == before
+    assert capfd.readouterr() == ("", "")
 
 
 @settings(deadline=None)

@@ -24,7 +24,8 @@ _PARSE_ERROR = re.compile(
 )
 _EXPLICIT_HYDROGEN = re.compile(r"\[\d*H")
 _NO_REASON: Final = "RDKit gives no reason"
-_capture = Lock()
+_log = Lock()
+"""RDKit's log is one for the whole process: whoever silences or captures it holds this."""
 
 
 def _unsanitized() -> Any:
@@ -62,7 +63,7 @@ def parse_smiles(inputs: Sequence[Any], *, stereo: bool = True, first_row: int =
         )
     read = _with_stereo if stereo else _without_stereo
     molecules, failures = [], []
-    with rdBase.BlockLogs():
+    with _log, rdBase.BlockLogs():
         for row, smiles in enumerate(inputs, first_row):
             wrong = _not_smiles(smiles)
             molecule = None if wrong else read(_ascii(smiles))
@@ -108,8 +109,7 @@ def _without_stereo(smiles: str) -> Any:
 
 def _diagnose(smiles: str) -> tuple[str, str]:
     """Return the status and the reason of an input that RDKit refused."""
-    # Captures are a stack of the whole process, so only one thread may hold one at a time.
-    with _capture, rdBase.CaptureErrorLog() as log:
+    with rdBase.CaptureErrorLog() as log:
         Chem.MolFromSmiles(smiles)
         messages = log.messages
         parsed = Chem.MolFromSmiles(smiles, _UNSANITIZED) is not None
