@@ -1,4 +1,4 @@
-"""Publishing is atomic: killed, raced, without room or without permission, nothing is half there."""
+"""Publishing is atomic: killed, raced, without room or permission, nothing is half there."""
 
 import os
 import resource
@@ -13,7 +13,7 @@ from dc_hub import errors, from_pretrained, publish, save
 from dc_hub.lease import lease
 
 SYSTEM_CALLS = frozenset(
-    ["open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "write", "close", "link", "scandir", "listdir"]
+    ["open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "write", "close", "scandir"]
 )
 
 

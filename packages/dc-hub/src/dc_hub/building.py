@@ -78,7 +78,7 @@ def build_model(
     else:
         obj = builder.component(body, "")
         with concerning(path):
-            model = obj if isinstance(obj, Model) else plugins.claim(obj).backend.wrap(obj)
+            model = obj if isinstance(obj, Component) else plugins.claim(obj).backend.wrap(obj)
     if not isinstance(model, cls):
         raise ClassMismatch(
             f"The stored model is a {type(model).__name__}, not a {cls.__name__}.",
@@ -92,6 +92,7 @@ class _Builder:
     """Constructs the objects of one record from bodies whose ``params`` are decoded already."""
 
     def __init__(self, path: str) -> None:
+        """Name the file ``path`` in errors."""
         self.path = path
         self.renamed: dict[str, str] = {}
 
@@ -109,7 +110,7 @@ class _Builder:
         with concerning(self.path):
             if backend is not None and name not in registry.components.names():
                 made = plugins.backend(backend).build_component
-                return _constructed(name, lambda: made(name, body["params"]))
+                return _constructed(name, lambda: made(name, body["params"]), self.path)
             cls = registry.components.lookup(name)
         return self.construct(cls, body, where)
 
@@ -126,15 +127,17 @@ class _Builder:
             )
         with concerning(self.path):
             if version < present and hasattr(cls, "upgrade"):
-                params, renamed = _constructed(name, lambda: cls.upgrade(version, params))
+                params, renamed = _constructed(
+                    name, lambda: cls.upgrade(version, params), self.path
+                )
                 nested = where and issubclass(cls, Component)
                 prefix = where.replace(".", "/") + "/" if nested else ""
                 self.renamed |= {prefix + old: prefix + new for old, new in renamed.items()}
             backend = cls.backend if issubclass(cls, Component) else body["backend"]
-            return _constructed(name, lambda: registry.build(cls, params, backend))
+            return _constructed(name, lambda: registry.build(cls, params, backend), self.path)
 
 
-def _constructed(name: str, build: Callable[[], T]) -> T:
+def _constructed(name: str, build: Callable[[], T], path: str) -> T:
     """Return ``build()``; what a constructor raises at stored arguments is the file's fault."""
     try:
         return build()
@@ -144,5 +147,6 @@ def _constructed(name: str, build: Callable[[], T]) -> T:
         raise ParamsError(
             f"{name} cannot be constructed from its stored arguments: "
             f"{type(error).__name__}: {error}.",
+            path=path,
             hint="The file was edited, or stored by another version of the class.",
         ) from error

@@ -15,16 +15,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from dc_core import Component, Model, WeightHolder, check_weights, plugins
+from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, plugins
 from dc_hub.building import build_model
 from dc_hub.edge import concerning
-from dc_hub.errors import FileMissing, HubWarning
+from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
 from dc_hub.hub import Hub, Published, open_hub
 from dc_hub.manifest import MANIFEST, Manifest
 from dc_hub.matching import Names, match
 from dc_hub.paths import list_names, read_small
 from dc_hub.pins import pinned
-from dc_hub.record import PARAMS, Record
+from dc_hub.record import PARAMS, Record, StoredWeight
 from dc_hub.reference import parse
 from dc_hub.saving import TRAINING
 from dc_hub.shards import Weights, open_weights
@@ -99,7 +99,9 @@ def open_model(
     data = read_small(directory, PARAMS, 1 << 20)
     record = Record.from_bytes(data, what=str(directory / PARAMS))
     with open_weights(directory) as weights:
-        yield Opened(source, manifest, record, weights)
+        opened = Opened(source, manifest, record, weights)
+        _check_agreement(opened)
+        yield opened
 
 
 def from_pretrained(
@@ -164,7 +166,17 @@ def load_weights(
     """
     holder = into if isinstance(into, Component) else plugins.claim(into)
     with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
-        _give(opened, holder, allow_missing, rename or {})
+        theirs = _names(_stored(opened))
+        renamed = {theirs.get(old): new for old, new in (rename or {}).items()}
+        unknown = [old for old in renamed if old not in theirs.relative]
+        if unknown:
+            raise WeightsMismatch(
+                f"No weight {unknown[0]!r} is stored, which rename names.",
+                path=str(opened.source.path),
+                hint=f"`dc-hub info {name}` lists those that are.",
+                unexpected=unknown,
+            )
+        _give(opened, holder, allow_missing, renamed)
     return into
 
 
@@ -183,21 +195,63 @@ def load_opened(
 def _give(
     opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
 ) -> None:
-    """Compare the stored weights with those of ``holder``, then hand the arrays over."""
+    """Compare the stored weights with those of ``holder``, then hand the arrays over.
+
+    ``renamed`` maps stored relative names to the holder's.
+    """
     path = str(opened.source.path)
     with concerning(path):
         table = holder.describe_weights()
-    stored = {name.partition("/")[2]: weight for name, weight in opened.record.weights.items()}
-    theirs = Names.of({n: (w.native, *w.aliases) for n, w in stored.items()})
-    ours = Names.of({n: (i.native, *i.aliases) for n, i in table.items()})
-    renames = {theirs.get(old): ours.get(new) for old, new in renamed.items()}
+    stored, ours = _stored(opened), _names(table)
     allowed = {ours.get(name) for name in allow_missing}
-    found = match(stored, table, renames)
+    found = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
     arrays = {new: opened.weights[stored[old].native] for new, old in found.items()}
     with concerning(path):
         known = {name: array for name, array in arrays.items() if name in table}
         check_weights(table, known, allowed)
         holder.import_weights(arrays, allowed, copy=False)
+
+
+def _stored(opened: Opened) -> dict[str, StoredWeight]:
+    """Return the stored weights by relative name: without the first part, the model's own name."""
+    return {name.partition("/")[2]: weight for name, weight in opened.record.weights.items()}
+
+
+def _names(weights: Mapping[str, StoredWeight] | Mapping[str, WeightInfo]) -> Names:
+    return Names.of({name: (w.native, *w.aliases) for name, w in weights.items()})
+
+
+def _check_agreement(opened: Opened) -> None:
+    """Raise unless the weights file holds just what params.json names: nothing is ever dropped."""
+    path = str(opened.source.path)
+    canonical = opened.record.weights
+    if len({name.partition("/")[0] for name in canonical}) > 1 or not all(_stored(opened)):
+        raise ParamsError(
+            f"The weights' names {', '.join(sorted(canonical))} are not those of one model.",
+            path=str(opened.source.path / PARAMS),
+            hint="The file was edited: get or publish the model again.",
+        )
+    named = {weight.native for weight in canonical.values()}
+    missing = sorted(named.difference(opened.weights))
+    surplus = sorted(set(opened.weights) - named - set(_referred(opened.record.params)))
+    if missing or surplus:
+        which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
+        raise WeightsMismatch(
+            f"The weights in {path} {which}, other than {PARAMS} says.",
+            path=path,
+            hint="The files are of two models: get or publish the model again.",
+            missing=missing,
+            unexpected=surplus,
+        )
+
+
+def _referred(value: Any) -> Iterator[str]:
+    """Yield the names of the arrays that stored arguments refer to."""
+    items = value.values() if isinstance(value, dict) else value
+    for item in items if isinstance(value, dict | list) else ():
+        yield from _referred(item)
+    if isinstance(value, dict) and isinstance(value.get("$array"), str):
+        yield value["$array"]
 
 
 def _resume(opened: Opened, model: Model) -> None:
