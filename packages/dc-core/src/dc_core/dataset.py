@@ -79,14 +79,17 @@ class Dataset(ABC):
         """Iterate over all rows in batches of ``size``, the last one smaller.
 
         ``shuffle`` permutes all rows; the order depends on ``(seed, epoch)`` and nothing else.
-        ``drop_last`` leaves a smaller last batch out.
+        ``drop_last`` leaves a smaller last batch out. Raises :class:`ParameterError` for a size
+        below 1 and for a negative seed or epoch, before the first batch is asked for.
         """
         if size < 1:
             raise ParameterError(f"The batch size must be at least 1, not {size}.")
+        if min(seed, epoch) < 0:
+            raise ParameterError(f"Seed and epoch must not be negative: {seed}, {epoch}.")
         n = len(self)
         order = np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)
-        for start in range(0, n - size + 1 if drop_last else n, size):
-            yield self.rows(order[start : start + size])
+        starts = range(0, n - size + 1 if drop_last else n, size)
+        return (self.rows(order[start : start + size]) for start in starts)
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the rows, each a :class:`Batch` without its first axis."""

@@ -7,7 +7,6 @@ copies, compares and stores exactly, and it can never be mistaken for integers.
 
 from __future__ import annotations
 
-import sys
 from functools import cache
 from importlib import import_module
 from importlib.util import find_spec
@@ -54,9 +53,8 @@ def dtype_named(name: str) -> np.dtype[Any]:
     if name in NATIVE:
         return np.dtype(name)
     if name in EXTENDED:
-        scalar = None
-        if "ml_dtypes" in sys.modules or find_spec("ml_dtypes") is not None:
-            scalar = getattr(import_module("ml_dtypes"), name, None)
+        installed = find_spec("ml_dtypes") is not None
+        scalar = getattr(import_module("ml_dtypes"), name, None) if installed else None
         return np.dtype([(name, EXTENDED[name])]) if scalar is None else np.dtype(scalar)
     raise ParameterError(
         f"{name!r} is not a dtype that weights can have.",

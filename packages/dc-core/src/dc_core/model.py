@@ -56,7 +56,8 @@ class Model(Component):
         Raises :class:`WeightsMismatch` where names, shapes or dtypes differ; the model is then
         unchanged. Nothing is cast.
         """
-        import_all(self._holders(f"{self.name}/"), weights, allow_missing, copy=True)
+        arrays = {name: _without_scalars(value) for name, value in weights.items()}
+        import_all(self._holders(f"{self.name}/"), arrays, allow_missing, copy=True)
 
     def set_weight(self, name: str, value: np.ndarray) -> None:
         """Set one weight; the checks are those of :meth:`set_weights`."""
@@ -151,3 +152,8 @@ class Model(Component):
             hint=f"Its names start with {self.name!r} and are those of list(model).",
             unexpected=[name],
         )
+
+
+def _without_scalars(value: Any) -> Any:
+    """Return a NumPy scalar, which computing with a 0-d array gives, as a 0-d array again."""
+    return np.asarray(value) if isinstance(value, np.generic) else value

@@ -1,0 +1,57 @@
+"""Dtypes by name, with and without ml_dtypes."""
+
+import subprocess
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from dc_core import dtype_name, dtype_named, raw_bits
+from dc_core.dtypes import EXTENDED, NATIVE
+from dc_core.errors import ParameterError
+
+WITHOUT = """
+import sys
+sys.modules["ml_dtypes"] = None
+import numpy as np
+from dc_core import dtype_name, dtype_named, raw_bits
+dtype = dtype_named("bfloat16")
+assert dtype == np.dtype([("bfloat16", "<u2")]), dtype
+assert dtype_name(dtype) == "bfloat16"
+assert raw_bits(dtype) == np.dtype("<u2")
+array = np.array([(1,), (2,)], dtype)
+assert array.copy().tobytes() == array.tobytes()
+assert dtype != np.dtype(np.uint16)
+"""
+
+
+@pytest.mark.parametrize("name", sorted(NATIVE | EXTENDED.keys()))
+def test_a_name_and_its_dtype_lead_to_each_other(name):
+    dtype = dtype_named(name)
+    assert dtype_name(dtype) == name
+    assert raw_bits(dtype).itemsize == dtype.itemsize
+    assert raw_bits(dtype).isbuiltin
+
+
+def test_extended_dtypes_are_those_of_ml_dtypes_where_it_is_installed():
+    assert dtype_named("bfloat16") == np.dtype(ml_dtypes.bfloat16)
+    assert dtype_named("float8_e4m3fn") == np.dtype(ml_dtypes.float8_e4m3fn)
+
+
+def test_without_ml_dtypes_the_raw_bits_keep_their_logical_dtype():
+    subprocess.run([sys.executable, "-W", "error", "-c", WITHOUT], check=True)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["O", "U3", "S3", "M8[s]", "m8[s]", "V4", [("a", "f4")], [("bfloat16", "<u4")], "g"]
+)
+def test_what_is_no_number_of_fixed_size_cannot_be_a_weight(dtype):
+    with pytest.raises(ParameterError, match="cannot be weights"):
+        dtype_name(np.dtype(dtype))
+
+
+@pytest.mark.parametrize("name", ["float128", "object", "bf16", "", "float32 ", "O"])
+def test_an_unknown_name_lists_the_known_ones(name):
+    with pytest.raises(ParameterError, match="bfloat16"):
+        dtype_named(name)

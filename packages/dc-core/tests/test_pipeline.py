@@ -1,0 +1,65 @@
+"""The contracts of the road: reports, splits, and what a role may leave out."""
+
+import numpy as np
+import pytest
+
+from dc_core import Estimator, Failure, FailureReport, Metric, NumpyDataset, Splitter, Transformer
+from dc_core.errors import EmptyDataset, FeaturizationError
+
+
+def report(n):
+    return FailureReport(tuple(Failure(i, f"C{i}", "parse", "no ring") for i in range(n)))
+
+
+def test_a_report_says_how_many_failed_and_shows_the_first():
+    assert str(report(0)) == "no failures"
+    assert str(report(5)) == (
+        "5 failed (5 × parse): row 0 ('C0'): no ring; row 1 ('C1'): no ring; "
+        "row 2 ('C2'): no ring; and 2 more"
+    )
+
+
+def test_only_failures_raise():
+    report(0).raise_if_any()
+    with pytest.raises(FeaturizationError, match="strict=False"):
+        report(1).raise_if_any()
+
+
+def test_a_split_selects_the_rows_it_names():
+    class Thirds(Splitter):
+        def indices(self, dataset):
+            return tuple(np.array_split(np.arange(len(dataset)), 3))
+
+    split = Thirds().split(NumpyDataset(np.arange(7)))
+    assert [part.X.tolist() for part in split] == [[0, 1, 2], [3, 4], [5, 6]]
+    assert len(split.train) == 3
+
+
+@pytest.mark.parametrize("role", [Estimator, Transformer, Metric, Splitter])
+def test_a_role_cannot_be_played_without_its_methods(role):
+    with pytest.raises(TypeError, match="abstract"):
+        role()
+
+
+class Constant(Estimator):
+    def fit(self, dataset):
+        return self
+
+    def predict(self, dataset):
+        return np.ones((len(dataset), len(dataset.tasks)))
+
+
+class Sum(Metric):
+    def compute(self, y, prediction, w):
+        return float((y * prediction * w).sum())
+
+
+def test_evaluation_gives_each_metric_by_name():
+    dataset = NumpyDataset([0, 1], [[1.0, np.nan], [2.0, 4.0]], tasks=["a", "b"])
+    scores = Constant().evaluate(dataset, [Sum()])
+    assert scores == {"sum": 3.5, "sum/a": 3.0, "sum/b": 4.0}
+
+
+def test_there_is_nothing_to_evaluate_on_no_rows():
+    with pytest.raises(EmptyDataset):
+        Constant().evaluate(NumpyDataset(np.zeros((0, 1))), [Sum()])
