@@ -1,9 +1,14 @@
 """The public surface: what there is, and what importing it costs."""
 
+import re
 import subprocess
 import sys
+from pathlib import Path
+
+import numpy as np
 
 import dc_torch
+from dc_core import NumpyDataset
 
 
 def test_every_public_name_is_there_and_sorted():
@@ -25,3 +30,15 @@ def test_importing_the_plugin_prints_nothing():
     code = "import dc_torch.plugin, dc_torch.multitask"
     ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
+
+
+def test_the_readme_s_example_runs():
+    (example,) = re.findall(
+        r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL
+    )
+    rng = np.random.default_rng(0)
+    rows = NumpyDataset(rng.integers(0, 2, (30, 2048)).astype(np.uint8), rng.normal(size=30))
+    names = {"train": rows, "valid": rows, "test": rows}
+    exec(example.replace("epochs=50", "epochs=2"), names)
+    assert names["model"].predict(rows).shape == (30, 1)
+    assert names["model"]["torch_model/hidden/0"].shape == (256, 2048)

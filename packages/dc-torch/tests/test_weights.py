@@ -1,5 +1,8 @@
 """A module's weights as named arrays: what the conformance kit does not try."""
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import safetensors.torch
@@ -74,6 +77,37 @@ def test_any_dtype_and_shape_round_trips_to_the_bit(dtype, shape, copy, seed):
     holder_of(second).import_weights({"0": array}, copy=copy)
     assert second.x.dtype == dtype
     assert holder_of(second).export_weights()["0"].tobytes() == raw
+
+
+WITHOUT_ML_DTYPES = """
+import sys
+import dc_core.dtypes
+dc_core.dtypes.find_spec = lambda name: None
+import numpy as np, torch
+from dc_core import plugins
+assert "ml_dtypes" not in sys.modules
+for dtype, size in ((torch.bfloat16, 2), (torch.float8_e4m3fn, 1)):
+    modules = [torch.nn.Module(), torch.nn.Module()]
+    values = torch.tensor([[1.5, -2.0]]), torch.zeros(1, 2)
+    for module, value in zip(modules, values):
+        module.register_buffer("x", value.to(dtype))
+        module.register_buffer("scalar", value.to(dtype)[0, 0])
+    arrays = plugins.claim(modules[0]).export_weights()
+    print(arrays["0"].dtype.names, arrays["0"].dtype.itemsize == size, arrays["1"].shape)
+    plugins.claim(modules[1]).import_weights(arrays)
+    print(modules[1].x.float().tolist(), modules[1].scalar.item())
+"""
+
+
+def test_dtypes_that_numpy_lacks_are_exact_without_ml_dtypes():
+    ran = subprocess.run([sys.executable, "-c", WITHOUT_ML_DTYPES], capture_output=True, text=True)
+    assert ran.returncode == 0, ran.stderr
+    assert ran.stdout.splitlines() == [
+        "('bfloat16',) True ()",
+        "[[1.5, -2.0]] 1.5",
+        "('float8_e4m3fn',) True ()",
+        "[[1.5, -2.0]] 1.5",
+    ]
 
 
 def test_parameters_come_before_buffers_and_layers_are_numbered():

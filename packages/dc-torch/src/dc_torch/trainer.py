@@ -9,8 +9,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from contextlib import ExitStack
-from typing import TYPE_CHECKING
+from contextlib import AbstractContextManager, ExitStack, nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import torch
@@ -175,10 +175,9 @@ class Trainer:
             if weight > 0:
                 progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
                 self._set_learning_rate(self._schedule.factor(progress, monitored))
-                with torch.autocast(self.device.type, torch.bfloat16, enabled=self._mixed):
-                    output = self._loss.with_tasks(
-                        self.module(input_of(batch.X, dtype, self.device))
-                    )
+                X = input_of(batch.X, dtype, self.device)
+                with self._precision():
+                    output = self._loss.with_tasks(self.module(X))
                 self._loss.check(output, labels.y, labels.given)
                 loss = self._weighted(output, labels.y, labels.w) / weight
                 # On a GPU the check waits for the epoch's end: reading each loss would stall it.
@@ -194,6 +193,9 @@ class Trainer:
             if not math.isfinite(value):
                 raise _diverged(number, step)
         return values, weights
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()
 
     def _update(self, loss: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)

@@ -15,15 +15,23 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dc_core import WeightInfo, check_weights, dtype_named, number_by_layer
+from dc_core import WeightInfo, check_weights, dtype_name, dtype_named, number_by_layer
 from dc_core.errors import NotSerializable, ParameterError, StructureError
+
+_SHARED: Final = frozenset(
+    map(
+        np.dtype,
+        ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"),
+    )
+)
+"""The dtypes that NumPy and torch share; the others pass from one to the other as raw bits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,10 +126,10 @@ def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
     if copy and on_cpu.data_ptr() == plain.data_ptr():
         on_cpu = on_cpu.clone()
     dtype = numpy_dtype(tensor.dtype)
-    carrier = _carrier(tensor.dtype)
-    if carrier is None:
+    if dtype in _SHARED:
         return on_cpu.numpy()
-    array: np.ndarray = on_cpu.view(carrier).numpy().view(dtype)
+    bits: torch.dtype = getattr(torch, f"uint{8 * dtype.itemsize}")
+    array: np.ndarray = on_cpu.view(bits).numpy().view(dtype)
     return array
 
 
@@ -130,24 +138,15 @@ def to_tensor(array: np.ndarray) -> Tensor:
     flags = array.flags
     if not (flags.c_contiguous and flags.writeable and flags.aligned and array.dtype.isnative):
         array = np.array(array, array.dtype.newbyteorder("="), order="C")
-    name = array.dtype.names[0] if array.dtype.names else array.dtype.name
-    dtype: torch.dtype = getattr(torch, name)
-    carrier = _carrier(dtype)
-    if carrier is None:
+    if array.dtype in _SHARED:
         return torch.from_numpy(array)
+    dtype: torch.dtype = getattr(torch, dtype_name(array.dtype))
     return torch.from_numpy(array.view(f"u{dtype.itemsize}")).view(dtype)
 
 
 def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
     """Return the NumPy dtype of the same name; raises :class:`ParameterError` if there is none."""
     return dtype_named(str(dtype).removeprefix("torch."))
-
-
-def _carrier(dtype: torch.dtype) -> torch.dtype | None:
-    """Return the integers that carry the bits of a dtype that NumPy lacks, None where it has it."""
-    if not dtype.is_floating_point or dtype in (torch.float16, torch.float32, torch.float64):
-        return None
-    return torch.uint16 if dtype.itemsize == 2 else torch.uint8
 
 
 def _places(module: nn.Module) -> Iterator[Place]:
