@@ -231,6 +231,25 @@ def test_when_one_part_refuses_its_structure_no_part_has_changed(picky, fitted, 
     assert {name: array.tolist() for name, array in chain.get_weights().items()} == before
 
 
+@pytest.mark.parametrize("wrong", ["0", "7"])
+def test_what_an_unfitted_part_cannot_take_leaves_a_framework_s_object_alone(tiny, wrong):
+    chain = Chain(Holder(tiny.Net(1)), [Scaler()])
+    before = chain.get_weights()
+    given = Chain(Holder(tiny.Net(2))).get_weights()
+    given[f"chain/transformers/0/mean/{wrong}"] = [1.0]
+    with pytest.raises(WeightsMismatch):
+        chain.set_weights(given)
+    after = chain.get_weights()
+    assert list(after) == list(before)
+    assert all(np.array_equal(after[name], before[name]) for name in before)
+
+
+def test_a_framework_s_object_that_is_given_nothing_is_left_alone(picky):
+    chain = Chain(LinearNet(), [Holder(picky())])
+    chain.set_weights(Chain(LinearNet()).get_weights())
+    assert "chain/transformers/0/0" not in chain
+
+
 def test_without_a_hub_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setattr(HUBS, "_entries", {})
     with pytest.raises(HubNotInstalled, match="pip install dc-hub"):

@@ -88,6 +88,12 @@ class FittedAttribute:
         copy: bool = True,
     ) -> None:
         """Take the array; before fitting, one of any shape and any dtype that weights can have."""
+        self.check(weights, allow_missing)
+        for array in weights.values():
+            setattr(self.component, self.attribute, array.copy() if copy else array)
+
+    def check(self, weights: Mapping[str, np.ndarray], allow_missing: Collection[str]) -> None:
+        """Raise :class:`WeightsMismatch` unless :meth:`import_weights` can take ``weights``."""
         table, given = self.describe_weights(), weights.get("0")
         if not table and isinstance(given, np.ndarray):
             try:
@@ -96,8 +102,6 @@ class FittedAttribute:
                 raise WeightsMismatch(str(error.args[0]), hint=error.hint) from error
             table = {"0": WeightInfo("", given.shape, given.dtype)}
         check_weights(table, weights, allow_missing)
-        for array in weights.values():
-            setattr(self.component, self.attribute, array.copy() if copy else array)
 
 
 def describe_all(holders: Mapping[str, WeightHolder]) -> dict[str, WeightInfo]:
@@ -162,19 +166,22 @@ def import_all(
     there are several, one that has weights gets them back when a later one refuses; one that is not
     fitted could not be emptied again, so it takes its part on a copy beforehand.
     """
-    tables = {prefix: holder.describe_weights() for prefix, holder in holders.items()}
+    tables = {p: holder.describe_weights() for p, holder in holders.items()}
     given = divide(holders, weights)
+    absent = frozenset(allow_missing)
     check_weights(
-        {prefix + name: info for prefix, table in tables.items() for name, info in table.items()},
+        {p + name: info for p, table in tables.items() for name, info in table.items()},
         {p + name: weights[p + name] for p, names in given.items() if tables[p] for name in names},
-        allow_missing,
+        absent,
     )
-    _check_fitted_together(holders, tables, given, allow_missing)
-
     parts = {p: {name: weights[p + name] for name in names} for p, names in given.items()}
-    allowed = {p: [name for name in tables[p] if p + name in allow_missing] for p in holders}
-    natives = {p: holder for p, holder in holders.items() if isinstance(holder, Claimed)}
-    attributes = [p for p in holders if p not in natives]
+    allowed = {p: [name for name in tables[p] if p + name in absent] for p in holders}
+    attributes = {p: h for p, h in holders.items() if isinstance(h, FittedAttribute)}
+    for p, attribute in attributes.items():
+        attribute.check(parts[p], allowed[p])
+    _check_fitted_together(attributes, tables, parts, absent)
+
+    natives = {p: h for p, h in holders.items() if isinstance(h, Claimed) and parts[p]}
     filled = [p for p in natives if tables[p]]
     unfitted = [p for p in natives if not tables[p]]
     for p in unfitted[1:]:
@@ -190,22 +197,21 @@ def import_all(
         for p, arrays in former.items():
             natives[p].import_weights(arrays, tables[p])
         raise
-    for p in attributes:
-        holders[p].import_weights(parts[p], allowed[p], copy=copy)
+    for p, attribute in attributes.items():
+        attribute.import_weights(parts[p], allowed[p], copy=copy)
 
 
 def _check_fitted_together(
-    holders: Mapping[str, WeightHolder],
+    attributes: Mapping[str, FittedAttribute],
     tables: Mapping[str, Mapping[str, WeightInfo]],
-    given: Mapping[str, Collection[str]],
+    parts: Mapping[str, Mapping[str, np.ndarray]],
     allow_missing: Collection[str],
 ) -> None:
     """Raise :class:`WeightsMismatch` where only some fitted arrays of a component would be set."""
     components: dict[int, dict[str, bool]] = {}
-    for prefix, holder in holders.items():
-        if isinstance(holder, FittedAttribute):
-            will_be_set = bool(tables[prefix] or given[prefix])
-            components.setdefault(id(holder.component), {})[f"{prefix}0"] = will_be_set
+    for prefix, attribute in attributes.items():
+        will_be_set = bool(tables[prefix] or parts[prefix])
+        components.setdefault(id(attribute.component), {})[f"{prefix}0"] = will_be_set
     for arrays in components.values():
         unset = [name for name, is_set in arrays.items() if not is_set]
         missing = [name for name in unset if name not in allow_missing]
