@@ -93,10 +93,9 @@ def _check_structure(data: bytes, what: str, depth: int, tokens: int | None) -> 
         if not brackets:
             return
         brackets = brackets.replace(b"[]", b"")
-    if brackets:
-        raise LimitExceeded(
-            f"{what} nests more than {depth} deep, or its brackets do not match.", path=what
-        )
+    # Of those that never close the parser says where.
+    if brackets.count(b"[") > depth:
+        raise LimitExceeded(f"{what} nests more than {depth} deep.", path=what)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

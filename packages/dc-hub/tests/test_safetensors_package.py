@@ -1,0 +1,146 @@
+"""Weights files and the ``safetensors`` package: each reads what the other writes."""
+
+from __future__ import annotations
+
+import sys
+
+import ml_dtypes
+import numpy as np
+import pytest
+
+from dc_hub.errors import HubError
+from dc_hub.header import CODES
+from dc_hub.tensors import TensorFile, read_tensors, write_tensors
+
+safetensors = pytest.importorskip("safetensors", reason="needs the package safetensors")
+
+NATIVE = sorted(name for name in CODES.values() if hasattr(np, name))
+
+
+def tensors(names, seed=0):
+    rng = np.random.default_rng(seed)
+    made = {}
+    for i, name in enumerate(names):
+        dtype = np.dtype(getattr(ml_dtypes, name, name))
+        for shape in ((), (0, 2), (3,), (2, 1, i + 1)):
+            raw = rng.integers(0, 2 if name == "bool" else 256, (*shape, dtype.itemsize), np.uint8)
+            made[f"layer{i}.{name}.{len(shape)}"] = raw.view(dtype)[..., 0]
+    return made
+
+
+def equal(a, b):
+    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+
+
+def save(path, arrays, metadata=None):
+    with path.open("wb") as file:
+        write_tensors(file, arrays, metadata)
+
+
+def test_the_package_reads_what_is_written_here(tmp_path):
+    from safetensors.numpy import load_file
+
+    made = tensors(NATIVE)
+    made["f"] = np.asfortranarray(np.arange(6.0).reshape(2, 3))
+    save(tmp_path / "w", made, {"format": "np", "b": "é"})
+    back = load_file(tmp_path / "w")
+    assert back.keys() == made.keys()
+    assert all(equal(back[name], made[name]) for name in made)
+    with safetensors.safe_open(tmp_path / "w", "np") as file:
+        assert file.metadata() == {"format": "np", "b": "é"}
+
+
+def test_what_the_package_writes_is_read_here(tmp_path):
+    from safetensors.numpy import save_file
+
+    made = tensors([name for name in NATIVE if name != "complex64"])
+    save_file(made, tmp_path / "w", {"format": "np"})
+    with TensorFile.open(tmp_path / "w") as file:
+        assert file.metadata == {"format": "np"}
+        assert file.keys() == made.keys()
+        assert all(equal(file[name], made[name]) for name in made)
+    back = read_tensors(tmp_path / "w")
+    assert all(equal(back[name], made[name]) for name in made)
+
+
+def test_both_order_tensors_alike(tmp_path):
+    from safetensors.numpy import save_file
+
+    made = tensors(["float64", "float32", "int64", "int8"])
+    save_file(made, tmp_path / "theirs")
+    save(tmp_path / "ours", made)
+    with TensorFile.open(tmp_path / "ours") as ours, TensorFile.open(tmp_path / "theirs") as theirs:
+        assert sorted(ours) == sorted(theirs)
+        sizes = [[f.info(name).dtype.itemsize for name in f] for f in (ours, theirs)]
+        assert sizes[0] == sizes[1] == sorted(sizes[0], reverse=True)
+
+
+def torch_dtypes(torch):
+    names = {"float8_e8m0fnu", *CODES.values()}
+    return {name: getattr(torch, name) for name in sorted(names) if hasattr(torch, name)}
+
+
+def test_torch_reads_what_is_written_here_and_the_other_way_round(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch")
+    from safetensors.torch import load_file, save_file
+
+    dtypes = torch_dtypes(torch)
+    assert {"bfloat16", "float8_e4m3fn", "float8_e5m2"} <= dtypes.keys()
+    made = tensors(dtypes)
+    save(tmp_path / "ours", made)
+    loaded = load_file(tmp_path / "ours")
+    assert loaded.keys() == made.keys()
+    for name, tensor in loaded.items():
+        assert tensor.dtype == dtypes[name.split(".")[1]]
+        raw = tensor.contiguous().view(-1).view(torch.uint8) if tensor.numel() else tensor
+        assert raw.numpy().tobytes() == made[name].tobytes() if tensor.numel() else True
+    save_file(loaded, tmp_path / "theirs")
+    back = read_tensors(tmp_path / "theirs")
+    assert all(equal(back[name], made[name]) for name in made)
+
+
+def test_a_module_loads_its_weights_from_the_file_without_this_project(tmp_path):
+    torch = pytest.importorskip("torch", reason="needs torch")
+    from safetensors.torch import load_file
+
+    module = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    state = {name: tensor.numpy() for name, tensor in module.state_dict().items()}
+    save(tmp_path / "w", state, {"format": "pt"})
+    module.load_state_dict(load_file(tmp_path / "w"))
+
+
+def test_the_package_accepts_no_file_that_is_refused_here_for_its_structure(tmp_path):
+    """Ours is the stricter reader: whatever it accepts, the package accepts."""
+    from safetensors import SafetensorError
+    from safetensors.numpy import load_file
+
+    save(tmp_path / "w", tensors(["float32", "uint8", "bool"]))
+    data = (tmp_path / "w").read_bytes()
+    rng = np.random.default_rng(0)
+    outcomes = {}
+    for _ in range(300):
+        changed = bytearray(data)
+        place = int(rng.integers(0, 8 + int.from_bytes(data[:8], "little")))
+        changed[place] ^= 1 << int(rng.integers(8))
+        (tmp_path / "w").write_bytes(changed)
+        try:
+            ours = read_tensors(tmp_path / "w")
+        except HubError:
+            ours = None
+        try:
+            theirs = load_file(tmp_path / "w")
+        except (SafetensorError, KeyError, AttributeError):
+            theirs = None
+        outcomes[ours is None, theirs is None] = True
+        if ours is not None:
+            assert theirs is not None
+            assert all(equal(ours[name], theirs[name]) for name in ours)
+    assert outcomes.keys() >= {(True, True), (False, False)}
+
+
+def test_neither_package_nor_torch_is_loaded_to_read_a_file():
+    import subprocess
+
+    code = "import sys, dc_hub.tensors, dc_hub.shards; print(*sys.modules)"
+    run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert not {"safetensors", "torch", "ml_dtypes", "jax"} & set(run.stdout.split())
