@@ -94,7 +94,7 @@ def _check_structure(data: bytes, what: str, depth: int, tokens: int | None) -> 
             return
         brackets = brackets.replace(b"[]", b"")
     # Of those that never close the parser says where.
-    if brackets.count(b"[") > depth:
+    if b"[]" in brackets or brackets.count(b"[") > depth:
         raise LimitExceeded(f"{what} nests more than {depth} deep.", path=what)
 
 
