@@ -1,7 +1,7 @@
 """What a stored model can and cannot make the loading program do."""
 
-import os
 import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -389,6 +389,6 @@ def test_loading_a_small_model_opens_each_file_at_most_twice(hub, linear):
     )
     from_pretrained("m", hub=hub)
     watching = False
-    names = [os.path.basename(str(path)) for path in opened]
+    names = [Path(str(path)).name for path in opened]
     for file in published.path.iterdir():
         assert 1 <= names.count(file.name) <= 2

@@ -7,6 +7,7 @@ nor the day.
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from dc_hub.record import Record
 
 FILE: Final = "README.md"
+
+_DATASET: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
+"""What Hugging Face's hub takes for the name of a dataset."""
 
 
 def model_card(record: Record, weights: Mapping[str, np.ndarray]) -> str:
@@ -59,7 +63,8 @@ def _front_matter(record: Record) -> list[str]:
         lines.append(f"license: {_quoted(licence.lower())}")
     tags = ["dc-model", *filter(None, [record.backend, record.cls]), *_strings(metadata, "task")]
     lines += _sequence("tags", tags)
-    lines += _sequence("datasets", _strings(metadata, "dataset"))
+    datasets = _strings(metadata, "dataset")
+    lines += _sequence("datasets", [name for name in datasets if _DATASET.fullmatch(name)])
     lines += _sequence("metrics", metadata.get("metrics") or ())
     return lines
 
@@ -111,7 +116,7 @@ def _cell(value: Any) -> str:
     """Return a value as the text of one table cell, whatever characters it holds."""
     if isinstance(value, list):
         value = ", ".join(map(str, value))
-    return _text(str(value)).replace("|", "\\|").replace("\n", " ")
+    return " ".join(_text(str(value)).replace("|", "\\|").split())
 
 
 def _text(text: str) -> str:

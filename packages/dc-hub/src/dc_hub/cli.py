@@ -16,6 +16,7 @@ from rich.table import Table
 from dc_core import DCError
 from dc_hub import difference, inspecting
 from dc_hub.copying import publish_directory
+from dc_hub.errors import HubWarning
 from dc_hub.hub import MAIN, open_hub
 
 app = typer.Typer(
@@ -65,9 +66,10 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
     table.add_row("path", escape(str(found.path)))
     table.add_row("class", escape(f"{found.cls or 'none'} (version {found.class_version})"))
     table.add_row("backend", escape(found.backend or "none"))
-    for title, values in (("params", found.params), ("metadata", found.metadata)):
-        for key, value in values.items():
-            table.add_row(f"{title}.{escape(key)}", escape(_short(value)))
+    for key, value in found.params.items():
+        table.add_row(f"params.{escape(key)}", escape(_spoken(value)))
+    for key, value in found.metadata.items():
+        table.add_row(f"metadata.{escape(key)}", escape(_spoken(value)))
     for name, weight in found.weights.items():
         text = f"{weight.dtype} {list(weight.shape)}  {weight.native}"
         table.add_row(escape(name), escape(text))
@@ -135,8 +137,9 @@ def main() -> None:
     """Run the command line; an error of this project is one line and the next step, and exit 1."""
     try:
         with warnings.catch_warnings():
+            warnings.simplefilter("always", HubWarning)
             warnings.showwarning = _show_warning
-            app()
+            app(prog_name="dc-hub")
     except DCError as error:
         _err.print(f"[red]{type(error).__name__}[/]: {escape(str(error.args[0]))}")
         if error.hint:
@@ -150,6 +153,23 @@ def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
 
 def _print_json(value: Any) -> None:
     _out.print_json(json.dumps(value, default=str, allow_nan=True))
+
+
+def _spoken(value: Any) -> str:
+    """Return a stored value as one would write it: nested objects as calls, arrays by name."""
+    if isinstance(value, list):
+        return f"[{', '.join(map(_spoken, value))}]"
+    if not isinstance(value, dict):
+        return str(value)
+    for tag in ("$model", "$component"):
+        if tag in value:
+            params = value[tag]["params"].items()
+            return f"{value[tag]['class']}({', '.join(f'{k}={_spoken(v)}' for k, v in params)})"
+    if "$tuple" in value:
+        return f"({', '.join(map(_spoken, value['$tuple']))})"
+    if "$dict" in value:
+        value = {_spoken(key): item for key, item in value["$dict"]}
+    return ", ".join(f"{key.removeprefix('$')} {_spoken(item)}" for key, item in value.items())
 
 
 def _short(value: Any, most: int = 100) -> str:

@@ -1,0 +1,44 @@
+"""What differs between two stored models."""
+
+import numpy as np
+
+from dc_hub import diff, publish
+
+
+def test_equal_models_do_not_differ(hub, chain):
+    publish(chain, "a", hub=hub)
+    publish(chain, "b", hub=hub, tags=("v1",))
+    assert diff("a", "b@v1", hub=hub).identical
+
+
+def test_arguments_metadata_and_weights_that_differ_are_named(hub, models, dataset):
+    publish(models["Linear"](1.0).fit(dataset), "a", hub=hub, metadata={"task": "x"})
+    model = models["Linear"](2.0).fit(dataset)
+    model.intercept = model.intercept.astype(np.float32)
+    publish(model, "b", hub=hub)
+    found = diff("a", "b", hub=hub)
+    assert [(c.where, c.before, c.after) for c in found.record] == [
+        ("metadata.task", "x", None),
+        ("params.alpha", 1.0, 2.0),
+    ]
+    coefficients, intercept = found.weights
+    assert coefficients.where == "linear/coefficients/0"
+    assert "8 of 8 values differ, by up to" in coefficients.after
+    assert (intercept.before, intercept.after) == ("float64 [2]", "float32 [2]")
+
+
+def test_one_changed_bit_of_a_weight_is_a_difference(hub, linear):
+    publish(linear, "a", hub=hub)
+    linear.intercept = np.nextafter(linear.intercept, np.inf)
+    publish(linear, "b", hub=hub)
+    (change,) = diff("a", "b", hub=hub).weights
+    assert change.where == "linear/intercept/0"
+
+
+def test_weights_of_one_side_only_are_named(hub, linear, models):
+    publish(linear, "a", hub=hub)
+    publish(models["Letters"](), "b", hub=hub)
+    assert [(c.where, c.after) for c in diff("a", "b", hub=hub).weights] == [
+        ("linear/coefficients/0", None),
+        ("linear/intercept/0", None),
+    ]

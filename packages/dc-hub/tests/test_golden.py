@@ -1,0 +1,105 @@
+"""Golden rows tell whether a model still computes what it computed."""
+
+import numpy as np
+import pytest
+
+from dc_hub import Golden, check, errors, from_pretrained, publish
+from dc_hub.golden import FILE
+from dc_hub.tensors import read_tensors, write_tensors
+
+
+def rewrite(published, reseal, **changed):
+    """Change tensors of the golden file (None: drop one) and seal the directory again."""
+    file = published.path / FILE
+    tensors = {**read_tensors(file), **changed}
+    with file.open("wb") as stream:
+        write_tensors(stream, {name: t for name, t in tensors.items() if t is not None})
+    reseal(published.path)
+    return published.path
+
+
+@pytest.mark.parametrize("form", ["array", "dataset", "golden"])
+def test_a_model_passes_its_own_golden_rows(hub, linear, dataset, form):
+    golden = {"array": dataset.X, "dataset": dataset, "golden": Golden(dataset.X[:3])}[form]
+    publish(linear, "m", hub=hub, golden=golden)
+    result = check("m", hub=hub)
+    assert result.passed
+    assert result.max_difference == 0
+    assert result.rows == (3 if form == "golden" else 20)
+
+
+def test_strings_are_kept_as_utf8(hub, chain):
+    inputs = ["CCO", "", "µ→CN", "N"]
+    published = publish(chain, "m", hub=hub, golden=inputs)
+    tensors = read_tensors(published.path / FILE)
+    assert tensors["inputs.utf8"].tobytes().decode() == "".join(inputs)
+    assert tensors["inputs.offsets"].tolist() == [0, 3, 3, 10, 11]
+    assert check("m", hub=hub).passed
+
+
+def test_outputs_beyond_the_tolerance_fail_and_within_it_pass(hub, linear, dataset, reseal):
+    published = publish(linear, "m", hub=hub, golden=Golden(dataset.X, rtol=0.0, atol=0.01))
+    outputs = linear.predict(dataset)
+    for shift, passed in ((0.009, True), (0.011, False)):
+        result = check(rewrite(published, reseal, outputs=outputs + shift))
+        assert result.passed is passed
+        assert result.max_difference == pytest.approx(shift)
+
+
+def test_a_nan_equals_a_nan_and_nothing_else(hub, linear, dataset, reseal):
+    X = dataset.X.copy()
+    X[0, 0] = np.nan
+    published = publish(linear, "m", hub=hub, golden=X)
+    assert check("m", hub=hub).passed
+    outputs = linear.predict(X)
+    outputs[0] = 0.0
+    result = check(rewrite(published, reseal, outputs=outputs))
+    assert not result.passed
+    assert result.max_difference == np.inf
+
+
+def test_outputs_of_another_shape_fail(hub, linear, dataset, reseal):
+    published = publish(linear, "m", hub=hub, golden=dataset)
+    assert not check(rewrite(published, reseal, outputs=np.zeros((3, 1)))).passed
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"outputs": None},
+        {"tolerance": np.zeros(3)},
+        {"inputs.offsets": np.array([0, 9_999])},
+        {"inputs.offsets": np.array([2, 1, 10])},
+        {"inputs.offsets": np.zeros(0, np.int64)},
+        {"inputs.offsets": np.array([0.5, 10.0])},
+        {"inputs.utf8": np.full(10, 0xFF, np.uint8)},
+        {"inputs.utf8": None},
+    ],
+)
+def test_a_golden_file_that_contradicts_itself_is_a_typed_error(hub, chain, reseal, changed):
+    published = publish(chain, "m", hub=hub, golden=["CCO", "NCCCCOO"])
+    with pytest.raises(errors.WeightsFileError, match="golden"):
+        check(rewrite(published, reseal, **changed))
+
+
+def test_a_model_without_golden_rows_says_how_to_keep_some(hub, linear):
+    publish(linear, "m", hub=hub)
+    with pytest.raises(errors.FileMissing, match="golden="):
+        check("m", hub=hub)
+
+
+@pytest.mark.parametrize("inputs", [object(), [object()], 5, [[b"x"]]])
+def test_inputs_that_are_no_rows_are_refused_before_anything_is_written(hub, linear, inputs):
+    with pytest.raises(errors.NotSerializable, match="Golden inputs"):
+        publish(linear, "m", hub=hub, golden=inputs)
+    assert not hub.path.exists()
+
+
+def test_an_object_that_computes_nothing_has_no_golden_rows(hub, models):
+    with pytest.raises(errors.ParamsError, match="without golden"):
+        publish(models["Letters"](), "m", hub=hub, golden=["CCO"])
+
+
+def test_golden_rows_do_not_change_the_model(hub, linear, dataset):
+    publish(linear, "m", hub=hub, golden=dataset)
+    assert from_pretrained("m", hub=hub).get_parameters() == linear.get_parameters()
