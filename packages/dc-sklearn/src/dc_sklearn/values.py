@@ -33,7 +33,7 @@ from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
 from dc_sklearn.slots import Reader, Slot, Slots
 
 _NUMERIC: Final = "biufc"
-_COMPACT: Final = {int, np.int32, np.int64, np.float32, np.float64}
+_COMPACT: Final = {bool, int, np.int32, np.int64, np.float32, np.float64}
 _MOST_TEXT: Final = 1 << 26
 _DTYPE: Final = re.compile(r"[<>|=]?[biufcUSO]\d{0,9}")
 
@@ -160,7 +160,7 @@ def _decode_sequence(reader: Reader, path: str, at: str) -> list[Any]:
     given = reader.take(f"{at}/0")
     if given.ndim == 1:
         _numeric(at, given)
-        return given.tolist() if given.dtype == np.int64 else list(given)
+        return given.tolist() if given.dtype in (np.int64, np.bool_) else list(given)
     return _decode_items(reader, path, reader.take_length(f"{at}/0"))
 
 
@@ -186,11 +186,8 @@ def _decode_text(reader: Reader, at: str) -> np.ndarray:
 def _decode_csr(reader: Reader, at: str, kind: type[Any]) -> Any:
     data, indices, indptr = (reader.take(f"{at}/{i}", ndim=1, keep=True) for i in range(3))
     shape = tuple(reader.take(f"{at}/3", dtype=np.int64, ndim=1).tolist())
-    if (
-        indices.dtype != indptr.dtype
-        or indices.dtype not in (np.int32, np.int64)
-        or len(shape) != 2
-    ):
+    integers = {indices.dtype, indptr.dtype} <= {np.dtype(np.int32), np.dtype(np.int64)}
+    if not integers or len(shape) != 2 or min(shape) < 0:
         raise StructureError(f"The parts of the sparse matrix {at!r} do not fit together.")
     check_offsets(at, indptr, len(indices))
     inside = indices.size == 0 or (indices.min() >= 0 and indices.max() < shape[1])

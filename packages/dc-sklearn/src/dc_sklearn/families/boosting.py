@@ -131,9 +131,13 @@ class _Preprocessor:
             raise StructureError(f"{path!r} and is_categorical_ do not fit together.")
         if found is not None:
             state = next(given for target, given in restoring.commits if target is found)
-            columns = [np.asarray(c) for _, _, c in state["transformers_"]]
-            wanted = [categorical, ~categorical]
-            if len(columns) != 2 or not all(map(np.array_equal, columns, wanted)):
+            first, second, *rest = state["transformers_"]
+            fits = (
+                np.array_equal(first[2], categorical)
+                and np.array_equal(second[2], ~categorical)
+                and all(part == "drop" for _, part, _ in rest)
+            )
+            if not fits:
                 raise StructureError(f"{path!r} takes other columns than is_categorical_ says.")
         return found
 

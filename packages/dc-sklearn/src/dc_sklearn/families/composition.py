@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -150,32 +150,36 @@ def _boosting(required: str = "") -> Schema:
 
 
 class _Transformers:
-    """The attribute ``transformers_`` of a ``ColumnTransformer``: (name, estimator, columns)."""
+    """The attribute ``transformers_`` of a ``ColumnTransformer``: (name, estimator, columns).
+
+    An estimator without columns is not fitted, and has no weights.
+    """
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of each transformer and of its columns."""
         yield f"{path}/list/0", values.count(len(value))
         for i, (name, part, columns) in enumerate(value):
-            field = _column_field(storing.owner, name)
+            field = Nested(_for_columns(name), ("drop", "passthrough"))
             yield from field.encode(f"{path}/{i}/estimator", part, storing)
             yield from values.encode(f"{path}/{i}/columns", columns)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
         """Return the transformers; their names and order are those of the parameters."""
-        names = [name for name, *_ in restoring.owner.transformers] + ["remainder"]
+        owner, state = restoring.owner, restoring.state
+        names = [name for name, *_ in owner.transformers] + ["remainder"]
         length = reader.take_length(f"{path}/list/0")
         if length not in (len(names), len(names) - 1):
             raise StructureError(f"{path!r} holds {length} transformers for {len(names) - 1}.")
-        return [
-            (
-                name,
-                _column_field(restoring.owner, name).decode(
-                    reader, f"{path}/{i}/estimator", restoring
-                ),
-                values.decode(reader, f"{path}/{i}/columns"),
+        found = []
+        for i, name in enumerate(names[:length]):
+            prototype, at = _for_columns(name), f"{path}/{i}/estimator"
+            part = (
+                Nested(prototype, ("drop", "passthrough")).decode(reader, at, restoring)
+                if reader.holds(at)
+                else prototype(owner, state)
             )
-            for i, name in enumerate(names[:length])
-        ]
+            found.append((name, part, values.decode(reader, f"{path}/{i}/columns")))
+        return found
 
 
 class _Remainder:
@@ -190,18 +194,18 @@ class _Remainder:
         return ("remainder", restoring.owner.remainder, values.decode(reader, path))
 
 
-def _column_field(owner: Any, name: str) -> Nested:
-    """Return the field of the transformer ``name`` of a ``ColumnTransformer``."""
-    given = {n: part for n, part, *_ in owner.transformers} | {"remainder": owner.remainder}
+def _for_columns(name: str) -> Callable[[Any, State], Any]:
+    """Return the prototype of the transformer ``name`` of a ``ColumnTransformer``."""
 
     def prototype(owner: Any, state: State) -> Any:
+        given = {n: part for n, part, *_ in owner.transformers} | {"remainder": owner.remainder}
         if given[name] == "passthrough":
             return FunctionTransformer(
                 accept_sparse=True, check_inverse=False, feature_names_out="one-to-one"
             )
         return None if isinstance(given[name], str) else clone(given[name])
 
-    return Nested(prototype, ("drop", "passthrough"))
+    return prototype
 
 
 _OUTPUTS: Final = {"estimators_": NestedList(_copies)}

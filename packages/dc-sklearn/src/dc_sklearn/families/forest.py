@@ -94,6 +94,8 @@ def _member(cls: type[Any], common: State, tree: Any, seed: int | None) -> Any:
 
 
 def _same(a: Any, b: Any) -> bool:
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
     return a is b or (type(a) is type(b) and bool(np.array_equal(a, b)))
 
 

@@ -1,0 +1,327 @@
+"""Every class of the closed table: stored as named arrays, it comes back to the last bit."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import sparse
+from sklearn.base import clone, is_classifier
+from sklearn.compose import ColumnTransformer
+from sklearn.datasets import load_diabetes, load_iris
+from sklearn.decomposition import PCA
+from sklearn.ensemble import (
+    BaggingClassifier,
+    ExtraTreesRegressor,
+    GradientBoostingClassifier,
+    GradientBoostingRegressor,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.impute import SimpleImputer
+from sklearn.linear_model import (
+    Lasso,
+    LinearRegression,
+    LogisticRegression,
+    Ridge,
+)
+from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import (
+    MinMaxScaler,
+    OneHotEncoder,
+    QuantileTransformer,
+    StandardScaler,
+)
+from sklearn.svm import SVC, SVR, OneClassSVM
+from sklearn.tree import DecisionTreeClassifier
+
+from dc_sklearn import estimators, state
+
+X, Y = (part[:80] for part in load_diabetes(return_X_y=True))
+IRIS, KIND = load_iris(return_X_y=True)
+BOTH = np.column_stack((Y, Y**2))
+SMALL = {"max_iter": 20, "n_estimators": 6, "random_state": 0}
+FITS: Mapping[str, tuple[Any, ...]] = {
+    # Parameters, then what fit takes, where the class cannot do with its defaults and the data.
+    "BernoulliNB": ({}, IRIS > 2, KIND),
+    "CCA": ({"n_components": 1}, X, Y),
+    "CategoricalNB": ({}, np.round(IRIS), KIND),
+    "ClassifierChain": ({"estimator": LogisticRegression()}, IRIS, np.c_[KIND > 1, KIND > 0]),
+    "ColumnTransformer": (
+        {
+            "transformers": [
+                ("scaled", StandardScaler(), [0, 1]),
+                ("rotated", PCA(2), slice(2, 5)),
+                ("kept", "passthrough", [6]),
+            ],
+            "remainder": MinMaxScaler(),
+        },
+        X,
+    ),
+    "FeatureUnion": ({"transformer_list": [("a", StandardScaler()), ("b", PCA(2))]}, X),
+    "GaussianRandomProjection": ({"n_components": 4}, X),
+    "IsotonicRegression": ({"out_of_bounds": "clip"}, X[:, 2], Y),
+    "KBinsDiscretizer": ({"quantile_method": "averaged_inverted_cdf"}, X),
+    "KernelCenterer": ({}, X @ X.T),
+    "LabelBinarizer": ({}, KIND),
+    "LabelEncoder": ({}, KIND),
+    "LocalOutlierFactor": ({"novelty": True}, X),
+    "MultiOutputClassifier": ({"estimator": LogisticRegression()}, IRIS, np.c_[KIND, KIND > 0]),
+    "MultiOutputRegressor": ({"estimator": Ridge()}, X, BOTH),
+    "MultiTaskElasticNet": ({}, X, BOTH),
+    "MultiTaskElasticNetCV": ({}, X, BOTH),
+    "MultiTaskLasso": ({}, X, BOTH),
+    "MultiTaskLassoCV": ({}, X, BOTH),
+    "NMF": ({"n_components": 3, "max_iter": 2000}, IRIS),
+    "Nystroem": ({"n_components": 20}, X),
+    "OneVsOneClassifier": ({"estimator": LogisticRegression()}, IRIS, KIND),
+    "OneVsRestClassifier": ({"estimator": LogisticRegression()}, IRIS, KIND),
+    "OrthogonalMatchingPursuitCV": ({"cv": 3}, *load_diabetes(return_X_y=True)),
+    "PLSCanonical": ({"n_components": 1}, X, Y),
+    "Pipeline": ({"steps": [("a", StandardScaler()), ("b", "passthrough"), ("c", Ridge())]}, X, Y),
+    "QuantileTransformer": ({"n_quantiles": 20}, X),
+    "RFE": ({"estimator": LinearRegression()}, X, Y),
+    "RFECV": ({"estimator": LinearRegression()}, X, Y),
+    "RadiusNeighborsRegressor": ({"radius": 5.0}, X, Y),
+    "RegressorChain": ({"estimator": Ridge()}, X, BOTH),
+    "SelectFromModel": ({"estimator": Lasso(0.1)}, X, Y),
+    "SkewedChi2Sampler": ({}, IRIS),
+    "SparseRandomProjection": ({"n_components": 4}, X),
+    "StackingClassifier": ({"estimators": [("a", LogisticRegression()), ("b", SVC())]}, IRIS, KIND),
+    "StackingRegressor": ({"estimators": [("a", Ridge()), ("b", SVR())]}, X, Y),
+    "TransformedTargetRegressor": (
+        {"regressor": Ridge(), "transformer": QuantileTransformer(n_quantiles=20)},
+        X,
+        Y,
+    ),
+    "VotingClassifier": ({"estimators": [("a", LogisticRegression()), ("b", SVC())]}, IRIS, KIND),
+    "VotingRegressor": ({"estimators": [("a", Ridge()), ("b", "drop"), ("c", SVR())]}, X, Y),
+}
+OUTPUTS = ("predict", "predict_proba", "decision_function", "transform", "kneighbors")
+
+pytestmark = [
+    # Few iterations are enough here, and some classes of the table are on their way out.
+    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
+    pytest.mark.filterwarnings("ignore::FutureWarning"),
+    pytest.mark.filterwarnings("ignore:Bins whose width:UserWarning"),
+    pytest.mark.filterwarnings("ignore:No features were selected:UserWarning"),
+    pytest.mark.filterwarnings("ignore:y residual is constant:UserWarning"),
+]
+
+
+def fitted(name: str) -> tuple[Any, np.ndarray]:
+    """Return an estimator of the class ``name``, fitted to real data, and what to try it on."""
+    cls = estimators.estimator_class(f"sklearn/{name}")
+    if name in FITS:
+        params, *given = FITS[name]
+        return cls(**params).fit(*given), given[0]
+    estimator = cls()
+    estimator.set_params(**{n: v for n, v in SMALL.items() if n in estimator.get_params()})
+    x, y = (IRIS, KIND) if is_classifier(estimator) or name.endswith("NB") else (X, Y)
+    return estimator.fit(x, y), x
+
+
+def outputs(estimator: Any, x: Any) -> dict[str, Any]:
+    """Return everything that ``estimator`` says of the first rows of ``x``."""
+    said = {m: getattr(estimator, m)(x[:40]) for m in OUTPUTS if hasattr(estimator, m)}
+    return {m: s.toarray() if sparse.issparse(s) else s for m, s in said.items()}
+
+
+def same(a: Any, b: Any) -> bool:
+    if isinstance(a, list | tuple):
+        return len(a) == len(b) and all(map(same, a, b))
+    return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
+
+
+def check_round_trip(estimator: Any, *inputs: Any) -> None:
+    stored = state.export(estimator)
+    blank = clone(estimator)
+    assert state.describe(blank) == {}
+    state.restore(blank, stored)
+    for x in inputs:
+        expected, found = outputs(estimator, x), outputs(blank, x)
+        assert expected
+        assert expected.keys() == found.keys()
+        assert [m for m in expected if not same(expected[m], found[m])] == []
+    again = state.export(blank)
+    assert list(again) == list(stored)
+    assert all(same(again[n], stored[n]) for n in stored)
+    natives = [info.native for info in state.describe(estimator).values()]
+    assert len(set(natives)) == len(natives)
+
+
+@pytest.mark.parametrize("name", estimators.names())
+def test_every_class_of_the_table_comes_back_bit_for_bit(name: str) -> None:
+    check_round_trip(*fitted(name))
+
+
+OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
+    "bag of kernels on some features": (
+        BaggingClassifier(SVC(), n_estimators=2, max_features=0.5, random_state=0),
+        IRIS,
+        KIND,
+    ),
+    "binary exponential boosting": (
+        GradientBoostingClassifier(n_estimators=2, loss="exponential"),
+        IRIS,
+        KIND > 0,
+    ),
+    "binary histogram boosting": (HistGradientBoostingClassifier(max_iter=3), IRIS, KIND > 0),
+    "boosting from zero, best first": (
+        GradientBoostingRegressor(n_estimators=2, init="zero", max_leaf_nodes=4),
+        X,
+        Y,
+    ),
+    "boosting of a quantile": (
+        GradientBoostingRegressor(n_estimators=2, loss="quantile", alpha=0.8),
+        X,
+        Y,
+    ),
+    "forest of two classifications": (
+        RandomForestClassifier(n_estimators=3, random_state=0),
+        IRIS,
+        np.c_[KIND, KIND > 0],
+    ),
+    "forest of two tasks, best first": (
+        RandomForestRegressor(n_estimators=3, max_leaf_nodes=8, random_state=0),
+        X,
+        BOTH,
+    ),
+    "forest with extra randomness": (ExtraTreesRegressor(n_estimators=3, random_state=0), X, BOTH),
+    "columns that no transformer takes": (
+        ColumnTransformer([("a", StandardScaler(), [0]), ("b", PCA(2), [])], remainder="drop"),
+        X,
+        None,
+    ),
+    "imputer with indicator": (
+        SimpleImputer(add_indicator=True),
+        np.where(X > 0.1, np.nan, X),
+        None,
+    ),
+    "isolation forest on some features": (
+        IsolationForest(n_estimators=3, max_features=4, random_state=0),
+        X,
+        Y,
+    ),
+    "kernel of one class": (OneClassSVM(), X, None),
+    "kernel that was computed": (SVC(kernel="precomputed"), IRIS @ IRIS.T, KIND),
+    "kernel of sparse rows": (SVC(), sparse.csr_matrix(IRIS), KIND),
+    "linear model without intercept": (LinearRegression(fit_intercept=False), X, Y),
+    "linear model of two tasks": (LinearRegression(), X, BOTH),
+    "neighbors by a general metric": (KNeighborsClassifier(metric="minkowski", p=3), IRIS, KIND),
+    "neighbors in a ball tree": (
+        KNeighborsRegressor(algorithm="ball_tree", metric="manhattan"),
+        X,
+        Y,
+    ),
+    "neighbors of sparse rows": (KNeighborsRegressor(), sparse.csr_matrix(X), Y),
+    "one-hot encoder of unknowns": (OneHotEncoder(handle_unknown="ignore"), np.round(IRIS), None),
+    "pipeline with a forest": (
+        make_pipeline(StandardScaler(), RandomForestRegressor(n_estimators=3, random_state=0)),
+        X,
+        Y,
+    ),
+    "scaler with an output container": (StandardScaler().set_output(transform="default"), X, None),
+    "scaler without mean and scale": (StandardScaler(with_mean=False, with_std=False), X, None),
+    "tree of two classifications": (
+        DecisionTreeClassifier(max_depth=3),
+        IRIS,
+        np.c_[KIND, KIND > 0],
+    ),
+}
+
+
+@pytest.mark.parametrize(("estimator", "x", "y"), OPTIONS.values(), ids=OPTIONS.keys())
+def test_other_data_and_options_come_back_bit_for_bit(estimator: Any, x: Any, y: Any) -> None:
+    check_round_trip(clone(estimator).fit(x, y), x)
+
+
+def test_predictions_on_float32_keep_their_dtype() -> None:
+    x, y = X.astype(np.float32), Y.astype(np.float32)
+    for estimator in (LinearRegression(fit_intercept=False), LinearRegression(), Ridge()):
+        check_round_trip(estimator.fit(x, y), x, X)
+
+
+@pytest.mark.parametrize("kind", [str, object])
+def test_labels_that_are_strings_come_back(kind: type) -> None:
+    labels = np.array(["setosa", "versicolor", "ἴρις"]).astype(kind)[KIND]
+    for estimator in (
+        LogisticRegression(),
+        SVC(),
+        RandomForestClassifier(n_estimators=3, random_state=0),
+    ):
+        estimator.fit(IRIS, labels)
+        blank = clone(estimator)
+        state.restore(blank, state.export(estimator))
+        assert blank.classes_.dtype == estimator.classes_.dtype
+        assert blank.predict(IRIS).tolist() == estimator.predict(IRIS).tolist()
+
+
+def test_categories_of_strings_come_back() -> None:
+    rows = np.array([["C", "sp3"], ["N", "sp2"], ["C", "sp"]], dtype=object)
+    encoder = OneHotEncoder(sparse_output=False).fit(rows)
+    blank = clone(encoder)
+    state.restore(blank, state.export(encoder))
+    assert np.array_equal(encoder.transform(rows), blank.transform(rows))
+
+
+def test_categorical_features_of_histogram_boosting_come_back() -> None:
+    x = IRIS.copy()
+    x[:, 1] = np.round(x[:, 1])
+    model = HistGradientBoostingClassifier(
+        max_iter=3, categorical_features=[1], min_samples_leaf=2
+    ).fit(x, KIND)
+    unknown = x.copy()
+    unknown[:, 1] += 7
+    unknown[::3, 2] = np.nan
+    check_round_trip(model, x, unknown)
+
+
+def test_missing_values_take_the_same_way_through_a_forest() -> None:
+    x = np.where(X > 0.05, np.nan, X)
+    check_round_trip(RandomForestRegressor(n_estimators=4, random_state=0).fit(x, Y), x)
+
+
+def test_the_seeds_of_a_forest_come_back() -> None:
+    forest = RandomForestRegressor(n_estimators=4, random_state=7).fit(X, Y)
+    blank = clone(forest)
+    state.restore(blank, state.export(forest))
+    assert [t.get_params() for t in blank.estimators_] == [
+        t.get_params() for t in forest.estimators_
+    ]
+
+
+def test_names_are_paths_and_native_names_have_dots() -> None:
+    model = make_pipeline(StandardScaler(), Ridge()).fit(X, Y)
+    table = state.describe(model)
+    assert table["standardscaler/mean_/0"].native == "standardscaler.mean_"
+    assert table["ridge/coef_/0"].shape == (10,)
+
+
+_UNSAFE = ("pickle.find_class", "exec", "compile", "os.system", "subprocess.Popen")
+_seen: list[str] | None = None
+
+
+def _watch(event: str, arguments: tuple[Any, ...]) -> None:
+    if _seen is not None and event in _UNSAFE:
+        _seen.append(event)
+
+
+def test_storing_and_restoring_runs_no_pickle_and_no_code() -> None:
+    global _seen
+    models = [fitted(name)[0] for name in ("RandomForestRegressor", "SVC", "Pipeline")]
+    blanks = [clone(model) for model in models]
+    sys.addaudithook(_watch)
+    _seen = []
+    try:
+        for model, blank in zip(models, blanks, strict=True):
+            state.restore(blank, state.export(model))
+        assert _seen == []
+    finally:
+        _seen = None

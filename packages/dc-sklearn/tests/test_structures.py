@@ -1,0 +1,369 @@
+"""Hostile structures: each is a typed error before native code, and the estimator is untouched."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.base import clone
+from sklearn.ensemble import (
+    GradientBoostingClassifier,
+    HistGradientBoostingClassifier,
+    IsolationForest,
+    RandomForestClassifier,
+    RandomForestRegressor,
+)
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.svm import SVC, SVR
+
+from dc_core.errors import StructureError, WeightsMismatch
+from dc_sklearn import state, trees
+
+Refused = Callable[..., Exception]
+Data = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture
+def forest(diabetes: Data) -> RandomForestRegressor:
+    return RandomForestRegressor(n_estimators=3, random_state=0).fit(*diabetes)
+
+
+@pytest.fixture
+def kernel(iris: Data) -> SVC:
+    return SVC().fit(*iris)
+
+
+@pytest.fixture
+def categories(iris: Data) -> HistGradientBoostingClassifier:
+    x = iris[0].copy()
+    x[:, 1] = np.round(x[:, 1])
+    model = HistGradientBoostingClassifier(
+        max_iter=4, categorical_features=[1], min_samples_leaf=2, random_state=0
+    )
+    return model.fit(x, iris[1])
+
+
+def edited(array: np.ndarray, index: Any, value: Any) -> np.ndarray:
+    copy = array.copy()
+    copy[index] = value
+    return copy
+
+
+def of(estimator: Any, name: str) -> np.ndarray:
+    return state.export(estimator, [name])[name]
+
+
+LEFT, RIGHT = "estimators_/children_left/0", "estimators_/children_right/0"
+FEATURE, OFFSETS = "estimators_/feature/0", "estimators_/offsets/0"
+
+
+def test_a_tree_child_out_of_bounds_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    for value in (2**62, 10**6, -7, np.iinfo(np.int64).max, np.iinfo(np.int64).min):
+        refused(forest, {LEFT: edited(of(forest, LEFT), 0, value)})
+
+
+def test_a_child_in_the_next_tree_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    second = int(of(forest, OFFSETS)[1])
+    refused(forest, {RIGHT: edited(of(forest, RIGHT), 0, second)})
+
+
+def test_a_tree_cycle_is_a_typed_error(forest: RandomForestRegressor, refused: Refused) -> None:
+    refused(forest, {LEFT: edited(of(forest, LEFT), 0, 0)})
+    refused(forest, {LEFT: edited(of(forest, LEFT), 1, 0)})
+
+
+def test_a_shared_child_is_a_typed_error(forest: RandomForestRegressor, refused: Refused) -> None:
+    right = of(forest, RIGHT)
+    error = refused(forest, {LEFT: edited(of(forest, LEFT), 0, right[0])})
+    assert "more than one" in str(error)
+
+
+def test_a_node_with_one_child_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    refused(forest, {RIGHT: edited(of(forest, RIGHT), 0, -1)})
+
+
+def test_a_feature_out_of_bounds_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    for value in (10, -1, 2**40):
+        refused(forest, {FEATURE: edited(of(forest, FEATURE), 0, value)})
+
+
+def test_a_leaf_that_asks_for_a_feature_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    leaf = int(np.flatnonzero(of(forest, LEFT) == -1)[0])
+    refused(forest, {FEATURE: edited(of(forest, FEATURE), leaf, 3)})
+
+
+def test_a_short_array_of_nodes_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    for name in (LEFT, RIGHT, FEATURE, "estimators_/threshold/0", "estimators_/value/0"):
+        refused(forest, {name: of(forest, name)[:-1]})
+
+
+def test_a_threshold_that_is_nan_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    name = "estimators_/threshold/0"
+    refused(forest, {name: edited(of(forest, name), 0, np.nan)})
+
+
+def test_a_missing_value_flag_beyond_one_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    name = "estimators_/missing_go_to_left/0"
+    refused(forest, {name: edited(of(forest, name), 0, 2)})
+
+
+def test_offsets_that_do_not_divide_the_nodes_are_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    offsets = of(forest, OFFSETS)
+    for index, value in ((0, 1), (-1, offsets[-1] - 1), (1, offsets[2]), (1, -5), (1, 2**62)):
+        refused(forest, {OFFSETS: edited(offsets, index, value)})
+
+
+def test_trees_for_fewer_features_than_they_ask_for_are_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    two = np.array(2)
+    refused(forest, {"n_features_in_/0": two})
+    refused(forest, {"n_features_in_/0": two, "estimators_/n_features_in_/0": two})
+
+
+def test_an_absurd_number_of_outputs_is_a_typed_error(
+    forest: RandomForestRegressor, refused: Refused
+) -> None:
+    for value in (0, -1, 2, 10**12):
+        outputs = np.array(value)
+        refused(forest, {"n_outputs_/0": outputs, "estimators_/n_outputs_/0": outputs})
+
+
+def test_classes_that_do_not_fit_the_trees_are_a_typed_error(iris: Data, refused: Refused) -> None:
+    forest = RandomForestClassifier(n_estimators=2, random_state=0).fit(*iris)
+    refused(forest, {"n_classes_/0": np.array(2)})
+    refused(forest, {"n_classes_/0": np.array(2), "classes_/0": np.array([0, 1])})
+
+
+def test_an_isolation_forest_with_columns_out_of_bounds_is_a_typed_error(
+    diabetes: Data, refused: Refused
+) -> None:
+    forest = IsolationForest(n_estimators=2, max_features=4, random_state=0).fit(diabetes[0])
+    name = "estimators_features_/0/0"
+    refused(forest, {name: edited(of(forest, name), 0, 10)})
+    refused(forest, {name: of(forest, name)[:-1]})
+
+
+def test_a_chain_of_nodes_is_checked_in_under_a_second() -> None:
+    n = 200_001
+    left, right = np.full(n, -1), np.full(n, -1)
+    inner = np.arange(0, n - 1, 2)
+    left[inner], right[inner] = inner + 1, inner + 2
+    nodes = {
+        "children_left": left,
+        "children_right": right,
+        "feature": np.where(left < 0, -2, 0),
+        "threshold": np.zeros(n),
+        "missing_go_to_left": np.zeros(n, np.uint8),
+    }
+    started = time.process_time()
+    (depth,) = trees.check("chain", nodes, np.array([0, n]), 1)
+    assert depth == (n - 1) // 2
+    assert time.process_time() - started < 1
+
+
+def test_the_depth_of_a_rebuilt_tree_is_that_of_the_original(diabetes: Data) -> None:
+    for options in ({}, {"max_leaf_nodes": 9}, {"max_depth": 1}):
+        forest = RandomForestRegressor(n_estimators=5, random_state=0, **options).fit(*diabetes)
+        other = clone(forest)
+        state.restore(other, state.export(forest))
+        assert [t.get_depth() for t in other.estimators_] == [
+            t.get_depth() for t in forest.estimators_
+        ]
+
+
+def test_absurd_support_counts_are_a_typed_error(kernel: SVC, refused: Refused) -> None:
+    counts = of(kernel, "_n_support/0")
+    for index, value in ((0, counts[0] + 1), (0, 2**30), (0, -1)):
+        refused(kernel, {"_n_support/0": edited(counts, index, value)})
+    refused(kernel, {"_n_support/0": counts[:-1]})
+
+
+def test_counts_that_sum_up_right_with_a_negative_one_are_a_typed_error(
+    kernel: SVC, refused: Refused
+) -> None:
+    counts = of(kernel, "_n_support/0")
+    moved = edited(counts, slice(0, 2), [-1, counts[0] + counts[1] + 1])
+    refused(kernel, {"_n_support/0": moved})
+
+
+def test_support_indices_out_of_bounds_are_a_typed_error(kernel: SVC, refused: Refused) -> None:
+    for value in (150, -1):
+        refused(kernel, {"support_/0": edited(of(kernel, "support_/0"), 0, value)})
+
+
+def test_short_kernel_arrays_are_a_typed_error(kernel: SVC, refused: Refused) -> None:
+    for name in ("support_/0", "support_vectors_/0", "_dual_coef_/0", "_intercept_/0"):
+        refused(kernel, {name: of(kernel, name)[:-1]})
+    refused(kernel, {"_dual_coef_/0": of(kernel, "_dual_coef_/0")[:, :-1].copy()})
+    refused(kernel, {"support_vectors_/0": of(kernel, "support_vectors_/0")[:, :-1].copy()})
+
+
+def test_probability_parameters_of_another_length_are_a_typed_error(
+    kernel: SVC, refused: Refused
+) -> None:
+    refused(kernel, {"_probA/0": np.zeros(1)})
+    refused(kernel, {"_probA/0": np.zeros(3)})
+
+
+def test_a_regression_kernel_with_other_counts_is_a_typed_error(
+    diabetes: Data, refused: Refused
+) -> None:
+    kernel = SVR().fit(*diabetes)
+    refused(kernel, {"_n_support/0": np.array([60, 60], np.int32)})
+    refused(kernel, {"_n_support/0": np.array([120, 120, 0], np.int32)})
+
+
+def test_a_label_that_is_no_class_is_a_typed_error(iris: Data, refused: Refused) -> None:
+    neighbors = KNeighborsClassifier().fit(*iris)
+    for value in (3, -1, 2**40):
+        refused(neighbors, {"_y/0": edited(of(neighbors, "_y/0"), 0, value)})
+
+
+def test_rows_that_do_not_fit_the_neighbors_are_a_typed_error(iris: Data, refused: Refused) -> None:
+    neighbors = KNeighborsClassifier().fit(*iris)
+    rows = of(neighbors, "_fit_X/0")
+    refused(neighbors, {"_fit_X/0": rows[:-1]})
+    refused(neighbors, {"_fit_X/0": rows[:, :-1].copy()})
+    refused(neighbors, {"n_samples_fit_/0": np.array(10**9)})
+
+
+def test_a_search_method_that_does_not_exist_is_a_typed_error(iris: Data, refused: Refused) -> None:
+    neighbors = KNeighborsClassifier().fit(*iris)
+    refused(neighbors, {"_fit_method/str/0": np.frombuffer(b"os.system", np.uint8)})
+
+
+def test_boosting_with_another_number_of_trees_a_stage_is_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
+    boosted = GradientBoostingClassifier(n_estimators=2, random_state=0).fit(*iris)
+    refused(boosted, {"estimators_/shape/0": np.array([1, 6])})
+    refused(boosted, {"estimators_/shape/0": np.array([6, 1])})
+    refused(boosted, {"n_trees_per_iteration_/0": np.array(1)})
+
+
+def test_a_first_guess_for_other_classes_is_a_typed_error(iris: Data, refused: Refused) -> None:
+    boosted = GradientBoostingClassifier(n_estimators=2, random_state=0).fit(*iris)
+    fewer = {
+        "init_/class_prior_/0": np.array([0.5, 0.5]),
+        "init_/classes_/0": np.array([0, 1]),
+        "init_/n_classes_/0": np.array(2),
+    }
+    refused(boosted, fewer)
+
+
+def test_histogram_trees_that_are_none_are_a_typed_error(
+    categories: HistGradientBoostingClassifier, refused: Refused
+) -> None:
+    edits = {
+        "_predictors/left/0": (0, (0, 10**6)),
+        "_predictors/right/0": (0, (0, 1)),
+        "_predictors/feature_idx/0": (0, (4, -1, 2**40)),
+        "_predictors/is_leaf/0": (0, (1, 2)),
+        "_predictors/offsets/0": (1, (0, 10**6)),
+        "_predictors/shape/0": (0, (3, 10**6)),
+        "_predictors/bitset_offsets/0": (1, (-1, 10**6)),
+    }
+    for name, (index, found) in edits.items():
+        for value in found:
+            refused(categories, {name: edited(of(categories, name), index, value)})
+
+
+def test_a_bitset_that_does_not_exist_is_a_typed_error(
+    categories: HistGradientBoostingClassifier, refused: Refused
+) -> None:
+    tests = np.flatnonzero(of(categories, "_predictors/is_categorical/0"))
+    assert tests.size
+    index = of(categories, "_predictors/bitset_idx/0")
+    refused(categories, {"_predictors/bitset_idx/0": edited(index, tests[0], 10**6)})
+
+
+def test_a_number_tested_for_its_category_is_a_typed_error(
+    categories: HistGradientBoostingClassifier, refused: Refused
+) -> None:
+    feature = of(categories, "_predictors/feature_idx/0")
+    inner = of(categories, "_predictors/is_leaf/0") == 0
+    numeric = np.flatnonzero(inner & (feature > 0))[0]
+    flags = of(categories, "_predictors/is_categorical/0")
+    refused(categories, {"_predictors/is_categorical/0": edited(flags, numeric, 1)})
+
+
+def test_a_preprocessor_of_other_columns_is_a_typed_error(
+    categories: HistGradientBoostingClassifier, refused: Refused
+) -> None:
+    name = "_preprocessor/transformers_/1/columns/0"
+    refused(categories, {name: np.zeros(4, bool)})
+
+
+def test_counts_of_items_that_were_not_given_are_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
+    forest = IsolationForest(n_estimators=2, random_state=0).fit(iris[0])
+    for value in (10**12, -1, 3):
+        refused(forest, {"estimators_features_/list/0": np.array(value)})
+
+
+@pytest.fixture(scope="module")
+def models(iris: Data) -> list[tuple[Any, dict[str, np.ndarray]]]:
+    """One fitted estimator for each native reader of structures, with its weights."""
+    fitted = [
+        RandomForestClassifier(n_estimators=2, max_depth=3, random_state=0),
+        HistGradientBoostingClassifier(max_iter=2, max_depth=3, random_state=0),
+        GradientBoostingClassifier(n_estimators=2, max_depth=2, random_state=0),
+        SVC(),
+        KNeighborsClassifier(),
+    ]
+    return [(model.fit(*iris), state.export(model)) for model in fitted]
+
+
+@settings(max_examples=250, deadline=None, derandomize=True)
+@given(data=st.data())
+def test_any_edit_is_a_typed_error_or_predicts(
+    data: st.DataObject, iris: Data, models: list[tuple[Any, dict[str, np.ndarray]]]
+) -> None:
+    model, weights = data.draw(st.sampled_from(models), "model")
+    name = data.draw(st.sampled_from(sorted(weights)), "name")
+    array = weights[name].copy()
+    flat = array.reshape(-1)
+    if flat.size and data.draw(st.booleans(), "edit"):
+        index = data.draw(st.integers(0, flat.size - 1), "index")
+        raw = flat[index : index + 1].view(np.uint8)
+        raw[:] = data.draw(st.lists(st.integers(0, 255), min_size=len(raw), max_size=len(raw)))
+    else:
+        array = np.resize(
+            array, data.draw(st.sampled_from([(0,), (1,), (3,), (2, 2), ()]), "shape")
+        )
+    other = clone(model)
+    try:
+        state.restore(other, {**weights, name: array})
+    except (StructureError, WeightsMismatch):
+        assert state.describe(other) == {}
+        return
+    with np.errstate(all="ignore"):
+        try:
+            other.predict(iris[0])
+        except (ArithmeticError, LookupError, TypeError, ValueError):
+            return  # scikit-learn's own Python checks: native code was not reached
