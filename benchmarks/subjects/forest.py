@@ -46,9 +46,8 @@ def save_hub(folder: Path) -> Callable[[], Any]:
     from dc_sklearn import SklearnModel
 
     hub = _clean(folder)
-    return _warm(
-        lambda name, forest: dc_hub.publish(SklearnModel(forest), name, hub=hub), _forests(folder)
-    )
+    models = {name: SklearnModel(forest) for name, forest in _forests(folder).items()}
+    return _warm(lambda name, model: dc_hub.publish(model, name, hub=hub), models)
 
 
 def save_joblib(folder: Path) -> Callable[[], Any]:
@@ -118,12 +117,12 @@ def from_arrays(folder: Path) -> Callable[[], Any]:
 
 
 def _warm(
-    action: Callable[[str, Any], Any], forests: dict[str, Any] | None = None
+    action: Callable[[str, Any], Any], models: dict[str, Any] | None = None
 ) -> Callable[[], Any]:
-    """Act on the small forest; return the action on the large one."""
-    forests = forests or {}
-    action("small", forests.get("small"))
-    return lambda: action("large", forests.get("large"))
+    """Act on the small model; return the action on the large one."""
+    models = models or {}
+    action("small", models.get("small"))
+    return lambda: action("large", models.get("large"))
 
 
 def _forests(folder: Path) -> dict[str, Any]:
