@@ -1,0 +1,237 @@
+"""SklearnModel: any scikit-learn estimator as a model of this project."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
+from sklearn.model_selection import GridSearchCV
+from sklearn.neighbors import KNeighborsRegressor
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
+from sklearn.svm import LinearSVC
+
+from dc_core import NumpyDataset, plugins
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    NotFitted,
+    NotSerializable,
+    ParameterError,
+    StructureError,
+)
+from dc_sklearn import SklearnModel
+
+Data = tuple[np.ndarray, np.ndarray]
+
+
+@pytest.fixture
+def regression(diabetes: Data) -> NumpyDataset:
+    return NumpyDataset(*diabetes)
+
+
+@pytest.fixture
+def classification(iris: Data) -> NumpyDataset:
+    return NumpyDataset(*iris)
+
+
+def test_a_regressor_predicts_one_column_per_task(regression: NumpyDataset) -> None:
+    model = SklearnModel(Ridge()).fit(regression)
+    assert model.predict(regression).shape == (120, 1)
+    two = NumpyDataset(regression.X, np.hstack((regression.y, -regression.y)))
+    assert SklearnModel(Ridge()).fit(two).predict(two).shape == (120, 2)
+
+
+def test_predictions_are_those_of_the_estimator(diabetes: Data, regression: NumpyDataset) -> None:
+    model = SklearnModel(RandomForestRegressor(5, random_state=0)).fit(regression)
+    alone = RandomForestRegressor(5, random_state=0).fit(*diabetes)
+    assert np.array_equal(model.predict(regression)[:, 0], alone.predict(diabetes[0]))
+    assert np.array_equal(model.predict(regression), model.predict(diabetes[0]))
+
+
+def test_a_classifier_predicts_probabilities(classification: NumpyDataset) -> None:
+    model = SklearnModel(RandomForestClassifier(5, random_state=0)).fit(classification)
+    found = model.predict(classification)
+    assert found.shape == (150, 1, 3)
+    assert np.allclose(found.sum(axis=2), 1)
+
+
+def test_column_c_is_label_c_even_if_training_lacks_labels(iris: Data) -> None:
+    rows = iris[1] != 1
+    model = SklearnModel(LogisticRegression()).fit(NumpyDataset(iris[0][rows], iris[1][rows]))
+    found = model.predict(iris[0])
+    assert found.shape == (150, 1, 3)
+    assert not found[:, 0, 1].any()
+    assert np.array_equal(found[rows, 0].argmax(axis=1), iris[1][rows])
+
+
+def test_a_classifier_of_one_label_has_two_columns(iris: Data) -> None:
+    zeros = NumpyDataset(iris[0], np.zeros(150))
+    found = SklearnModel(RandomForestClassifier(2)).fit(zeros).predict(zeros)
+    assert np.array_equal(found, np.tile([1.0, 0.0], (150, 1, 1)))
+
+
+def test_a_classifier_without_probabilities_votes(classification: NumpyDataset) -> None:
+    model = SklearnModel(LinearSVC(random_state=0)).fit(classification)
+    found = model.predict(classification)
+    assert set(np.unique(found)) == {0.0, 1.0}
+    assert np.array_equal(found[:, 0].argmax(axis=1), model.native.predict(classification.X))
+
+
+def test_tasks_of_different_classes_are_filled_up_with_zero(iris: Data) -> None:
+    dataset = NumpyDataset(iris[0], np.column_stack((iris[1], iris[1] > 0)))
+    found = SklearnModel(RandomForestClassifier(3, random_state=0)).fit(dataset).predict(dataset)
+    assert found.shape == (150, 2, 3)
+    assert not found[:, 1, 2].any()
+
+
+def test_a_given_classifier_of_strings_keeps_its_order_of_classes(iris: Data) -> None:
+    names = np.array(["z", "y", "x"])[iris[1]]
+    fitted = LogisticRegression(max_iter=500).fit(iris[0], names)
+    found = SklearnModel(fitted).predict(iris[0])
+    assert np.array_equal(found[:, 0], fitted.predict_proba(iris[0]))
+
+
+@pytest.mark.parametrize("y", [[0.5, 1.0, 2.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 1e9]])
+def test_labels_that_are_no_class_numbers_are_a_typed_error(y: list[float]) -> None:
+    with pytest.raises(DatasetError, match="whole numbers"):
+        SklearnModel(LogisticRegression()).fit(NumpyDataset(np.eye(3), y))
+
+
+def test_fitting_leaves_the_given_estimator_as_it_is(regression: NumpyDataset) -> None:
+    given = make_pipeline(StandardScaler(), Ridge())
+    model = SklearnModel(given).fit(regression)
+    assert not hasattr(given[0], "mean_")
+    assert model.get_parameters()["estimator"] is given
+    assert model.native is not given
+
+
+def test_a_fitted_estimator_is_taken_as_it_is(diabetes: Data) -> None:
+    given = Ridge().fit(*diabetes)
+    model = SklearnModel(given)
+    expected = given.predict(diabetes[0])
+    given.coef_[:] = 0
+    assert np.array_equal(model.predict(diabetes[0])[:, 0], expected)
+
+
+def test_predicting_before_fitting_is_a_typed_error(regression: NumpyDataset) -> None:
+    with pytest.raises(NotFitted, match="fit"):
+        SklearnModel(Ridge()).predict(regression)
+
+
+def test_rows_of_a_missing_label_are_left_out(diabetes: Data) -> None:
+    y = diabetes[1].copy()
+    y[::3] = np.nan
+    model = SklearnModel(Ridge()).fit(NumpyDataset(diabetes[0], y))
+    kept = ~np.isnan(y)
+    alone = Ridge().fit(diabetes[0][kept], y[kept])
+    assert np.array_equal(model.native.coef_, alone.coef_)
+
+
+def test_a_missing_label_in_one_of_several_tasks_is_a_typed_error(diabetes: Data) -> None:
+    y = np.column_stack((diabetes[1], diabetes[1]))
+    y[0, 1] = np.nan
+    with pytest.raises(DatasetError, match="one SklearnModel per task"):
+        SklearnModel(Ridge()).fit(NumpyDataset(diabetes[0], y))
+
+
+def test_an_empty_dataset_is_a_typed_error() -> None:
+    for dataset in (
+        NumpyDataset(np.zeros((0, 3)), np.zeros(0)),
+        NumpyDataset(np.zeros((2, 3)), [np.nan, np.nan]),
+        NumpyDataset(np.zeros((2, 3))),
+    ):
+        with pytest.raises(EmptyDataset):
+            SklearnModel(Ridge()).fit(dataset)
+
+
+def test_weights_reach_the_estimator_and_the_last_step_of_a_pipeline(diabetes: Data) -> None:
+    w = np.linspace(0.5, 2, 120)
+    dataset = NumpyDataset(*diabetes, w=w)
+    alone = Ridge().fit(*diabetes, sample_weight=w)
+    assert np.array_equal(SklearnModel(Ridge()).fit(dataset).native.coef_, alone.coef_)
+    chain = make_pipeline(StandardScaler(), Ridge())
+    expected = make_pipeline(StandardScaler(), Ridge()).fit(*diabetes, ridge__sample_weight=w)
+    found = SklearnModel(chain).fit(dataset).native
+    assert np.array_equal(found[-1].coef_, expected[-1].coef_)
+
+
+def test_weights_that_the_estimator_cannot_take_are_a_typed_error(diabetes: Data) -> None:
+    dataset = NumpyDataset(*diabetes, w=np.linspace(0.5, 2, 120))
+    with pytest.raises(DatasetError, match="KNeighborsRegressor takes no weights"):
+        SklearnModel(KNeighborsRegressor()).fit(dataset)
+    two = NumpyDataset(diabetes[0], np.ones((120, 2)), w=np.tile([1.0, 2.0], (120, 1)))
+    with pytest.raises(DatasetError, match="task to task"):
+        SklearnModel(Ridge()).fit(two)
+
+
+def test_something_else_than_an_estimator_is_a_typed_error() -> None:
+    for given in (Ridge, None, StandardScaler(), object()):
+        with pytest.raises(ParameterError, match="SklearnModel needs"):
+            SklearnModel(given)
+
+
+def test_weights_are_named_for_the_estimator(regression: NumpyDataset) -> None:
+    model = SklearnModel(RandomForestRegressor(3)).fit(regression)
+    assert "random_forest_regressor/estimators_/feature/0" in model
+    info = model.weight_table()["random_forest_regressor/estimators_/feature/0"]
+    assert info.native == "estimators_.feature"
+    assert len(SklearnModel(RandomForestRegressor())) == 0
+
+
+def test_weights_move_to_a_model_that_is_not_fitted(regression: NumpyDataset) -> None:
+    model = SklearnModel(RandomForestRegressor(3, random_state=0)).fit(regression)
+    other = SklearnModel(RandomForestRegressor(3, random_state=0))
+    other.set_weights(model.get_weights())
+    assert np.array_equal(model.predict(regression), other.predict(regression))
+
+
+def test_one_weight_can_be_set_and_a_contradiction_cannot(regression: NumpyDataset) -> None:
+    model = SklearnModel(LinearRegression()).fit(regression)
+    model["linear_regression/coef_/0"] = np.zeros(10)
+    assert np.ptp(model.predict(regression)) == 0
+    forest = SklearnModel(RandomForestRegressor(3)).fit(regression)
+    name = "random_forest_regressor/estimators_/children_left/0"
+    hostile = forest[name]
+    hostile[0] = 10**9
+    with pytest.raises(StructureError):
+        forest[name] = hostile
+
+
+def test_the_backend_wraps_an_estimator(diabetes: Data) -> None:
+    model = plugins.backend("sklearn").wrap(Ridge().fit(*diabetes))
+    assert isinstance(model, SklearnModel)
+    assert model.predict(diabetes[0]).shape == (120, 1)
+
+
+def test_a_subclass_is_refused_at_save(regression: NumpyDataset) -> None:
+    class Mine(Ridge):
+        pass
+
+    model = SklearnModel(Mine()).fit(regression)
+    with pytest.raises(NotSerializable, match="Mine"):
+        model.get_weights()
+
+
+def test_a_search_is_refused_and_pointed_to_its_best_estimator(regression: NumpyDataset) -> None:
+    model = SklearnModel(GridSearchCV(Ridge(), {"alpha": [0.1, 1]})).fit(regression)
+    with pytest.raises(NotSerializable, match="best_estimator_"):
+        model.get_weights()
+
+
+@pytest.mark.parametrize("value", [object(), np.random.RandomState(0), len])
+def test_an_attribute_without_a_stored_form_is_refused_by_name(diabetes: Data, value: Any) -> None:
+    estimator = Ridge().fit(*diabetes)
+    estimator.note_ = value
+    with pytest.raises(NotSerializable, match="note_"):
+        SklearnModel(estimator).get_weights()
+
+
+def test_a_private_attribute_that_nobody_knows_is_refused_by_name(diabetes: Data) -> None:
+    estimator = Ridge().fit(*diabetes)
+    estimator._mine = np.ones(3)
+    with pytest.raises(NotSerializable, match="_mine"):
+        SklearnModel(estimator).get_weights()
