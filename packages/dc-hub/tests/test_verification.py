@@ -10,6 +10,7 @@ import pytest
 
 from dc_hub import errors, from_pretrained, load, publish, save, verify
 from dc_hub.manifest import MANIFEST
+from dc_hub.shards import open_weights
 
 
 @pytest.fixture
@@ -233,3 +234,19 @@ def test_a_hub_cannot_vote_on_its_own_trust(stamped, hub, cache):
     shutil.move(stamp, stamped.path / "verified.json")
     with pytest.raises(errors.UnexpectedFile):
         from_pretrained("large", hub=hub)
+
+
+def test_a_file_that_is_replaced_between_hashing_and_opening_is_refused(hub, chain, monkeypatch):
+    published = publish(chain, "m", hub=hub)
+    weights = published.path / "model.safetensors"
+    evil = bytearray(weights.read_bytes())
+    evil[-1] ^= 1
+
+    def swap_then_open(where):
+        weights.rename(published.path.parent / "aside")
+        weights.write_bytes(evil)
+        return open_weights(where)
+
+    monkeypatch.setattr("dc_hub.loading.open_weights", swap_then_open)
+    with pytest.raises(errors.HashMismatch, match="while it was being loaded"):
+        from_pretrained("m", hub=hub)

@@ -87,11 +87,11 @@ def open_model(
     A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
     """
     directory = source.path
-    manifest = None
+    verified = None
     if versioned or source.revision or MANIFEST in list_names(directory):
-        manifest = verify_model(directory, source.revision, verify)
+        verified = verify_model(directory, source.revision, verify)
         if not source.revision:
-            source = Published(source.name, manifest.revision, directory)
+            source = Published(source.name, verified.manifest.revision, directory)
     else:
         warnings.warn(
             f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning, stacklevel=5
@@ -99,7 +99,9 @@ def open_model(
     data = read_small(directory, PARAMS, 1 << 20)
     record = Record.from_bytes(data, what=str(directory / PARAMS))
     with open_weights(directory) as weights:
-        opened = Opened(source, manifest, record, weights)
+        opened = Opened(source, verified.manifest if verified else None, record, weights)
+        if verified is not None:
+            verified.check_unchanged()
         _check_agreement(opened)
         yield opened
 

@@ -18,6 +18,7 @@ import os
 import stat
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
@@ -50,8 +51,32 @@ Marks = Mapping[str, Mark]
 logger = logging.getLogger(__name__)
 
 
-def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Manifest:
-    """Return the manifest of the model in ``directory`` once every file is what it says.
+@dataclass(frozen=True, slots=True)
+class Verified:
+    """A model directory whose every file was found to be what its manifest says."""
+
+    directory: Path
+    manifest: Manifest
+    marks: Marks
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`HashMismatch` where a file was changed or replaced since.
+
+        Call it when the files are open: then those are the ones that were verified.
+        """
+        with open_directory(self.directory) as folder:
+            marks = _marks(self.directory, folder, self.manifest)
+        for path, mark in marks.items():
+            if mark != self.marks[path]:
+                raise HashMismatch(
+                    f"{self.directory / path} was changed while it was being loaded.",
+                    path=str(self.directory / path),
+                    hint="Load it again once nothing writes to it.",
+                )
+
+
+def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Verified:
+    """Return the model in ``directory`` once every file is what its manifest says.
 
     ``revision`` is the digest that the manifest must have; empty, any manifest will do. Raises
     :class:`HashMismatch`, :class:`SizeMismatch`, :class:`FileMissing`, :class:`UnexpectedFile` or
@@ -88,7 +113,7 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Man
             }
             if settled:
                 _write_stamp(directory, digest, settled)
-    return manifest
+    return Verified(directory, manifest, marks)
 
 
 def _marks(directory: Path, folder: int, manifest: Manifest) -> Marks:
