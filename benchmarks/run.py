@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import argparse
 import re
+import sys
 import tempfile
 from collections.abc import Iterator, Mapping
 from importlib import import_module
 from pathlib import Path
 
 import environment
-from measure import Way, measure, run
+from measure import Way, WayFailed, measure, run
 from subject import Subject
 from table import section
 
@@ -49,7 +50,10 @@ def write(name: str, text: str) -> None:
     page = README.read_text(encoding="utf-8")
     begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
     between = re.compile(f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})", re.DOTALL)
-    README.write_text(between.sub(lambda _: f"\n{text}\n\n", page, count=1), encoding="utf-8")
+    page, found = between.subn(lambda _: f"\n{text}\n\n", page, count=1)
+    if not found:
+        sys.exit(f"{README} has no place for the tables: add {begin} and {end}, a line each.")
+    README.write_text(page, encoding="utf-8")
 
 
 def main() -> None:
@@ -83,9 +87,12 @@ def main() -> None:
         # Beside the repository and not in the temporary folder, which may be memory, not a disk.
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=OUT) as folder:
             texts = []
-            for text in sections(name, Path(folder), environments, quick=options.quick):
-                print(text, end="\n\n", flush=True)
-                texts.append(text)
+            try:
+                for text in sections(name, Path(folder), environments, quick=options.quick):
+                    print(text, end="\n\n", flush=True)
+                    texts.append(text)
+            except WayFailed as error:
+                sys.exit(str(error))
         if options.write:
             write(name, "\n\n".join(texts))
 
