@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import resource
+import struct
+import subprocess
+import sys
+import textwrap
 import tracemalloc
 
 import ml_dtypes
@@ -15,6 +20,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from dc_core import raw_bits
+from dc_core.dtypes import EXTENDED
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.header import CODES
 from dc_hub.tensors import TensorFile, read_tensors, write_tensors
@@ -304,3 +310,34 @@ def test_opening_and_dropping_many_files_leaks_no_descriptor(saved):
                 assert file["w"][0] == 1
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, limit)
+
+
+def test_the_bytes_are_those_of_the_specification():
+    header = (
+        b'{"__metadata__":{"format":"pt"},'
+        b'"b":{"dtype":"F64","shape":[],"data_offsets":[0,8]},'
+        b'"a":{"dtype":"F32","shape":[1,2],"data_offsets":[8,16]}}'
+    )
+    padded = header.ljust(-(-(8 + len(header)) // 64) * 64 - 8)
+    data = struct.pack("<dff", 3.0, 1.0, 2.0)
+    tensors = {"a": np.array([[1, 2]], np.float32), "b": np.array(3.0)}
+    assert written(tensors, {"format": "pt"}) == struct.pack("<Q", len(padded)) + padded + data
+
+
+def test_without_ml_dtypes_the_bits_are_kept_under_their_own_dtype(saved):
+    path = saved({name: of_dtype(name) for name in EXTENDED})
+    script = """
+        import hashlib, io, sys
+        import dc_core.dtypes
+        dc_core.dtypes.find_spec = lambda name: None
+        from dc_hub.tensors import read_tensors, write_tensors
+        tensors = read_tensors(sys.argv[1])
+        assert all(array.dtype.names == (name,) for name, array in tensors.items())
+        file = io.BytesIO()
+        write_tensors(file, {name: array[::-1][::-1] for name, array in tensors.items()})
+        assert "ml_dtypes" not in sys.modules
+        print(hashlib.sha256(file.getvalue()).hexdigest(), end="")
+    """
+    command = [sys.executable, "-c", textwrap.dedent(script), str(path)]
+    run = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert run.stdout == hashlib.sha256(path.read_bytes()).hexdigest(), run.stderr
