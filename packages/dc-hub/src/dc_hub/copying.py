@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from dc_hub.hub import MAIN, Hub, Published, open_hub
+from dc_hub.hub import MAIN, HubLike, Published, open_hub
 from dc_hub.loading import locate, open_model
 from dc_hub.manifest import SIGNATURES
 from dc_hub.paths import list_names, open_regular
@@ -20,7 +20,7 @@ def publish_directory(
     directory: str | os.PathLike[str],
     name: str,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     tags: Sequence[str] = (MAIN,),
 ) -> Published:
     """Publish the model in ``directory``, as :func:`save` writes it, to a hub under ``name``.

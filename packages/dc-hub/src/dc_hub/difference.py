@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -10,8 +9,9 @@ from typing import Any
 import numpy as np
 
 from dc_core import raw_bits
-from dc_hub.hub import Hub
+from dc_hub.hub import HubLike
 from dc_hub.loading import Opened, locate, open_model
+from dc_hub.reference import ModelName
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,10 +40,10 @@ class Difference:
 
 
 def diff(
-    before: str | os.PathLike[str],
-    after: str | os.PathLike[str],
+    before: ModelName,
+    after: ModelName,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
 ) -> Difference:
     """Compare two stored models, each named as for :func:`from_pretrained`.
 

@@ -81,6 +81,10 @@ class Hub(Protocol):
         """Store the model directory that ``write`` writes, whole or not at all; move the tags."""
 
 
+HubLike = Hub | str | os.PathLike[str] | None
+"""A hub, the path of one, or None for the default one; see :func:`open_hub`."""
+
+
 class LocalHub:
     """A hub in a directory of this machine, or of a file system that it mounts.
 
@@ -282,7 +286,7 @@ class LocalHub:
         )
 
 
-def open_hub(hub: Hub | str | os.PathLike[str] | None = None) -> Hub:
+def open_hub(hub: HubLike = None) -> Hub:
     """Return the hub to use: ``hub`` itself, the one at a path, or the default one.
 
     The default is the directory that ``DEEPCHEM_MODEL_HUB`` names, or else ``deepchem/hub`` in the

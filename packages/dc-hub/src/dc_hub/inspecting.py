@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,9 @@ from dc_core import Model, dtype_name
 from dc_hub.errors import FileMissing
 from dc_hub.golden import FILE as GOLDEN
 from dc_hub.golden import CheckResult, check_golden
-from dc_hub.hub import Hub, Published
+from dc_hub.hub import HubLike, Published
 from dc_hub.loading import Opened, load_opened, locate, open_model
+from dc_hub.reference import ModelName
 from dc_hub.tensors import read_tensors
 
 
@@ -48,9 +48,9 @@ class Info:
 
 
 def info(
-    name: str | os.PathLike[str],
+    name: ModelName,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     revision: str | None = None,
 ) -> Info:
     """Return what is stored of the model ``name``; nothing of it is built.
@@ -85,9 +85,9 @@ def describe(opened: Opened) -> Info:
 
 
 def verify(
-    name: str | os.PathLike[str],
+    name: ModelName,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     revision: str | None = None,
 ) -> Published:
     """Hash every file of the model ``name``, read every header, and return what was verified.
@@ -101,10 +101,10 @@ def verify(
 
 
 def check(
-    name: str | os.PathLike[str],
+    name: ModelName,
     *,
     cls: type[Model] = Model,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     revision: str | None = None,
 ) -> CheckResult:
     """Let the model ``name`` compute its golden inputs and compare with the outputs stored.

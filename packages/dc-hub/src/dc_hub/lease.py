@@ -72,10 +72,13 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
 def _take(mine: Lease) -> bool:
     """Create the lease's file, unless there is one."""
     try:
-        with mine.path.open("x") as file:
-            file.write(mine.text)
+        descriptor = os.open(mine.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
     except FileExistsError:
         return False
+    try:
+        os.write(descriptor, mine.text.encode())
+    finally:
+        os.close(descriptor)
     return True
 
 

@@ -19,13 +19,13 @@ from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, p
 from dc_hub.building import build_model
 from dc_hub.edge import concerning
 from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
-from dc_hub.hub import Hub, Published, open_hub
+from dc_hub.hub import HubLike, Published, open_hub
 from dc_hub.manifest import MANIFEST, Manifest
 from dc_hub.matching import Names, match
 from dc_hub.paths import list_names, read_small
 from dc_hub.pins import pinned
 from dc_hub.record import PARAMS, Record, StoredWeight
-from dc_hub.reference import parse
+from dc_hub.reference import ModelName, parse
 from dc_hub.saving import TRAINING
 from dc_hub.shards import Weights, open_weights
 from dc_hub.tensors import read_tensors
@@ -50,9 +50,9 @@ class Opened:
 
 
 def locate(
-    name: str | os.PathLike[str],
+    name: ModelName,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     revision: str | None = None,
     lock: str | os.PathLike[str] | None = None,
 ) -> Published:
@@ -107,10 +107,10 @@ def open_model(
 
 
 def from_pretrained(
-    name: str | os.PathLike[str],
+    name: ModelName,
     *,
     cls: type[M] = Model,  # type: ignore[assignment]
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     revision: str | None = None,
     verify: Verify = "ingest",
     allow_missing: Collection[str] = (),
@@ -146,10 +146,10 @@ def load(directory: str | os.PathLike[str], **options: Any) -> Model:
 
 
 def load_weights(
-    name: str | os.PathLike[str],
+    name: ModelName,
     into: T,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     revision: str | None = None,
     verify: Verify = "ingest",
     allow_missing: Collection[str] = (),
@@ -208,6 +208,17 @@ def _give(
     allowed = {ours.get(name) for name in allow_missing}
     found = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
     arrays = {new: opened.weights[stored[old].native] for new, old in found.items()}
+    missing = [name for name in table if name not in arrays and name not in allowed]
+    unexpected = [name for name in arrays if name not in table] if table else []
+    if missing:
+        raise WeightsMismatch(
+            f"Weights are not stored: {', '.join(missing)}. "
+            f"Stored and not asked for: {', '.join(unexpected) or 'none'}.",
+            path=path,
+            hint="Is it the right model? load_weights takes rename= and allow_missing=.",
+            missing=missing,
+            unexpected=unexpected,
+        )
     with concerning(path):
         known = {name: array for name, array in arrays.items() if name in table}
         check_weights(table, known, allowed)

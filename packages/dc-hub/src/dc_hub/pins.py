@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from dc_hub import jsonio
 from dc_hub.errors import ParamsError, RevisionNotFound
-from dc_hub.hub import Hub, open_hub
+from dc_hub.hub import HubLike, open_hub
 from dc_hub.paths import check_name, read_small
 from dc_hub.reference import parse
 from dc_hub.storage import write_atomically, writing
@@ -45,7 +45,7 @@ def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
 def pin(
     name: str,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     lock: str | os.PathLike[str] = FILE,
 ) -> str:
     """Pin ``name`` (or ``name@tag``) to the revision it stands for now, and return that."""

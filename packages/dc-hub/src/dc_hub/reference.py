@@ -10,6 +10,9 @@ from typing import Any
 from dc_hub.errors import UnsafePath
 from dc_hub.paths import check_name
 
+ModelName = str | os.PathLike[str]
+"""How a model is named: ``"net"``, ``"lab/net@v2"``, ``"./directory"``, or a ``pathlib.Path``."""
+
 
 @dataclass(frozen=True, slots=True)
 class Reference:

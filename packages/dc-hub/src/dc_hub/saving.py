@@ -24,7 +24,7 @@ from dc_hub.edge import concerning
 from dc_hub.errors import NotSerializable
 from dc_hub.golden import FILE as GOLDEN
 from dc_hub.golden import golden_tensors
-from dc_hub.hub import MAIN, Hub, Published, open_hub
+from dc_hub.hub import MAIN, HubLike, Published, open_hub
 from dc_hub.record import PARAMS, Record, StoredWeight
 from dc_hub.shards import SHARD_SIZE, write_weights
 from dc_hub.staging import Staging
@@ -62,7 +62,7 @@ def publish(
     model: Any,
     name: str,
     *,
-    hub: Hub | str | os.PathLike[str] | None = None,
+    hub: HubLike = None,
     tags: Sequence[str] = (MAIN,),
     metadata: Mapping[str, Any] | None = None,
     golden: Any = None,
