@@ -132,7 +132,7 @@ def test_an_entry_point_that_cannot_be_imported_is_a_typed_error(install, source
 
 
 def test_a_broken_neighbour_does_not_hide_a_class(install):
-    names = {"lab/Net": "lab_nets:Net", "lab/Broken": "lab_nets:Missing"}
+    names = {"lab/Broken": "lab_nets:Missing", "lab/Net": "lab_nets:Net"}
     install("dist-a", {"dc.models": names}, {"lab_nets": NET})
     cls = models.lookup("lab/Net")
     assert models.name_of(cls) == "lab/Net"

@@ -166,6 +166,10 @@ def import_all(
     there are several, one that has weights gets them back when a later one refuses; one that is not
     fitted could not be emptied again, so it takes its part on a copy beforehand.
     """
+    if list(holders) == [""]:
+        # A single holder of unprefixed names checks them all itself; a small model loads sooner.
+        holders[""].import_weights(weights, allow_missing, copy=copy)
+        return
     tables = {p: holder.describe_weights() for p, holder in holders.items()}
     given = divide(holders, weights)
     absent = frozenset(allow_missing)
