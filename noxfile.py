@@ -174,8 +174,9 @@ def register(package: str) -> None:
     @session_of(package, "tests")
     @constrained
     def test_alone(session: nox.Session) -> None:
-        """Test the package with nothing but its own dependencies."""
+        """Test the package with nothing but its own dependencies, and the measured data."""
         install_editable(session, [package], *test_requirements([package]))
+        install_data(session)
         pytest(session, str(path / "tests"))
 
     @session_of(package, "wheel", tags=["wheels"], requires=["build"], reuse_venv=False)
