@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 
 import numpy as np
 import pytest
 
-from dc_hub.errors import FileMissing, LimitExceeded, NotSerializable, UnsafePath, WeightsFileError
-from dc_hub.manifest import HashingFile
+from dc_hub.errors import (
+    FileMissing,
+    HashMismatch,
+    LimitExceeded,
+    NotSerializable,
+    UnexpectedFile,
+    UnsafePath,
+    WeightsFileError,
+)
+from dc_hub.manifest import Entry, HashingFile, Manifest
 from dc_hub.paths import open_directory
 from dc_hub.shards import INDEX, WEIGHTS, open_weights, write_weights
 
@@ -91,6 +100,42 @@ def test_arrays_outlive_their_closed_weights(write):
         arrays = dict(weights)
     for name, array in TENSORS.items():
         np.testing.assert_array_equal(arrays[name], array)
+
+
+def manifest_of(directory):
+    entries = []
+    for path in sorted(directory.iterdir()):
+        data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        entries.append(Entry(path.name, len(data), digest, (digest,)))
+    return Manifest.of(entries)
+
+
+@pytest.mark.parametrize("size", [1 << 30, 1000])
+def test_verified_weights_are_those_that_were_verified_whatever_happens_to_the_files(write, size):
+    directory = write(shard_size=size)
+    with open_weights(directory, verified=manifest_of(directory)) as weights:
+        for path in directory.glob("*.safetensors"):
+            with path.open("r+b") as file:
+                file.truncate(8)
+        for name, array in TENSORS.items():
+            np.testing.assert_array_equal(weights[name], array)
+            np.testing.assert_array_equal(weights.read(name), array)
+
+
+def test_a_flipped_bit_in_verified_weights_is_named(write):
+    directory = write(shard_size=1600)
+    manifest = manifest_of(directory)
+    data = bytearray((directory / shard(2, 2)).read_bytes())
+    data[-1] ^= 1
+    (directory / shard(2, 2)).write_bytes(data)
+    with pytest.raises(HashMismatch, match="model-00002"):
+        open_weights(directory, verified=manifest)
+
+
+def test_verified_weights_are_all_named_in_the_manifest(write):
+    with pytest.raises(UnexpectedFile, match=r"model\.safetensors"):
+        open_weights(write(), verified=Manifest(()))
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ import io
 import os
 import re
 import stat
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -33,6 +34,7 @@ _DEVICE: Final = re.compile(
 _LOOKS_LIKE_DIGEST: Final = re.compile(r"[0-9a-f]{12,64}")
 _HUB_FOLDERS: Final = frozenset({"refs", "revisions"})
 _READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
+_COPIED: Final = 1 << 20
 _NOT_PLAIN: Final = frozenset(
     {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.ENAMETOOLONG}
 )
@@ -138,6 +140,28 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
         raise
 
 
+def private_copy(file: io.FileIO) -> io.FileIO:
+    """Return a copy of the open ``file`` in memory that nobody else can change or cut off.
+
+    Where the system has no files in memory it is a temporary one without a name. Raises
+    :class:`HubUnavailable` where the file cannot be read or there is no room.
+    """
+    copy = _nameless_file()
+    buffer = memoryview(bytearray(_COPIED))
+    try:
+        while count := file.readinto(buffer):
+            block = buffer[:count]
+            while len(block):
+                block = block[copy.write(block) :]
+    except OSError as error:
+        copy.close()
+        raise HubUnavailable(
+            f"A file cannot be copied into memory: {error}.",
+            hint="Check the disk, and whether there is room.",
+        ) from error
+    return copy
+
+
 def list_names(where: Where) -> list[str]:
     """Return the names of everything in the directory ``where``, sorted.
 
@@ -199,6 +223,12 @@ def _refusal(error: OSError | ValueError, shown: str) -> HubError:
         path=shown,
         hint="Check its permissions and the state of the disk.",
     )
+
+
+def _nameless_file() -> io.FileIO:
+    if hasattr(os, "memfd_create"):
+        return io.FileIO(os.memfd_create("dc-hub"), "r+b")
+    return tempfile.TemporaryFile(buffering=0)
 
 
 def _shown(where: Where, name: str = ".") -> str:

@@ -16,9 +16,17 @@ from typing import Final, Self
 import numpy as np
 
 from dc_hub import jsonio
-from dc_hub.errors import FileMissing, WeightsFileError
+from dc_hub.errors import FileMissing, UnexpectedFile, WeightsFileError
 from dc_hub.header import LIMITS, Limits, TensorInfo
-from dc_hub.paths import Where, list_names, open_directory, open_regular, read_small
+from dc_hub.manifest import Manifest, verify_file
+from dc_hub.paths import (
+    Where,
+    list_names,
+    open_directory,
+    open_regular,
+    private_copy,
+    read_small,
+)
 from dc_hub.tensors import SupportsWrite, TensorFile, check_tensors, write_all, write_tensors
 
 WEIGHTS: Final = "model.safetensors"
@@ -128,20 +136,35 @@ class Weights(Mapping[str, np.ndarray]):
         self.close()
 
 
-def open_weights(where: Where, *, limits: Limits = LIMITS) -> Weights:
+def open_weights(
+    where: Where, *, limits: Limits = LIMITS, verified: Manifest | None = None
+) -> Weights:
     """Open the weights of the model directory ``where`` and check every header.
 
+    With a manifest as ``verified``, each file of weights is copied into memory, and the copy is
+    what is verified and used: where others can write to the storage, nothing that they do between
+    the check and the use can win.
+
     Raises :class:`FileMissing`, :class:`WeightsFileError` where a file or the index contradicts the
-    format or the others, :class:`LimitExceeded`, and what :func:`dc_hub.paths.open_regular` raises.
+    format or the others, :class:`LimitExceeded`, what :func:`dc_hub.paths.open_regular` raises, and
+    what :func:`dc_hub.manifest.verify_file` raises.
     """
+    entries = None if verified is None else {entry.path: entry for entry in verified.entries}
     shown = "" if isinstance(where, int) else f"{Path(where)}/"
     with open_directory(where) as directory, ExitStack() as opened:
         there = set(list_names(directory))
         homes = _homes(directory, there, shown)
         files = {}
         for name in sorted(set(homes.values())) if homes is not None else [WEIGHTS]:
-            raw = opened.enter_context(open_regular(directory, name))
-            files[name] = TensorFile(raw, what=f"{shown}{name}", limits=limits)
+            what = f"{shown}{name}"
+            file = opened.enter_context(open_regular(directory, name))
+            if entries is not None:
+                if name not in entries:
+                    raise UnexpectedFile(f"{what} is not named in the manifest.", path=what)
+                with file as changeable:
+                    file = opened.enter_context(private_copy(changeable))
+                verify_file(file, entries[name], what=what)
+            files[name] = TensorFile(file, what=what, limits=limits)
         if homes is not None:
             _check_homes(homes, files, shown)
         opened.pop_all()

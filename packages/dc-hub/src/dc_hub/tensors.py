@@ -156,8 +156,8 @@ class TensorFile(Mapping[str, np.ndarray]):
 def read_tensors(path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> dict[str, np.ndarray]:
     """Return every tensor of the weights file ``path`` in memory of its own.
 
-    The peak is the tensors' size. Use it where others can write to the storage: nothing that
-    happens to the file afterwards reaches the arrays. Raises what :class:`TensorFile` raises.
+    The peak is the tensors' size. Nothing that happens to the file afterwards reaches the arrays.
+    Raises what :class:`TensorFile` raises.
     """
     with TensorFile.open(path, limits=limits) as file:
         return {name: file.read(name) for name in file}
