@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy import sparse
 from sklearn.base import clone
 from sklearn.ensemble import (
     GradientBoostingClassifier,
@@ -229,6 +230,17 @@ def test_probability_parameters_of_another_length_are_a_typed_error(
     refused(kernel, {"_probA/0": np.zeros(3)})
 
 
+def test_probabilities_without_their_parameters_are_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
+    kernel = SVC().fit(sparse.csr_matrix(iris[0]), iris[1])
+    asking = clone(kernel).set_params(probability=True)
+    with pytest.raises(StructureError, match="probability"):
+        state.restore(asking, state.export(kernel))
+    if "_effective_probability/0" in state.describe(kernel):
+        refused(kernel, {"_effective_probability/0": np.array(True)})
+
+
 def test_a_regression_kernel_with_other_counts_is_a_typed_error(
     diabetes: Data, refused: Refused
 ) -> None:
@@ -336,7 +348,9 @@ def models(iris: Data) -> list[tuple[Any, dict[str, np.ndarray]]]:
         SVC(),
         KNeighborsClassifier(),
     ]
-    return [(model.fit(*iris), state.export(model)) for model in fitted]
+    fitted = [model.fit(*iris) for model in fitted]
+    fitted.append(SVC().fit(sparse.csr_matrix(iris[0]), iris[1]))
+    return [(model, state.export(model)) for model in fitted]
 
 
 @settings(max_examples=250, deadline=None, derandomize=True)

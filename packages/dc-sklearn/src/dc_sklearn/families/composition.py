@@ -39,7 +39,9 @@ def _union(owner: Any) -> Mapping[str, Any]:
 
 
 def _copies(owner: Any, n: int) -> Sequence[Any]:
-    return [clone(owner.estimator) for _ in range(n)]
+    # The chains of scikit-learn before 1.7 call it base_estimator.
+    base = owner.estimator if hasattr(owner, "estimator") else owner.base_estimator
+    return [clone(base) for _ in range(n)]
 
 
 def _members(owner: Any, n: int) -> Sequence[Any]:
