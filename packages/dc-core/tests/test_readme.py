@@ -1,0 +1,22 @@
+"""The README tells the truth."""
+
+import re
+from pathlib import Path
+
+from dc_core.testing import BackendSuite, ModelSuite
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
+
+
+def test_the_example_runs_and_prints_what_it_says(capsys):
+    (code,) = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+    exec(compile(code, "README.md", "exec"), {"__name__": "readme"})
+    (printed,) = re.findall(r"^# (\{.*)$", code, re.MULTILINE)
+    assert re.sub(r"array\(\[\[.*?\]\]\)", "A", capsys.readouterr().out.strip()) == re.sub(
+        r"array\(\[\[.*?\]\]\)", "A", printed
+    )
+
+
+def test_the_laws_are_counted_right():
+    assert f"holds the {len(BackendSuite.laws())} laws" in README.replace("\n", " ")
+    assert f"`ModelSuite` the {len(ModelSuite.laws())} of" in README.replace("\n", " ")
