@@ -75,6 +75,18 @@ class NeedsValues(nn.Module):
         return self.layers(x)
 
 
+class OnCpu(nn.Module):
+    """Initialises a tensor for which it names a device."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(4, 4)
+        self.scale = nn.init.constant_(torch.empty(4, device="cpu"), 3.0)
+
+    def forward(self, x):
+        return self.linear(x) * self.scale
+
+
 class Listed(nn.Module):
     """Refers to its parameters a second time, in a list."""
 
@@ -97,7 +109,7 @@ def test_a_skeleton_cannot_be_too_large():
 
 
 @pytest.mark.parametrize("copy", [True, False])
-@pytest.mark.parametrize("build", [Rotary, Attribute, Closure, NeedsValues, Listed])
+@pytest.mark.parametrize("build", [Rotary, Attribute, Closure, NeedsValues, OnCpu, Listed])
 def test_tensors_that_are_no_weights_have_their_values(build, copy):
     original, x = build().eval(), torch.linspace(-1, 1, 8).reshape(2, 4)
     module = skeleton(build).eval()
@@ -142,6 +154,14 @@ def test_parameters_stay_what_they_were(copy):
     assert [name for name, _ in module.named_parameters()] == [
         name for name, _ in build().named_parameters()
     ]
+
+
+def test_a_skeleton_with_copied_weights_is_detached_from_the_arrays():
+    module = skeleton(lambda: nn.Linear(2, 1))
+    given = {"0": np.ones((1, 2), np.float32), "1": np.ones(1, np.float32)}
+    plugins.claim(module).import_weights(given, copy=True)
+    given["0"][:] = 7
+    assert module.weight.eq(1).all()
 
 
 def test_a_skeleton_is_trainable_once_it_has_its_weights():

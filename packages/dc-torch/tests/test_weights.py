@@ -207,9 +207,11 @@ def test_an_expanded_buffer_takes_different_values():
     assert module.x.tolist() == [0, 1, 2]
 
 
-def test_lazily_conjugated_weights_are_exported_by_value():
+@pytest.mark.parametrize("copy", [True, False])
+def test_lazily_conjugated_weights_are_exported_by_value(copy):
     values = torch.tensor([1 + 2j, 3 - 1j])
-    arrays = holder_of(Holder(x=values.conj(), y=values.conj().imag)).export_weights()
+    module = Holder(x=values.conj(), y=values.conj().imag)
+    arrays = holder_of(module).export_weights(copy=copy)
     assert arrays["0"].tolist() == [1 - 2j, 3 + 1j]
     assert arrays["1"].tolist() == [-2, 1]
 
