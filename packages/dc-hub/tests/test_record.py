@@ -6,6 +6,8 @@ import contextlib
 import json
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from dc_hub.errors import (
     FormatVersionError,
@@ -175,3 +177,22 @@ def test_one_flipped_bit_gives_a_record_or_a_typed_error():
             Record.from_bytes(bytes(flipped))
             read += 1
     assert 0 < read < len(data)
+
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text("a/._$", max_size=4),
+    lambda inner: (
+        st.lists(inner, max_size=2)
+        | st.dictionaries(st.text("a/", max_size=3) | st.just("native"), inner, max_size=2)
+    ),
+    max_leaves=6,
+)
+KEYS = [*json.loads(RECORD.to_bytes()), "required_features", "other"]
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), JSON, max_size=3))
+@settings(max_examples=300)
+def test_any_change_of_keys_gives_a_record_or_a_typed_error(changes):
+    with contextlib.suppress(HubError):
+        record = Record.from_bytes(changed(**changes))
+        assert Record.from_bytes(record.to_bytes()) == record

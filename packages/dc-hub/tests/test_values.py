@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import enum
 import functools
 import math
@@ -12,7 +13,7 @@ from typing import NamedTuple
 import ml_dtypes
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_core import register_component
@@ -308,3 +309,29 @@ def test_json_nested_too_deep_is_a_typed_error():
         value = [value]
     with pytest.raises(ParamsError, match="deep"):
         decoded(value)
+
+
+TAGS = st.sampled_from(sorted(values._Decoder({}, None).tags))
+HOSTILE = st.recursive(
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.floats()
+    | st.text(max_size=3)
+    | st.sampled_from(["nan", "float32", "python.int", "values/Colour", "RED", "params.x"]),
+    lambda inner: (
+        st.lists(inner, max_size=3)
+        | st.dictionaries(st.text(max_size=2), inner, max_size=2)
+        | st.builds(lambda tag, item: {tag: item}, TAGS, inner)
+        | st.builds(lambda d, v: {"$scalar": {"dtype": d, "value": v}}, inner, inner)
+        | st.builds(lambda p: {"$component": body(params={"p": p})}, inner)
+    ),
+    max_leaves=15,
+)
+
+
+@given(HOSTILE)
+@settings(max_examples=500)
+def test_any_json_is_decoded_or_a_typed_error(json):
+    with contextlib.suppress(ParamsError, UnknownClass):
+        decoded(json, {"params.x": np.ones(2)})
