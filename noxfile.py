@@ -108,7 +108,7 @@ def demo(session: nox.Session) -> None:
 @constrained
 def lint(session: nox.Session) -> None:
     """Check style, types and layers."""
-    install_editable(session, PACKAGES, "import-linter", "mypy", "ruff")
+    install_editable(session, PACKAGES, "import-linter", "mypy", "pytest", "ruff")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy", "--strict")
