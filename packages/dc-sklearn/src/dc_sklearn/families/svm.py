@@ -40,8 +40,10 @@ def _check(owner: Any, state: State) -> None:
             _shaped(name, given, (pairs,))
     if state["_probA"].size != state["_probB"].size:
         raise StructureError("_probA and _probB differ in length.")
-    # With sparse rows, libsvm copies as many of them as there are pairs whenever it is told to.
-    if (owner.probability or state.get("_effective_probability")) and not state["_probA"].size:
+    # With sparse rows, libsvm copies one per pair whenever it is told to; which of the two tells it
+    # depends on the version of scikit-learn.
+    asked = {owner.probability, state.get("_effective_probability")} - {False, None, "deprecated"}
+    if asked and not state["_probA"].size:
         raise StructureError("_probA and _probB are empty, and probability is asked for.")
     fitted = state["shape_fit_"]
     if not isinstance(fitted, tuple) or not all(type(n) is int for n in fitted) or not fitted:
