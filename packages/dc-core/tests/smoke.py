@@ -1,4 +1,4 @@
-"""What must work with the bare wheel: NumPy, pluggy and typing-extensions, nothing else."""
+"""What must work with the bare wheel: NumPy and pluggy, nothing else."""
 
 import subprocess
 import sys

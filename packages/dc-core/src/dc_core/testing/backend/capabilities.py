@@ -80,6 +80,11 @@ class CapabilityLaws(BackendSubject):
                     f"The skeleton is a {type(skeleton).__name__}, not a {type(obj).__name__}.",
                     hint="dc_skeleton returns what build() returns.",
                 )
+            if self.describe(skeleton) != self.describe(self.blank()):
+                raise LawBroken(
+                    "The skeleton is described otherwise than blank().",
+                    hint="Names, shapes and dtypes are compared before anything is allocated.",
+                )
             self.load(skeleton, self.export(obj), copy=copy)
             when = f"A skeleton loaded with copy={copy}"
             hint = "Materialise every weight on import."
