@@ -109,6 +109,18 @@ def test_a_tag_that_holds_no_digest_is_a_typed_error(hub, linear, content):
         hub.resolve("m")
 
 
+def test_a_damaged_tag_does_not_stand_in_the_way_of_others(hub, linear):
+    published = publish(linear, "m", hub=hub)
+    (hub.path / "m/refs/main.json").write_bytes(b"{}")
+    publish(linear, "m", hub=hub, tags="v1")
+    assert hub.resolve("m", "v1") == published
+    with pytest.raises(errors.ParamsError, match="Remove that file"):
+        publish(linear, "m", hub=hub)
+    (hub.path / "m/refs/main.json").unlink()
+    publish(linear, "m", hub=hub)
+    assert list(hub.tags("m")) == ["main", "v1"]
+
+
 def test_a_tag_without_end_is_not_read(hub, linear):
     publish(linear, "m", hub=hub)
     with (hub.path / "m/refs/main.json").open("wb") as file:

@@ -247,6 +247,6 @@ def test_a_file_that_is_replaced_between_hashing_and_opening_is_refused(hub, cha
         weights.write_bytes(evil)
         return open_weights(where)
 
-    monkeypatch.setattr("dc_hub.loading.open_weights", swap_then_open)
+    monkeypatch.setattr("dc_hub.opening.open_weights", swap_then_open)
     with pytest.raises(errors.HashMismatch, match="while it was being loaded"):
         from_pretrained("m", hub=hub)

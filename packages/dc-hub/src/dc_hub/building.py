@@ -34,11 +34,18 @@ class Built(Generic[M]):
 
 
 def build_model(
-    record: Record, arrays: Mapping[str, np.ndarray], cls: type[M], path: str
+    record: Record,
+    arrays: Mapping[str, np.ndarray],
+    cls: type[M],
+    path: str,
+    *,
+    initialise: bool = False,
 ) -> Built[M]:
     """Construct the model that ``record`` describes, which must be a ``cls``.
 
     ``arrays`` are those that constructor arguments refer to; ``path`` is the file that errors name.
+    With ``initialise`` weights have the values that construction gives them, since some will stay.
+
     Raises :class:`UnknownClass`, :class:`ClassMismatch`, :class:`FormatVersionError`,
     :class:`UnknownParameter`, :class:`MissingParameter` or :class:`ParamsError`.
     """
@@ -48,7 +55,7 @@ def build_model(
             path=path,
             hint="Construct it yourself and call dc_hub.load_weights(name, into=obj).",
         )
-    builder = _Builder(path)
+    builder = _Builder(path, initialise)
     stored = registry.models.stored_name(cls)
     local = record.cls.startswith(f"{registry.LOCAL}/")
     with concerning(path):
@@ -91,9 +98,9 @@ def build_model(
 class _Builder:
     """Constructs the objects of one record from bodies whose ``params`` are decoded already."""
 
-    def __init__(self, path: str) -> None:
-        """Name the file ``path`` in errors."""
+    def __init__(self, path: str, initialise: bool) -> None:
         self.path = path
+        self.initialise = initialise
         self.renamed: dict[str, str] = {}
 
     def build(self, kind: str, body: Mapping[str, Any], where: str) -> Any:
@@ -134,6 +141,7 @@ class _Builder:
                 prefix = where.replace(".", "/") + "/" if nested else ""
                 self.renamed |= {prefix + old: prefix + new for old, new in renamed.items()}
             backend = cls.backend if issubclass(cls, Component) else body["backend"]
+            backend = None if self.initialise else backend
             return _constructed(name, lambda: registry.build(cls, params, backend), self.path)
 
 

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Final
 
 from dc_hub.hub import MAIN, HubLike, Published, open_hub
-from dc_hub.loading import locate, open_model
 from dc_hub.manifest import SIGNATURES
+from dc_hub.opening import locate, open_model
 from dc_hub.paths import list_names, open_regular
 from dc_hub.staging import Staging
 

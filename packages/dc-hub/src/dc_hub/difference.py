@@ -10,7 +10,7 @@ import numpy as np
 
 from dc_core import raw_bits
 from dc_hub.hub import HubLike
-from dc_hub.loading import Opened, locate, open_model
+from dc_hub.opening import Opened, locate, open_model
 from dc_hub.reference import ModelName
 
 

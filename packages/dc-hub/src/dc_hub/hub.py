@@ -25,6 +25,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from dc_hub import jsonio
 from dc_hub.errors import (
     AmbiguousRevision,
+    FileMissing,
     HubUnavailable,
     ModelNotFound,
     ParamsError,
@@ -117,7 +118,8 @@ class LocalHub:
         with reading(refs):
             found = sorted(entry.name for entry in os.scandir(refs)) if refs.is_dir() else []
         names = [f.removesuffix(".json") for f in found if f.endswith(".json") and f[0] != "."]
-        return {tag: self._read_tag(refs, tag) for tag in names}
+        read = {tag: self._tag(refs, tag) for tag in names}
+        return {tag: revision for tag, revision in read.items() if revision is not None}
 
     def revisions(self, name: str) -> list[str]:
         """Return the digests of a model's revisions, sorted. Raises :class:`ModelNotFound`."""
@@ -165,19 +167,20 @@ class LocalHub:
         :class:`LockTimeout` or :class:`UnsafePath`.
         """
         home = self.path / check_name(name)
-        before = self.tags(name) if self._has(name) else {}
-        for tag in tags:
-            check_tag(tag)
+        tags = (tags,) if isinstance(tags, str) else tags
+        refs = home / "refs"
+        there = refs.is_dir()
+        before = {check_tag(tag): self._tag(refs, tag) if there else None for tag in tags}
         with writing(self.path):
             make_directory(home / "revisions")
-            make_directory(home / "refs")
+            make_directory(refs)
             self.gc(name)
             with Staging(home / "revisions") as staging:
                 write(staging)
                 revision = staging.seal()
                 path = staging.move_to(home / "revisions" / revision)
         for tag in tags:
-            self.move_tag(name, tag, revision, expected=before.get(tag))
+            self.move_tag(name, tag, revision, expected=before[tag])
         return Published(name, revision, path)
 
     def move_tag(
@@ -196,7 +199,7 @@ class LocalHub:
             make_directory(refs)
             while True:
                 with lease(refs / ".lock", wait=wait) as mine:
-                    now = self._read_tag(refs, tag) if file.exists() else None
+                    now = self._tag(refs, tag)
                     if now == revision:
                         return
                     if now != expected:
@@ -218,9 +221,9 @@ class LocalHub:
         for folder in (home / "revisions", home / "refs"):
             for path in folder.glob(".*") if folder.is_dir() else ():
                 leftover = path.name.startswith((TEMPORARY, ".lock."))
-                if leftover and now - path.lstat().st_mtime >= older_than:
+                if leftover and now - _changed(path, now) >= older_than:
                     if path.is_dir() and not path.is_symlink():
-                        shutil.rmtree(path)
+                        shutil.rmtree(path, ignore_errors=True)
                     else:
                         path.unlink(missing_ok=True)
                     removed.append(path)
@@ -229,9 +232,10 @@ class LocalHub:
     def _digest(self, name: str, home: Path, wanted: str) -> str:
         """Return the digest that a tag or a prefix stands for."""
         if not _PREFIX.fullmatch(wanted):
-            if not (home / "refs" / f"{check_tag(wanted)}.json").exists():
+            tagged = self._tag(home / "refs", wanted)
+            if tagged is None:
                 raise self._no_revision(name, wanted)
-            return self._read_tag(home / "refs", wanted)
+            return tagged
         found = [digest for digest in self.revisions(name) if digest.startswith(wanted)]
         if len(found) > 1:
             raise AmbiguousRevision(
@@ -243,15 +247,20 @@ class LocalHub:
             raise self._no_revision(name, wanted)
         return found[0]
 
-    def _read_tag(self, refs: Path, tag: str) -> str:
+    def _tag(self, refs: Path, tag: str) -> str | None:
+        """Return the revision that a tag stands for, None where there is no such tag."""
         file = refs / f"{check_tag(tag)}.json"
-        content: Any = jsonio.loads(read_small(refs, file.name, 4096), what=str(file))
+        try:
+            data = read_small(refs, file.name, 4096)
+        except FileMissing:
+            return None
+        content: Any = jsonio.loads(data, what=str(file))
         revision = content.get("revision") if isinstance(content, dict) else None
         if not isinstance(revision, str) or not _DIGEST.fullmatch(revision) or len(content) != 1:
             raise ParamsError(
                 f"The tag {tag!r} does not hold a revision.",
                 path=str(file),
-                hint='It should read {"revision": "<64 hex digits>"}: publish with that tag again.',
+                hint="Remove that file, and publish with that tag again.",
             )
         return revision
 
@@ -302,6 +311,14 @@ def open_hub(hub: HubLike = None) -> Hub:
     from platformdirs import user_data_path
 
     return LocalHub(user_data_path("deepchem", appauthor=False) / "hub")
+
+
+def _changed(path: Path, default: float) -> float:
+    """Return when ``path`` was last changed; ``default`` where somebody has just removed it."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return default
 
 
 def _directories(path: Path) -> list[str]:

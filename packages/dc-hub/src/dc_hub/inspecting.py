@@ -12,7 +12,8 @@ from dc_hub.errors import FileMissing
 from dc_hub.golden import FILE as GOLDEN
 from dc_hub.golden import CheckResult, check_golden
 from dc_hub.hub import HubLike, Published
-from dc_hub.loading import Opened, load_opened, locate, open_model
+from dc_hub.loading import load_opened
+from dc_hub.opening import Opened, locate, open_model
 from dc_hub.reference import ModelName
 from dc_hub.tensors import read_tensors
 

@@ -1,4 +1,4 @@
-"""From a model directory to a model: verify, read, construct, hand over the arrays.
+"""From a model directory to a model: construct it, and hand over the arrays.
 
 Nothing in the files can execute code or choose a class by where it lies: they say a registered
 name, constructor arguments from a closed set of values, and arrays. Names, shapes and dtypes are
@@ -8,102 +8,24 @@ compared with the model's before anything is allocated, and the arrays are priva
 from __future__ import annotations
 
 import os
-import warnings
-from collections.abc import Collection, Iterator, Mapping
-from contextlib import contextmanager
-from dataclasses import dataclass
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
 from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, plugins
 from dc_hub.building import build_model
 from dc_hub.edge import concerning
-from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
-from dc_hub.hub import HubLike, Published, open_hub
-from dc_hub.manifest import MANIFEST, Manifest
+from dc_hub.errors import WeightsMismatch
+from dc_hub.hub import HubLike
 from dc_hub.matching import Names, match
-from dc_hub.paths import list_names, read_small
-from dc_hub.pins import pinned
-from dc_hub.record import PARAMS, Record, StoredWeight
-from dc_hub.reference import ModelName, parse
-from dc_hub.saving import TRAINING
-from dc_hub.shards import Weights, open_weights
-from dc_hub.tensors import read_tensors
-from dc_hub.verified import Verify, verify_model
+from dc_hub.opening import Opened, locate, open_model
+from dc_hub.record import PARAMS, StoredWeight
+from dc_hub.reference import ModelName
+from dc_hub.training import resume
+from dc_hub.verified import Verify
 
 M = TypeVar("M", bound=Model)
 T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class Opened:
-    """A model directory that was verified and read, nothing of it built yet.
-
-    ``weights`` maps the names in the file to arrays that are mapped when they are asked for.
-    ``manifest`` is None for an unversioned directory.
-    """
-
-    source: Published
-    manifest: Manifest | None
-    record: Record
-    weights: Weights
-
-
-def locate(
-    name: ModelName,
-    *,
-    hub: HubLike = None,
-    revision: str | None = None,
-    lock: str | os.PathLike[str] | None = None,
-) -> Published:
-    """Return where the model ``name`` is: in a hub, or the directory itself.
-
-    Without a revision, a ``lock`` file says which one. Raises :class:`FileMissing` for a directory
-    that is not there, and what the hub and :func:`dc_hub.pins.pinned` raise.
-    """
-    reference = parse(name, revision)
-    if reference.directory is None:
-        wanted = reference.revision
-        if wanted is None and lock is not None:
-            wanted = pinned(reference.name, lock)
-        return open_hub(hub).resolve(reference.name, wanted)
-    if not reference.directory.is_dir():
-        raise FileMissing(
-            f"There is no directory {reference.directory}.",
-            path=str(reference.directory),
-            hint="For a model in a hub, give its name without './'.",
-        )
-    return Published("", "", reference.directory)
-
-
-@contextmanager
-def open_model(
-    source: Published, verify: Verify = "ingest", *, versioned: bool = False
-) -> Iterator[Opened]:
-    """Verify the model at ``source``, read what it is, and keep its files open for the context.
-
-    Arrays that were taken out stay valid. With ``versioned`` a manifest must be there.
-
-    A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
-    """
-    directory = source.path
-    verified = None
-    if versioned or source.revision or MANIFEST in list_names(directory):
-        verified = verify_model(directory, source.revision, verify)
-        if not source.revision:
-            source = Published(source.name, verified.manifest.revision, directory)
-    else:
-        warnings.warn(
-            f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning, stacklevel=5
-        )
-    data = read_small(directory, PARAMS, 1 << 20)
-    record = Record.from_bytes(data, what=str(directory / PARAMS))
-    with open_weights(directory) as weights:
-        opened = Opened(source, verified.manifest if verified else None, record, weights)
-        if verified is not None:
-            verified.check_unchanged()
-        _check_agreement(opened)
-        yield opened
 
 
 def from_pretrained(
@@ -168,7 +90,7 @@ def load_weights(
     """
     holder = into if isinstance(into, Component) else plugins.claim(into)
     with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
-        theirs = _names(_stored(opened))
+        theirs = _names(opened.stored)
         renamed = {theirs.get(old): new for old, new in (rename or {}).items()}
         unknown = [old for old in renamed if old not in theirs.relative]
         if unknown:
@@ -187,10 +109,11 @@ def load_opened(
 ) -> M:
     """Build the model that ``opened`` holds and give it its weights."""
     path = str(opened.source.path / PARAMS)
-    built = build_model(opened.record, opened.weights, cls, path)
+    initialise = bool(allow_missing)
+    built = build_model(opened.record, opened.weights, cls, path, initialise=initialise)
     _give(opened, built.model, allow_missing, built.renamed)
     if training:
-        _resume(opened, built.model)
+        resume(built.model, opened.source.path)
     return built.model
 
 
@@ -204,7 +127,7 @@ def _give(
     path = str(opened.source.path)
     with concerning(path):
         table = holder.describe_weights()
-    stored, ours = _stored(opened), _names(table)
+    stored, ours = opened.stored, _names(table)
     allowed = {ours.get(name) for name in allow_missing}
     found = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
     arrays = {new: opened.weights[stored[old].native] for new, old in found.items()}
@@ -225,54 +148,5 @@ def _give(
         holder.import_weights(arrays, allowed, copy=False)
 
 
-def _stored(opened: Opened) -> dict[str, StoredWeight]:
-    """Return the stored weights by relative name: without the first part, the model's own name."""
-    return {name.partition("/")[2]: weight for name, weight in opened.record.weights.items()}
-
-
 def _names(weights: Mapping[str, StoredWeight] | Mapping[str, WeightInfo]) -> Names:
     return Names.of({name: (w.native, *w.aliases) for name, w in weights.items()})
-
-
-def _check_agreement(opened: Opened) -> None:
-    """Raise unless the weights file holds just what params.json names: nothing is ever dropped."""
-    path = str(opened.source.path)
-    canonical = opened.record.weights
-    if len({name.partition("/")[0] for name in canonical}) > 1 or not all(_stored(opened)):
-        raise ParamsError(
-            f"The weights' names {', '.join(sorted(canonical))} are not those of one model.",
-            path=str(opened.source.path / PARAMS),
-            hint="The file was edited: get or publish the model again.",
-        )
-    named = {weight.native for weight in canonical.values()}
-    missing = sorted(named.difference(opened.weights))
-    surplus = sorted(set(opened.weights) - named - set(_referred(opened.record.params)))
-    if missing or surplus:
-        which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
-        raise WeightsMismatch(
-            f"The weights in {path} {which}, other than {PARAMS} says.",
-            path=path,
-            hint="The files are of two models: get or publish the model again.",
-            missing=missing,
-            unexpected=surplus,
-        )
-
-
-def _referred(value: Any) -> Iterator[str]:
-    """Yield the names of the arrays that stored arguments refer to."""
-    items = value.values() if isinstance(value, dict) else value
-    for item in items if isinstance(value, dict | list) else ():
-        yield from _referred(item)
-    if isinstance(value, dict) and isinstance(value.get("$array"), str):
-        yield value["$array"]
-
-
-def _resume(opened: Opened, model: Model) -> None:
-    path = opened.source.path / TRAINING
-    if not path.exists():
-        raise FileMissing(
-            f"{opened.source.path} holds no training state.",
-            path=str(path),
-            hint="Publish with training=True to keep it, or load with training=False.",
-        )
-    model.set_training_state(read_tensors(path))

@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib import metadata as distributions
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 
@@ -30,8 +30,8 @@ from dc_hub.shards import SHARD_SIZE, write_weights
 from dc_hub.staging import Staging
 from dc_hub.storage import make_directory, writing
 from dc_hub.tensors import check_tensors, write_tensors
-
-TRAINING: Final = "training.safetensors"
+from dc_hub.training import FILE as TRAINING
+from dc_hub.training import training_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,8 +41,7 @@ class Prepared:
     params: bytes
     card: bytes
     weights: Mapping[str, np.ndarray]
-    training: Mapping[str, np.ndarray]
-    golden: Mapping[str, np.ndarray]
+    beside: Mapping[str, Mapping[str, np.ndarray]]
     shard_size: int
 
     def write(self, staging: Staging) -> None:
@@ -50,10 +49,9 @@ class Prepared:
         write_weights(
             staging.create, self.weights, shard_size=self.shard_size, metadata={"format": "pt"}
         )
-        for name, tensors in ((TRAINING, self.training), (GOLDEN, self.golden)):
-            if tensors:
-                with staging.create(name) as file:
-                    write_tensors(file, tensors)
+        for name, tensors in self.beside.items():
+            with staging.create(name) as file:
+                write_tensors(file, tensors)
         staging.write(PARAMS, self.params)
         staging.write(CARD, self.card)
 
@@ -139,6 +137,12 @@ def prepare(
         table = holder.describe_weights()
         exported = holder.export_weights(copy=False)
     prefix = model.name if isinstance(model, Model) else model_name(type(model))
+    if not prefix or "/" in prefix:
+        raise NotSerializable(
+            f"The name {prefix!r} of this {name} cannot begin the names of its weights.",
+            path=name,
+            hint="Let its property `name` return a word without '/'.",
+        )
     weights = {info.native or relative: exported[relative] for relative, info in table.items()}
     _check_distinct(name, table, arrays)
     record = Record(
@@ -153,12 +157,14 @@ def prepare(
         metadata={**_plain(metadata or {}), "created_with": backends.versions()},
     )
     weights |= arrays
+    beside = {TRAINING: training_tensors(model)} if training else {}
+    if golden is not None:
+        beside[GOLDEN] = golden_tensors(model, golden)
     return Prepared(
         params=record.to_bytes(),
         card=model_card(record, weights).encode(),
         weights=check_tensors(weights),
-        training=check_tensors(model.get_training_state() if training else {}),
-        golden=check_tensors({} if golden is None else golden_tensors(model, golden)),
+        beside={name: check_tensors(tensors) for name, tensors in beside.items()},
         shard_size=shard_size,
     )
 

@@ -1,0 +1,130 @@
+"""A stored model, found, verified, read and open; nothing of it is built yet."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
+from dc_hub.hub import HubLike, Published, open_hub
+from dc_hub.manifest import MANIFEST, Manifest
+from dc_hub.paths import list_names, read_small
+from dc_hub.pins import pinned
+from dc_hub.record import MAX_BYTES, PARAMS, Record, StoredWeight
+from dc_hub.reference import ModelName, parse
+from dc_hub.shards import Weights, open_weights
+from dc_hub.verified import Verify, verify_model
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model directory that was verified and read, nothing of it built yet.
+
+    ``weights`` maps the names in the file to arrays that are mapped when they are asked for.
+    ``manifest`` is None for an unversioned directory.
+    """
+
+    source: Published
+    manifest: Manifest | None
+    record: Record
+    weights: Weights
+
+    @property
+    def stored(self) -> dict[str, StoredWeight]:
+        """The stored weights by relative name: without the first part, the model's own name."""
+        return {name.partition("/")[2]: weight for name, weight in self.record.weights.items()}
+
+
+def locate(
+    name: ModelName,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+    lock: str | os.PathLike[str] | None = None,
+) -> Published:
+    """Return where the model ``name`` is: in a hub, or the directory itself.
+
+    Without a revision, a ``lock`` file says which one. Raises :class:`FileMissing` for a directory
+    that is not there, and what the hub and :func:`dc_hub.pins.pinned` raise.
+    """
+    reference = parse(name, revision)
+    if reference.directory is None:
+        wanted = reference.revision
+        if wanted is None and lock is not None:
+            wanted = pinned(reference.name, lock)
+        return open_hub(hub).resolve(reference.name, wanted)
+    if not reference.directory.is_dir():
+        raise FileMissing(
+            f"There is no directory {reference.directory}.",
+            path=str(reference.directory),
+            hint="For a model in a hub, give its name without './'.",
+        )
+    return Published("", "", reference.directory.absolute())
+
+
+@contextmanager
+def open_model(
+    source: Published, verify: Verify = "ingest", *, versioned: bool = False
+) -> Iterator[Opened]:
+    """Verify the model at ``source``, read what it is, and keep its files open for the context.
+
+    Arrays that were taken out stay valid. With ``versioned`` a manifest must be there.
+
+    A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
+    """
+    directory = source.path
+    verified = None
+    if versioned or source.revision or MANIFEST in list_names(directory):
+        verified = verify_model(directory, source.revision, verify)
+        if not source.revision:
+            source = Published(source.name, verified.manifest.revision, directory)
+    else:
+        warnings.warn(
+            f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning, stacklevel=4
+        )
+    data = read_small(directory, PARAMS, MAX_BYTES)
+    record = Record.from_bytes(data, what=str(directory / PARAMS))
+    with open_weights(directory) as weights:
+        opened = Opened(source, verified.manifest if verified else None, record, weights)
+        if verified is not None:
+            verified.check_unchanged()
+        _check_agreement(opened)
+        yield opened
+
+
+def _check_agreement(opened: Opened) -> None:
+    """Raise unless the weights file holds just what params.json names: nothing is ever dropped."""
+    path = str(opened.source.path)
+    canonical = opened.record.weights
+    owners = {name.partition("/")[0] for name in canonical}
+    if len(owners) > 1 or not all(opened.stored):
+        raise ParamsError(
+            f"The weights' names {', '.join(sorted(canonical))} are not those of one model.",
+            path=str(opened.source.path / PARAMS),
+            hint="The file was edited: get or publish the model again.",
+        )
+    named = {weight.native for weight in canonical.values()}
+    missing = sorted(named.difference(opened.weights))
+    surplus = sorted(set(opened.weights) - named - set(_referred(opened.record.params)))
+    if missing or surplus:
+        which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
+        raise WeightsMismatch(
+            f"The weights in {path} {which}, other than {PARAMS} says.",
+            path=path,
+            hint="The files are of two models: get or publish the model again.",
+            missing=missing,
+            unexpected=surplus,
+        )
+
+
+def _referred(value: Any) -> Iterator[str]:
+    """Yield the names of the arrays that stored arguments refer to."""
+    items = value.values() if isinstance(value, dict) else value
+    for item in items if isinstance(value, dict | list) else ():
+        yield from _referred(item)
+    if isinstance(value, dict) and isinstance(value.get("$array"), str):
+        yield value["$array"]

@@ -1,0 +1,193 @@
+"""Objects of a framework, by a backend that comes through the real door."""
+
+import textwrap
+
+import numpy as np
+import pytest
+
+from dc_core import plugins
+from dc_hub import errors, from_pretrained, info, load_weights, publish
+
+FRAMEWORK = '''
+    import numpy as np
+
+    class Net:
+        def __init__(self, size=3):
+            self.size = size
+            self.arrays = {"out.weight": np.full(size, 7.0), "out.bias": np.zeros(())}
+
+    class Bare(Net):
+        """One that the backend cannot make by name."""
+'''
+
+PLUGIN = """
+    import numpy as np
+    import toyframe
+    from dc_core import Estimator, WeightInfo, check_weights, hookimpl, number_by_layer, plugins
+    from dc_core.errors import UnknownClass
+
+    skeletons = 0
+
+    class Wrapped(Estimator):
+        backend = "toyframe"
+
+        def __init__(self, net=None):
+            self.net = toyframe.Net() if net is None else net
+
+        @property
+        def native(self):
+            return self.net
+
+        def fit(self, dataset):
+            return self
+
+        def predict(self, X):
+            return X @ self.net.arrays["out.weight"] + self.net.arrays["out.bias"]
+
+    @hookimpl
+    def dc_backend_info():
+        return plugins.BackendInfo({"toyframe": "1.0"})
+
+    @hookimpl
+    def dc_describe_weights(obj):
+        names = number_by_layer(obj.arrays)
+        return {names[n]: WeightInfo(n, a.shape, a.dtype) for n, a in obj.arrays.items()}
+
+    @hookimpl
+    def dc_export_weights(obj, names, copy):
+        table = dc_describe_weights(obj)
+        wanted = table if names is None else names
+        return {name: obj.arrays[table[name].native].copy() for name in wanted}
+
+    @hookimpl
+    def dc_import_weights(obj, weights, allow_missing, copy):
+        table = dc_describe_weights(obj)
+        check_weights(table, weights, allow_missing)
+        obj.arrays |= {table[n].native: a.copy() for n, a in weights.items()}
+
+    @hookimpl
+    def dc_skeleton(build):
+        global skeletons
+        skeletons += 1
+        return build()
+
+    @hookimpl
+    def dc_describe_component(obj):
+        return ("toyframe/Net", {"size": obj.size}) if type(obj) is toyframe.Net else None
+
+    @hookimpl
+    def dc_build_component(name, params):
+        if name != "toyframe/Net":
+            raise UnknownClass(f"No class is called {name!r}.")
+        return toyframe.Net(**params)
+
+    @hookimpl
+    def dc_wrap(obj):
+        return Wrapped(obj)
+"""
+
+
+@pytest.fixture(scope="module")
+def toyframe(tmp_path_factory):
+    """Install a framework of two arrays and its backend, for this module's tests."""
+    site = tmp_path_factory.mktemp("site")
+    (site / "toyframe.py").write_text(textwrap.dedent(FRAMEWORK))
+    (site / "dc_toyframe.py").write_text(textwrap.dedent(PLUGIN))
+    metadata = site / "dc_toyframe-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: dc-toyframe\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text("[dc.backends.v1]\ntoyframe = dc_toyframe\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(site)
+        plugins.refresh()
+        import toyframe
+
+        yield toyframe
+    plugins.refresh()
+
+
+@pytest.fixture
+def net(toyframe):
+    made = toyframe.Net(2)
+    made.arrays["out.weight"] = np.array([1.0, 2.0])
+    return made
+
+
+def test_a_frameworks_object_comes_back_wrapped_in_a_model(hub, net):
+    publish(net, "net", hub=hub)
+    model = from_pretrained("net", hub=hub)
+    assert type(model).__name__ == "Wrapped"
+    assert model.native is not net
+    np.testing.assert_array_equal(model.predict(np.eye(2)), [1.0, 2.0])
+    assert info("net", hub=hub).weights["net/out/0"].native == "out.weight"
+
+
+def test_the_weights_of_an_object_without_a_name_go_into_one_of_the_callers(hub, toyframe, net):
+    bare = toyframe.Bare(2)
+    bare.arrays["out.weight"] = np.array([3.0, 4.0])
+    publish(bare, "bare", hub=hub)
+    assert info("bare", hub=hub).cls is None
+    with pytest.raises(errors.ClassMismatch, match="load_weights"):
+        from_pretrained("bare", hub=hub)
+    load_weights("bare", into=net, hub=hub)
+    np.testing.assert_array_equal(net.arrays["out.weight"], [3.0, 4.0])
+
+
+def test_a_renamed_or_reordered_part_is_found_by_its_other_name(hub, toyframe, net):
+    publish(net, "net", hub=hub)
+    reordered = toyframe.Net(2)
+    reordered.arrays = {"out.bias": np.ones(()), "out.weight": np.zeros(2)}
+    load_weights("net", into=reordered, hub=hub)
+    np.testing.assert_array_equal(reordered.arrays["out.weight"], [1.0, 2.0])
+    assert reordered.arrays["out.bias"] == 0
+    renamed = toyframe.Net(2)
+    renamed.arrays = {"out.kernel": np.zeros(2), "out.bias": np.ones(())}
+    load_weights("net", into=renamed, hub=hub)
+    np.testing.assert_array_equal(renamed.arrays["out.kernel"], [1.0, 2.0])
+
+
+def test_a_weight_in_front_of_the_others_is_missing_and_none_takes_its_place(hub, toyframe, net):
+    publish(net, "net", hub=hub)
+    grown = toyframe.Net(2)
+    grown.arrays = {"out.scale": np.zeros(2), **grown.arrays}
+    with pytest.raises(errors.WeightsMismatch, match="out/0"):
+        load_weights("net", into=grown, hub=hub)
+    load_weights("net", into=grown, hub=hub, allow_missing=["out.scale"])
+    np.testing.assert_array_equal(grown.arrays["out.weight"], [1.0, 2.0])
+    assert grown.arrays["out.scale"].sum() == 0
+
+
+def test_a_skeleton_is_made_unless_some_weights_stay_as_they_are_constructed(hub, net):
+    import dc_toyframe
+
+    publish(dc_toyframe.Wrapped(net), "model", hub=hub)
+    before = dc_toyframe.skeletons
+    dc_toyframe.Wrapped.from_pretrained("model", hub=hub)
+    assert dc_toyframe.skeletons == before + 1
+    dc_toyframe.Wrapped.from_pretrained("model", hub=hub, allow_missing=["out.bias"])
+    assert dc_toyframe.skeletons == before + 1
+
+
+def test_the_backends_versions_are_stored(hub, net):
+    publish(net, "net", hub=hub)
+    assert info("net", hub=hub).metadata["created_with"]["toyframe"] == "1.0"
+
+
+def test_a_component_that_the_backend_does_not_know_is_refused(hub, net, edit_params):
+    path = publish(net, "net", hub=hub).path
+    edit_params(path, lambda content: content.update({"class": "toyframe/System"}))
+    with pytest.raises(errors.UnknownClass, match="toyframe/System"):
+        from_pretrained(path)
+
+
+def test_an_object_without_training_state_says_so(hub, net):
+    with pytest.raises(errors.NotSerializable, match="training state"):
+        publish(net, "net", hub=hub, training=True)
+    assert not hub.path.exists()
+
+
+def test_an_object_that_does_not_fit_is_untouched(hub, toyframe, net):
+    publish(toyframe.Net(3), "net", hub=hub)
+    with pytest.raises(errors.WeightsMismatch, match="shape"):
+        load_weights("net", into=net, hub=hub)
+    np.testing.assert_array_equal(net.arrays["out.weight"], [1.0, 2.0])
