@@ -164,6 +164,37 @@ def test_a_skeleton_with_copied_weights_is_detached_from_the_arrays():
     assert module.weight.eq(1).all()
 
 
+class Views(nn.Module):
+    """Has weights that are parts of one memory."""
+
+    def __init__(self):
+        super().__init__()
+        flat = torch.rand(6)
+        self.flat = nn.Parameter(flat)
+        self.register_buffer("head", flat[:2])
+
+
+class WithExtraState(nn.Linear):
+    def get_extra_state(self):
+        return {"steps": 3}
+
+
+@pytest.mark.parametrize(
+    "build", [lambda: nn.LazyLinear(3), lambda: WithExtraState(2, 2)], ids=["lazy", "extra state"]
+)
+def test_what_cannot_be_stored_can_still_be_built(build):
+    assert isinstance(skeleton(build), nn.Linear)
+
+
+def test_weights_that_share_memory_go_on_sharing_it():
+    original, module = Views(), skeleton(Views)
+    plugins.claim(module).import_weights(weights_of(original), copy=False)
+    assert torch.equal(module.head, original.head)
+    with torch.no_grad():
+        module.flat.fill_(3)
+    assert module.head.eq(3).all()
+
+
 def test_a_skeleton_is_trainable_once_it_has_its_weights():
     module = skeleton(lambda: nn.Linear(2, 1))
     plugins.claim(module).import_weights(weights_of(nn.Linear(2, 1)), copy=False)

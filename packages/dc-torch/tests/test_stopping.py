@@ -136,6 +136,21 @@ def test_every_callback_ends_though_one_of_them_fails(rows):
     assert first.calls[-1] == last.calls[-1] == ("end", 1)
 
 
+def test_a_callback_that_fails_at_the_start_changes_nothing(overfitting):
+    class Failing(Callback):
+        def on_fit_start(self, model, epochs):
+            raise ZeroDivisionError
+
+    rows, valid = overfitting
+    model, whole = regressor().fit(rows, valid=valid, epochs=4), regressor().fit(rows, valid=valid)
+    before = model.get_weights()
+    with pytest.raises(ZeroDivisionError):
+        model.fit(rows, valid=valid, resume=True, callbacks=[Failing()])
+    assert same(model.get_weights(), before)
+    model.fit(rows, valid=valid, resume=True)
+    assert [epoch.loss for epoch in model.history] == [epoch.loss for epoch in whole.history]
+
+
 def test_training_again_starts_over(rows):
     model = regressor(epochs=2).fit(rows).fit(rows)
     assert [epoch.number for epoch in model.history] == [1, 2]

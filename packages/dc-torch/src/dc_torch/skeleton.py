@@ -2,22 +2,25 @@
 
 The constructor runs on the meta device. That is right only where every tensor it makes ends up as a
 weight: a buffer that is not persistent, a tensor in a plain attribute or a closure would stay
-without values. So the tensors made are watched; where one survives that is no weight, or where the
-constructor needs values, it runs again for real. The program's random numbers are untouched.
+without values. So the tensors made are watched; where one survives that is no weight, where weights
+overlap, or where the constructor needs values, it runs again for real. The program's random
+numbers are untouched.
 """
 
 from __future__ import annotations
 
 import weakref
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, TypeVar
 
 import torch
 from torch import Tensor, nn
+from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
 from dc_core import Component
 from dc_torch.rng import isolated_rng
+from dc_torch.weights import memory_of, storage_of
 
 T = TypeVar("T")
 
@@ -32,10 +35,10 @@ def skeleton(build: Callable[[], T]) -> T:
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             # Values were asked of a tensor that has none; if it is another error it comes again.
             return build()
-        weights = {id(tensor) for module in _modules(built) for tensor in _weights(module)}
+        weights = {id(tensor): tensor for m in _modules(built) for tensor in _weights(m)}
         if any(id(tensor) not in weights for tensor in made.survivors()):
             return build()
-        return built
+        return build() if _overlap(weights.values()) else built
 
 
 class _Watch(TorchFunctionMode):
@@ -71,6 +74,12 @@ class _Watch(TorchFunctionMode):
                 yield tensor
 
 
+def _overlap(weights: Iterable[Tensor]) -> bool:
+    """Tell whether different weights are views of one memory, which an import would part."""
+    held = [tensor for tensor in weights if tensor.is_meta and tensor.numel()]
+    return len(set(map(memory_of, held))) > len(set(map(storage_of, held)))
+
+
 def _modules(built: object) -> Iterator[nn.Module]:
     if isinstance(built, nn.Module):
         yield built
@@ -82,4 +91,6 @@ def _modules(built: object) -> Iterator[nn.Module]:
 
 def _weights(module: nn.Module) -> Iterator[Tensor]:
     """Yield what an import will give values to: the parameters and persistent buffers."""
-    yield from module.state_dict(keep_vars=True).values()
+    for value in module.state_dict(keep_vars=True).values():
+        if isinstance(value, Tensor) and not is_lazy(value):
+            yield value

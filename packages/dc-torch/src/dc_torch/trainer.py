@@ -79,21 +79,20 @@ class Trainer:
                 "patience needs validation rows, to see when training stops to help.",
                 hint="Pass fit(..., valid=dataset), or patience=None.",
             )
-        with isolated_rng():
+        with isolated_rng(), ExitStack() as ending:
+            for callback in callbacks:
+                ending.callback(callback.on_fit_end, model)
+                callback.on_fit_start(model, epochs)
+            ending.callback(self._keep_best)
             _restore(self.module, self._last)
             self._last = {}
-            with ExitStack() as ending:
-                for callback in callbacks:
-                    ending.callback(callback.on_fit_end, model)
-                    callback.on_fit_start(model, epochs)
-                ending.callback(self._keep_best)
-                for _ in range(epochs):
-                    if self._out_of_patience():
-                        break
-                    epoch = self._epoch(dataset, valid, callbacks, model)
-                    answers = [callback.on_epoch_end(model, epoch) for callback in callbacks]
-                    if any(answers):
-                        break
+            for _ in range(epochs):
+                if self._out_of_patience():
+                    break
+                epoch = self._epoch(dataset, valid, callbacks, model)
+                answers = [callback.on_epoch_end(model, epoch) for callback in callbacks]
+                if any(answers):
+                    break
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that resuming needs besides the module's weights, as named arrays."""

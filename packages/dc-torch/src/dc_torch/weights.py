@@ -66,7 +66,8 @@ def export_weights(
     if names is None:
         wanted = [name for name, (first, *_) in table.items() if not first.tensor.is_meta]
     else:
-        wanted = [name for name in table if name in set(names)]
+        asked = set(names)
+        wanted = [name for name in table if name in asked]
     for name in wanted:
         if table[name][0].tensor.is_meta:
             raise NotSerializable(
@@ -94,11 +95,11 @@ def import_weights(
     """
     table = locate(module)
     check_weights({name: _info(places) for name, places in table.items()}, weights, allow_missing)
-    sharing = Counter(_storage(places[0].tensor) for places in table.values())
+    sharing = Counter(storage_of(places[0].tensor) for places in table.values())
     overlapping = {}
     for name, array in weights.items():
         tensor = table[name][0].tensor
-        if not tensor.is_meta and tensor.numel() and sharing[_storage(tensor)] > 1:
+        if not tensor.is_meta and tensor.numel() and sharing[storage_of(tensor)] > 1:
             overlapping[name] = (tensor, to_tensor(array))
     _write_overlapping(overlapping)
     for name, array in weights.items():
@@ -114,7 +115,7 @@ def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
     tied: dict[Hashable, list[Place]] = {}
     for place in _places(module):
         _check_storable(place)
-        tied.setdefault(_memory(place.tensor), []).append(place)
+        tied.setdefault(memory_of(place.tensor), []).append(place)
     numbered = number_by_layer(places[0].native for places in tied.values())
     return {numbered[places[0].native]: tuple(places) for places in tied.values()}
 
@@ -202,18 +203,19 @@ def _info(places: tuple[Place, ...]) -> WeightInfo:
     return WeightInfo(first.native, shape, dtype, tuple(place.native for place in others))
 
 
-def _storage(tensor: Tensor) -> int:
-    # The address of the storage object, which meta tensors have too; data_ptr() is 0 for those.
+def storage_of(tensor: Tensor) -> int:
+    """Return what tensors have in common that are views of one memory, on the meta device too."""
+    # The address of the storage object: data_ptr() is 0 on the meta device.
     address: int = tensor.untyped_storage()._cdata
     return address
 
 
-def _memory(tensor: Tensor) -> Hashable:
-    """Return what two tensors have in common exactly when they are one weight."""
+def memory_of(tensor: Tensor) -> Hashable:
+    """Return what tensors have in common that are one weight, on the meta device too."""
     if tensor.numel() == 0:
         return id(tensor)
     layout = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
-    return (_storage(tensor), *layout)
+    return (storage_of(tensor), *layout)
 
 
 @torch.no_grad()
