@@ -5,6 +5,8 @@ import resource
 import signal
 import sys
 import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -263,3 +265,40 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path, linear):
         os.umask(before)
     assert {path.stat().st_mode & 0o777 for path in published.path.iterdir()} == {0o640}
     assert published.path.stat().st_mode & 0o777 == 0o750
+
+
+@pytest.mark.parametrize("spare", range(4))
+def test_too_few_file_descriptors_are_a_typed_error_and_nothing_is_lost(hub, linear, spare):
+    published = publish(linear, "m", hub=hub)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1
+    resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, hard))
+    refused = 0
+    try:
+        for action in (
+            lambda: from_pretrained("m", hub=hub),
+            lambda: publish(linear, f"n{spare}", hub=hub),
+        ):
+            try:
+                action()
+            except errors.HubUnavailable:
+                refused += 1
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    assert refused == 2 or spare > 0
+    assert from_pretrained("m", hub=hub).alpha == linear.alpha
+    assert publish(linear, "m", hub=hub) == published
+    assert not leftovers(hub)
+
+
+def test_threads_publish_and_load_side_by_side(hub, models, dataset):
+    publish(models["Linear"](0.0).fit(dataset), "m", hub=hub)
+
+    def work(i):
+        revision = publish(models["Linear"](float(i)).fit(dataset), f"m{i % 3}", hub=hub, tags=())
+        back = from_pretrained(f"m{i % 3}", hub=hub, revision=revision.revision)
+        return from_pretrained("m", hub=hub).alpha, back.alpha
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(work, range(16))) == [(0.0, float(i)) for i in range(16)]
+    assert not leftovers(hub)
