@@ -21,6 +21,7 @@ from dc_hub.paths import (
     open_directory,
     open_regular,
     read_small,
+    reading,
 )
 
 HOSTILE = [
@@ -145,6 +146,14 @@ def test_a_file_that_may_not_be_read_says_so(folder):
     (folder / "file").chmod(0)
     with pytest.raises(HubUnavailable, match="permission"):
         open_regular(folder, "file")
+
+
+def test_a_disk_that_fails_says_so():
+    """Address 0 of a process has no page: the system answers as a broken disk does, by EIO."""
+    broken = pytest.raises(HubUnavailable, match="Input/output error")
+    with broken as caught, open_regular("/proc/self", "mem") as file, reading("mem"):
+        file.read(1)
+    assert caught.value.path == "mem"
 
 
 def test_a_process_without_descriptors_says_so(folder, monkeypatch):

@@ -289,9 +289,10 @@ def test_names_that_deceive_are_refused_on_save(name):
         written({name: np.ones(1)})
 
 
-def test_metadata_are_text():
+@pytest.mark.parametrize("metadata", [{"x": 1}, {1: "x"}, {"x": "\ud800"}], ids=repr)
+def test_metadata_are_text(metadata):
     with pytest.raises(NotSerializable):
-        written({}, {"x": 1})
+        written({}, metadata)
 
 
 def test_more_tensors_than_the_format_allows_are_refused_on_save():

@@ -212,6 +212,7 @@ REFUSED = {
     "a NumPy string": np.str_("a"),
     "a long double": np.longdouble(1),
     "a dtype of strings": np.dtype("U3"),
+    "a dtype of foreign byte order": np.dtype(">f4"),
     "a date": np.datetime64("2020-01-01"),
     "an enumeration that is not registered": Unregistered.ONE,
     "an integer of 2 001 bits": 2**2000,

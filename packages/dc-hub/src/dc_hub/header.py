@@ -251,7 +251,10 @@ def make_header(
             "data_offsets": [place, place + array.nbytes],
         }
         place += array.nbytes
-    text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    try:
+        text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
+    except UnicodeEncodeError as error:
+        raise NotSerializable(f"A weights file's metadata are Unicode: {error}.") from error
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     if len(text) > LIMITS.header:
         raise LimitExceeded(

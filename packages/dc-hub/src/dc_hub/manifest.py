@@ -28,7 +28,14 @@ from dc_hub.errors import (
     SizeMismatch,
     UnexpectedFile,
 )
-from dc_hub.paths import Where, check_member, list_names, open_directory, open_regular
+from dc_hub.paths import (
+    Where,
+    check_member,
+    list_names,
+    open_directory,
+    open_regular,
+    reading,
+)
 
 MANIFEST: Final = "MANIFEST.json"
 SIGNATURES: Final = ("MANIFEST.json.sigstore", "MANIFEST.json.sig")
@@ -258,7 +265,8 @@ def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
     """Raise unless the content of the open ``file`` is what ``entry`` says.
 
     ``what`` names the file in messages (its name in the manifest unless given). The chunks of a
-    large file are hashed in parallel. Raises :class:`SizeMismatch` or :class:`HashMismatch`.
+    large file are hashed in parallel. Raises :class:`SizeMismatch`, :class:`HashMismatch`, or
+    :class:`HubUnavailable` where it cannot be read.
     """
     shown = what or entry.path
     size = os.fstat(file.fileno()).st_size
@@ -266,24 +274,18 @@ def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
         raise SizeMismatch(
             f"{shown} has {size} bytes; its manifest says {entry.size}.", path=shown, hint=_CHANGED
         )
-    if size <= CHUNK:
-        if _digest(file.fileno(), 0, size) != entry.sha256:
-            raise HashMismatch(
-                f"The content of {shown} is not what its manifest says.", path=shown, hint=_CHANGED
-            )
-        return
-    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "sha256") as pool:
-        starts = range(0, size, CHUNK)
-        digests = pool.map(lambda start: _digest(file.fileno(), start, CHUNK), starts)
-        for start, digest, expected in zip(starts, digests, entry.chunks, strict=True):
-            if digest != expected:
-                pool.shutdown(wait=False, cancel_futures=True)
-                raise HashMismatch(
-                    f"The content of {shown} is not what its manifest says, somewhere in the "
-                    f"16 MiB from byte {start}.",
-                    path=shown,
-                    hint=_CHANGED,
-                )
+    with reading(shown):
+        if size <= CHUNK:
+            wrong = None if _digest(file.fileno(), 0, size) == entry.sha256 else 0
+        else:
+            wrong = _first_wrong_chunk(file.fileno(), entry)
+    if wrong is not None:
+        place = f", somewhere in the 16 MiB from byte {wrong}" if size > CHUNK else ""
+        raise HashMismatch(
+            f"The content of {shown} is not what its manifest says{place}.",
+            path=shown,
+            hint=_CHANGED,
+        )
 
 
 def verify_directory(where: Where, manifest: Manifest) -> None:
@@ -326,6 +328,18 @@ def _digest(descriptor: int, start: int, length: int) -> str:
         digest.update(buffer[:count])
         start += count
     return digest.hexdigest()
+
+
+def _first_wrong_chunk(descriptor: int, entry: Entry) -> int | None:
+    """Return where the first chunk starts that is not as ``entry`` says, hashing in parallel."""
+    starts = range(0, entry.size, CHUNK)
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "sha256") as pool:
+        digests = pool.map(lambda start: _digest(descriptor, start, CHUNK), starts)
+        for start, digest, expected in zip(starts, digests, entry.chunks, strict=True):
+            if digest != expected:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return start
+    return None
 
 
 def _read_entry(value: Any, what: str) -> Entry:

@@ -15,6 +15,7 @@ import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -93,6 +94,18 @@ def check_member(path: str) -> str:
 
 
 @contextmanager
+def reading(shown: str) -> Iterator[None]:
+    """Turn what the system refuses into the hub's errors; ``shown`` is the path that is read.
+
+    Raises :class:`FileMissing`, :class:`UnsafePath` or :class:`HubUnavailable`.
+    """
+    try:
+        yield
+    except OSError as error:
+        raise _refusal(error, shown) from error
+
+
+@contextmanager
 def open_directory(where: Where, name: str = ".") -> Iterator[int]:
     """Open the directory ``where``, or the one called ``name`` in it, and yield its descriptor.
 
@@ -168,17 +181,11 @@ def list_names(where: Where) -> list[str]:
     Raises :class:`LimitExceeded` beyond ``MAX_FILES``, :class:`FileMissing` or
     :class:`HubUnavailable`.
     """
-    names = []
-    try:
-        with os.scandir(where) as entries:
-            for entry in entries:
-                names.append(entry.name)
-                if len(names) > MAX_FILES:
-                    raise LimitExceeded(
-                        f"{_shown(where)} holds more than {MAX_FILES} files.", path=_shown(where)
-                    )
-    except OSError as error:
-        raise _refusal(error, _shown(where)) from error
+    shown = _shown(where)
+    with reading(shown), os.scandir(where) as entries:
+        names = [entry.name for entry in islice(entries, MAX_FILES + 1)]
+    if len(names) > MAX_FILES:
+        raise LimitExceeded(f"{shown} holds more than {MAX_FILES} files.", path=shown)
     return sorted(names)
 
 
@@ -188,31 +195,28 @@ def read_small(where: Where, name: str, limit: int) -> bytes:
     The size is checked before anything is read. Raises what :func:`open_regular` raises, and
     :class:`LimitExceeded`.
     """
-    with open_regular(where, name) as file:
+    shown = _shown(where, name)
+    with open_regular(where, name) as file, reading(shown):
         size = os.fstat(file.fileno()).st_size
         if size <= limit:
             data = file.read(limit + 1)
             size = len(data)
     if size > limit:
-        shown = _shown(where, name)
         raise LimitExceeded(f"{shown} has {size} bytes; {limit} are allowed.", path=shown)
     return data
 
 
 def _open(where: Where, name: str, flags: int) -> int:
-    try:
+    with reading(_shown(where, name)):
         if isinstance(where, int):
             return os.open(name, flags, dir_fd=where)
         return os.open(Path(where) / name, flags)
-    except (OSError, ValueError) as error:
-        raise _refusal(error, _shown(where, name)) from error
 
 
-def _refusal(error: OSError | ValueError, shown: str) -> HubError:
-    code = error.errno if isinstance(error, OSError) else errno.EINVAL
-    if code == errno.ENOENT:
+def _refusal(error: OSError, shown: str) -> HubError:
+    if error.errno == errno.ENOENT:
         return FileMissing(f"{shown} is not there.", path=shown)
-    if code in _NOT_PLAIN:
+    if error.errno in _NOT_PLAIN:
         return UnsafePath(
             f"{shown} is a link, or not what its name says: {error}.",
             path=shown,

@@ -31,7 +31,7 @@ from dc_hub.header import (
     name_fault,
     read_header,
 )
-from dc_hub.paths import open_regular
+from dc_hub.paths import open_regular, reading
 
 _BLOCK: Final = 1 << 22
 """How many bytes at a time an array is brought into order that is not contiguous."""
@@ -63,7 +63,8 @@ class TensorFile(Mapping[str, np.ndarray]):
         self._what = what
         self._map: mmap.mmap | None = None
         self._stamp = _stamp(file)
-        self._infos, self.metadata = read_header(file.fileno(), self._stamp[0], what, limits)
+        with reading(what):
+            self._infos, self.metadata = read_header(file.fileno(), self._stamp[0], what, limits)
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> Self:
@@ -90,7 +91,8 @@ class TensorFile(Mapping[str, np.ndarray]):
         if start == end:
             return np.empty(shape, dtype)
         if self._map is None:
-            self._map = mmap.mmap(self._file.fileno(), self._stamp[0], access=mmap.ACCESS_COPY)
+            with reading(self._what):
+                self._map = mmap.mmap(self._file.fileno(), self._stamp[0], access=mmap.ACCESS_COPY)
         array: np.ndarray = np.ndarray(shape, dtype, self._map, start)
         _check_bool(name, array, self._what)
         return array if array.flags.aligned else array.copy()
@@ -103,7 +105,8 @@ class TensorFile(Mapping[str, np.ndarray]):
         view = content.data
         done = 0
         while done < len(view):
-            count = os.preadv(self._file.fileno(), [view[done:]], start + done)
+            with reading(self._what):
+                count = os.preadv(self._file.fileno(), [view[done:]], start + done)
             if count == 0:
                 raise self._changed()
             done += count
@@ -208,7 +211,7 @@ def _check_bool(name: str, array: np.ndarray, what: str) -> None:
 def _checked(name: str, array: Any) -> np.ndarray:
     """Return ``array`` as a plain array if it can be stored under ``name``."""
     fault = name_fault(name) if type(name) is str else "it is no str"
-    if fault is not None or name == "__metadata__":
+    if fault is not None:
         raise NotSerializable(f"A weight cannot be stored as {name!r}: {fault}.", path=str(name))
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise NotSerializable(

@@ -128,7 +128,7 @@ class _Encoder:
             name = _dtype_name(value.dtype, path)
             item = self.encode(value.item(), path, depth)
             return {"$scalar": {"dtype": name, "value": item}}
-        if isinstance(value, np.dtype):
+        if isinstance(value, np.dtype) and value.isnative:
             return {"$dtype": _dtype_name(value, path)}
         if isinstance(value, type):
             return {"$type": _type_name(value, path)}
