@@ -57,7 +57,11 @@ def test_a_law_cannot_be_redefined():
                 pass
 
 
-@pytest.mark.parametrize("value", [None, staticmethod(lambda: None)])
+@pytest.mark.parametrize(
+    "value",
+    [None, staticmethod(lambda: None), law(lambda self: None)],
+    ids=["nothing", "a function", "another law"],
+)
 def test_a_law_cannot_be_shadowed(value):
     with pytest.raises(SuiteError):
         type("Mine", (Numbers,), {"test_it_is_positive": value})

@@ -71,7 +71,10 @@ class Suite(ABC):  # noqa: B024 - what is abstract is up to the suites
         """Refuse a redefined law, and mark the failures that are expected."""
         super().__init_subclass__(**kwargs)
         laws = cls.laws()
-        redefined = [name for name in laws if name in vars(cls) and vars(cls)[name] != laws[name]]
+        inherited = {
+            name for base in cls.__bases__ if issubclass(base, Suite) for name in base.laws()
+        }
+        redefined = sorted(inherited & vars(cls).keys())
         if redefined:
             raise SuiteError(
                 f"{cls.__name__} redefines the law {redefined[0]!r}.",
