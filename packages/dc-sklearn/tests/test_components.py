@@ -9,6 +9,7 @@ import pytest
 from sklearn.base import BaseEstimator
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
+from sklearn.gaussian_process.kernels import RBF, WhiteKernel
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer, OneHotEncoder, StandardScaler
@@ -43,6 +44,18 @@ def test_every_class_of_the_table_is_described_by_its_own_name() -> None:
         cls = estimators.estimator_class(f"sklearn/{name}")
         assert cls.__name__ == name
         assert cls.__module__.startswith("sklearn.")
+
+
+def test_a_kernel_is_described_by_its_parts() -> None:
+    kernel = RBF(2.0) + WhiteKernel()
+    described = components.describe(kernel)
+    assert described is not None
+    assert described[0] == "sklearn/Sum"
+    assert components.build(*described) == kernel
+    assert components.describe(described[1]["k1"]) == (
+        "sklearn/RBF",
+        {"length_scale": 2.0, "length_scale_bounds": (1e-05, 100000.0)},
+    )
 
 
 def test_numpy_types_are_described_as_dtypes() -> None:

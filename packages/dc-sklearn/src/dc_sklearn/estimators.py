@@ -23,7 +23,10 @@ _HOMES: Final[Mapping[str, tuple[str, Schema]]] = {
 
 
 def names() -> list[str]:
-    """Return the names of the classes in the table that the installed scikit-learn has."""
+    """Return the names of the classes in the table that the installed scikit-learn has.
+
+    They are estimators, and the kernels that are parameters of some.
+    """
     return sorted(name for name in _HOMES if _class(name) is not None)
 
 

@@ -1,0 +1,83 @@
+"""Gaussian processes: the training rows, their Cholesky factor, and the kernel's parameters."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import numpy as np
+from sklearn.base import clone
+from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+
+from dc_core.errors import NotSerializable, StructureError
+from dc_sklearn import values
+from dc_sklearn.schema import Restoring, State, Storing, schema
+from dc_sklearn.slots import Reader, Slots
+
+
+def _prior(owner: Any) -> Any:
+    """Return the kernel before fitting; the default is that of ``GaussianProcessRegressor.fit``."""
+    if owner.kernel is not None:
+        return clone(owner.kernel)
+    return ConstantKernel(1.0, constant_value_bounds="fixed") * RBF(
+        1.0, length_scale_bounds="fixed"
+    )
+
+
+class _Kernel:
+    """The attribute ``kernel_``: the values of its hyperparameters, by scikit-learn's names."""
+
+    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
+        """Yield the slots of the hyperparameters."""
+        prior = _prior(storing.owner)
+        names = [parameter.name for parameter in value.hyperparameters]
+        if type(value) is not type(prior) or names != [p.name for p in prior.hyperparameters]:
+            raise NotSerializable(
+                f"{path.replace('/', '.')!r} has other hyperparameters than the parameter kernel.",
+                hint="Do not change the parameters of an estimator that is fitted.",
+            )
+        found = value.get_params()
+        for name in names:
+            yield from values.encode(f"{path}/{name}", found[name])
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the kernel with the given hyperparameters."""
+        kernel = _prior(restoring.owner)
+        found = {}
+        for parameter in kernel.hyperparameters:
+            value = values.decode(reader, f"{path}/{parameter.name}")
+            if np.size(value) != parameter.n_elements or not np.all(np.isfinite(value)):
+                raise StructureError(f"{path}/{parameter.name} is {value!r}, which is no scale.")
+            found[parameter.name] = value
+        return kernel.set_params(**found)
+
+
+def _check(owner: Any, state: State) -> None:
+    """Check that every training row has its place in the Cholesky factor."""
+    rows, n = state["X_train_"], state["n_features_in_"]
+    if np.ndim(rows) != 2 or rows.shape[1] != n or np.shape(state["L_"]) != (len(rows),) * 2:
+        raise StructureError(f"X_train_ and L_ do not hold the same rows of {n} features.")
+    for name in ("alpha_", "y_train_"):
+        if np.shape(state[name])[:1] != (len(rows),):
+            raise StructureError(f"{name} does not fit the {len(rows)} training rows.")
+
+
+_KERNEL: Final = schema()
+
+SCHEMAS: Final = {
+    "gaussian_process.GaussianProcessRegressor": schema(
+        "n_features_in_ kernel_ X_train_ y_train_ L_ alpha_ _y_train_mean _y_train_std",
+        fields={"kernel_": _Kernel()},
+        training="_rng",
+        check=_check,
+    ),
+    "gaussian_process.kernels.ConstantKernel": _KERNEL,
+    "gaussian_process.kernels.DotProduct": _KERNEL,
+    "gaussian_process.kernels.Exponentiation": _KERNEL,
+    "gaussian_process.kernels.ExpSineSquared": _KERNEL,
+    "gaussian_process.kernels.Matern": _KERNEL,
+    "gaussian_process.kernels.Product": _KERNEL,
+    "gaussian_process.kernels.RBF": _KERNEL,
+    "gaussian_process.kernels.RationalQuadratic": _KERNEL,
+    "gaussian_process.kernels.Sum": _KERNEL,
+    "gaussian_process.kernels.WhiteKernel": _KERNEL,
+}
