@@ -6,7 +6,6 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -271,8 +270,9 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path, linear):
 def test_too_few_file_descriptors_are_a_typed_error_and_nothing_is_lost(hub, linear, spare):
     published = publish(linear, "m", hub=hub)
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    used = max(int(path.name) for path in Path("/proc/self/fd").iterdir()) + 1
-    resource.setrlimit(resource.RLIMIT_NOFILE, (used + spare, hard))
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, hard))
     refused = 0
     try:
         for action in (

@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata as distributions
 from pathlib import Path
 from typing import Any
@@ -190,10 +191,15 @@ class _Backends:
 
     def versions(self) -> dict[str, str]:
         """Return the versions of this project's packages and of what the backends stand on."""
-        found = {name: distributions.version(name) for name in ("dc-core", "dc-hub", "numpy")}
+        found = {name: _version(name) for name in ("dc-core", "dc-hub", "numpy")}
         for name in self.names:
             found |= plugins.backend(name).info().versions
         return found
+
+
+@cache
+def _version(distribution: str) -> str:
+    return distributions.version(distribution)
 
 
 def _nameless(holder: WeightHolder) -> registry.Description:
