@@ -13,6 +13,7 @@ from torch import nn
 
 from dc_core import dtype_name, plugins
 from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
+from dc_torch import MultitaskRegressor
 
 FLOATS_OF_EIGHT_BITS = [
     torch.float8_e4m3fn,
@@ -225,9 +226,32 @@ def test_an_export_without_copying_shares_memory():
     assert not isinstance(array, torch.Tensor)
 
 
+def placed(array, offset):
+    """Return a copy of ``array`` whose memory begins ``offset`` bytes after a multiple of 64."""
+    memory = np.zeros(array.nbytes + 128, np.uint8)
+    start = -memory.ctypes.data % 64 + offset
+    copy = memory[start : start + array.nbytes].view(array.dtype).reshape(array.shape)
+    copy[...] = array
+    return copy
+
+
+def test_where_arrays_lie_in_memory_changes_no_prediction():
+    def build():
+        return MultitaskRegressor(1, 8, seed=1)
+
+    x = np.random.default_rng(0).normal(size=(30, 8)).astype(np.float32)
+    model = build()
+    weights, expected = model.export_weights(), model.predict(x)
+    for offset in range(0, 64, 4):
+        moved = plugins.backend("torch").skeleton(build)
+        moved.import_weights({n: placed(a, offset) for n, a in weights.items()}, copy=False)
+        assert np.array_equal(moved.predict(x), expected)
+        assert np.array_equal(moved.predict(placed(x, offset)), expected)
+
+
 def test_an_import_without_copying_keeps_the_arrays():
     module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2))
-    given = {name: array.copy() for name, array in holder_of(module).export_weights().items()}
+    given = {name: placed(a, 0) for name, a in holder_of(module).export_weights().items()}
     holder_of(module).import_weights(given, copy=False)
     kept = holder_of(module).export_weights(copy=False)
     assert all(np.shares_memory(kept[name], array) for name, array in given.items())

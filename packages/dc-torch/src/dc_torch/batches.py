@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from dc_core import Batch, Dataset
 from dc_core.errors import DatasetError
 from dc_torch.recipe import Recipe
-from dc_torch.weights import to_tensor
+from dc_torch.weights import aligned, to_tensor
 
 
 class Labels(NamedTuple):
@@ -72,4 +72,4 @@ def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
             "The dataset's X is text, and the module needs numbers.",
             hint="Featurize it first, or put the featurizer and the model into one chain.",
         )
-    return to_tensor(X).to(device, non_blocking=True).to(dtype)
+    return aligned(to_tensor(X).to(device, non_blocking=True).to(dtype))

@@ -33,6 +33,9 @@ _SHARED: Final = frozenset(
 )
 """The dtypes that NumPy and torch share; the others pass from one to the other as raw bits."""
 
+_ALIGNMENT: Final = 64
+"""To how many bytes torch aligns the memory that it allocates on a CPU."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -87,8 +90,9 @@ def import_weights(
     """Give ``module`` these weights, all or nothing; what is tied stays tied.
 
     Values are written into the module's own tensors, so that optimizers go on working. With
-    ``copy=False`` tensors on the CPU take over the memory of writable arrays instead. Tensors on
-    the meta device are replaced, and stay what they were otherwise: class, ``requires_grad``.
+    ``copy=False`` tensors on the CPU take over the memory of writable arrays instead, where it is
+    aligned as torch's own. Tensors on the meta device are replaced, and stay what they were
+    otherwise: class, ``requires_grad``.
 
     Raises :class:`WeightsMismatch` where names, shapes or dtypes differ and
     :class:`StructureError` where weights that share memory were given different values for it.
@@ -143,6 +147,15 @@ def to_tensor(array: np.ndarray) -> Tensor:
         return torch.from_numpy(array)
     dtype: torch.dtype = getattr(torch, dtype_name(array.dtype))
     return torch.from_numpy(array.view(f"u{dtype.itemsize}")).view(dtype)
+
+
+def aligned(tensor: Tensor) -> Tensor:
+    """Return ``tensor``, or a copy of it where its memory begins other than torch's own does.
+
+    Matrix products round differently from one alignment to another, so that equal weights at other
+    addresses would predict otherwise in the last bit.
+    """
+    return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
 def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
@@ -220,7 +233,7 @@ def memory_of(tensor: Tensor) -> Hashable:
 
 @torch.no_grad()
 def _write(places: tuple[Place, ...], array: np.ndarray, *, copy: bool) -> None:
-    tensor, value = places[0].tensor, to_tensor(array)
+    tensor, value = places[0].tensor, to_tensor(array) if copy else aligned(to_tensor(array))
     expanded = any(
         step == 0 < size - 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
     )
