@@ -32,7 +32,7 @@ from dc_hub.errors import (
 )
 from dc_hub.manifest import MANIFEST, MAX_BYTES, SIGNATURES, Manifest, verify_file
 from dc_hub.paths import list_names, open_directory, open_regular, read_small
-from dc_hub.storage import temporary
+from dc_hub.storage import reading, temporary
 
 Verify = Literal["ingest", "full"]
 """``ingest``: hash what was not hashed since it last changed; ``full``: hash everything."""
@@ -64,7 +64,7 @@ class Verified:
 
         Call it when the files are open: then those are the ones that were verified.
         """
-        with open_directory(self.directory) as folder:
+        with reading(self.directory), open_directory(self.directory) as folder:
             marks = _marks(self.directory, folder, self.manifest)
         for path, mark in marks.items():
             if mark != self.marks[path]:
@@ -84,7 +84,7 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Ver
     """
     if mode not in ("ingest", "full"):
         raise ParamsError(f"verify={mode!r} is unknown.", hint="Use 'ingest' or 'full'.")
-    with open_directory(directory) as folder:
+    with reading(directory), open_directory(directory) as folder:
         data = read_small(folder, MANIFEST, MAX_BYTES)
         digest = hashlib.sha256(data).hexdigest()
         if revision and digest != revision:
@@ -103,7 +103,7 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Ver
         for entry in manifest.entries:
             if entry.size <= SMALL or believed.get(entry.path) != marks[entry.path]:
                 with open_regular(folder, entry.path) as file:
-                    verify_file(file, entry, what=str(directory / entry.path))
+                    verify_file(file, entry, what=f"{directory}/{entry.path}")
         if large and believed != marks:
             same = _marks(directory, folder, manifest)
             settled = {
@@ -129,24 +129,24 @@ def _marks(directory: Path, folder: int, manifest: Manifest) -> Marks:
         )
     marks = {}
     for entry in manifest.entries:
-        path = directory / entry.path
+        path = f"{directory}/{entry.path}"
         if entry.path not in there:
             raise FileMissing(
                 f"{path} is missing; the manifest names it.",
-                path=str(path),
+                path=path,
                 hint="Get or publish the model again.",
             )
         found = os.stat(entry.path, dir_fd=folder, follow_symlinks=False)
         if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
             raise UnsafePath(
                 f"{path} is a link or no regular file.",
-                path=str(path),
+                path=path,
                 hint="A model is made of plain files: copy it, following links, and try again.",
             )
         if found.st_size != entry.size:
             raise SizeMismatch(
                 f"{path} has {found.st_size} bytes; its manifest says {entry.size}.",
-                path=str(path),
+                path=path,
                 hint="It was changed or cut short: get or publish the model again.",
             )
         marks[entry.path] = (
