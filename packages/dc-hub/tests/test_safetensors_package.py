@@ -81,18 +81,6 @@ def test_what_the_package_writes_is_read_here(tmp_path):
     assert all(equal(back[name], made[name]) for name in made)
 
 
-def test_both_order_tensors_alike(tmp_path):
-    from safetensors.numpy import save_file
-
-    made = tensors(["float64", "float32", "int64", "int8"])
-    save_file(made, tmp_path / "theirs")
-    save(tmp_path / "ours", made)
-    with TensorFile.open(tmp_path / "ours") as ours, TensorFile.open(tmp_path / "theirs") as theirs:
-        assert sorted(ours) == sorted(theirs)
-        sizes = [[f.info(name).dtype.itemsize for name in f] for f in (ours, theirs)]
-        assert sizes[0] == sizes[1] == sorted(sizes[0], reverse=True)
-
-
 def test_torch_reads_what_is_written_here_and_the_other_way_round(tmp_path, known):
     torch = pytest.importorskip("torch", reason="needs torch")
     from safetensors.torch import load_file, save_file

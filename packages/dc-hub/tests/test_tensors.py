@@ -146,6 +146,13 @@ def test_the_data_start_aligned_and_so_does_every_tensor(saved):
         assert all(info.start % info.dtype.itemsize == 0 for info in infos)
 
 
+def test_a_tensor_of_odd_size_does_not_shift_the_large_ones_off_their_alignment(saved):
+    made = {"a": np.ones(3), "b": np.ones((4, 16), np.float32), "c": np.ones((8, 32), np.float16)}
+    with TensorFile.open(saved(made)) as file:
+        assert [file.info(name).start % 64 for name in ("b", "c")] == [0, 0]
+        assert list(file) == ["b", "c", "a"]
+
+
 def test_a_file_tells_about_a_tensor_without_reading_it(saved):
     with TensorFile.open(saved({"w": np.ones((2, 3), np.float32)})) as file:
         info = file.info("w")

@@ -23,6 +23,7 @@ from dc_core import dtype_name, raw_bits
 from dc_core.errors import ParameterError
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.header import (
+    ALIGNMENT,
     CODE_OF,
     LIMITS,
     Limits,
@@ -173,15 +174,17 @@ def write_tensors(
 ) -> None:
     """Write ``tensors`` to ``file`` in the safetensors format; equal input gives equal bytes.
 
-    Tensors are C-ordered and little-endian, those of larger items first and then by name, so that
-    each is aligned to its item; the data starts 64-byte aligned. Contiguous arrays are written
-    without a copy. Everything is checked before the first byte is written.
+    Tensors are C-ordered and little-endian. The data starts 64-byte aligned, and tensors of whole
+    multiples of 64 bytes come first, so that they all start aligned: matrix products may round
+    differently where they do not. Then larger items come first, so that each tensor is aligned to
+    its item, and then names. Contiguous arrays are written without a copy. Everything is checked
+    before the first byte is written.
 
     Raises :class:`NotSerializable` for a value that is no array of numbers and for a name that the
     format refuses, and :class:`LimitExceeded`.
     """
     arrays = check_tensors(tensors)
-    order = sorted(arrays, key=lambda name: (-arrays[name].dtype.itemsize, name))
+    order = sorted(arrays, key=lambda name: _rank(name, arrays[name]))
     write_all(file, make_header(arrays, order, metadata or {}))
     for name in order:
         for block in _blocks(arrays[name]):
@@ -194,6 +197,10 @@ def check_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     Raises :class:`NotSerializable` or :class:`LimitExceeded`, naming the tensor.
     """
     return {name: _checked(name, array) for name, array in tensors.items()}
+
+
+def _rank(name: str, array: np.ndarray) -> tuple[bool, int, str]:
+    return array.nbytes % ALIGNMENT != 0, -array.dtype.itemsize, name
 
 
 def _stamp(file: io.FileIO) -> tuple[int, int]:
