@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from importlib import metadata
 
 import pytest
 
@@ -19,14 +20,15 @@ def dc_backend_info():
 
 
 @pytest.fixture
-def only(monkeypatch, tmp_path):
+def only():
     """Show the command only what the test installs, whatever this environment holds."""
-    from importlib import metadata
+    # A patch of its own: `install` has monkeypatch save sys.path, which must be the whole one.
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "path", [path for path in sys.path if not _holds_plugins(path)])
+        yield
 
-    monkeypatch.setattr(sys, "path", [p for p in sys.path if not _holds_plugins(p, metadata)])
 
-
-def _holds_plugins(folder, metadata):
+def _holds_plugins(folder):
     return any(
         entry.group.startswith("dc.")
         for distribution in metadata.distributions(path=[folder])
