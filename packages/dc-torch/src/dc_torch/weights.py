@@ -15,6 +15,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any, Final
 
 import numpy as np
@@ -24,6 +25,9 @@ from torch.nn.parameter import is_lazy
 
 from dc_core import WeightInfo, check_weights, dtype_name, dtype_named, number_by_layer
 from dc_core.errors import NotSerializable, ParameterError, StructureError
+
+_PLAIN: Final = frozenset({Tensor, nn.Parameter})
+"""Types that say by themselves that there is no special tensor behind them."""
 
 _SHARED: Final = frozenset(
     map(
@@ -105,10 +109,11 @@ def import_weights(
         tensor = table[name][0].tensor
         if not tensor.is_meta and tensor.numel() and sharing[storage_of(tensor)] > 1:
             overlapping[name] = (tensor, to_tensor(array))
-    _write_overlapping(overlapping)
-    for name, array in weights.items():
-        if name not in overlapping:
-            _write(table[name], array, copy=copy)
+    with torch.no_grad():
+        _write_overlapping(overlapping)
+        for name, array in weights.items():
+            if name not in overlapping:
+                _write(table[name], array, copy=copy)
 
 
 def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
@@ -158,6 +163,7 @@ def aligned(tensor: Tensor) -> Tensor:
     return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
 
+@cache
 def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
     """Return the NumPy dtype of the same name; raises :class:`ParameterError` if there is none."""
     return dtype_named(str(dtype).removeprefix("torch."))
@@ -194,7 +200,7 @@ def _check_storable(place: Place) -> None:
     tensor = place.tensor
     if is_lazy(tensor):
         what, hint = "has no shape yet", "Run the module on one batch first."
-    elif type(tensor.detach()) is not Tensor:
+    elif type(tensor) not in _PLAIN and type(tensor.detach()) is not Tensor:
         what = f"is a {type(tensor.detach()).__name__}"
         hint = "Convert it to a plain tensor first."
     elif tensor.layout is not torch.strided:
@@ -231,13 +237,9 @@ def memory_of(tensor: Tensor) -> Hashable:
     return (storage_of(tensor), *layout)
 
 
-@torch.no_grad()
 def _write(places: tuple[Place, ...], array: np.ndarray, *, copy: bool) -> None:
     tensor, value = places[0].tensor, to_tensor(array) if copy else aligned(to_tensor(array))
-    expanded = any(
-        step == 0 < size - 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
-    )
-    if tensor.is_meta or expanded:
+    if tensor.is_meta or _is_expanded(tensor):
         own = value.clone() if copy else value
         _replace(places, own if tensor.is_meta else own.to(tensor.device))
     elif copy or tensor.device.type != "cpu" or not tensor.is_contiguous():
@@ -245,6 +247,13 @@ def _write(places: tuple[Place, ...], array: np.ndarray, *, copy: bool) -> None:
     else:
         for place in places:
             place.tensor.data = value
+
+
+def _is_expanded(tensor: Tensor) -> bool:
+    """Tell whether elements of ``tensor`` share memory with one another."""
+    return any(
+        step == 0 < size - 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
+    )
 
 
 def _replace(places: tuple[Place, ...], value: Tensor) -> None:
@@ -268,7 +277,6 @@ def _replace(places: tuple[Place, ...], value: Tensor) -> None:
                     setattr(other.owner, other.attribute, new)
 
 
-@torch.no_grad()
 def _write_overlapping(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
     """Write weights that are different views of the same memory, or restore them all and raise."""
     before = {name: tensor.clone() for name, (tensor, _) in pairs.items()}
