@@ -31,7 +31,7 @@ def test_every_error_is_a_dc_error_and_survives_pickling_with_its_path_and_hint(
 @pytest.mark.parametrize(
     "name",
     ["WeightsMismatch", "StructureError", "NotSerializable", "UnknownParameter",
-     "MissingParameter", "UnknownClass"],
+     "MissingParameter", "UnknownClass", "BackendNotInstalled"],
 )  # fmt: skip
 def test_an_error_that_dc_core_has_too_is_both(name):
     assert issubclass(getattr(errors, name), getattr(dc_core.errors, name))

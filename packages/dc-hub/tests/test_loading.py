@@ -141,6 +141,8 @@ def test_arguments_that_the_constructor_refuses_are_a_typed_error(tmp_path, edit
         fitted = ("mean",)
 
         def __init__(self, hidden=4):
+            if hidden == 0:
+                raise dc_core.errors.ParameterError("hidden=0 is too small.")
             self.scratch = np.zeros(hidden)
 
         def fit(self, dataset):
@@ -151,7 +153,7 @@ def test_arguments_that_the_constructor_refuses_are_a_typed_error(tmp_path, edit
             return self.mean
 
     path = save(Sized().fit(dataset), tmp_path / "sized").path
-    for hidden in (10**15, -1, "four"):
+    for hidden in (10**12, 10**15, -1, 0, "four"):
         edit_params(path, change("params", "hidden", to=hidden))
         with pytest.raises(errors.ParamsError, match="test/Sized") as caught:
             load(path)
@@ -234,24 +236,28 @@ def test_an_older_version_of_a_class_is_brought_up_to_date(tmp_path, edit_params
     np.testing.assert_array_equal(model["scaled/scale/gain/0"], np.ones(2))
 
 
-def test_a_missing_backend_is_named_with_the_line_that_installs_it(directory, edit_params):
-    edit_params(
-        directory,
-        change(
-            "params",
-            "featurizer",
-            to={
-                "$component": {
-                    "class": "tensorflow/Thing",
-                    "class_version": 1,
-                    "backend": "nosuchframework",
-                    "params": {},
-                }
-            },
+@pytest.mark.parametrize("place", ["model", "nested model", "component"])
+@pytest.mark.parametrize(
+    ("backend", "line"),
+    [("xgboost", "pip install dc-xgboost"), ("nosuchframework", "nosuchframework")],
+)
+def test_a_missing_backend_is_named_with_the_line_that_installs_it(
+    directory, edit_params, monkeypatch, place, backend, line
+):
+    monkeypatch.setattr(dc_core.plugins.BACKENDS, "_entries", {})
+    body = {"class": f"{backend}/Thing", "class_version": 1, "backend": backend, "params": {}}
+    edit = {
+        "model": lambda content: content.update(
+            body, params={"weights": content["params"]["weights"]}
         ),
-    )
-    with pytest.raises(dc_core.errors.BackendNotInstalled, match="nosuchframework"):
+        "nested model": change("params", "model", to={"$model": body}),
+        "component": change("params", "featurizer", to={"$component": body}),
+    }[place]
+    edit_params(directory, edit)
+    with pytest.raises(errors.BackendNotInstalled, match=line) as caught:
         load(directory)
+    assert isinstance(caught.value, dc_core.errors.BackendNotInstalled)
+    assert caught.value.path.endswith("params.json")
 
 
 def test_a_model_that_is_refused_leaves_the_callers_object_untouched(hub, linear, models, dataset):

@@ -13,6 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from dc_core import Component, DCError, Model, plugins, registry
+from dc_core.errors import ParameterError
 from dc_hub import values
 from dc_hub.edge import concerning
 from dc_hub.errors import ClassMismatch, FormatVersionError, ParamsError
@@ -46,8 +47,9 @@ def build_model(
     ``arrays`` are those that constructor arguments refer to; ``path`` is the file that errors name.
     With ``initialise`` weights have the values that construction gives them, since some will stay.
 
-    Raises :class:`UnknownClass`, :class:`ClassMismatch`, :class:`FormatVersionError`,
-    :class:`UnknownParameter`, :class:`MissingParameter` or :class:`ParamsError`.
+    Raises :class:`UnknownClass`, :class:`BackendNotInstalled`, :class:`ClassMismatch`,
+    :class:`FormatVersionError`, :class:`UnknownParameter`, :class:`MissingParameter` or
+    :class:`ParamsError`.
     """
     if record.cls is None:
         raise ClassMismatch(
@@ -107,8 +109,11 @@ class _Builder:
         """Construct the nested object at ``where`` in the arguments: a model or a component."""
         if kind == "component":
             return self.component(body, where)
+        name, backend = body["class"], body["backend"]
         with concerning(self.path):
-            cls = registry.models.lookup(body["class"])
+            if name not in registry.models.names() and backend and backend not in plugins.BACKENDS:
+                raise plugins.BACKENDS.missing(backend)
+            cls = registry.models.lookup(name)
         return self.construct(cls, body, where)
 
     def component(self, body: Mapping[str, Any], where: str) -> Any:
@@ -149,9 +154,9 @@ def _constructed(name: str, build: Callable[[], T], path: str) -> T:
     """Return ``build()``; what a constructor raises at stored arguments is the file's fault."""
     try:
         return build()
-    except DCError:
-        raise
     except Exception as error:
+        if isinstance(error, DCError) and type(error) is not ParameterError:
+            raise
         raise ParamsError(
             f"{name} cannot be constructed from its stored arguments: "
             f"{type(error).__name__}: {error}.",

@@ -15,7 +15,9 @@ _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
     (core.NotSerializable, errors.NotSerializable),
     (core.UnknownParameter, errors.UnknownParameter),
     (core.MissingParameter, errors.MissingParameter),
+    (core.ParameterError, errors.ParamsError),
     (core.UnknownClass, errors.UnknownClass),
+    (core.BackendNotInstalled, errors.BackendNotInstalled),
     (core.ClassConflict, errors.ClassMismatch),
 )
 

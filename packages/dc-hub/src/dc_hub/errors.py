@@ -62,8 +62,8 @@ class FormatVersionError(HubError, ValueError):
     """The model is stored in a version of the format, or of its class, that is not understood."""
 
 
-class ParamsError(HubError, ValueError):
-    """A params.json, or another JSON file of the format, cannot be used."""
+class ParamsError(HubError, core.ParameterError):
+    """A params.json, an argument in it, or another JSON file of the format cannot be used."""
 
 
 class WeightsFileError(HubError, ValueError):
@@ -108,6 +108,10 @@ class SignatureError(HubError, ValueError):
 
 class ClassMismatch(HubError, TypeError):
     """The stored model is not of the class that was asked for."""
+
+
+class BackendNotInstalled(HubError, core.BackendNotInstalled):
+    """The backend that the stored model needs is not installed."""
 
 
 class UnknownClass(HubError, core.UnknownClass):

@@ -96,6 +96,10 @@ class Manifest:
 
     def to_bytes(self) -> bytes:
         """Return the content of MANIFEST.json: canonical JSON."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
         files = [
             {
                 "path": entry.path,
