@@ -12,6 +12,7 @@ import dataclasses
 import inspect
 from collections.abc import Mapping
 from copy import copy
+from functools import lru_cache
 from typing import Any, TypeVar
 
 import numpy as np
@@ -40,6 +41,7 @@ def snapshot(value: Any) -> Any:
     return value
 
 
+@lru_cache(maxsize=1024)
 def signature(cls: type) -> inspect.Signature:
     """Return the signature of ``cls``'s constructor, without ``self``."""
     if cls.__init__ is object.__init__:  # type: ignore[misc]
