@@ -90,7 +90,7 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
     Raises :class:`UnknownParameter` and :class:`MissingParameter`, naming the parameter and the
     class, before anything is constructed.
     """
-    expected = signature(cls).parameters
+    expected = signature(cls).parameters  # type: ignore[arg-type]
     unknown = [name for name in parameters if name not in expected]
     if unknown:
         raise UnknownParameter(
