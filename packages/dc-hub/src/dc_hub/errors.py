@@ -113,6 +113,8 @@ class ClassMismatch(HubError, TypeError):
 class BackendNotInstalled(HubError, core.BackendNotInstalled):
     """The backend that the stored model needs is not installed."""
 
+    path: str
+
 
 class UnknownClass(HubError, core.UnknownClass):
     """No class is registered under the stored name."""
