@@ -18,13 +18,19 @@ FRAMEWORK = '''
 
     class Bare(Net):
         """One that the backend cannot make by name."""
+
+        def __call__(self, x):
+            return x
+
+    class Hollow(Net):
+        """One that has no values yet, as on torch's meta device."""
 '''
 
 PLUGIN = """
     import numpy as np
     import toyframe
     from dc_core import Estimator, WeightInfo, check_weights, hookimpl, number_by_layer, plugins
-    from dc_core.errors import UnknownClass
+    from dc_core.errors import NotSerializable, UnknownClass
 
     skeletons = 0
 
@@ -57,6 +63,10 @@ PLUGIN = """
     def dc_export_weights(obj, names, copy):
         table = dc_describe_weights(obj)
         wanted = table if names is None else names
+        if type(obj) is toyframe.Hollow:
+            if names is None:
+                return {}
+            raise NotSerializable("The weight 'out.weight' has no value.")
         return {name: obj.arrays[table[name].native].copy() for name in wanted}
 
     @hookimpl
@@ -131,6 +141,21 @@ def test_the_weights_of_an_object_without_a_name_go_into_one_of_the_callers(hub,
         from_pretrained("bare", hub=hub)
     load_weights("bare", into=net, hub=hub)
     np.testing.assert_array_equal(net.arrays["out.weight"], [3.0, 4.0])
+
+
+def test_weights_without_values_are_refused_as_the_backend_refuses_them(hub, toyframe):
+    with pytest.raises(errors.NotSerializable, match=r"out\.weight.*no value"):
+        publish(toyframe.Hollow(2), "hollow", hub=hub)
+    assert not hub.path.exists()
+
+
+def test_an_argument_of_a_framework_without_a_name_says_both_ways_to_store_it(hub, toyframe):
+    import dc_toyframe
+
+    with pytest.raises(errors.NotSerializable, match="argument net") as caught:
+        publish(dc_toyframe.Wrapped(toyframe.Bare(2)), "bare", hub=hub)
+    for way in ("dc_core.register_component", "dc_hub.publish", "dc_hub.load_weights"):
+        assert way in caught.value.hint
 
 
 def test_a_renamed_or_reordered_part_is_found_by_its_other_name(hub, toyframe, net):

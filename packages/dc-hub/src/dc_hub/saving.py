@@ -136,7 +136,7 @@ def prepare(
             for key, value in body["params"].items()
         }
         table = holder.describe_weights()
-        exported = holder.export_weights(copy=False)
+        exported = holder.export_weights(list(table), copy=False)
     prefix = model.name if isinstance(model, Model) else model_name(type(model))
     if not prefix or "/" in prefix:
         raise NotSerializable(

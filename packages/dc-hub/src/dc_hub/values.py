@@ -18,9 +18,9 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from dc_core import dtype_name, dtype_named, registry
+from dc_core import dtype_name, dtype_named, plugins, registry
 from dc_core.dtypes import EXTENDED, NATIVE
-from dc_core.errors import ParameterError
+from dc_core.errors import ParameterError, PluginError
 from dc_hub.errors import NotSerializable, ParamsError, UnknownClass
 
 Describe = Callable[[Any], Mapping[str, Any] | None]
@@ -334,6 +334,13 @@ def _type_name(value: type, path: str) -> str:
 def _advice(value: Any) -> str:
     if isinstance(value, PurePath):
         return "A path means nothing elsewhere: pass what the file holds."
+    if callable(value) and _is_of_a_framework(value):
+        return (
+            "Make it of a class of yours that is registered with "
+            "@dc_core.register_component('<namespace>/<Name>'); or publish it alone, with "
+            "dc_hub.publish(obj, name), and give its weights to another like it with "
+            "dc_hub.load_weights(name, into=other)."
+        )
     if callable(value):
         return "Code is never stored: pass a name, or an object of a registered component."
     if isinstance(value, set | frozenset):
@@ -342,6 +349,14 @@ def _advice(value: Any) -> str:
         "Pass numbers, text, lists, tuples, dicts, arrays, models or components; or make its class "
         "a dc_core.Component and register it with @dc_core.register_component."
     )
+
+
+def _is_of_a_framework(value: Any) -> bool:
+    try:
+        plugins.backend_of(type(value))
+    except PluginError:
+        return False
+    return True
 
 
 def _refuse(value: Any, path: str, fault: str, hint: str) -> NoReturn:
