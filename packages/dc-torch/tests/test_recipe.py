@@ -80,6 +80,30 @@ def test_a_value_that_cannot_be_used_is_named(option, rows):
         MultitaskRegressor(1, 8, **{option: value}).fit(rows)
 
 
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("loss", ["mse"]),
+        ("schedule", ["cosine"]),
+        ("input_dtype", torch.float32),
+        ("device", "meta"),
+        ("device", None),
+        ("batch_size", np.float64(8)),
+    ],
+)
+def test_a_value_of_another_type_is_named(option, value, rows):
+    with pytest.raises(ParameterError):
+        MultitaskRegressor(1, 8, **{option: value}).fit(rows)
+
+
+def test_weights_are_not_lost_to_the_meta_device(rows):
+    model = MultitaskRegressor(1, 8)
+    expected = model.predict(rows)
+    with pytest.raises(ParameterError, match="meta"):
+        model.to("meta")
+    assert np.array_equal(model.predict(rows), expected)
+
+
 @pytest.mark.parametrize("options", [{"lr": 1}, {"fused": True, "foreach": True}, {"eps": -1}])
 def test_optimizer_options_that_torch_refuses_are_named(options, rows):
     with pytest.raises(ParameterError, match=r"'adam'.*torch\.optim\.Adam"):
@@ -97,7 +121,9 @@ def test_a_checkpoint_is_made_after_whole_epochs():
         ("n_tasks", 0),
         ("n_features", 2.0),
         ("layer_sizes", (3, 0)),
+        ("layer_sizes", 3),
         ("dropout", 1.0),
+        ("dropout", "0.5"),
         ("activation", "sigmoidal"),
         ("n_classes", 1),
         ("loss", "mse"),

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Unpack
+from typing import Any, Final, Unpack
 
 import torch
 from torch import Tensor, nn
 
 from dc_core.errors import ParameterError
 from dc_torch.model import TorchModel
-from dc_torch.recipe import Recipe, RecipeOptions
+from dc_torch.recipe import Recipe, RecipeOptions, check_choice, check_count
 from dc_torch.rng import isolated_rng, seed_rng
 
 ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
@@ -107,7 +107,7 @@ class MultitaskClassifier(TorchModel):
         activation: str = "relu",
         **options: Unpack[RecipeOptions],
     ) -> None:
-        _at_least("n_classes", n_classes, 2)
+        check_count("n_classes", n_classes, least=2)
         options = {"loss": "cross_entropy", **options}
         if options["loss"] != "cross_entropy":
             raise ParameterError(
@@ -129,27 +129,23 @@ def _network(
     n_features: int,
     n_tasks: int,
     n_classes: int | None,
-    layer_sizes: Sequence[int],
-    dropout: float,
+    layer_sizes: Any,
+    dropout: Any,
     activation: str,
     options: RecipeOptions,
 ) -> MultitaskNetwork:
     """Check the values and make the network, its first weights from the recipe's seed alone."""
     for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
-        _at_least(name, value, 1)
-    for size in layer_sizes:
-        _at_least("layer_sizes", size, 1)
-    if not 0 <= dropout < 1:
-        raise ParameterError(f"dropout={dropout!r} has to be in [0, 1).")
-    if activation not in ACTIVATIONS:
+        check_count(name, value, least=1)
+    if not isinstance(layer_sizes, Sequence):
         raise ParameterError(
-            f"activation={activation!r} is not known.", hint=f"Use one of {', '.join(ACTIVATIONS)}."
+            f"layer_sizes={layer_sizes!r} has to have a size for each hidden layer, as (1000,) has."
         )
+    for size in layer_sizes:
+        check_count("layer_sizes", size, least=1)
+    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
+        raise ParameterError(f"dropout={dropout!r} has to be in [0, 1).")
+    check_choice("activation", activation, ACTIVATIONS)
     with isolated_rng():
         seed_rng(Recipe.of(options).seed)
         return MultitaskNetwork(n_features, n_tasks, n_classes, layer_sizes, dropout, activation)
-
-
-def _at_least(name: str, value: object, least: int) -> None:
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ParameterError(f"{name}={value!r} has to be an integer of at least {least}.")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, Literal, Self, TypedDict
 
@@ -11,7 +11,7 @@ import torch
 from dc_core.errors import ParameterError, UnknownParameter
 from dc_torch.losses import LOSSES, Loss
 from dc_torch.optimizers import OPTIMIZERS
-from dc_torch.schedules import Schedule, make_schedule
+from dc_torch.schedules import SCHEDULES, Schedule, make_schedule
 
 
 class RecipeOptions(TypedDict, total=False):
@@ -83,25 +83,27 @@ class Recipe:
     """A torch device; ``auto`` is a GPU where there is one."""
 
     def __post_init__(self) -> None:
-        _choice("loss", self.loss, LOSSES)
-        _choice("optimizer", self.optimizer, OPTIMIZERS)
-        _choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
         for option in ("optimizer_options", "schedule_options"):
             value = getattr(self, option)
             if not isinstance(value, Mapping):
                 raise ParameterError(f"{option}={value!r} has to map names to values.")
             object.__setattr__(self, option, dict(value))
+        check_choice("schedule", self.schedule, SCHEDULES)
         make_schedule(self.schedule, self.schedule_options)
         _positive("learning_rate", self.learning_rate)
         for option in ("batch_size", "epochs", "patience"):
-            _count(option, getattr(self, option), least=1)
-        _count("seed", self.seed, least=0)
+            if option != "patience" or self.patience is not None:
+                check_count(option, getattr(self, option), least=1)
+        check_count("seed", self.seed, least=0)
         if self.seed >= 2**63:
             raise ParameterError(f"seed={self.seed} has to be less than 2**63.")
         if self.gradient_clip is not None:
             _positive("gradient_clip", self.gradient_clip)
         if self.input_dtype is not None:
-            dtype = getattr(torch, self.input_dtype, None)
+            dtype = vars(torch).get(self.input_dtype)
             if not isinstance(dtype, torch.dtype):
                 raise ParameterError(
                     f"input_dtype={self.input_dtype!r} is no torch dtype.",
@@ -138,8 +140,9 @@ class Recipe:
             return torch.device("cuda" if torch.cuda.is_available() else "cpu")
         try:
             device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (AssertionError, RuntimeError) as error:
+            # Also refuses the meta device: weights that moved there would have no values any more.
+            torch.zeros(1, device=device).item()
+        except (AssertionError, RuntimeError, TypeError) as error:
             raise ParameterError(
                 f"The device {self.device!r} cannot be used here: {str(error).splitlines()[0]}",
                 hint="Use device='auto' or 'cpu'; a model that is loaded moves by model.to('cpu').",
@@ -153,18 +156,18 @@ class Recipe:
         return self.precision == "bf16-mixed"
 
 
-def _choice(option: str, value: Any, among: Any) -> None:
-    if value not in among:
+def check_choice(option: str, value: object, among: Collection[str]) -> None:
+    """Raise :class:`ParameterError` unless ``value`` is one of the names in ``among``."""
+    if not isinstance(value, str) or value not in among:
         raise ParameterError(
             f"{option}={value!r} is not known.", hint=f"Use one of {', '.join(map(repr, among))}."
         )
 
 
-def _count(option: str, value: Any, *, least: int) -> None:
-    if value is None and option == "patience":
-        return
+def check_count(option: str, value: object, *, least: int) -> None:
+    """Raise :class:`ParameterError` unless ``value`` is an integer of at least ``least``."""
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ParameterError(f"{option}={value!r} has to be an integer of at least {least}.")
+        raise ParameterError(f"{option}={value!r} has to be an integer (int) of at least {least}.")
 
 
 def _positive(option: str, value: Any) -> None:
