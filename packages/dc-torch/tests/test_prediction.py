@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from dc_core import NumpyDataset, plugins
-from dc_core.errors import ParameterError
-from dc_torch import MultitaskClassifier, MultitaskRegressor, TorchModel
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_torch import MultitaskRegressor, TorchModel
 
 
 def test_an_array_and_a_dataset_give_the_same(rows):
@@ -22,18 +22,29 @@ def test_there_is_one_row_per_row_in_order(rows):
     np.testing.assert_allclose(model.predict(rows), expected, rtol=1e-12)
 
 
-@pytest.mark.parametrize(
-    ("model", "shape"),
-    [
-        (MultitaskRegressor(3, 8), (0, 3)),
-        (MultitaskClassifier(2, 8, n_classes=4), (0, 2, 4)),
-        (TorchModel(nn.Sequential(nn.Linear(8, 1), nn.BatchNorm1d(1))), (0, 1)),
-        (TorchModel(nn.Linear(8, 2), loss="bce"), (0, 2, 2)),
-    ],
-    ids=["regressor", "classifier", "batch norm", "binary"],
-)
-def test_no_rows_give_an_array_of_no_rows(model, shape):
-    assert model.predict(np.zeros((0, 8), np.float32)).shape == shape
+def test_there_is_nothing_to_predict_for_no_rows():
+    with pytest.raises(EmptyDataset, match="no row to predict"):
+        MultitaskRegressor(3, 8).predict(np.zeros((0, 8), np.float32))
+
+
+def test_features_that_the_module_does_not_take_are_a_typed_error(rows):
+    with pytest.raises(DatasetError, match=r"Linear fails on X of shape \(60, 8\) and dtype"):
+        TorchModel(nn.Linear(5, 1)).predict(rows)
+    with pytest.raises(DatasetError, match="Linear fails on X"):
+        TorchModel(nn.Linear(5, 1)).fit(rows)
+    with pytest.raises(DatasetError, match="index out of range"):
+        TorchModel(nn.Embedding(5, 2), input_dtype="int64").predict(np.array([9]))
+    with pytest.raises(DatasetError, match="complex"):
+        TorchModel(nn.Linear(8, 1)).predict(np.zeros((2, 8), complex))
+
+
+def test_an_error_of_this_project_inside_a_module_stays_as_it_is(rows):
+    class Refusing(nn.Linear):
+        def forward(self, x):
+            raise ParameterError("not today")
+
+    with pytest.raises(ParameterError, match="not today"):
+        TorchModel(Refusing(8, 1)).predict(rows)
 
 
 def test_an_output_without_tasks_is_of_one_task(rows):
@@ -70,7 +81,7 @@ def test_no_gradient_is_recorded_and_every_mode_is_put_back(rows):
 
 def test_modes_are_put_back_after_an_error():
     module = nn.Sequential(nn.Linear(8, 1))
-    with pytest.raises(RuntimeError):
+    with pytest.raises(DatasetError):
         TorchModel(module).predict(np.zeros((2, 5), np.float32))
     assert module.training
     assert module[0].training

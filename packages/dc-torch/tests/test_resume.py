@@ -165,6 +165,10 @@ def changed(state, change):
     {
         "part": lambda s: s.update({"momentum/x": np.zeros(1)}),
         "parameter": lambda s: s.update({"optimizer/layers.9.weight/exp_avg": np.zeros(1)}),
+        "no step": lambda s: s.pop("optimizer/layers.0.bias/step"),
+        "no moment": lambda s: s.pop("optimizer/layers.0.bias/exp_avg"),
+        "other moment": lambda s: s.update({"optimizer/layers.0.bias/sum": np.zeros(16)}),
+        "list": lambda s: s.update({"history/loss": [1.0, 2.0]}),
         "shape": lambda s: s.update({"optimizer/layers.0.bias/exp_avg": np.zeros(3, np.float32)}),
         "no history": lambda s: s.pop("history/loss"),
         "ragged history": lambda s: s.update({"history/loss": np.zeros(7)}),

@@ -1,14 +1,16 @@
 """Validation, early stopping, callbacks and interruption."""
 
 import io
+import signal
 
 import numpy as np
 import pytest
 from rich.console import Console
 
 from dc_core import NumpyDataset
-from dc_core.errors import ParameterError
+from dc_core.errors import EmptyDataset, ParameterError
 from dc_torch import Callback, Epoch, MultitaskRegressor
+from dc_torch.errors import TrainingDiverged
 from dc_torch.progress import ProgressBar, progress_bar
 
 
@@ -113,6 +115,50 @@ def test_an_interruption_leaves_the_best_weights_and_can_be_resumed(rows, more_r
     assert not model.module.training
     model.fit(rows, valid=more_rows, resume=True)
     assert [epoch.number for epoch in model.history] == list(range(1, 9))
+
+
+@pytest.mark.parametrize("finished", [0, 1, 5])
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("validated", [True, False])
+def test_a_signal_in_the_middle_of_an_epoch_costs_that_epoch_alone(
+    overfitting, finished, optimizer, validated
+):
+    rows, valid = overfitting[0], overfitting[1] if validated else None
+    options = {"learning_rate": 0.05, "dropout": 0.3, "optimizer": optimizer}
+    whole = regressor(**options).fit(rows, valid=valid)
+
+    def interrupt(epochs, step):
+        if epochs == finished and step == 3:
+            signal.raise_signal(signal.SIGINT)
+
+    model = regressor(**options)
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rows, valid=valid, callbacks=[Recording(step=interrupt)])
+    assert len(model.history) == finished
+    model.fit(rows, valid=valid, resume=True)
+    assert [e.steps for e in model.history] == [e.steps for e in whole.history]
+    assert same(model.get_weights(), whole.get_weights())
+    found, expected = model.get_training_state(), whole.get_training_state()
+    assert all(found[name].tobytes() == expected[name].tobytes() for name in expected)
+
+
+def test_after_divergence_the_weights_are_those_from_before_the_epoch(rows):
+    model = regressor(learning_rate=1e30, optimizer="sgd", layer_sizes=())
+    first = model.get_weights()
+    with pytest.raises(TrainingDiverged):
+        model.fit(rows)
+    assert model.history == ()
+    assert same(model.get_weights(), first)
+
+
+def test_a_dataset_that_is_refused_costs_no_training(rows, more_rows):
+    model = regressor(patience=8).fit(rows, valid=more_rows, epochs=3)
+    state = model.get_training_state()
+    for arguments in ((rows.select([]), more_rows), (rows, more_rows.select([])), (rows, None)):
+        with pytest.raises((EmptyDataset, ParameterError)):
+            model.fit(arguments[0], valid=arguments[1])
+    assert len(model.history) == 3
+    assert same(model.get_training_state(), state)
 
 
 def test_an_error_in_a_callback_ends_training_and_reaches_the_caller(rows):

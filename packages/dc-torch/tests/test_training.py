@@ -343,7 +343,7 @@ def test_a_lazy_module_has_to_run_first(rows):
         TorchModel(nn.LazyLinear(1)).fit(rows)
 
 
-@pytest.mark.parametrize("epochs", [0, -1, True])
+@pytest.mark.parametrize("epochs", [0, -1, True, 1.5, "2"])
 def test_a_number_of_epochs_has_to_be_positive(rows, epochs):
     with pytest.raises(ParameterError, match="epochs"):
         regressor().fit(rows, epochs=epochs)

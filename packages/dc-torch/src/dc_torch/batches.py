@@ -65,11 +65,16 @@ def input_dtype(module: nn.Module, recipe: Recipe) -> torch.dtype:
 def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
     """Return X on ``device`` as ``dtype``; small integers and bits travel as they are.
 
-    Raises :class:`DatasetError` for text.
+    Raises :class:`DatasetError` for text, and for complex numbers that ``dtype`` cannot hold.
     """
     if X.dtype.kind in "US":
         raise DatasetError(
             "The dataset's X is text, and the module needs numbers.",
             hint="Featurize it first, or put the featurizer and the model into one chain.",
+        )
+    if X.dtype.kind == "c" and not dtype.is_complex:
+        raise DatasetError(
+            "The dataset's X is complex, and the module takes real numbers.",
+            hint="Give real and imaginary parts as features of their own.",
         )
     return aligned(to_tensor(X).to(device, non_blocking=True).to(dtype))

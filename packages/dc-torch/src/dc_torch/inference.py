@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import Batch, Dataset
+from dc_core import Batch, Dataset, DCError
+from dc_core.errors import DatasetError, EmptyDataset
 from dc_torch.batches import input_dtype, input_of
 from dc_torch.recipe import Recipe
 from dc_torch.weights import to_array
@@ -35,8 +37,23 @@ def outputs(
     dtype = input_dtype(module, recipe)
     loss = recipe.loss_function()
     for batch in dataset.batches(recipe.batch_size):
-        output = module(input_of(batch.X, dtype, device))
+        output = run(module, input_of(batch.X, dtype, device))
         yield batch, loss.with_tasks(output)
+
+
+def run(module: nn.Module, X: Tensor) -> Any:
+    """Return ``module(X)``; raises :class:`DatasetError` where the module does not take ``X``."""
+    try:
+        return module(X)
+    except (DCError, torch.OutOfMemoryError):
+        raise
+    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+        dtype = str(X.dtype).removeprefix("torch.")
+        raise DatasetError(
+            f"The {type(module).__name__} fails on X of shape {tuple(X.shape)} and dtype {dtype}: "
+            f"{type(error).__name__}: {error}",
+            hint="Give X in the shape that its forward() takes; input_dtype is what X becomes.",
+        ) from error
 
 
 def predict(
@@ -45,6 +62,7 @@ def predict(
     """Return the predictions for all rows, ``(n, tasks)`` or ``(n, tasks, classes)``.
 
     They are float32, or float64 for a module of doubles. At any time one batch of X is in memory.
+    Raises :class:`EmptyDataset` when there is no row.
     """
     loss = recipe.loss_function()
     result: np.ndarray | None = None
@@ -56,10 +74,8 @@ def predict(
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
             result[done : done + len(part)] = part
             done += len(part)
-        if result is None:
-            one = np.zeros((1, *dataset.X.shape[1:]), dataset.X.dtype)
-            output = module(input_of(one, input_dtype(module, recipe), device))
-            result = _as_floats(loss.predictions(loss.with_tasks(output)))[:0]
+    if result is None:
+        raise EmptyDataset("There is no row to predict for.")
     return result
 
 

@@ -11,12 +11,12 @@ import torch
 from torch import nn
 
 from dc_core import Dataset, Estimator, NumpyDataset
-from dc_core.errors import DatasetError, NotFitted, ParameterError
+from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
 from dc_torch.inference import predict
 from dc_torch.progress import progress_bar
-from dc_torch.recipe import Recipe, RecipeOptions
+from dc_torch.recipe import Recipe, RecipeOptions, check_count
 from dc_torch.trainer import Trainer
 
 
@@ -81,8 +81,8 @@ class TorchModel(Estimator):
 
         Training starts from the present weights with a fresh optimizer and the recipe's seed.
         With ``resume`` it goes on where the last call (or a training state) stopped, exactly; it
-        then runs the epochs that are left of the recipe's unless ``epochs`` says how many. After
-        an interruption, resuming repeats the epoch that was cut short.
+        then runs the epochs that are left of the recipe's unless ``epochs`` says how many. An epoch
+        that an interruption (Ctrl-C) or an error cuts short is undone, and resuming repeats it.
 
         ``progress`` shows a bar or not; None shows it on a terminal.
 
@@ -90,10 +90,18 @@ class TorchModel(Estimator):
         other, :class:`ParameterError`, and :class:`TrainingDiverged` when the loss is not finite.
         """
         self._check(dataset, *([] if valid is None else [valid]))
-        if epochs is not None and (isinstance(epochs, bool) or epochs < 1):
-            raise ParameterError(f"epochs={epochs!r} has to be an integer of at least 1.")
+        if epochs is not None:
+            check_count("epochs", epochs, least=1)
         if len(dataset.tasks) == 0:
             raise DatasetError("The dataset has no labels to learn.", hint="Give it a y.")
+        for rows, which in ((dataset, "train"), (valid, "validate")):
+            if rows is not None and len(rows) == 0:
+                raise EmptyDataset(f"There is no row to {which} on.")
+        if self.recipe.patience is not None and valid is None:
+            raise ParameterError(
+                "patience needs validation rows, to see when training stops to help.",
+                hint="Pass fit(..., valid=dataset), or patience=None.",
+            )
         if self._trainer is None or not resume:
             self._trainer = Trainer(self.module, self.recipe)
         left = max(0, self.recipe.epochs - len(self._trainer.epochs))
@@ -105,7 +113,10 @@ class TorchModel(Estimator):
         """Return values ``(n, tasks)`` or probabilities ``(n, tasks, classes)``.
 
         ``dataset`` may be an array of X. It is read batch by batch; no gradient is recorded, and
-        the module's modes are left as they are. Raises :class:`DatasetError` where X does not fit.
+        the module's modes are left as they are.
+
+        Raises :class:`EmptyDataset` when there is no row, and :class:`DatasetError` where X does
+        not fit the module.
         """
         rows = dataset if isinstance(dataset, Dataset) else NumpyDataset(dataset)
         self._check(rows)

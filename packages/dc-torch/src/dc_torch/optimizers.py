@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Mapping
+from copy import copy
 from typing import Any, Final
 
 import numpy as np
@@ -70,7 +72,8 @@ def load_optimizer_state(
 ) -> None:
     """Give ``optimizer`` what :func:`optimizer_state` returned.
 
-    Raises :class:`TrainingStateError` where names or shapes are not those of ``parameters``.
+    Raises :class:`TrainingStateError` where names or shapes are not those of ``parameters``, or
+    quantities are missing or more than the optimizer keeps.
     """
     index = {name: i for i, name in enumerate(parameters)}
     moments: dict[int, dict[str, torch.Tensor]] = {}
@@ -88,6 +91,25 @@ def load_optimizer_state(
                 hint="The state is of another model.",
             )
         moments.setdefault(index[name], {})[quantity] = to_tensor(array).clone()
+    kept = _quantities(optimizer) if moments else set()
+    for i, name in enumerate(parameters):
+        if i in moments and moments[i].keys() != kept:
+            raise TrainingStateError(
+                f"The state of the parameter {name!r} has {', '.join(sorted(moments[i]))}; "
+                f"{type(optimizer).__name__} keeps {', '.join(sorted(kept)) or 'nothing'}.",
+                hint="The state is incomplete, or of a model with another optimizer.",
+            )
     optimizer.load_state_dict(
         {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
     )
+
+
+def _quantities(optimizer: Optimizer) -> set[str]:
+    """Return the names of what ``optimizer`` keeps for a parameter, by one step of its twin."""
+    probe = nn.Parameter(torch.zeros(1))
+    probe.grad = torch.zeros(1)
+    twin = copy(optimizer)
+    twin.state = defaultdict(dict)
+    twin.param_groups = [{**optimizer.param_groups[0], "params": [probe]}]
+    twin.step()
+    return {name for name, value in twin.state[probe].items() if value is not None}

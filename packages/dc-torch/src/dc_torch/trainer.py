@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, nullcontext
+from copy import deepcopy
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,13 +19,13 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dc_core import Dataset
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingStateError
+from dc_core.errors import DatasetError, ParameterError, TrainingStateError
 from dc_torch import history
 from dc_torch.batches import input_dtype, input_of, labels_of, steps_per_epoch, training_batches
 from dc_torch.callbacks import Callback
 from dc_torch.errors import TrainingDiverged
 from dc_torch.history import Epoch
-from dc_torch.inference import evaluating, outputs
+from dc_torch.inference import evaluating, outputs, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
 from dc_torch.recipe import Recipe
 from dc_torch.rng import get_rng_state, isolated_rng, seed_rng, set_rng_state
@@ -68,17 +69,13 @@ class Trainer:
     ) -> None:
         """Train for at most ``epochs`` epochs; with ``valid``, leave the best weights in place.
 
-        Raises :class:`EmptyDataset`, :class:`DatasetError` where the labels do not fit the module,
-        and :class:`TrainingDiverged`.
+        An epoch that does not end, whatever the reason, leaves no trace: the weights and the
+        training state are those from before it.
+
+        Raises :class:`DatasetError` where the data do not fit the module, and
+        :class:`TrainingDiverged`.
         """
-        for rows, which in ((dataset, "train"), (valid, "validate")):
-            if rows is not None and len(rows) == 0:
-                raise EmptyDataset(f"There is no row to {which} on.")
-        if self.recipe.patience is not None and valid is None:
-            raise ParameterError(
-                "patience needs validation rows, to see when training stops to help.",
-                hint="Pass fit(..., valid=dataset), or patience=None.",
-            )
+        before: dict[str, Tensor] = {}
         with isolated_rng(), ExitStack() as ending:
             for callback in callbacks:
                 ending.callback(callback.on_fit_end, model)
@@ -89,7 +86,16 @@ class Trainer:
             for _ in range(epochs):
                 if self._out_of_patience():
                     break
-                epoch = self._epoch(dataset, valid, callbacks, model)
+                before = _snapshot(self.module, before)
+                moments = deepcopy(self._optimizer.state_dict()["state"])
+                finished = len(self.epochs)
+                try:
+                    epoch = self._epoch(dataset, valid, callbacks, model)
+                finally:
+                    if len(self.epochs) == finished:
+                        _restore(self.module, before)
+                        groups = self._optimizer.state_dict()["param_groups"]
+                        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
                 answers = [callback.on_epoch_end(model, epoch) for callback in callbacks]
                 if any(answers):
                     break
@@ -120,6 +126,11 @@ class Trainer:
                 raise TrainingStateError(
                     f"A training state of dc-torch has no part {part!r}.",
                     hint="The state is of another model, or of a newer version.",
+                )
+            if not isinstance(array, np.ndarray):
+                raise TrainingStateError(
+                    f"The training state {path!r} is a {type(array).__name__}, not an array.",
+                    hint="Give what get_training_state() returned.",
                 )
             parts[part][name] = array
         epochs = history.from_arrays(parts["history"])
@@ -153,8 +164,9 @@ class Trainer:
         epoch = Epoch(number, loss, valid_loss, rate, tuple(losses))
         if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
             self._best = _snapshot(self.module, self._best)
-        self.epochs.append(epoch)
-        self._rng = get_rng_state()
+        # Together, with no call in between that an interruption could come in.
+        rng = get_rng_state()
+        self.epochs, self._rng = [*self.epochs, epoch], rng
         return epoch
 
     def _steps(
@@ -176,7 +188,7 @@ class Trainer:
                 self._set_learning_rate(self._schedule.factor(progress, monitored))
                 X = input_of(batch.X, dtype, self.device)
                 with self._precision():
-                    output = self._loss.with_tasks(self.module(X))
+                    output = self._loss.with_tasks(run(self.module, X))
                 self._loss.check(output, labels.y, labels.given)
                 loss = self._weighted(output, labels.y, labels.w) / weight
                 # On a GPU the check waits for the epoch's end: reading each loss would stall it.
