@@ -168,6 +168,8 @@ def test_models_and_groups_of_models_are_listed_together(hub, linear):
     for name in ("lab", "lab/b", "a"):
         publish(linear, name, hub=hub)
     (hub.path / "not-a-model").mkdir()
+    (hub.path / "No Name" / "revisions").mkdir(parents=True)
+    (hub.path / "lab" / "revisions" / "revisions").mkdir()
     assert hub.names() == ["a", "lab", "lab/b"]
 
 

@@ -239,7 +239,7 @@ def test_an_older_version_of_a_class_is_brought_up_to_date(tmp_path, edit_params
 @pytest.mark.parametrize("place", ["model", "nested model", "component"])
 @pytest.mark.parametrize(
     ("backend", "line"),
-    [("xgboost", "pip install dc-xgboost"), ("nosuchframework", "nosuchframework")],
+    [("xgboost", r"pip install (--upgrade )?dc-xgboost"), ("nosuchframework", "nosuchframework")],
 )
 def test_a_missing_backend_is_named_with_the_line_that_installs_it(
     directory, edit_params, monkeypatch, place, backend, line

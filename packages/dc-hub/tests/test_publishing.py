@@ -6,11 +6,12 @@ import signal
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
 
-from dc_hub import errors, from_pretrained, publish, save
+from dc_hub import errors, from_pretrained, pin, publish, read_pins, save
 from dc_hub.lease import lease
 
 SYSTEM_CALLS = frozenset(
@@ -214,21 +215,83 @@ def test_a_disk_without_room_is_an_error_and_nothing_is_half_there(hub, linear):
     assert not leftovers(hub)
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without permission")
-def test_a_hub_of_somebody_else_can_be_read_and_not_written(tmp_path_factory, linear):
-    published = publish(linear, "m", hub=tmp_path_factory.getbasetemp() / "shared")
-    opened = [p for p in published.path.parents if p.stat().st_mode & 0o777 == 0o700]
-    for path in opened:
-        path.chmod(0o755)
+@contextmanager
+def somebody_else(path):
+    """Become a user without permissions, who may enter the folders that lead to ``path``."""
+    opened = [p for p in path.parents if p.stat().st_mode & 0o777 == 0o700]
+    for folder in opened:
+        folder.chmod(0o755)
     os.seteuid(65534)
     try:
-        from_pretrained(published.path)
-        with pytest.raises(errors.ReadOnlyHub, match="DEEPCHEM_MODEL_HUB"):
-            publish(linear, "n", hub=published.path.parents[2])
+        yield
     finally:
         os.seteuid(0)
-        for path in opened:
-            path.chmod(0o700)
+        for folder in opened:
+            folder.chmod(0o700)
+
+
+needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+
+
+@needs_root
+def test_a_hub_of_somebody_else_can_be_read_and_not_written(tmp_path, linear):
+    published = publish(linear, "m", hub=tmp_path / "shared")
+    with somebody_else(published.path):
+        from_pretrained(published.path)
+        with pytest.raises(errors.ReadOnlyHub, match="DEEPCHEM_MODEL_HUB"):
+            publish(linear, "n", hub=tmp_path / "shared")
+
+
+ATTEMPTS = {
+    "names": lambda hub, model: hub.names(),
+    "tags": lambda hub, model: hub.tags("m"),
+    "revisions": lambda hub, model: hub.revisions("m"),
+    "resolve": lambda hub, model: hub.resolve("m"),
+    "gc": lambda hub, model: hub.gc("m"),
+    "publish": lambda hub, model: publish(model, "m", hub=hub),
+    "load": lambda hub, model: from_pretrained("m", hub=hub),
+    "load a directory": lambda hub, model: from_pretrained(hub.path / "m" / "revisions"),
+    "pin": lambda hub, model: pin("m", hub=hub),
+    "pin there": lambda hub, model: read_pins(hub.path / "m" / "dchub.lock"),
+}
+
+
+@needs_root
+@pytest.mark.parametrize("attempt", ATTEMPTS)
+@pytest.mark.parametrize("closed", ["", "m"])
+@pytest.mark.parametrize("mode", [0o000, 0o444])
+def test_a_hub_that_may_not_be_entered_is_unavailable(hub, linear, attempt, closed, mode):
+    publish(linear, "m", hub=hub)
+    (hub.path / closed).chmod(mode)
+    with somebody_else(hub.path), pytest.raises(errors.HubUnavailable):
+        ATTEMPTS[attempt](hub, linear)
+
+
+@needs_root
+def test_what_somebody_else_left_does_not_stand_in_the_way(hub, linear):
+    left = publish(linear, "m", hub=hub).path.parents[1] / "refs" / ".lock.left"
+    left.touch()
+    left.parent.chmod(0o1777)
+    os.utime(left, (0, 0))
+    with somebody_else(hub.path):
+        assert hub.gc("m") == []
+    assert hub.gc("m") == [left]
+
+
+@pytest.mark.parametrize("linked", ["lab", "lab/m", "lab/m/refs", "lab/m/revisions"])
+def test_no_link_in_a_hub_leads_elsewhere(hub, linear, tmp_path, linked):
+    publish(linear, "lab/m", hub=hub)
+    (hub.path / linked).rename(tmp_path / "elsewhere")
+    (hub.path / linked).symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").rglob("*"))
+    for attempt in (
+        lambda: publish(linear, "lab/m", hub=hub),
+        lambda: publish(linear, "lab/new", hub=hub) if linked == "lab" else hub.gc("lab/m"),
+        lambda: from_pretrained("lab/m", hub=hub),
+    ):
+        with pytest.raises(errors.UnsafePath, match="link"):
+            attempt()
+    assert sorted((tmp_path / "elsewhere").rglob("*")) == before
 
 
 def test_what_crashed_publishers_left_is_removed_when_it_is_old(hub, linear):

@@ -15,9 +15,9 @@ from __future__ import annotations
 import os
 import re
 import shutil
-import stat
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
@@ -31,12 +31,19 @@ from dc_hub.errors import (
     ParamsError,
     RevisionNotFound,
     TagMoved,
-    UnsafePath,
 )
 from dc_hub.lease import lease
-from dc_hub.paths import check_name, check_tag, read_small
+from dc_hub.paths import (
+    can_be_segment,
+    check_name,
+    check_tag,
+    is_directory,
+    open_directory,
+    read_small,
+    reading,
+)
 from dc_hub.staging import Staging
-from dc_hub.storage import TEMPORARY, make_directory, reading, write_atomically, writing
+from dc_hub.storage import TEMPORARY, make_directory, write_atomically, writing
 
 VARIABLE: Final = "DEEPCHEM_MODEL_HUB"
 """The environment variable that names the hub to use."""
@@ -104,9 +111,12 @@ class LocalHub:
         Raises :class:`HubUnavailable` where there is no hub.
         """
         self._check_there()
-        with reading(self.path):
-            firsts = _directories(self.path)
-            seconds = [f"{first}/{s}" for first in firsts for s in _directories(self.path / first)]
+        firsts = list(filter(can_be_segment, _directories(self.path)))
+        seconds = [
+            f"{first}/{second}"
+            for first in firsts
+            for second in filter(can_be_segment, _directories(self.path / first))
+        ]
         return sorted(name for name in firsts + seconds if self._has(name))
 
     def tags(self, name: str) -> dict[str, str]:
@@ -115,16 +125,17 @@ class LocalHub:
         Raises :class:`ModelNotFound`.
         """
         refs = self._home(name) / "refs"
-        with reading(refs):
-            found = sorted(entry.name for entry in os.scandir(refs)) if refs.is_dir() else []
+        with reading(str(refs)):
+            there = is_directory(refs.parent, "refs")
+            found = sorted(entry.name for entry in os.scandir(refs)) if there else []
         names = [f.removesuffix(".json") for f in found if f.endswith(".json") and f[0] != "."]
         read = {tag: self._tag(refs, tag) for tag in names}
         return {tag: revision for tag, revision in read.items() if revision is not None}
 
     def revisions(self, name: str) -> list[str]:
         """Return the digests of a model's revisions, sorted. Raises :class:`ModelNotFound`."""
-        with reading(self.path):
-            return [n for n in _directories(self._home(name) / "revisions") if _DIGEST.fullmatch(n)]
+        found = _directories(self._home(name) / "revisions")
+        return [directory for directory in found if _DIGEST.fullmatch(directory)]
 
     def resolve(self, name: str, revision: str | None = None) -> Published:
         """Return the revision that ``revision`` stands for.
@@ -139,18 +150,8 @@ class LocalHub:
         wanted = MAIN if revision is None else revision
         digest = wanted if _DIGEST.fullmatch(wanted) else self._digest(name, home, wanted)
         path = home / "revisions" / digest
-        try:
-            found = path.lstat()
-        except FileNotFoundError:
-            raise self._no_revision(name, wanted) from None
-        except OSError as error:
-            raise HubUnavailable(f"{path} cannot be read: {error}.", path=str(path)) from error
-        if not stat.S_ISDIR(found.st_mode):
-            raise UnsafePath(
-                f"{path} is no directory.",
-                path=str(path),
-                hint="A hub holds no links: publish the model again.",
-            )
+        if not is_directory(home, "revisions", digest):
+            raise self._no_revision(name, wanted)
         return Published(name, digest, path)
 
     def publish(
@@ -169,7 +170,7 @@ class LocalHub:
         home = self.path / check_name(name)
         tags = (tags,) if isinstance(tags, str) else tags
         refs = home / "refs"
-        there = refs.is_dir()
+        there = is_directory(self.path, *name.split("/"), "refs")
         before = {check_tag(tag): self._tag(refs, tag) if there else None for tag in tags}
         with writing(self.path):
             make_directory(home / "revisions")
@@ -214,19 +215,24 @@ class LocalHub:
                         return
 
     def gc(self, name: str, *, older_than: float = 86_400.0) -> list[Path]:
-        """Remove what crashed publishers left of ``name`` so many seconds ago, and return it."""
+        """Remove what crashed publishers left of ``name`` so many seconds ago, and return it.
+
+        What somebody else left, and this user may not remove, stays.
+        """
         home = self._home(name)
         now = time.time()
         removed = []
-        for folder in (home / "revisions", home / "refs"):
-            for path in folder.glob(".*") if folder.is_dir() else ():
+        for folder in ("revisions", "refs"):
+            for path in (home / folder).glob(".*") if is_directory(home, folder) else ():
                 leftover = path.name.startswith((TEMPORARY, ".lock."))
                 if leftover and now - _changed(path, now) >= older_than:
                     if path.is_dir() and not path.is_symlink():
                         shutil.rmtree(path, ignore_errors=True)
                     else:
-                        path.unlink(missing_ok=True)
-                    removed.append(path)
+                        with suppress(OSError):
+                            path.unlink()
+                    if not os.path.lexists(path):
+                        removed.append(path)
         return removed
 
     def _digest(self, name: str, home: Path, wanted: str) -> str:
@@ -251,7 +257,8 @@ class LocalHub:
         """Return the revision that a tag stands for, None where there is no such tag."""
         file = refs / f"{check_tag(tag)}.json"
         try:
-            data = read_small(refs, file.name, 4096)
+            with open_directory(refs.parent, refs.name) as folder:
+                data = read_small(folder, file.name, 4096)
         except FileMissing:
             return None
         content: Any = jsonio.loads(data, what=str(file))
@@ -276,10 +283,10 @@ class LocalHub:
         return home
 
     def _has(self, name: str) -> bool:
-        return (self.path / name / "revisions").is_dir()
+        return is_directory(self.path, *name.split("/"), "revisions")
 
     def _check_there(self) -> None:
-        if not self.path.is_dir():
+        if not is_directory(self.path):
             raise HubUnavailable(
                 f"There is no hub at {self.path}.",
                 path=str(self.path),
@@ -323,8 +330,8 @@ def _changed(path: Path, default: float) -> float:
 
 def _directories(path: Path) -> list[str]:
     """Return the names of the directories in ``path`` (links left out), sorted; [] without it."""
-    if not path.is_dir():
+    if not is_directory(path):
         return []
-    with os.scandir(path) as entries:
+    with reading(str(path)), os.scandir(path) as entries:
         found = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
     return sorted(found)

@@ -12,7 +12,7 @@ from typing import Any
 from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
 from dc_hub.hub import HubLike, Published, open_hub
 from dc_hub.manifest import MANIFEST, Manifest
-from dc_hub.paths import list_names, read_small
+from dc_hub.paths import is_directory, list_names, read_small
 from dc_hub.pins import pinned
 from dc_hub.record import MAX_BYTES, PARAMS, Record, StoredWeight
 from dc_hub.reference import ModelName, parse
@@ -57,7 +57,7 @@ def locate(
         if wanted is None and lock is not None:
             wanted = pinned(reference.name, lock)
         return open_hub(hub).resolve(reference.name, wanted)
-    if not reference.directory.is_dir():
+    if not is_directory(reference.directory):
         raise FileMissing(
             f"There is no directory {reference.directory}.",
             path=str(reference.directory),

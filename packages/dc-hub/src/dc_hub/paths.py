@@ -49,10 +49,7 @@ def check_name(name: str) -> str:
     Raises :class:`UnsafePath`.
     """
     segments = name.split("/")
-    if len(segments) > 2 or not all(
-        _SEGMENT.fullmatch(segment) and _portable(segment) and segment not in _HUB_FOLDERS
-        for segment in segments
-    ):
+    if len(segments) > 2 or not all(map(can_be_segment, segments)):
         raise UnsafePath(
             f"{name!r} cannot be the name of a model.",
             path=name,
@@ -60,6 +57,11 @@ def check_name(name: str) -> str:
             "'-', such as 'lab/solubility.delaney'.",
         )
     return name
+
+
+def can_be_segment(segment: str) -> bool:
+    """Tell whether ``segment`` can be one of the two in the name of a model."""
+    return bool(_SEGMENT.fullmatch(segment) and _portable(segment) and segment not in _HUB_FOLDERS)
 
 
 def check_tag(tag: str) -> str:
@@ -103,6 +105,31 @@ def reading(shown: str) -> Iterator[None]:
         yield
     except OSError as error:
         raise _refusal(error, shown) from error
+
+
+def is_directory(root: Path, *segments: str) -> bool:
+    """Tell whether there is a directory at ``segments`` below ``root``.
+
+    Links in the path ``root`` are followed, since the caller chose it. Raises :class:`UnsafePath`
+    where one of ``segments`` is a link, and :class:`HubUnavailable` where the system refuses.
+    """
+    path = root
+    for number, segment in enumerate(("", *segments)):
+        path = path / segment
+        with reading(str(path)):
+            try:
+                mode = path.stat(follow_symlinks=number == 0).st_mode
+            except (FileNotFoundError, NotADirectoryError):
+                return False
+        if stat.S_ISLNK(mode):
+            raise UnsafePath(
+                f"{path} is a link.",
+                path=str(path),
+                hint="A hub holds no links: publish the model again.",
+            )
+        if not stat.S_ISDIR(mode):
+            return False
+    return True
 
 
 @contextmanager

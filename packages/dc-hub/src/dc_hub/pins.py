@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dc_hub import jsonio
-from dc_hub.errors import ParamsError, RevisionNotFound
+from dc_hub.errors import FileMissing, ParamsError, RevisionNotFound
 from dc_hub.hub import HubLike, open_hub
 from dc_hub.paths import check_name, read_small
 from dc_hub.reference import parse
@@ -52,7 +52,10 @@ def pin(
     reference = parse(name)
     revision = open_hub(hub).resolve(reference.name, reference.revision).revision
     path = Path(lock).absolute()
-    pins = read_pins(path) if path.exists() else {}
+    try:
+        pins = read_pins(path)
+    except FileMissing:
+        pins = {}
     with writing(path):
         write_atomically(path, jsonio.dumps({"models": {**pins, reference.name: revision}}))
     return revision

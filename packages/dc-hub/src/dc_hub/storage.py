@@ -47,19 +47,6 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-@contextmanager
-def reading(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals to read into :class:`HubUnavailable`."""
-    try:
-        yield
-    except OSError as error:
-        raise HubUnavailable(
-            f"{path} cannot be read: {error}.",
-            path=str(path),
-            hint="Check that it is there and that you may read it.",
-        ) from error
-
-
 def sync_directory(path: Path) -> None:
     """Make the names in a directory survive a loss of power."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

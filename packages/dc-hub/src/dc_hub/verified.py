@@ -31,8 +31,8 @@ from dc_hub.errors import (
     UnsafePath,
 )
 from dc_hub.manifest import MANIFEST, MAX_BYTES, SIGNATURES, Manifest, verify_file
-from dc_hub.paths import list_names, open_directory, open_regular, read_small
-from dc_hub.storage import reading, temporary
+from dc_hub.paths import list_names, open_directory, open_regular, read_small, reading
+from dc_hub.storage import temporary
 
 Verify = Literal["ingest", "full"]
 """``ingest``: hash what was not hashed since it last changed; ``full``: hash everything."""
@@ -64,7 +64,7 @@ class Verified:
 
         Call it when the files are open: then those are the ones that were verified.
         """
-        with reading(self.directory), open_directory(self.directory) as folder:
+        with reading(str(self.directory)), open_directory(self.directory) as folder:
             marks = _marks(self.directory, folder, self.manifest)
         for path, mark in marks.items():
             if mark != self.marks[path]:
@@ -84,7 +84,7 @@ def verify_model(directory: Path, revision: str, mode: Verify = "ingest") -> Ver
     """
     if mode not in ("ingest", "full"):
         raise ParamsError(f"verify={mode!r} is unknown.", hint="Use 'ingest' or 'full'.")
-    with reading(directory), open_directory(directory) as folder:
+    with reading(str(directory)), open_directory(directory) as folder:
         data = read_small(folder, MANIFEST, MAX_BYTES)
         digest = hashlib.sha256(data).hexdigest()
         if revision and digest != revision:
