@@ -12,7 +12,7 @@ from typing import Any
 from measure import Way
 from subject import Subject, Target
 
-BLOCK = 1 << 20
+BLOCK = 1 << 18
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
@@ -33,7 +33,8 @@ def publish(folder: Path) -> Callable[[], Any]:
 def raw(folder: Path) -> Callable[[], Any]:
     """Write the bytes to a file, fsync it, and hash them in one pass.
 
-    In blocks of 1 MiB: larger ones cost some kernels up to ten times as much, and less evenly.
+    In blocks of 256 KiB: the kernel takes larger ones at two to ten times the cost, or not, by
+    what memory it finds.
     """
     arrays = [weight.numpy() for weight in _stack(folder).state_dict().values()]
     path = _clean(folder) / "raw"
