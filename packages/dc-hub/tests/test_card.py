@@ -5,6 +5,7 @@ import json
 import pytest
 
 from dc_hub import publish
+from dc_hub.visible import visible
 
 
 def front_matter(text):
@@ -53,12 +54,20 @@ def test_text_cannot_leave_its_place(card):
     evil = "x\n---\nlicense: other | <script>alert(1)</script> \x85\u2028 'µ\""
     text = card(licence=evil, title=evil, description="<b>bold</b>", task=evil, note=evil)
     found = front_matter(text)
-    assert found["license"] == evil.lower()
+    assert found["license"] == visible(evil.lower())
     body = text.split("---\n", 2)[2]
     assert "<script>" not in body
     assert "<b>" not in body
     rows = [line for line in text.splitlines() if line.startswith("| note |")]
     assert rows[0].count(" | ") == 1
+
+
+def test_nothing_in_a_card_is_invisible_or_steers_a_terminal(card):
+    evil = "a\x1b]0;x\x07\x9b31m\u202eb\x08"
+    text = card(title=evil, description=f"{evil}\n\tcode", task=evil, note=evil, licence="MIT 🧪")
+    assert all(line.isprintable() for line in text.split("\n"))
+    assert "a\\x1b]0;x\\x07\\x9b31m\\u202eb\\x08\n    code\n" in text
+    assert 'license: "mit 🧪"' in text
 
 
 def test_the_card_names_neither_hub_nor_day(card, hub):

@@ -1,11 +1,13 @@
 """The command: what it prints, and what it exits with."""
 
 import json
+import os
+import subprocess
 import sys
 
 import pytest
 
-from dc_hub import cli, publish, save
+from dc_hub import cli, publish, read_tensors, save, write_tensors
 
 
 @pytest.fixture
@@ -47,7 +49,7 @@ def test_info_shows_arguments_as_calls_and_weights_by_name(run, published):
     code, out, _ = run("info", "lab/chain")
     assert code == 0
     words = " ".join(out.split())
-    assert published.revision in out.replace("\n", "").replace(" ", "")
+    assert published.revision in out
     for text in ("test/Chain", "test/Letters(alphabet=CNO)", "solubility", "model.intercept"):
         assert text in words
     code, out, _ = run("info", "lab/chain", "--json")
@@ -134,3 +136,59 @@ def test_names_of_weights_are_printed_as_they_are(run, linear, hub):
     _, out, _ = run("info", "m", "--hub", hub.path)
     assert "[red]note[/]" in out
     assert "[bold]x[/]" in out
+
+
+@pytest.mark.parametrize("options", [(), ("--json",)])
+def test_nothing_that_a_model_says_steers_the_terminal(run, linear, chain, hub, options):
+    evil = "a\x1b]0;x\x07\x9b31m\u202eb :bomb: \n"
+    publish(linear, "evil", hub=hub, metadata={"note": evil, evil: 1})
+    publish(chain, "good", hub=hub)
+    for command in (("info", "evil"), ("diff", "evil", "good")):
+        _, out, _ = run(*command, "--hub", hub.path, *options)
+        assert all(line.isprintable() for line in out.split("\n"))
+        assert "\\u202eb :bomb:" in out
+    _, _, err = run("info", "./no\x1b[31msuch")
+    assert "no\\x1b[31msuch" in err
+
+
+def test_long_values_are_printed_whole_on_one_line(run, models, dataset, hub, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    for name, note in (("a", "x" * 300), ("b", "y" * 300)):
+        publish(models["Linear"]().fit(dataset), name, hub=hub, metadata={"note": note})
+    _, out, _ = run("info", "a", "--hub", hub.path)
+    assert f"  {'x' * 300}\n" in out
+    _, out, _ = run("diff", "a", "b", "--hub", hub.path)
+    assert f"{'x' * 300} → {'y' * 300}\n" in out
+
+
+@pytest.mark.parametrize(
+    "value",
+    [{"$model": 5}, {"$component": {"class": []}}, {"$tuple": 5}, {"$dict": 5}, {"$dict": [[1]]},
+     {"$x": {"$tuple": {}}}],
+    ids=str,
+)  # fmt: skip
+def test_info_shows_arguments_that_no_reader_would_build(run, linear, tmp_path, edit_params, value):
+    path = save(linear, tmp_path / "model").path
+    edit_params(path, lambda content: content["params"].update(alpha=value))
+    code, out, _ = run("info", path)
+    assert code == 0
+    assert "params.alpha" in out
+
+
+def test_output_that_the_terminal_cannot_encode_is_escaped(published, hub):
+    command = [sys.executable, "-c", "from dc_hub.cli import main; main()", "ls"]
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    done = subprocess.run(command, env=environment, capture_output=True, check=True)
+    assert b"main \\u2192 " in done.stdout
+
+
+def test_json_says_null_where_a_number_is_infinite(run, linear, dataset, hub, reseal):
+    path = publish(linear, "m", hub=hub, golden=dataset.X).path
+    golden = dict(read_tensors(path / "golden.safetensors"))
+    golden["outputs"] = golden["outputs"][:1]
+    with (path / "golden.safetensors").open("wb") as file:
+        write_tensors(file, golden)
+    reseal(path)
+    code, out, _ = run("check", path, "--json")
+    assert code == 1
+    assert json.loads(out, parse_constant=pytest.fail)["max_difference"] is None

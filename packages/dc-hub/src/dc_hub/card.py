@@ -11,6 +11,8 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from dc_hub.visible import visible
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -75,8 +77,8 @@ def _sequence(key: str, items: Iterable[Any]) -> list[str]:
 
 
 def _quoted(text: str) -> str:
-    """Return a YAML double-quoted scalar: every JSON string of ASCII characters is one."""
-    return json.dumps(text)
+    """Return a YAML double-quoted scalar: every JSON string of printable characters is one."""
+    return json.dumps(visible(text), ensure_ascii=False)
 
 
 def _strings(metadata: Mapping[str, Any], key: str) -> list[str]:
@@ -116,8 +118,10 @@ def _cell(value: Any) -> str:
     """Return a value as the text of one table cell, whatever characters it holds."""
     if isinstance(value, list):
         value = ", ".join(map(str, value))
-    return " ".join(_text(str(value)).replace("|", "\\|").split())
+    return _text(" ".join(str(value).split())).replace("|", "\\|")
 
 
 def _text(text: str) -> str:
-    return text.replace("\r", "").replace("&", "&amp;").replace("<", "&lt;")
+    """Return ``text`` as Markdown without HTML, and without characters that cannot be seen."""
+    lines = text.replace("\r", "").expandtabs(4).split("\n")
+    return "\n".join(map(visible, lines)).replace("&", "&amp;").replace("<", "&lt;")

@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
+import sys
 import warnings
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from dc_core import DCError
 from dc_hub import difference, inspecting
 from dc_hub.copying import publish_directory
 from dc_hub.errors import HubWarning
 from dc_hub.hub import MAIN, open_hub
+from dc_hub.visible import visible
 
 app = typer.Typer(
     help="Models in a hub: verified, readable by anyone, and never executable.",
@@ -27,8 +30,8 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
-_out = Console(soft_wrap=True, highlight=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False)
+_out = Console(soft_wrap=True, highlight=False, emoji=False)
+_err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
 
 ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A name, or ./a-directory.")]
 HubOption = Annotated[
@@ -45,11 +48,14 @@ def ls(hub: HubOption = None, as_json: JsonOption = False) -> None:
     if as_json:
         _print_json([{"name": name, "tags": t, "revisions": r} for name, (t, r) in found.items()])
         return
-    table = Table("model", "tags", "revisions", box=None)
+    if not found:
+        _out.print(_text(f"There is no model in {where!r} yet."))
+        return
+    rows = [("model", "revisions", "tags")]
     for name, (tags, revisions) in found.items():
         shown = ", ".join(f"{tag} → {revision[:12]}" for tag, revision in tags.items())
-        table.add_row(name, shown, str(len(revisions)))
-    _out.print(table if found else f"There is no model in {where!r} yet.")
+        rows.append((name, str(len(revisions)), shown))
+    _print_columns(rows)
 
 
 @app.command()
@@ -59,30 +65,27 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
     if as_json:
         _print_json(dataclasses.asdict(found))
         return
-    table = Table(box=None, show_header=False)
-    table.add_column(style="bold", overflow="fold")
-    table.add_column(overflow="fold")
-    table.add_row("revision", found.revision or "none: the directory has no manifest")
-    table.add_row("path", escape(str(found.path)))
-    table.add_row("class", escape(f"{found.cls or 'none'} (version {found.class_version})"))
-    table.add_row("backend", escape(found.backend or "none"))
-    for key, value in found.params.items():
-        table.add_row(f"params.{escape(key)}", escape(_spoken(value)))
-    for key, value in found.metadata.items():
-        table.add_row(f"metadata.{escape(key)}", escape(_spoken(value)))
-    for name, weight in found.weights.items():
-        text = f"{weight.dtype} {list(weight.shape)}  {weight.native}"
-        table.add_row(escape(name), escape(text))
-    for name, size in found.files.items():
-        table.add_row(escape(name), f"{size:,} bytes")
-    _out.print(table)
+    rows = [
+        ("revision", found.revision or "none: the directory has no manifest"),
+        ("path", str(found.path)),
+        ("class", f"{found.cls or 'none'} (version {found.class_version})"),
+        ("backend", found.backend or "none"),
+    ]
+    rows += [(f"params.{key}", _spoken(value)) for key, value in found.params.items()]
+    rows += [(f"metadata.{key}", _spoken(value)) for key, value in found.metadata.items()]
+    rows += [
+        (name, f"{weight.dtype} {list(weight.shape)}  {weight.native}")
+        for name, weight in found.weights.items()
+    ]
+    rows += [(name, f"{size:,} bytes") for name, size in found.files.items()]
+    _print_columns(rows)
 
 
 @app.command()
 def verify(model: ModelArgument, hub: HubOption = None) -> None:
     """Hash every file of a model and compare with its manifest."""
     source = inspecting.verify(model, hub=hub)
-    _out.print(f"[green]whole[/]  {escape(model)}  revision {source.revision}")
+    _out.print(f"[green]whole[/]  {_text(model)}  revision {source.revision}")
 
 
 @app.command()
@@ -110,8 +113,8 @@ def publish(
 ) -> None:
     """Publish a model directory to a hub under a name; its files are verified first."""
     published = publish_directory(directory, name, hub=hub, tags=tuple(tag or [MAIN]))
-    _out.print(f"[green]published[/]  {escape(name)}  revision {published.revision}")
-    _out.print(escape(str(published.path)))
+    _out.print(f"[green]published[/]  {_text(name)}  revision {published.revision}")
+    _out.print(_text(str(published.path)))
 
 
 @app.command()
@@ -125,53 +128,67 @@ def diff(
     elif found.identical:
         _out.print("[green]equal[/]: the same class, arguments, metadata and weights")
     else:
-        table = Table("what", "before", "after", box=None)
-        for change in (*found.record, *found.weights):
-            table.add_row(*map(escape, (change.where, _short(change.before), _short(change.after))))
-        _out.print(table)
+        _print_columns(
+            (change.where, f"{_spoken(change.before)} → {_spoken(change.after)}")
+            for change in (*found.record, *found.weights)
+        )
     if not found.identical:
         raise typer.Exit(1)
 
 
 def main() -> None:
     """Run the command line; an error of this project is one line and the next step, and exit 1."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("always", HubWarning)
             warnings.showwarning = _show_warning
             app(prog_name="dc-hub")
     except DCError as error:
-        _err.print(f"[red]{type(error).__name__}[/]: {escape(str(error.args[0]))}")
+        _err.print(f"[red]{type(error).__name__}[/]: {_text(str(error.args[0]))}")
         if error.hint:
-            _err.print(escape(error.hint), style="dim")
+            _err.print(_text(error.hint), style="dim")
         raise SystemExit(1) from None
 
 
 def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    _err.print(f"[yellow]warning[/]: {escape(str(message))}")
+    _err.print(f"[yellow]warning[/]: {_text(str(message))}")
 
 
 def _print_json(value: Any) -> None:
-    _out.print_json(json.dumps(value, default=str, allow_nan=True))
+    # JSON lacks NaN and infinity: null stands for them.
+    plain = json.loads(json.dumps(value, default=str), parse_constant=lambda name: None)
+    _out.print_json(data=plain, ensure_ascii=True)
+
+
+def _print_columns(rows: Iterable[tuple[str, ...]]) -> None:
+    """Print a line a row, its columns aligned and the last one whole, however wide that is."""
+    shown = [[visible(cell) for cell in row] for row in rows]
+    widths = [max(map(len, column)) for column in zip(*shown, strict=True)][:-1]
+    for *cells, last in shown:
+        padded = "  ".join(map(str.ljust, cells, widths))
+        _out.print(f"[bold]{escape(padded)}[/]  {escape(last)}")
+
+
+def _text(text: str) -> str:
+    return escape(visible(text))
 
 
 def _spoken(value: Any) -> str:
     """Return a stored value as one would write it: nested objects as calls, arrays by name."""
-    if isinstance(value, list):
-        return f"[{', '.join(map(_spoken, value))}]"
-    if not isinstance(value, dict):
-        return str(value)
-    for tag in ("$model", "$component"):
-        if tag in value:
-            params = value[tag]["params"].items()
-            return f"{value[tag]['class']}({', '.join(f'{k}={_spoken(v)}' for k, v in params)})"
-    if "$tuple" in value:
-        return f"({', '.join(map(_spoken, value['$tuple']))})"
-    if "$dict" in value:
-        value = {_spoken(key): item for key, item in value["$dict"]}
-    return ", ".join(f"{key.removeprefix('$')} {_spoken(item)}" for key, item in value.items())
-
-
-def _short(value: Any, most: int = 100) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
-    return text if len(text) <= most else f"{text[: most - 1]}…"
+    match value:
+        case list():
+            return f"[{', '.join(map(_spoken, value))}]"
+        case {"$tuple": list(items)}:
+            return f"({', '.join(map(_spoken, items))})"
+        case {"$model": {"class": str(name), "params": dict(params)}} | {
+            "$component": {"class": str(name), "params": dict(params)}
+        }:
+            return f"{name}({', '.join(f'{k}={_spoken(v)}' for k, v in params.items())})"
+        case {"$dict": [*pairs]} if all(type(pair) is list and len(pair) == 2 for pair in pairs):
+            return ", ".join(f"{_spoken(key)} {_spoken(item)}" for key, item in pairs)
+        case dict():
+            return ", ".join(f"{key.removeprefix('$')} {_spoken(v)}" for key, v in value.items())
+    return str(value)
