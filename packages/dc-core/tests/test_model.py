@@ -106,6 +106,30 @@ def test_an_unknown_name_is_a_key_error_in_words(name):
         assert isinstance(caught.value, UnknownWeight)
 
 
+def test_a_model_is_a_mapping_of_its_weights():
+    model = LinearNet()
+    assert list(model.keys()) == list(model)
+    for mapping in (
+        dict(model),
+        dict(model.items()),
+        dict(zip(model, model.values(), strict=True)),
+    ):
+        assert list(mapping) == list(model.get_weights())
+        assert all(np.array_equal(mapping[name], model[name]) for name in model)
+
+
+@pytest.mark.parametrize("name", [0, None, ("linear_net/coef/0",)])
+def test_a_name_that_is_no_text_is_an_unknown_weight(name):
+    model = LinearNet()
+    assert name not in model
+    with pytest.raises(UnknownWeight, match="LinearNet has no weight"):
+        model[name]
+    with pytest.raises(UnknownWeight):
+        model[name] = np.zeros(2)
+    with pytest.raises(UnknownWeight):
+        model.set_weights({name: np.zeros(2)})
+
+
 def test_errors_name_the_weight_as_the_caller_does():
     chain = Chain(LinearNet(), [Scaler()])
     weights = chain.get_weights()
@@ -186,7 +210,7 @@ def test_a_framework_s_object_is_a_model_s_weights(tiny):
 def test_a_missing_backend_is_named_when_weights_are_asked_for(monkeypatch):
     module = type("Module", (), {"__module__": "jax.nn"})()
     monkeypatch.setattr(BACKENDS, "_entries", {})
-    with pytest.raises(BackendNotInstalled, match="pip install dc-jax"):
+    with pytest.raises(BackendNotInstalled, match=r"pip install (--upgrade )?dc-jax"):
         Holder(module).get_weights()
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
 from typing import Any, Self
 
 import numpy as np
@@ -56,6 +56,7 @@ class Model(Component):
         Raises :class:`WeightsMismatch` where names, shapes or dtypes differ; the model is then
         unchanged. Nothing is cast.
         """
+        self._relative(weights)
         arrays = {name: _without_scalars(value) for name, value in weights.items()}
         import_all(self._holders(f"{self.name}/"), arrays, allow_missing, copy=True)
 
@@ -81,6 +82,18 @@ class Model(Component):
     def __iter__(self) -> Iterator[str]:
         """Iterate over the weights' names."""
         return iter(self.weight_table())
+
+    def keys(self) -> KeysView[str]:
+        """Return the weights' names; ``dict(model)`` is ``get_weights()``."""
+        return self.weight_table().keys()
+
+    def values(self) -> ValuesView[np.ndarray]:
+        """Return copies of the weights, in the order of their names."""
+        return self.get_weights().values()
+
+    def items(self) -> ItemsView[str, np.ndarray]:
+        """Return the weights' names with copies of the weights."""
+        return self.get_weights().items()
 
     def __len__(self) -> int:
         """Return how many weights there are."""
@@ -139,10 +152,10 @@ class Model(Component):
         """
         return plugins.hub().fetch(cls, name, options)  # type: ignore[return-value]
 
-    def _relative(self, names: Collection[str]) -> list[str]:
+    def _relative(self, names: Collection[Any]) -> list[str]:
         prefix = f"{self.name}/"
         for name in names:
-            if not name.startswith(prefix):
+            if not isinstance(name, str) or not name.startswith(prefix):
                 raise self._unknown(name)
         return [name.removeprefix(prefix) for name in names]
 
