@@ -71,6 +71,19 @@ def test_a_known_framework_without_its_backend_says_what_to_install(install):
         door.load("gamma")
 
 
+def test_an_installed_distribution_without_the_plugin_is_to_be_upgraded(install):
+    install("dc-gamma", {}, version="0.1")
+    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma", "delta": "dc-delta"})
+    with pytest.raises(
+        BackendNotInstalled, match=r"dc-gamma 0\.1 is installed.*--upgrade dc-gamma"
+    ):
+        door.load("gamma")
+    line = status("gamma", door)
+    assert (line.status, line.distribution, line.version) == ("missing", "dc-gamma", "0.1")
+    assert "no plugin 'gamma' yet" in line.detail
+    assert status("delta", door).hint == "Run: pip install dc-delta"
+
+
 def test_a_nearer_known_framework_is_not_served_by_the_backend_of_its_base(install):
     install("dist-a", {GROUP: {"alpha": "p"}})
     door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})

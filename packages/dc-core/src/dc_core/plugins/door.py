@@ -139,8 +139,12 @@ class Door:
             try:
                 self.load(name)
             except BackendNotInstalled as error:
-                who = {"distribution": self.known[name]}
-                lines.append(PluginStatus(self.group, name, "missing", **who, hint=error.hint))
+                known = self.known[name]
+                who = {"distribution": known, "version": _version_of_installed(known)}
+                detail = str(error.args[0]) if who["version"] else ""
+                lines.append(
+                    PluginStatus(self.group, name, "missing", **who, detail=detail, hint=error.hint)
+                )
             except BackendConflict as error:
                 lines.append(
                     PluginStatus(
@@ -164,6 +168,12 @@ class Door:
 
     def missing(self, name: str) -> BackendNotInstalled:
         """Return the error for a plugin that is not installed, with the line that installs it."""
+        installed = _version_of_installed(self.known.get(name, ""))
+        if installed:
+            return BackendNotInstalled(
+                f"{self.known[name]} {installed} is installed, and has no plugin {name!r} yet.",
+                hint=f"Run: pip install --upgrade {self.known[name]}",
+            )
         if name in self.known:
             return BackendNotInstalled(
                 f"The plugin {name!r} is not installed.",
@@ -205,3 +215,11 @@ def distribution_of(entry: metadata.EntryPoint) -> str:
 def version_of(entry: metadata.EntryPoint) -> str:
     """Return the version of the entry's distribution."""
     return entry.dist.version if entry.dist else ""
+
+
+def _version_of_installed(distribution: str) -> str:
+    """Return the version of an installed distribution, empty where it is not installed."""
+    try:
+        return metadata.version(distribution) if distribution else ""
+    except metadata.PackageNotFoundError:
+        return ""
