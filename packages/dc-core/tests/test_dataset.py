@@ -181,7 +181,7 @@ def test_selection_keeps_order_repeats_and_tasks():
     assert chosen.tasks == ("a", "b")
 
 
-@pytest.mark.parametrize("indices", [[3], [-4], [True, False], [0.0], ["a"], [[0, 1]]])
+@pytest.mark.parametrize("indices", [1, [3], [-4], [True, False], [0.0], ["a"], [[0, 1]]])
 def test_a_selection_that_is_none_is_a_typed_error(indices):
     with pytest.raises(DatasetError):
         numbered(3).select(indices)

@@ -12,8 +12,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_core import Component, construct, register_component
-from dc_core.errors import MissingParameter, NotSerializable, UnknownParameter
-from dc_core.parameters import ATTRIBUTE
+from dc_core.errors import MissingParameter, NotSerializable, ParameterError, UnknownParameter
+from dc_core.parameters import ATTRIBUTE, check_count
 
 T = TypeVar("T")
 
@@ -217,3 +217,10 @@ def test_a_registered_class_of_a_framework_is_captured_but_its_subclasses_are_no
     assert vars(Layer(3))[ATTRIBUTE] == {"width": 3, "depth": 2}
     assert ATTRIBUTE not in vars(Deeper(3))
     assert construct(Layer, {"width": 3, "depth": 1}).width == 3
+
+
+@pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None])
+def test_a_count_that_is_none_is_named_with_its_least_value(value):
+    with pytest.raises(ParameterError, match=r"size=.* of at least 1"):
+        check_count("size", value, least=1)
+    check_count("size", 1, least=1)

@@ -185,12 +185,25 @@ class NumpyDataset(Dataset):
         chosen = np.asarray(indices)
         if chosen.size == 0:
             chosen = chosen.astype(np.intp)
-        if chosen.dtype != bool and not np.issubdtype(chosen.dtype, np.integer):
-            raise DatasetError(f"Rows are selected by integers or a mask, not by {chosen.dtype}.")
+        numbers = chosen.dtype == bool or np.issubdtype(chosen.dtype, np.integer)
+        if not numbers or chosen.ndim != 1:
+            raise DatasetError(
+                "Rows are selected by a list of integers or a mask, "
+                f"not by {chosen.dtype} of shape {chosen.shape}."
+            )
         try:
             return NumpyDataset(*self.rows(chosen), tasks=self._tasks)
         except IndexError as error:
             raise DatasetError(f"There are {len(self)} rows: {error}.") from error
+
+
+def check_dataset(value: object) -> None:
+    """Raise :class:`DatasetError` unless ``value`` is a :class:`Dataset`."""
+    if not isinstance(value, Dataset):
+        raise DatasetError(
+            f"This needs a dataset; a {type(value).__name__} was given.",
+            hint="Put arrays into one: NumpyDataset(X, y).",
+        )
 
 
 def _plain(part: str, values: Any) -> np.ndarray:

@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dc_core.errors import MissingParameter, UnknownParameter
+from dc_core.errors import MissingParameter, ParameterError, UnknownParameter
 
 T = TypeVar("T")
 
@@ -119,3 +119,9 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
         else:
             kwargs[name] = value
     return cls(*args, **kwargs)
+
+
+def check_count(name: str, value: object, *, least: int) -> None:
+    """Raise :class:`ParameterError` unless ``name``'s ``value`` is an int of at least ``least``."""
+    if isinstance(value, bool) or not isinstance(value, int) or value < least:
+        raise ParameterError(f"{name}={value!r} has to be an integer (int) of at least {least}.")

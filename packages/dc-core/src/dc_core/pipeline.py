@@ -15,7 +15,7 @@ from typing import Final, Generic, NamedTuple, Self, TypeVar
 import numpy as np
 
 from dc_core.component import Component
-from dc_core.dataset import Dataset
+from dc_core.dataset import Dataset, check_dataset
 from dc_core.errors import FeaturizationError
 
 S = TypeVar("S")
@@ -115,6 +115,7 @@ class Splitter(ABC):
 
     def split(self, dataset: Dataset) -> Split:
         """Return the train, valid and test datasets."""
+        check_dataset(dataset)
         return Split(*(dataset.select(rows) for rows in self.indices(dataset)))
 
 
