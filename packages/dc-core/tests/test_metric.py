@@ -28,6 +28,11 @@ def test_labels_of_weight_0_are_left_out_and_undefined_tasks_are_not_averaged():
     )
 
 
+def test_a_missing_label_is_left_out_whatever_its_weight():
+    scores = MeanError().score(Y[:, 1:], P[:, 1:], np.ones((3, 1)), ["b"])
+    assert np.isnan(scores["mean_error"])
+
+
 def test_a_single_task_has_one_figure():
     assert MeanError().score(Y[:, :1], P[:, :1], W[:, :1], ["a"]) == {"mean_error": 6.0}
 

@@ -36,8 +36,11 @@ class Metric(Component, ABC):
     ) -> dict[str, float]:
         """Return ``{name: mean over tasks}``, and ``name/<task>`` for each of several tasks.
 
-        ``y`` and ``w`` are ``(n, tasks)``, ``prediction`` is ``(n, tasks[, classes])``. Tasks for
-        which the metric is undefined are left out of the mean.
+        ``y`` and ``w`` are ``(n, tasks)``, ``prediction`` is ``(n, tasks[, classes])``. Labels that
+        are NaN or have weight 0 are left out, and tasks for which the metric is undefined are left
+        out of the mean.
+
+        Raises :class:`DatasetError` where shapes differ.
         """
         if prediction.shape[:2] != y.shape or w.shape != y.shape:
             raise DatasetError(
@@ -46,7 +49,7 @@ class Metric(Component, ABC):
             )
         values = {}
         for t, task in enumerate(tasks):
-            rows = w[:, t] > 0
+            rows = (w[:, t] > 0) & ~np.isnan(y[:, t])
             values[task] = (
                 float(self.compute(y[rows, t], prediction[rows, t], w[rows, t]))
                 if rows.any()
