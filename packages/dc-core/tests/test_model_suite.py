@@ -15,7 +15,7 @@ LAWS = [
     "test_setting_what_does_not_fit_changes_nothing",
     "test_predicting_changes_nothing",
     "test_predictions_have_one_row_per_row",
-    "test_no_rows_are_an_error_or_an_empty_prediction",
+    "test_no_rows_are_an_error",
     "test_a_model_without_weights_says_that_it_is_not_fitted",
     "test_fitting_returns_the_model_and_keeps_the_data",
     "test_the_training_state_can_be_stored_and_given_back",

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dc_core import Estimator, Failure, FailureReport, Metric, NumpyDataset, Splitter, Transformer
-from dc_core.errors import EmptyDataset, FeaturizationError
+from dc_core.errors import DatasetError, EmptyDataset, FeaturizationError
 
 
 def report(n):
@@ -58,6 +58,11 @@ def test_evaluation_gives_each_metric_by_name():
     dataset = NumpyDataset([0, 1], [[1.0, np.nan], [2.0, 4.0]], tasks=["a", "b"])
     scores = Constant().evaluate(dataset, [Sum()])
     assert scores == {"sum": 3.5, "sum/a": 3.0, "sum/b": 4.0}
+
+
+def test_what_is_no_dataset_is_a_typed_error_that_says_how_to_make_one():
+    with pytest.raises(DatasetError, match=r"a list was given.*NumpyDataset\(X, y\)"):
+        Constant().evaluate([1.0], [Sum()])
 
 
 def test_there_is_nothing_to_evaluate_on_no_rows():

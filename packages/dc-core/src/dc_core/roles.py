@@ -6,6 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
+from dc_core.dataset import check_dataset
 from dc_core.errors import EmptyDataset
 from dc_core.metric import Metric
 from dc_core.model import Model
@@ -33,7 +34,10 @@ class Estimator(Model, ABC):
 
     @abstractmethod
     def predict(self, dataset: Dataset) -> np.ndarray:
-        """Return the predictions for ``dataset`` (or an array of its X); records no gradients."""
+        """Return the predictions for ``dataset`` (or an array of its X); records no gradients.
+
+        Raises :class:`EmptyDataset` when there is no row.
+        """
 
     def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
         """Return each metric's value on ``dataset``, averaged over the tasks, by the metric's name.
@@ -41,6 +45,7 @@ class Estimator(Model, ABC):
         With several tasks there is also ``<metric>/<task>`` for each. Labels of weight 0 are left
         out. Raises :class:`EmptyDataset` when there is no row.
         """
+        check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         prediction = self.predict(dataset)
