@@ -148,6 +148,57 @@ def test_an_empty_dataset_is_a_typed_error() -> None:
             SklearnModel(Ridge()).fit(dataset)
 
 
+def test_there_is_nothing_to_predict_for_no_rows(regression: NumpyDataset) -> None:
+    model = SklearnModel(Ridge()).fit(regression)
+    for nothing in (regression.select([]), np.zeros((0, 10)), np.zeros((0, 2, 5))):
+        with pytest.raises(EmptyDataset, match="no row to predict"):
+            model.predict(nothing)
+
+
+@pytest.mark.parametrize(
+    ("X", "reason"),
+    [
+        (np.zeros((2, 4)), r"Ridge cannot predict for X of shape \(2, 4\).*4 features"),
+        (np.full((2, 10), np.nan), "NaN"),
+        (np.array([["CCO"] * 10]), "predict for X of shape .* dtype <U3"),
+        (np.array(3.0), "single value"),
+        (None, "dtype object"),
+    ],
+    ids=["narrow", "nan", "text", "scalar", "none"],
+)
+def test_features_that_do_not_fit_the_estimator_are_a_typed_error(
+    regression: NumpyDataset, X: Any, reason: str
+) -> None:
+    with pytest.raises(DatasetError, match=reason):
+        SklearnModel(Ridge()).fit(regression).predict(X)
+
+
+@pytest.mark.parametrize(
+    ("estimator", "y", "reason"),
+    [
+        (Ridge(alpha=-1), np.arange(120.0), "'alpha' parameter"),
+        (Ridge(), np.full(120, np.inf), "infinity"),
+        (LogisticRegression(), np.zeros(120), "2 classes"),
+    ],
+)
+def test_what_scikit_learn_refuses_to_learn_is_a_typed_error_and_changes_nothing(
+    diabetes: Data, estimator: Any, y: np.ndarray, reason: str
+) -> None:
+    model = SklearnModel(estimator)
+    with pytest.raises(DatasetError, match=f"cannot learn from X.*{reason}"):
+        model.fit(NumpyDataset(diabetes[0], y))
+    assert list(model) == []
+    with pytest.raises(DatasetError, match=r"ndarray was given.*NumpyDataset\(X, y\)"):
+        model.fit(diabetes[0])  # type: ignore[arg-type]
+
+
+def test_threads_do_not_change_predictions(regression: NumpyDataset) -> None:
+    forests = [RandomForestRegressor(200, n_jobs=n, random_state=0) for n in (1, 4)]
+    alone, threaded = (SklearnModel(forest).fit(regression) for forest in forests)
+    expected = alone.predict(regression)
+    assert all(np.array_equal(threaded.predict(regression), expected) for _ in range(5))
+
+
 def test_weights_reach_the_estimator_and_the_last_step_of_a_pipeline(diabetes: Data) -> None:
     w = np.linspace(0.5, 2, 120)
     dataset = NumpyDataset(*diabetes, w=w)

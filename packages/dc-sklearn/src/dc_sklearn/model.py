@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from copy import deepcopy
 from inspect import signature
 from typing import Any, ClassVar, Final, Self
 
 import numpy as np
+from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from dc_core import Dataset, Estimator
+from dc_core import Dataset, DCError, Estimator, NumpyDataset
+from dc_core.dataset import check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 from dc_core.weights import model_name
 
@@ -56,9 +60,11 @@ class SklearnModel(Estimator):
         left out; several tasks are passed as ``(n, tasks)``. A classifier's labels are integers.
         Weights are passed where they are not all one. ``valid`` is not looked at.
 
-        Raises :class:`DatasetError` where labels are missing in one of several tasks, where a
-        classifier's labels are no integers, and where the estimator takes no weights but gets some.
+        Raises :class:`EmptyDataset`, and :class:`DatasetError` where labels are missing in one of
+        several tasks, where a classifier's labels are no integers, where the estimator takes no
+        weights but gets some, and where scikit-learn refuses the data or the parameters.
         """
+        check_dataset(dataset)
         if len(dataset) == 0 or not dataset.tasks:
             raise EmptyDataset(
                 "There is nothing to fit to.", hint="Give a dataset with rows and labels."
@@ -79,7 +85,9 @@ class SklearnModel(Estimator):
         native = clone(self.estimator)
         if is_classifier(native):
             y = _labels(y)
-        native.fit(X, y, **_weights(native, w))
+        keywords = _weights(native, w)
+        with _refusals(native, "learn from", X):
+            native.fit(X, y, **keywords)
         self._native = native
         return self
 
@@ -92,14 +100,25 @@ class SklearnModel(Estimator):
         probabilities votes one-hot. One that was given fitted, with labels that are no numbers from
         0 on, has its columns in the order of ``native.classes_``.
 
-        Raises :class:`NotFitted` before :meth:`fit`.
+        The estimator runs in one thread, whatever its ``n_jobs``: threads that add up what trees
+        predict, each when it is done, would give other last bits every time.
+
+        Raises :class:`NotFitted` before :meth:`fit`, :class:`EmptyDataset` when there is no row,
+        and :class:`DatasetError` where X does not fit the estimator.
         """
         if not _is_fitted(self._native):
             raise NotFitted(
                 f"This {type(self._native).__name__} is not fitted.",
                 hint="Call fit(dataset), or load a fitted one.",
             )
-        X = _flat(dataset.X if isinstance(dataset, Dataset) else np.asarray(dataset))
+        rows = dataset if isinstance(dataset, Dataset) else NumpyDataset(dataset)
+        if len(rows) == 0:
+            raise EmptyDataset("There is no row to predict for.")
+        X = _flat(rows.X)
+        with _refusals(self._native, "predict for", X), parallel_config(backend="sequential"):
+            return self._predict(X)
+
+    def _predict(self, X: np.ndarray) -> np.ndarray:
         if not is_classifier(self._native):
             prediction = np.asarray(self._native.predict(X))
             return prediction[:, None] if prediction.ndim == 1 else prediction
@@ -112,6 +131,21 @@ class SklearnModel(Estimator):
             votes = np.asarray(self._native.predict(X)).reshape(len(X), -1)
             tasks = [(votes[:, [t]] == c).astype(np.float64) for t, c in enumerate(classes)]
         return _stacked([_by_label(p, c) for p, c in zip(tasks, classes, strict=True)])
+
+
+@contextmanager
+def _refusals(native: Any, task: str, X: np.ndarray) -> Iterator[None]:
+    """Turn what scikit-learn raises at data and parameters into :class:`DatasetError`."""
+    try:
+        yield
+    except DCError:
+        raise
+    except (TypeError, ValueError) as error:
+        raise DatasetError(
+            f"{type(native).__name__} cannot {task} X of shape {X.shape} and dtype {X.dtype}: "
+            f"{error}",
+            hint="Correct the data, or the estimator's parameters.",
+        ) from error
 
 
 def _flat(X: np.ndarray) -> np.ndarray:
