@@ -237,6 +237,26 @@ def test_parts_of_the_wrong_kind_are_a_typed_error(ridge, parts, name):
         Chain(**{"model": ridge(), **parts})
 
 
+def test_a_single_transformer_is_a_typed_error_with_the_way_out(ridge):
+    with pytest.raises(ParameterError, match=r"not a single Normalization.*\[…\]"):
+        Chain(ridge(), None, Normalization())
+
+
+def test_a_list_is_no_dataset(chain, ridge):
+    for attempt in (
+        lambda: Chain(ridge(), ECFP()).fit(SMILES),
+        lambda: Chain(ridge(), ECFP()).fit(of(SMILES, Y), valid=SMILES),
+        lambda: chain.evaluate(SMILES, [RMSE()]),
+    ):
+        with pytest.raises(DatasetError, match="NumpyDataset"):
+            attempt()
+
+
+def test_features_are_no_smiles(chain):
+    with pytest.raises(EmptyDataset, match="ndarray is no SMILES"):
+        chain.fit(NumpyDataset(np.zeros((2, 256)), [1.0, 2.0]))
+
+
 def test_freesolv_is_learnt_from_file_to_score(freesolv, ridge):
     loaded = CSVLoader(tasks=["expt"]).load(freesolv)
     train, valid, test = ScaffoldSplitter().split(loaded.dataset)

@@ -147,6 +147,11 @@ def test_every_bad_input_has_a_zero_row_and_a_reason():
         assert "\n" not in failure.message
 
 
+def test_numbers_are_no_smiles_whatever_their_shape():
+    features = ECFP(size=8).featurize(np.zeros((2, 3)))
+    assert [failure.message for failure in features.report.failures] == ["ndarray is no SMILES"] * 2
+
+
 def test_failures_keep_their_rows_across_chunks():
     inputs = ["C"] * 1500 + ["C1CC"] + ["C"] * 1000
     features = ECFP(size=8).featurize(inputs)
@@ -176,9 +181,12 @@ def test_a_single_string_is_not_taken_for_its_letters():
         ECFP().featurize("CCO")
 
 
-@pytest.mark.parametrize("impossible", [{"radius": -1}, {"size": 0}])
+@pytest.mark.parametrize(
+    "impossible",
+    [{"radius": -1}, {"size": 0}, {"radius": 1.5}, {"size": "2048"}, {"radius": True}],
+)
 def test_impossible_settings_are_a_typed_error(impossible):
-    with pytest.raises(ParameterError, match="2 and 2048 are usual"):
+    with pytest.raises(ParameterError, match="of at least"):
         ECFP(**impossible)
 
 

@@ -119,6 +119,12 @@ def test_predictions_that_are_no_numbers_are_a_typed_error(metric, bad):
 
 
 @pytest.mark.parametrize("metric", REGRESSION)
+def test_an_infinite_label_is_a_typed_error(metric):
+    with pytest.raises(DatasetError, match="labels that are infinite"):
+        compute(metric, np.array([0.0, np.inf, 1.0, 1.0]), probability)
+
+
+@pytest.mark.parametrize("metric", REGRESSION)
 def test_probabilities_are_no_values(metric):
     with pytest.raises(DatasetError, match="metric for classification"):
         compute(metric, labels, np.ones((4, 2)) / 2)

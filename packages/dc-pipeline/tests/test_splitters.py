@@ -138,10 +138,24 @@ def test_no_row_is_a_typed_error(splitter):
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
-@pytest.mark.parametrize("parts", [(0.8, 0.1), (0.8, 0.1, 0.2), (1.1, -0.1, 0), (np.nan, 0, 1)])
+@pytest.mark.parametrize(
+    "parts", [(0.8, 0.1), (0.8, 0.1, 0.2), (1.1, -0.1, 0), (np.nan, 0, 1), "abc", None, 0.8]
+)
 def test_fractions_that_are_none_are_a_typed_error(splitter, parts):
     with pytest.raises(ParameterError, match="with the sum 1"):
         splitter(parts)
+
+
+@pytest.mark.parametrize("seed", [-1, "0", 0.5, None])
+def test_a_seed_that_is_none_is_a_typed_error(seed):
+    with pytest.raises(ParameterError, match="seed="):
+        RandomSplitter(seed=seed)
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
+def test_a_list_is_no_dataset_to_split(splitter):
+    with pytest.raises(DatasetError, match="NumpyDataset"):
+        splitter().split(["CCO"])
 
 
 def test_the_parts_are_rows_of_the_dataset(freesolv):

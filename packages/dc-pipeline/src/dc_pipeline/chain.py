@@ -18,6 +18,7 @@ from dc_core import (
     NumpyDataset,
     Transformer,
 )
+from dc_core.dataset import check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
 
 logger = logging.getLogger(__name__)
@@ -41,6 +42,11 @@ class Chain(Estimator):
         _check("model", model, Estimator)
         if featurizer is not None:
             _check("featurizer", featurizer, Featurizer)
+        if not isinstance(transformers, Iterable):
+            raise ParameterError(
+                f"Chain's transformers are a list, not a single {type(transformers).__name__}.",
+                hint="Put it into one: transformers=[…].",
+            )
         for transformer in transformers:
             _check("transformers", transformer, Transformer)
         self.model = model
@@ -57,6 +63,8 @@ class Chain(Estimator):
 
         Raises :class:`EmptyDataset` when no row is left.
         """
+        for given in (dataset,) if valid is None else (dataset, valid):
+            check_dataset(given)
         train, failures = self._featurized(dataset, "training")
         if valid is not None:
             valid, others = self._featurized(valid, "validation")
@@ -111,6 +119,7 @@ class Chain(Estimator):
 
         Raises :class:`EmptyDataset` when there is none.
         """
+        check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         prediction = self.predict(dataset)
@@ -156,5 +165,7 @@ def _check(argument: str, value: Any, kind: type) -> None:
     if not isinstance(value, kind):
         raise ParameterError(
             f"Chain's {argument} needs a dc_core.{kind.__name__}; {type(value).__name__} is none.",
-            hint="Wrap a framework's own model first, as TorchModel or SklearnModel does.",
+            hint="Wrap a framework's own model first, as TorchModel or SklearnModel does."
+            if kind is Estimator
+            else "",
         )

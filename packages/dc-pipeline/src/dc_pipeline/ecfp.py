@@ -10,7 +10,7 @@ import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
 from dc_core import Failure, FailureReport, Features, Featurizer
-from dc_core.errors import ParameterError
+from dc_core.parameters import check_count
 from dc_pipeline.molecules import parse_smiles
 
 _CHUNK: Final = 1024
@@ -27,7 +27,8 @@ class ECFP(Featurizer[str]):
 
     Features are ``(n, size)``: uint8 of 0 and 1, or uint32 for counts.
 
-    Raises :class:`ParameterError` for a radius below 0 or a size below 1.
+    Raises :class:`ParameterError` unless they are integers, the radius of at least 0 and the size
+    of at least 1.
     """
 
     def __init__(
@@ -39,11 +40,8 @@ class ECFP(Featurizer[str]):
         chirality: bool = False,
         features: bool = False,
     ) -> None:
-        if radius < 0 or size < 1:
-            raise ParameterError(
-                f"ECFP cannot have radius {radius} and size {size}.",
-                hint="The radius is at least 0 and the size at least 1; 2 and 2048 are usual.",
-            )
+        check_count("radius", radius, least=0)
+        check_count("size", size, least=1)
         self.radius = radius
         self.size = size
         self.counts = counts

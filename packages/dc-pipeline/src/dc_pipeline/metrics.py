@@ -23,7 +23,7 @@ class RMSE(Metric):
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the error of one task."""
-        values = _values(self, prediction)
+        values = _values(self, y, prediction)
         return float(sk.root_mean_squared_error(y, values, sample_weight=w))
 
 
@@ -34,7 +34,7 @@ class MAE(Metric):
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the error of one task."""
-        return float(sk.mean_absolute_error(y, _values(self, prediction), sample_weight=w))
+        return float(sk.mean_absolute_error(y, _values(self, y, prediction), sample_weight=w))
 
 
 class R2(Metric):
@@ -44,7 +44,7 @@ class R2(Metric):
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the coefficient of one task; NaN where all labels are equal."""
-        values = _values(self, prediction)
+        values = _values(self, y, prediction)
         if np.ptp(y) == 0:
             return float("nan")
         return float(sk.r2_score(y, values, sample_weight=w))
@@ -57,7 +57,7 @@ class PearsonR(Metric):
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the coefficient of one task; NaN where all labels, or predictions, are equal."""
-        values = _values(self, prediction)
+        values = _values(self, y, prediction)
         covariance = np.cov(y, values, aweights=w, ddof=0)
         one, other = np.sqrt(np.diag(covariance))
         if np.ptp(y) == 0 or np.ptp(values) == 0 or one == 0 or other == 0:
@@ -131,11 +131,16 @@ class BalancedAccuracy(Metric):
         return float(np.mean([np.average(right[y == c], weights=w[y == c]) for c in np.unique(y)]))
 
 
-def _values(metric: Metric, prediction: np.ndarray) -> np.ndarray:
+def _values(metric: Metric, y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     if prediction.ndim != 1:
         raise DatasetError(
             f"{metric.name} rates values; these predictions are probabilities of classes.",
             hint="Use a metric for classification, such as ROCAUC.",
+        )
+    if not np.isfinite(y).all():
+        raise DatasetError(
+            f"{metric.name} cannot rate predictions against labels that are infinite.",
+            hint="Correct them, or set them to NaN: a missing label is left out.",
         )
     return _finite(metric, prediction)
 

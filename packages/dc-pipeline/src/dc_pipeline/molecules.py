@@ -6,6 +6,7 @@ are parsed, and the reason is read from it for the few that failed, by parsing t
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from threading import Lock
@@ -77,7 +78,8 @@ def parse_smiles(inputs: Sequence[Any], *, stereo: bool = True, first_row: int =
 def _not_smiles(smiles: Any) -> str:
     """Return what keeps an input from being given to RDKit, or nothing."""
     if not isinstance(smiles, str):
-        missing = smiles is None or smiles != smiles  # NaN, as pandas marks it
+        nan = isinstance(smiles, float) and math.isnan(smiles)  # as pandas marks it
+        missing = smiles is None or nan
         return "the input is missing" if missing else f"{type(smiles).__name__} is no SMILES"
     if not smiles or smiles.isspace():
         return "the input is empty"

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from dc_core import Dataset, Splitter
+from dc_core.parameters import check_count
 from dc_pipeline.split_fractions import SplitFractions
 
 
@@ -14,11 +15,12 @@ class RandomSplitter(Splitter):
     """Divides the rows at random: equal seeds divide equally many rows equally.
 
     ``fractions`` are those of train, valid and test. Raises :class:`ParameterError` unless they
-    add up to 1.
+    add up to 1, and for a seed that is no integer of at least 0.
     """
 
     def __init__(self, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> None:
         self.fractions = SplitFractions.of(fractions)
+        check_count("seed", seed, least=0)
         self.seed = seed
 
     def indices(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

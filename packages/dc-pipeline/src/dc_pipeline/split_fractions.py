@@ -24,10 +24,13 @@ class SplitFractions(NamedTuple):
 
         Raises :class:`ParameterError` unless they are three, none negative, with the sum 1.
         """
-        given = np.asarray(fractions, float)
+        try:
+            given = np.asarray(fractions, float)
+        except (TypeError, ValueError):
+            given = np.zeros(0)
         if given.shape != (3,) or not np.all(given >= 0) or not np.isclose(given.sum(), 1):
             raise ParameterError(
-                f"The fractions {tuple(fractions)} do not divide a dataset.",
+                f"The fractions {fractions!r} do not divide a dataset.",
                 hint="Give those of train, valid and test, with the sum 1: (0.8, 0.1, 0.1).",
             )
         return cls(*map(float, given))
