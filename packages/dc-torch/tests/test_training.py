@@ -268,6 +268,12 @@ def test_an_empty_dataset_is_refused(rows):
         regressor().fit(rows, valid=empty)
 
 
+def test_an_array_is_no_dataset_to_learn_from(rows):
+    for arguments in ((rows.X, None), (rows, rows.X)):
+        with pytest.raises(DatasetError, match=r"ndarray was given.*NumpyDataset\(X, y\)"):
+            regressor().fit(arguments[0], valid=arguments[1])
+
+
 def test_unlabelled_rows_are_refused(rows):
     with pytest.raises(DatasetError, match="no labels"):
         regressor().fit(NumpyDataset(rows.X))

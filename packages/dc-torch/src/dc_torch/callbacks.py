@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dc_core.errors import ParameterError
+from dc_core.parameters import check_count
 
 if TYPE_CHECKING:
     from dc_torch.history import Epoch
@@ -37,8 +37,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, where: str, *, every: int = 1, **options: Any) -> None:
-        if every < 1:
-            raise ParameterError(f"every={every!r} has to be an integer of at least 1.")
+        check_count("every", every, least=1)
         self.where = where
         self.every = every
         self.options = options

@@ -11,12 +11,14 @@ import torch
 from torch import nn
 
 from dc_core import Dataset, Estimator, NumpyDataset
+from dc_core.dataset import check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_core.parameters import check_count
 from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
 from dc_torch.inference import predict
 from dc_torch.progress import progress_bar
-from dc_torch.recipe import Recipe, RecipeOptions, check_count
+from dc_torch.recipe import Recipe, RecipeOptions
 from dc_torch.trainer import Trainer
 
 
@@ -89,7 +91,9 @@ class TorchModel(Estimator):
         Raises :class:`EmptyDataset`, :class:`DatasetError` where data and module do not fit each
         other, :class:`ParameterError`, and :class:`TrainingDiverged` when the loss is not finite.
         """
-        self._check(dataset, *([] if valid is None else [valid]))
+        for given in (dataset,) if valid is None else (dataset, valid):
+            check_dataset(given)
+            self._check(given)
         if epochs is not None:
             check_count("epochs", epochs, least=1)
         if len(dataset.tasks) == 0:
@@ -153,20 +157,17 @@ class TorchModel(Estimator):
             trainer.load_state(state)
         self._trainer = trainer
 
-    def _check(self, *datasets: Dataset) -> None:
+    def _check(self, dataset: Dataset) -> None:
         self._check_values()
-        if self.input_shape is None:
+        if self.input_shape is None or len(dataset) == 0:
             return
-        for dataset in datasets:
-            shape = (
-                dataset.X.shape[1:] if len(dataset) == 0 else dataset.rows(np.arange(1)).X.shape[1:]
+        shape = dataset.rows(np.arange(1)).X.shape[1:]
+        if shape != self.input_shape:
+            raise DatasetError(
+                f"{type(self).__name__} takes rows of X of shape {self.input_shape}; "
+                f"the dataset has {shape}.",
+                hint="Featurize it as the training data was.",
             )
-            if shape != self.input_shape:
-                raise DatasetError(
-                    f"{type(self).__name__} takes rows of X of shape {self.input_shape}; "
-                    f"the dataset has {shape}.",
-                    hint="Featurize it as the training data was.",
-                )
 
     def _check_values(self) -> None:
         for name, tensor in self.module.state_dict(keep_vars=True).items():

@@ -9,8 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from dc_core.errors import ParameterError
+from dc_core.parameters import check_count
 from dc_torch.model import TorchModel
-from dc_torch.recipe import Recipe, RecipeOptions, check_choice, check_count
+from dc_torch.recipe import Recipe, RecipeOptions, check_choice
 from dc_torch.rng import isolated_rng, seed_rng
 
 ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {

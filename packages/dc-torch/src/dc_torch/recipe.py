@@ -9,6 +9,7 @@ from typing import Any, Literal, Self, TypedDict
 import torch
 
 from dc_core.errors import ParameterError, UnknownParameter
+from dc_core.parameters import check_count
 from dc_torch.losses import LOSSES, Loss
 from dc_torch.optimizers import OPTIMIZERS
 from dc_torch.schedules import SCHEDULES, Schedule, make_schedule
@@ -162,12 +163,6 @@ def check_choice(option: str, value: object, among: Collection[str]) -> None:
         raise ParameterError(
             f"{option}={value!r} is not known.", hint=f"Use one of {', '.join(map(repr, among))}."
         )
-
-
-def check_count(option: str, value: object, *, least: int) -> None:
-    """Raise :class:`ParameterError` unless ``value`` is an integer of at least ``least``."""
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ParameterError(f"{option}={value!r} has to be an integer (int) of at least {least}.")
 
 
 def _positive(option: str, value: Any) -> None:
