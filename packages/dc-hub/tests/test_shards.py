@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from dc_hub.errors import (
     WeightsFileError,
 )
 from dc_hub.manifest import Entry, HashingFile, Manifest
-from dc_hub.paths import open_directory
+from dc_hub.paths import open_directory, open_regular, others_can_write
 from dc_hub.shards import INDEX, WEIGHTS, open_weights, write_weights
 
 TENSORS = {f"layer{i}.weight": np.full((10, 10), i, np.float32) for i in range(7)}
@@ -111,9 +112,15 @@ def manifest_of(directory):
     return Manifest.of(entries)
 
 
+def open_to_others(directory):
+    for path in directory.iterdir():
+        path.chmod(0o666)
+    return directory
+
+
 @pytest.mark.parametrize("size", [1 << 30, 1000])
-def test_verified_weights_are_those_that_were_verified_whatever_happens_to_the_files(write, size):
-    directory = write(shard_size=size)
+def test_weights_that_others_can_write_to_are_those_that_were_verified(write, size):
+    directory = open_to_others(write(shard_size=size))
     with open_weights(directory, verified=manifest_of(directory)) as weights:
         for path in directory.glob("*.safetensors"):
             with path.open("r+b") as file:
@@ -123,8 +130,29 @@ def test_verified_weights_are_those_that_were_verified_whatever_happens_to_the_f
             np.testing.assert_array_equal(weights.read(name), array)
 
 
-def test_a_flipped_bit_in_verified_weights_is_named(write):
-    directory = write(shard_size=1600)
+@pytest.mark.parametrize(
+    ("mode", "others"),
+    [(0o644, False), (0o600, False), (0o664, False), (0o646, True), (0o666, True)],
+)
+def test_others_are_everybody_but_the_owner_and_the_owners_group(write, mode, others):
+    path = write() / "model.safetensors"
+    path.chmod(mode)
+    with open_regular(path.parent, path.name) as file:
+        assert others_can_write(file) is others
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
+def test_a_group_that_is_not_the_users_own_is_others(write):
+    path = write() / "model.safetensors"
+    os.chown(path, -1, 12345)
+    for mode, others in ((0o644, False), (0o664, True)):
+        path.chmod(mode)
+        with open_regular(path.parent, path.name) as file:
+            assert others_can_write(file) is others
+
+
+def test_a_flipped_bit_in_weights_that_others_can_write_to_is_named(write):
+    directory = open_to_others(write(shard_size=1600))
     manifest = manifest_of(directory)
     data = bytearray((directory / shard(2, 2)).read_bytes())
     data[-1] ^= 1
@@ -133,9 +161,9 @@ def test_a_flipped_bit_in_verified_weights_is_named(write):
         open_weights(directory, verified=manifest)
 
 
-def test_verified_weights_are_all_named_in_the_manifest(write):
+def test_weights_that_others_can_write_to_are_all_named_in_the_manifest(write):
     with pytest.raises(UnexpectedFile, match=r"model\.safetensors"):
-        open_weights(write(), verified=Manifest(()))
+        open_weights(open_to_others(write()), verified=Manifest(()))
 
 
 @pytest.fixture

@@ -8,7 +8,8 @@ import time
 import numpy as np
 import pytest
 
-from dc_hub import errors, from_pretrained, load, publish, save, verify
+from dc_hub import check, errors, from_pretrained, load, publish, save, verify
+from dc_hub.building import build_model
 from dc_hub.manifest import MANIFEST
 from dc_hub.shards import open_weights
 
@@ -242,11 +243,44 @@ def test_a_file_that_is_replaced_between_hashing_and_opening_is_refused(hub, cha
     evil = bytearray(weights.read_bytes())
     evil[-1] ^= 1
 
-    def swap_then_open(where):
+    def swap_then_open(where, **options):
         weights.rename(published.path.parent / "aside")
         weights.write_bytes(evil)
-        return open_weights(where)
+        return open_weights(where, **options)
 
     monkeypatch.setattr("dc_hub.opening.open_weights", swap_then_open)
     with pytest.raises(errors.HashMismatch, match="while it was being loaded"):
         from_pretrained("m", hub=hub)
+
+
+@pytest.mark.parametrize(
+    ("file", "use"),
+    [
+        ("golden.safetensors", lambda hub: check("m", hub=hub)),
+        ("training.safetensors", lambda hub: from_pretrained("m", hub=hub, training=True)),
+    ],
+)
+def test_a_file_that_is_replaced_after_the_weights_are_open_is_refused(
+    hub, linear, dataset, monkeypatch, file, use
+):
+    published = publish(linear, "m", hub=hub, golden=dataset.X, training=True)
+
+    def load_then_swap(*arguments, **options):
+        model = build_model(*arguments, **options)
+        evil = (published.path / file).read_bytes()
+        (published.path / file).unlink()
+        (published.path / file).write_bytes(evil)
+        return model
+
+    monkeypatch.setattr("dc_hub.loading.build_model", load_then_swap)
+    with pytest.raises(errors.HashMismatch, match=file):
+        use(hub)
+
+
+def test_weights_that_others_can_write_to_cannot_be_changed_under_a_model(hub, linear, dataset):
+    published = publish(linear, "m", hub=hub)
+    (published.path / "model.safetensors").chmod(0o666)
+    model = from_pretrained("m", hub=hub)
+    with (published.path / "model.safetensors").open("r+b") as file:
+        file.truncate(0)
+    np.testing.assert_array_equal(model.predict(dataset), linear.predict(dataset))

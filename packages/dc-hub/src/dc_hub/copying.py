@@ -30,8 +30,8 @@ def publish_directory(
     """
     with open_model(locate(Path(directory)), "full") as opened:
         source = opened.source.path
-        if opened.manifest is not None:
-            names = [entry.path for entry in opened.manifest.entries]
+        if opened.verified is not None:
+            names = [entry.path for entry in opened.verified.manifest.entries]
         else:
             names = [file for file in list_names(source) if file not in SIGNATURES]
 
@@ -40,5 +40,6 @@ def publish_directory(
                 with open_regular(source, file) as original, staging.create(file) as copy:
                     while block := original.read(_BLOCK):
                         copy.write(block)
+            opened.check_unchanged()
 
         return open_hub(hub).publish(name, write, tags)

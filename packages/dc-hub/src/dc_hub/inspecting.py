@@ -15,7 +15,6 @@ from dc_hub.hub import HubLike, Published
 from dc_hub.loading import load_opened
 from dc_hub.opening import Opened, locate, open_model
 from dc_hub.reference import ModelName
-from dc_hub.tensors import read_tensors
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,4 +120,4 @@ def check(
                 path=str(path),
                 hint="Publish the model with golden=<some inputs>.",
             )
-        return check_golden(load_opened(opened, cls), read_tensors(path), str(path))
+        return check_golden(load_opened(opened, cls), opened.read_tensors(GOLDEN), str(path))

@@ -113,7 +113,7 @@ def load_opened(
     built = build_model(opened.record, opened.weights, cls, path, initialise=initialise)
     _give(opened, built.model, allow_missing, built.renamed)
     if training:
-        resume(built.model, opened.source.path)
+        resume(built.model, opened)
     return built.model
 
 

@@ -9,15 +9,18 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+
 from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
 from dc_hub.hub import HubLike, Published, open_hub
-from dc_hub.manifest import MANIFEST, Manifest
+from dc_hub.manifest import MANIFEST
 from dc_hub.paths import is_directory, list_names, read_small
 from dc_hub.pins import pinned
 from dc_hub.record import MAX_BYTES, PARAMS, Record, StoredWeight
 from dc_hub.reference import ModelName, parse
 from dc_hub.shards import Weights, open_weights
-from dc_hub.verified import Verify, verify_model
+from dc_hub.tensors import read_tensors
+from dc_hub.verified import Verified, Verify, verify_model
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,11 +28,11 @@ class Opened:
     """A model directory that was verified and read, nothing of it built yet.
 
     ``weights`` maps the names in the file to arrays that are mapped when they are asked for.
-    ``manifest`` is None for an unversioned directory.
+    ``verified`` is None for an unversioned directory.
     """
 
     source: Published
-    manifest: Manifest | None
+    verified: Verified | None
     record: Record
     weights: Weights
 
@@ -37,6 +40,17 @@ class Opened:
     def stored(self) -> dict[str, StoredWeight]:
         """The stored weights by relative name: without the first part, the model's own name."""
         return {name.partition("/")[2]: weight for name, weight in self.record.weights.items()}
+
+    def read_tensors(self, file: str) -> dict[str, np.ndarray]:
+        """Return what another weights file of the directory holds, as it was verified."""
+        tensors = read_tensors(self.source.path / file)
+        self.check_unchanged()
+        return tensors
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`HashMismatch` where a file is no longer the one that was verified."""
+        if self.verified is not None:
+            self.verified.check_unchanged()
 
 
 def locate(
@@ -88,10 +102,10 @@ def open_model(
         )
     data = read_small(directory, PARAMS, MAX_BYTES)
     record = Record.from_bytes(data, what=str(directory / PARAMS))
-    with open_weights(directory) as weights:
-        opened = Opened(source, verified.manifest if verified else None, record, weights)
-        if verified is not None:
-            verified.check_unchanged()
+    manifest = verified.manifest if verified is not None else None
+    with open_weights(directory, verified=manifest) as weights:
+        opened = Opened(source, verified, record, weights)
+        opened.check_unchanged()
         _check_agreement(opened)
         yield opened
 

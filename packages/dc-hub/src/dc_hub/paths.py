@@ -180,6 +180,16 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
         raise
 
 
+def others_can_write(file: io.FileIO) -> bool:
+    """Tell whether users besides its owner may write to the open ``file``.
+
+    The user's own group, which many systems give to that user alone, does not count.
+    """
+    found = os.fstat(file.fileno())
+    group = found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid()
+    return bool(group or found.st_mode & stat.S_IWOTH)
+
+
 def private_copy(file: io.FileIO) -> io.FileIO:
     """Return a copy of the open ``file`` in memory that nobody else can change or cut off.
 

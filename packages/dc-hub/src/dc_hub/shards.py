@@ -24,6 +24,7 @@ from dc_hub.paths import (
     list_names,
     open_directory,
     open_regular,
+    others_can_write,
     private_copy,
     read_small,
 )
@@ -141,9 +142,8 @@ def open_weights(
 ) -> Weights:
     """Open the weights of the model directory ``where`` and check every header.
 
-    With a manifest as ``verified``, each file of weights is copied into memory, and the copy is
-    what is verified and used: where others can write to the storage, nothing that they do between
-    the check and the use can win.
+    With a manifest as ``verified``, a file that others may write to is copied into memory, and the
+    copy is what is verified and used: they could change or cut off what is mapped at any time.
 
     Raises :class:`FileMissing`, :class:`WeightsFileError` where a file or the index contradicts the
     format or the others, :class:`LimitExceeded`, what :func:`dc_hub.paths.open_regular` raises, and
@@ -158,7 +158,7 @@ def open_weights(
         for name in sorted(set(homes.values())) if homes is not None else [WEIGHTS]:
             what = f"{shown}{name}"
             file = opened.enter_context(open_regular(directory, name))
-            if entries is not None:
+            if entries is not None and others_can_write(file):
                 if name not in entries:
                     raise UnexpectedFile(f"{what} is not named in the manifest.", path=what)
                 with file as changeable:

@@ -6,14 +6,13 @@ for: two models that predict the same have one revision, however they were train
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from dc_core import Model
 from dc_hub.errors import FileMissing, NotSerializable
-from dc_hub.tensors import read_tensors
+from dc_hub.opening import Opened
 
 FILE: Final = "training.safetensors"
 
@@ -32,17 +31,17 @@ def training_tensors(model: Any) -> dict[str, np.ndarray]:
     return model.get_training_state()
 
 
-def resume(model: Model, directory: Path) -> None:
-    """Give ``model`` the training state kept in ``directory``.
+def resume(model: Model, opened: Opened) -> None:
+    """Give ``model`` the training state that ``opened`` keeps.
 
     Raises :class:`FileMissing` where none is kept, and ``TrainingStateError`` where it is another
     model's.
     """
-    path = directory / FILE
+    path = opened.source.path / FILE
     if not path.exists():
         raise FileMissing(
-            f"{directory} holds no training state.",
+            f"{opened.source.path} holds no training state.",
             path=str(path),
             hint="Publish with training=True to keep it, or load with training=False.",
         )
-    model.set_training_state(read_tensors(path))
+    model.set_training_state(opened.read_tensors(FILE))

@@ -4,7 +4,7 @@
 def visible(text: str) -> str:
     r"""Return ``text`` with what cannot be seen written as escapes: ``\x1b``, ``\n``, ``\u202e``.
 
-    Those are control and format characters, lone surrogates, and spaces other than the ordinary one.
+    Those are control and format characters, lone surrogates, and all spaces but the ordinary one.
     """
     if text.isprintable():
         return text
