@@ -71,6 +71,14 @@ def test_a_known_framework_without_its_backend_says_what_to_install(install):
         door.load("gamma")
 
 
+def test_of_two_on_a_known_name_the_stranger_is_the_one_to_uninstall(install):
+    install("dc-gamma", {GROUP: {"gamma": "p"}})
+    install("a-stranger", {GROUP: {"gamma": "q"}})
+    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    with pytest.raises(BackendConflict, match="Keep one: pip uninstall a-stranger"):
+        door.load("gamma")
+
+
 def test_an_installed_distribution_without_the_plugin_is_to_be_upgraded(install):
     install("dc-gamma", {}, version="0.1")
     door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma", "delta": "dc-delta"})

@@ -186,9 +186,10 @@ class Door:
 
     def _conflict(self, name: str, found: list[metadata.EntryPoint]) -> BackendConflict:
         distributions = sorted(distribution_of(entry) for entry in found)
+        strangers = [each for each in distributions if each != self.known.get(name)]
         return BackendConflict(
             f"{' and '.join(distributions)} both provide the plugin {name!r} in {self.group}.",
-            hint=f"Keep one: pip uninstall {distributions[-1]}",
+            hint=f"Keep one: pip uninstall {strangers[-1]}",
             distributions=distributions,
         )
 
