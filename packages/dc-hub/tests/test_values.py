@@ -216,6 +216,7 @@ REFUSED = {
     "a date": np.datetime64("2020-01-01"),
     "an enumeration that is not registered": Unregistered.ONE,
     "an integer of 2 001 bits": 2**2000,
+    "a dict of 1 001 numbers": dict.fromkeys(range(1001)),
     "a generator": np.random.default_rng(0),
     "a subclass of str": type("S", (str,), {})("x"),
     "a subclass of list": type("L", (list,), {})([1]),
@@ -266,6 +267,10 @@ MALFORMED = {
     "a $dict of no pairs": {"$dict": [[1]]},
     "a $dict with a key twice": {"$dict": [[1, 2], [1, 3]]},
     "a $dict with equal keys": {"$dict": [[1, 2], [True, 3]]},
+    "a $dict of 1 001 numbers": {"$dict": [[i, 0] for i in range(1001)]},
+    "a $dict of 50 000 keys of one hash": {
+        "$dict": [[{"$int": str((i + 10**6) * (2**61 - 1))}, 0] for i in range(50_000)]
+    },
     "a $dict with a list as key": {"$dict": [[[1], 2]]},
     "an object dtype": {"$dtype": "object"},
     "a dtype by code": {"$dtype": "O"},
@@ -287,6 +292,9 @@ MALFORMED = {
     "an object with more": {"$component": body(trust_remote_code=True)},
     "an object whose class is a list": {"$component": body(**{"class": ["x"]})},
     "an object of version True": {"$component": body(class_version=True)},
+    "an object of version 0": {"$component": body(class_version=0)},
+    "an object of no version": {"$component": body(class_version=None)},
+    "a backend that steers the terminal": {"$component": body(backend="\x1b[31m")},
     "an object whose params are a list": {"$model": body(params=[])},
 }
 

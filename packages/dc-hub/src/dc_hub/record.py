@@ -145,8 +145,11 @@ def _checked_version(value: Mapping[str, Any], what: str) -> tuple[int, int]:
     return version[0], version[1]
 
 
-def _check_kinds(value: Mapping[str, Any], what: str) -> None:
-    name, version, backend = value["class"], value["class_version"], value["backend"]
+def check_class(name: Any, version: Any, backend: Any, what: str) -> None:
+    """Raise unless an object of a file can be of that class, its version and backend.
+
+    ``what`` names the object in messages. Raises :class:`UnknownClass` or :class:`ParamsError`.
+    """
     if name is not None and (type(name) is not str or not _CLASS.fullmatch(name)):
         raise UnknownClass(
             f"{what} names the class {name!r}, which is no registered name.",
@@ -157,6 +160,10 @@ def _check_kinds(value: Mapping[str, Any], what: str) -> None:
         raise ParamsError(f"{what} has a class_version that is no integer from 1.", path=what)
     if backend is not None and (type(backend) is not str or not _BACKEND.fullmatch(backend)):
         raise ParamsError(f"{what} has a backend that is no name.", path=what)
+
+
+def _check_kinds(value: Mapping[str, Any], what: str) -> None:
+    check_class(value["class"], value["class_version"], value["backend"], what)
     for key in ("params", "weights", "metadata"):
         if type(value.get(key, {})) is not dict:
             raise ParamsError(f"{what} has {key} that are no object.", path=what)

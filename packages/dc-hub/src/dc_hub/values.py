@@ -11,7 +11,7 @@ from __future__ import annotations
 import base64
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from enum import Enum
 from pathlib import PurePath
 from typing import Any, Final, NoReturn
@@ -22,6 +22,7 @@ from dc_core import dtype_name, dtype_named, plugins, registry
 from dc_core.dtypes import EXTENDED, NATIVE
 from dc_core.errors import ParameterError, PluginError
 from dc_hub.errors import NotSerializable, ParamsError, UnknownClass
+from dc_hub.record import check_class
 
 Describe = Callable[[Any], Mapping[str, Any] | None]
 """Says what an object is: ``{"$model": body}`` or ``{"$component": body}``, or None.
@@ -43,12 +44,9 @@ _INTEGER: Final = re.compile(r"-?[1-9][0-9]{15,308}")
 _FLOATS: Final = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PYTHON_TYPES: Final = {f"python.{cls.__name__}": cls for cls in (bool, int, float, complex, str)}
-_BODY: Final[dict[str, type | tuple[type, ...]]] = {
-    "class": str,
-    "class_version": int,
-    "backend": (str, type(None)),
-    "params": dict,
-}
+_BODY: Final = {"class", "class_version", "backend", "params"}
+_MAX_PAIRS: Final = 1000
+"""How many keys other than strings a dict may have: equal hashes are easy to make of those."""
 
 
 def encode(value: Any, *, path: str, arrays: dict[str, np.ndarray], component: Describe) -> Any:
@@ -112,6 +110,9 @@ class _Encoder:
 
     def mapping(self, value: dict[Any, Any], path: str, depth: int) -> Any:
         """Encode a dict; the order of its keys is part of it, and JSON's are sorted."""
+        if _has_too_many_keys(value):
+            fault = f"has more than {_MAX_PAIRS} keys that are not text"
+            _refuse(value, path, fault, "Pass keys and values as two arrays.")
         pairs = []
         for i, (key, item) in enumerate(value.items()):
             plain = type(key) is str and _PLAIN_KEY.fullmatch(key)
@@ -200,11 +201,12 @@ class _Decoder:
         """Check the body of a model or component and decode its ``params``."""
         if (
             type(body) is not dict
-            or body.keys() != _BODY.keys()
-            or not all(isinstance(body[key], kind) for key, kind in _BODY.items())
-            or type(body["class_version"]) is not int
+            or body.keys() != _BODY
+            or type(body["class"]) is not str
+            or type(body["params"]) is not dict
         ):
             _malformed(path, "has an object without just a class, its version, backend and params")
+        check_class(body["class"], body["class_version"], body["backend"], path)
         params = {
             name: self.decode(item, f"{path}.{name}", depth)
             for name, item in body["params"].items()
@@ -235,6 +237,8 @@ class _Decoder:
         pairs = self.decode(body, path, depth)
         if type(pairs) is not list or not all(type(p) is list and len(p) == 2 for p in pairs):
             _malformed(path, "has a $dict that is not pairs of key and value")
+        if _has_too_many_keys([key for key, _ in pairs]):
+            _malformed(path, f"has a $dict of more than {_MAX_PAIRS} keys that are not text")
         try:
             value = dict(pairs)
         except TypeError:
@@ -308,6 +312,10 @@ class _Decoder:
         if dtype.names:
             _malformed(path, f"has the type {name}, which needs the package ml_dtypes")
         return dtype.type
+
+
+def _has_too_many_keys(keys: Collection[Any]) -> bool:
+    return len(keys) > _MAX_PAIRS and not all(type(key) is str for key in keys)
 
 
 def _dtype_name(dtype: np.dtype[Any], path: str) -> str:
