@@ -218,6 +218,12 @@ def test_a_single_string_is_not_taken_for_its_letters(chain):
         chain.predict("CCO")
 
 
+@pytest.mark.parametrize("inputs", [iter(SMILES), {"CCO"}, {"CCO": 1}, b"CCO", 3, None])
+def test_inputs_without_order_or_length_are_a_typed_error(chain, inputs):
+    with pytest.raises(DatasetError, match="a list, an array or a dataset"):
+        chain.predict(inputs)
+
+
 def test_features_that_are_no_array_are_a_typed_error(ridge):
     chain = Chain(ridge()).fit(NumpyDataset(np.eye(2), [1.0, 2.0]))
     with pytest.raises(DatasetError, match="ragged"):

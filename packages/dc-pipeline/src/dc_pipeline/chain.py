@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 import numpy as np
@@ -87,11 +88,17 @@ class Chain(Estimator):
         used. The result is ``(n, tasks)``, or ``(n, tasks, classes)`` of probabilities; rows that
         cannot be featurized are NaN, and ``strict`` raises :class:`FeaturizationError` instead.
 
-        Raises :class:`EmptyDataset` without an input.
+        Raises :class:`EmptyDataset` without an input, and :class:`DatasetError` for a single string
+        and for what has no order or length.
         """
         if isinstance(dataset, str):
             raise DatasetError(
                 "The input is a single string.", hint=f"Give a sequence: predict([{dataset!r}])."
+            )
+        if not hasattr(dataset, "__len__") or isinstance(dataset, bytes | Mapping | AbstractSet):
+            raise DatasetError(
+                f"The inputs are a {type(dataset).__name__}.",
+                hint="Give them in order: a list, an array or a dataset.",
             )
         if len(dataset) == 0:
             raise EmptyDataset("There is no input to predict for.")
