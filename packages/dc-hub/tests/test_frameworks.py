@@ -5,14 +5,18 @@ import textwrap
 import numpy as np
 import pytest
 
-from dc_core import plugins
+from dc_core import plugins, register_component
 from dc_hub import errors, from_pretrained, info, load_weights, publish
 
 FRAMEWORK = '''
     import numpy as np
 
+    made = 0
+
     class Net:
         def __init__(self, size=3):
+            global made
+            made += 1
             self.size = size
             self.arrays = {"out.weight": np.full(size, 7.0), "out.bias": np.zeros(())}
 
@@ -182,15 +186,43 @@ def test_a_weight_in_front_of_the_others_is_missing_and_none_takes_its_place(hub
     assert grown.arrays["out.scale"].sum() == 0
 
 
-def test_a_skeleton_is_made_unless_some_weights_stay_as_they_are_constructed(hub, net):
+@pytest.fixture
+def stored(hub, toyframe):
+    """A stored model around an object of a registered class, and the class of the model."""
     import dc_toyframe
 
-    publish(dc_toyframe.Wrapped(net), "model", hub=hub)
+    @register_component("toy/Sub")
+    class Sub(toyframe.Net):
+        pass
+
+    return publish(dc_toyframe.Wrapped(Sub(2)), "model", hub=hub).path, dc_toyframe.Wrapped
+
+
+def test_weights_that_stay_are_constructed_once_a_skeleton_has_shown_that_the_others_fit(
+    stored, toyframe, edit_params
+):
+    path, cls = stored
+    made = toyframe.made
+    cls.from_pretrained(path)
+    assert toyframe.made == made + 1
+    cls.from_pretrained(path, allow_missing=["out.bias"])
+    assert toyframe.made == made + 3
+    edit_params(
+        path, lambda content: content["params"]["net"]["$component"]["params"].update(size=5)
+    )
+    with pytest.raises(errors.WeightsMismatch, match="out/0"):
+        cls.from_pretrained(path, allow_missing=["out.bias"])
+    assert toyframe.made == made + 4
+
+
+def test_a_file_cannot_choose_that_weights_are_initialised(stored, edit_params):
+    import dc_toyframe
+
+    path, cls = stored
+    edit_params(path, lambda content: content["params"]["net"]["$component"].update(backend=None))
     before = dc_toyframe.skeletons
-    dc_toyframe.Wrapped.from_pretrained("model", hub=hub)
-    assert dc_toyframe.skeletons == before + 1
-    dc_toyframe.Wrapped.from_pretrained("model", hub=hub, allow_missing=["out.bias"])
-    assert dc_toyframe.skeletons == before + 1
+    cls.from_pretrained(path)
+    assert dc_toyframe.skeletons == before + 2
 
 
 def test_the_backends_versions_are_stored(hub, net):

@@ -127,7 +127,10 @@ def test_an_argument_that_is_missing_is_refused_by_its_name(directory, edit_para
         load(directory)
 
 
-@pytest.mark.parametrize("array", ["no.such", "params.weights.x", "", "../model.safetensors", 5])
+@pytest.mark.parametrize(
+    "array",
+    ["no.such", "params.weights.x", "", "../model.safetensors", 5, {"$array": "params.weights"}],
+)
 def test_an_argument_that_refers_to_no_array_is_refused(directory, edit_params, array):
     both = [{"$array": "params.weights"}, {"$array": array}]
     edit_params(directory, change("params", "weights", to=both))

@@ -25,7 +25,8 @@ from dc_hub.paths import (
 )
 
 HOSTILE = [
-    "", ".", "..", "../x", "x/..", "/etc/passwd", "//host/share", "C:x", "c:\\x", "\\\\host\\share",
+    "", ".", "..", "../x", "x/..", "ns/../x", "/etc/passwd",
+    "//host/share", "C:x", "c:\\x", "\\\\host\\share",
     "a\\b", "a b", "a\n", "\na", "a\0", "%2e%2e", "%252e%252e", "a%2fb", "x.", "x/y.", "con",
     "nul.txt", "a/aux", "com1", "lpt9.json", ".hidden", ".tmp-1", "-rf", "~", "$HOME", "é",
     "\u202ex", "a/b/c",

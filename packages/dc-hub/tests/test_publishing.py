@@ -304,6 +304,15 @@ def test_what_crashed_publishers_left_is_removed_when_it_is_old(hub, linear):
     assert sorted(path.name for path in leftovers(hub)) == [".tmp-new"]
 
 
+def test_a_clock_that_goes_back_removes_nothing(hub, linear, monkeypatch):
+    unfinished = publish(linear, "m", hub=hub).path.parent / ".tmp-new"
+    unfinished.mkdir()
+    yesterday = time.time() - 100_000
+    monkeypatch.setattr(time, "time", lambda: yesterday)
+    assert hub.gc("m") == []
+    assert unfinished.is_dir()
+
+
 def test_a_directory_that_holds_something_else_is_not_overwritten(
     tmp_path, linear, models, dataset
 ):

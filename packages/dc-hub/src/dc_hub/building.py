@@ -13,7 +13,7 @@ from typing import Any, Generic, TypeVar
 import numpy as np
 
 from dc_core import Component, DCError, Model, plugins, registry
-from dc_core.errors import ParameterError
+from dc_core.errors import NotClaimed, ParameterError
 from dc_hub import values
 from dc_hub.edge import concerning
 from dc_hub.errors import ClassMismatch, FormatVersionError, ParamsError
@@ -145,9 +145,18 @@ class _Builder:
                 nested = where and issubclass(cls, Component)
                 prefix = where.replace(".", "/") + "/" if nested else ""
                 self.renamed |= {prefix + old: prefix + new for old, new in renamed.items()}
-            backend = cls.backend if issubclass(cls, Component) else body["backend"]
-            backend = None if self.initialise else backend
+            backend = None if self.initialise else _backend_of(cls)
             return _constructed(name, lambda: registry.build(cls, params, backend), self.path)
+
+
+def _backend_of(cls: type[Any]) -> str | None:
+    """Return the backend that makes skeletons of ``cls``, whatever a file says."""
+    if issubclass(cls, Component):
+        return cls.backend
+    try:
+        return plugins.backend_of(cls).name
+    except NotClaimed:
+        return None
 
 
 def _constructed(name: str, build: Callable[[], T], path: str) -> T:

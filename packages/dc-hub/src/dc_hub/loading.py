@@ -12,6 +12,8 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
+import numpy as np
+
 from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, plugins
 from dc_hub.building import build_model
 from dc_hub.edge import concerning
@@ -109,8 +111,11 @@ def load_opened(
 ) -> M:
     """Build the model that ``opened`` holds and give it its weights."""
     path = str(opened.source.path / PARAMS)
-    initialise = bool(allow_missing)
-    built = build_model(opened.record, opened.weights, cls, path, initialise=initialise)
+    built = build_model(opened.record, opened.weights, cls, path)
+    if allow_missing:
+        # A skeleton tells what does not fit before the weights that stay are allocated.
+        _compare(opened, built.model, allow_missing, built.renamed)
+        built = build_model(opened.record, opened.weights, cls, path, initialise=True)
     _give(opened, built.model, allow_missing, built.renamed)
     if training:
         resume(built.model, opened)
@@ -123,6 +128,18 @@ def _give(
     """Compare the stored weights with those of ``holder``, then hand the arrays over.
 
     ``renamed`` maps stored relative names to the holder's.
+    """
+    arrays, allowed = _compare(opened, holder, allow_missing, renamed)
+    with concerning(str(opened.source.path)):
+        holder.import_weights(arrays, allowed, copy=False)
+
+
+def _compare(
+    opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Return the arrays for ``holder`` and the names it may lack, or raise where they do not fit.
+
+    Both are by the holder's relative names.
     """
     path = str(opened.source.path)
     with concerning(path):
@@ -145,7 +162,7 @@ def _give(
     with concerning(path):
         known = {name: array for name, array in arrays.items() if name in table}
         check_weights(table, known, allowed)
-        holder.import_weights(arrays, allowed, copy=False)
+    return arrays, allowed
 
 
 def _names(weights: Mapping[str, StoredWeight] | Mapping[str, WeightInfo]) -> Names:
