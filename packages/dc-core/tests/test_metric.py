@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 
 from dc_core import Metric
-from dc_core.errors import DatasetError
+from dc_core.errors import DatasetError, ParameterError
+from dc_core.metric import score_all
 
 
 class MeanError(Metric):
@@ -54,3 +55,18 @@ def test_classes_are_an_axis_of_the_prediction():
 def test_predictions_of_another_shape_are_a_typed_error(prediction):
     with pytest.raises(DatasetError, match="mean_error needs predictions"):
         MeanError().score(Y, prediction, W, ["a", "b"])
+
+
+def test_several_metrics_are_scored_into_one_mapping():
+    class Count(Metric):
+        def compute(self, y, prediction, w):
+            return len(y)
+
+    scores = score_all([MeanError(), Count()], Y[:, :1], P[:, :1], W[:, :1], ["a"])
+    assert scores.keys() == {"mean_error", "count"}
+
+
+@pytest.mark.parametrize("metrics", [MeanError(), MeanError, [MeanError], 3, ["rmse"]])
+def test_what_is_no_list_of_metrics_is_a_typed_error(metrics):
+    with pytest.raises(ParameterError, match=r"Give .*\[RMSE\(\)\]"):
+        score_all(metrics, Y, P, W, ["a", "b"])

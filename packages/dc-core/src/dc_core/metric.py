@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import ClassVar
 
 import numpy as np
 
 from dc_core.component import Component
-from dc_core.errors import DatasetError
+from dc_core.errors import DatasetError, ParameterError
 from dc_core.weights import model_name
 
 
@@ -60,3 +60,28 @@ class Metric(Component, ABC):
         if len(tasks) > 1:
             scores |= {f"{self.name}/{task}": value for task, value in values.items()}
         return scores
+
+
+def score_all(
+    metrics: Iterable[Metric],
+    y: np.ndarray,
+    prediction: np.ndarray,
+    w: np.ndarray,
+    tasks: Sequence[str],
+) -> dict[str, float]:
+    """Return what each metric's :meth:`Metric.score` gives for these arrays, in one mapping.
+
+    Raises :class:`ParameterError` for what is no sequence of metrics.
+    """
+    if isinstance(metrics, Metric | type) or not isinstance(metrics, Iterable):
+        raise ParameterError(
+            f"The metrics are a {type(metrics).__name__}.", hint="Give a list of them: [RMSE()]."
+        )
+    scores: dict[str, float] = {}
+    for metric in metrics:
+        if not isinstance(metric, Metric):
+            raise ParameterError(
+                f"{metric!r} is no metric.", hint="Give instances of metrics: [RMSE()]."
+            )
+        scores |= metric.score(y, prediction, w, tasks)
+    return scores

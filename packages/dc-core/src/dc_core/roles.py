@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Self
 
 from dc_core.dataset import check_dataset
 from dc_core.errors import EmptyDataset
-from dc_core.metric import Metric
+from dc_core.metric import Metric, score_all
 from dc_core.model import Model
 
 if TYPE_CHECKING:
@@ -43,16 +43,14 @@ class Estimator(Model, ABC):
         """Return each metric's value on ``dataset``, averaged over the tasks, by the metric's name.
 
         With several tasks there is also ``<metric>/<task>`` for each. Labels of weight 0 are left
-        out. Raises :class:`EmptyDataset` when there is no row.
+        out. Raises :class:`EmptyDataset` when there is no row, and :class:`ParameterError` for what
+        is no metric.
         """
         check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         prediction = self.predict(dataset)
-        scores: dict[str, float] = {}
-        for metric in metrics:
-            scores |= metric.score(dataset.y, prediction, dataset.w, dataset.tasks)
-        return scores
+        return score_all(metrics, dataset.y, prediction, dataset.w, dataset.tasks)
 
 
 class UnsupervisedLearner(Model, ABC):

@@ -21,6 +21,7 @@ from dc_core import (
 )
 from dc_core.dataset import check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_core.metric import score_all
 
 logger = logging.getLogger(__name__)
 
@@ -134,10 +135,7 @@ class Chain(Estimator):
         ok[[failure.row for failure in self.failures.failures]] = False
         if not ok.any():
             raise EmptyDataset(f"No row can be evaluated: {self.failures}.")
-        scores: dict[str, float] = {}
-        for metric in metrics:
-            scores |= metric.score(dataset.y[ok], prediction[ok], dataset.w[ok], dataset.tasks)
-        return scores
+        return score_all(metrics, dataset.y[ok], prediction[ok], dataset.w[ok], dataset.tasks)
 
     def _features(self, inputs: Any, *, strict: bool = False) -> Features:
         """Return one row of features per input; without a featurizer they are the inputs."""
