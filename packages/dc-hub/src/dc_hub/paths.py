@@ -113,18 +113,18 @@ def is_directory(root: Path, *segments: str) -> bool:
     Links in the path ``root`` are followed, since the caller chose it. Raises :class:`UnsafePath`
     where one of ``segments`` is a link, and :class:`HubUnavailable` where the system refuses.
     """
-    path = root
+    path = os.fspath(root)
     for number, segment in enumerate(("", *segments)):
-        path = path / segment
-        with reading(str(path)):
+        path = f"{path}/{segment}" if number else path
+        with reading(path):
             try:
-                mode = path.stat(follow_symlinks=number == 0).st_mode
+                mode = (os.lstat(path) if number else root.stat()).st_mode
             except (FileNotFoundError, NotADirectoryError):
                 return False
         if stat.S_ISLNK(mode):
             raise UnsafePath(
                 f"{path} is a link.",
-                path=str(path),
+                path=path,
                 hint="A hub holds no links: publish the model again.",
             )
         if not stat.S_ISDIR(mode):
@@ -247,7 +247,7 @@ def _open(where: Where, name: str, flags: int) -> int:
     with reading(_shown(where, name)):
         if isinstance(where, int):
             return os.open(name, flags, dir_fd=where)
-        return os.open(Path(where) / name, flags)
+        return os.open(f"{os.fspath(where)}/{name}", flags)
 
 
 def _refusal(error: OSError, shown: str) -> HubError:
@@ -275,7 +275,7 @@ def _nameless_file() -> io.FileIO:
 def _shown(where: Where, name: str = ".") -> str:
     if isinstance(where, int):
         return name
-    return str(Path(where) / name)
+    return os.fspath(where) if name == "." else f"{os.fspath(where)}/{name}"
 
 
 def _portable(segment: str) -> bool:
