@@ -139,6 +139,7 @@ def test_every_option_is_among_the_parameters_and_makes_an_equal_model(rows):
     parameters = model.get_parameters()
     assert parameters["layer_sizes"] == [4, 3]
     assert parameters["options"] == {**Recipe(seed=5, epochs=3).options()}
+    assert list(parameters["options"]) == sorted(parameters["options"]), "a plain object in JSON"
     other = construct(MultitaskRegressor, parameters)
     assert other.recipe == model.recipe
     assert np.array_equal(other.predict(rows), model.predict(rows))

@@ -123,8 +123,8 @@ class Recipe:
         return cls(**options)
 
     def options(self) -> dict[str, Any]:
-        """Return every option with its value, the inverse of :meth:`of`."""
-        values = {each.name: getattr(self, each.name) for each in fields(self)}
+        """Return every option with its value, sorted by name; the inverse of :meth:`of`."""
+        values = {name: getattr(self, name) for name in sorted(each.name for each in fields(self))}
         return {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
 
     def loss_function(self) -> Loss:
