@@ -92,7 +92,7 @@ SUBJECTS = (
         targets=(
             Target("resident", "dc-hub read_tensors", "the bytes alone", at_most=1.0),
             Target("resident", "safetensors.numpy", "the bytes alone"),
-            Target("cpu", "dc-hub read_tensors", "safetensors.numpy", at_most=1.0),
+            Target("cpu", "dc-hub read_tensors", "safetensors.numpy"),
         ),
     ),
 )
