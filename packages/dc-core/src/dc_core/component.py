@@ -11,7 +11,7 @@ in the attributes named in ``fitted``, and in its nested components; see :mod:`d
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
-from typing import Any, ClassVar, Self, final
+from typing import Any, ClassVar, Final, Self, final
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from dc_core import parameters, plugins
 from dc_core.errors import NotSerializable, ParameterError
 from dc_core.holders import FittedAttribute, WeightHolder, describe_all, divide, import_all
 from dc_core.weights import WeightInfo
+
+
+_CHILDREN: Final = "_dc_children"
 
 
 class Component:
@@ -77,13 +80,16 @@ class Component:
 
         Raises :class:`ParameterError` where keys of a dictionary give two of them one path.
         """
-        captured = getattr(self, parameters.ATTRIBUTE, None) or {}
-        children: dict[str, Component] = {}
-        for path, child in _components("", captured):
-            if path in children:
-                raise _ambiguous(self, path)
-            children[path] = child
-        return children
+        # The captured containers are this component's own, so what is found in them once stays.
+        found: dict[str, Component] | None = vars(self).get(_CHILDREN)
+        if found is None:
+            found = {}
+            for path, child in _components("", getattr(self, parameters.ATTRIBUTE, None) or {}):
+                if path in found:
+                    raise _ambiguous(self, path)
+                found[path] = child
+            object.__setattr__(self, _CHILDREN, found)
+        return dict(found)
 
     @final
     def describe_weights(self) -> dict[str, WeightInfo]:

@@ -52,6 +52,7 @@ class Door:
         """Forget what was discovered and loaded; the next question looks again."""
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
         self._loaded: dict[str, Any] = {}
+        self._implemented: dict[str, frozenset[str]] = {}
         self._failures: dict[str, BaseException] = {}
         self._registering = threading.Lock()
         self._manager = pluggy.PluginManager("dc")
@@ -124,8 +125,10 @@ class Door:
     def implements(self, name: str, hook: str) -> bool:
         """Tell whether the plugin ``name`` implements ``hook``."""
         plugin = self.load(name)
-        callers = self._manager.get_hookcallers(plugin) or []
-        return any(caller.name == hook for caller in callers)
+        if name not in self._implemented:
+            callers = self._manager.get_hookcallers(plugin) or []
+            self._implemented[name] = frozenset(caller.name for caller in callers)
+        return hook in self._implemented[name]
 
     def report(self) -> list[PluginStatus]:
         """Load every plugin of the group and say how it went; known ones that are absent too."""
