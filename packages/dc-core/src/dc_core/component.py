@@ -20,7 +20,6 @@ from dc_core.errors import NotSerializable, ParameterError
 from dc_core.holders import FittedAttribute, WeightHolder, describe_all, divide, import_all
 from dc_core.weights import WeightInfo
 
-
 _CHILDREN: Final = "_dc_children"
 
 
