@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from dc_core import Component, construct, register_component
 from dc_core.errors import MissingParameter, NotSerializable, ParameterError, UnknownParameter
-from dc_core.parameters import ATTRIBUTE, check_count
+from dc_core.parameters import ATTRIBUTE, check_count, check_flag
 
 T = TypeVar("T")
 
@@ -224,3 +224,17 @@ def test_a_count_that_is_none_is_named_with_its_least_value(value):
     with pytest.raises(ParameterError, match=r"size=.* of at least 1"):
         check_count("size", value, least=1)
     check_count("size", 1, least=1)
+
+
+def test_a_count_has_a_most_and_a_vast_one_is_refused_too():
+    check_count("size", 7, least=1, most=7)
+    for value in (8, 1 << 20_000):
+        with pytest.raises(ParameterError, match=r"size has .* at most 7\."):
+            check_count("size", value, least=1, most=7)
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "True", np.True_], ids=repr)
+def test_a_flag_is_a_bool(value):
+    check_flag("counts", False)
+    with pytest.raises(ParameterError, match="counts="):
+        check_flag("counts", value)

@@ -190,6 +190,31 @@ def test_impossible_settings_are_a_typed_error(impossible):
         ECFP(**impossible)
 
 
+@pytest.mark.parametrize(
+    "excessive",
+    [{"radius": 65}, {"radius": 1 << 20_000}, {"size": 2**24 + 1}, {"size": 2**32}],
+    ids=["radius", "vast radius", "size", "size of 33 bits"],
+)
+def test_settings_that_no_molecule_can_use_are_a_typed_error(excessive):
+    with pytest.raises(ParameterError, match=f"{next(iter(excessive))} has to be .* at most"):
+        ECFP(**excessive)
+
+
+def test_the_largest_settings_are_those_of_rdkit():
+    (row,) = ECFP(64, 1 << 24).featurize(["CCO"]).values
+    expected = GetMorganGenerator(radius=64, fpSize=1 << 24).GetFingerprint(
+        Chem.MolFromSmiles("CCO")
+    )
+    assert np.flatnonzero(row).tolist() == list(expected.GetOnBits())
+
+
+@pytest.mark.parametrize("name", ["counts", "chirality", "features"])
+@pytest.mark.parametrize("value", [1, None, "no", np.True_, []], ids=repr)
+def test_a_switch_is_on_or_off(name, value):
+    with pytest.raises(ParameterError, match=f"{name}=.*True or False"):
+        ECFP(**{name: value})
+
+
 def test_parameters_are_captured():
     parameters = ECFP(3, counts=True).get_parameters()
     assert parameters == {

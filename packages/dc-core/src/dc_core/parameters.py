@@ -121,7 +121,19 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
     return cls(*args, **kwargs)
 
 
-def check_count(name: str, value: object, *, least: int) -> None:
-    """Raise :class:`ParameterError` unless ``name``'s ``value`` is an int of at least ``least``."""
+def check_count(name: str, value: object, *, least: int, most: int | None = None) -> None:
+    """Raise :class:`ParameterError` unless ``name``'s ``value`` is an int from ``least`` on.
+
+    With ``most`` it may not be larger than that.
+    """
     if isinstance(value, bool) or not isinstance(value, int) or value < least:
         raise ParameterError(f"{name}={value!r} has to be an integer (int) of at least {least}.")
+    if most is not None and value > most:
+        # Not shown: Python writes no integer of more than some thousand digits.
+        raise ParameterError(f"{name} has to be an integer (int) of at most {most}.")
+
+
+def check_flag(name: str, value: object) -> None:
+    """Raise :class:`ParameterError` unless ``name``'s ``value`` is a bool."""
+    if not isinstance(value, bool):
+        raise ParameterError(f"{name}={value!r} has to be True or False (bool).")

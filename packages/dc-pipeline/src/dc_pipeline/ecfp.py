@@ -10,11 +10,14 @@ import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
 from dc_core import Failure, FailureReport, Features, Featurizer
-from dc_core.parameters import check_count
+from dc_core.parameters import check_count, check_flag
 from dc_pipeline.molecules import parse_smiles
 
 _CHUNK: Final = 1024
 """Molecules held at a time, so that memory does not grow with the number of inputs."""
+
+_MOST_BITS: Final = 1 << 24
+_MOST_BONDS: Final = 64
 
 
 class ECFP(Featurizer[str]):
@@ -27,8 +30,8 @@ class ECFP(Featurizer[str]):
 
     Features are ``(n, size)``: uint8 of 0 and 1, or uint32 for counts.
 
-    Raises :class:`ParameterError` unless they are integers, the radius of at least 0 and the size
-    of at least 1.
+    Raises :class:`ParameterError` unless ``radius`` is an integer from 0 to 64, ``size`` one from 1
+    to 2²⁴, and the others are True or False.
     """
 
     def __init__(
@@ -40,8 +43,10 @@ class ECFP(Featurizer[str]):
         chirality: bool = False,
         features: bool = False,
     ) -> None:
-        check_count("radius", radius, least=0)
-        check_count("size", size, least=1)
+        check_count("radius", radius, least=0, most=_MOST_BONDS)
+        check_count("size", size, least=1, most=_MOST_BITS)
+        for name, flag in (("counts", counts), ("chirality", chirality), ("features", features)):
+            check_flag(name, flag)
         self.radius = radius
         self.size = size
         self.counts = counts
