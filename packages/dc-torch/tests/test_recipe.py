@@ -134,6 +134,13 @@ def test_a_network_that_cannot_be_is_refused(parameter, value):
         MultitaskClassifier(**{"n_tasks": 1, "n_features": 2, parameter: value})
 
 
+def test_more_layers_than_a_network_can_have_cost_nothing():
+    for sizes in ([1] * 1001, (1,) * 10**6):
+        for cls in (MultitaskRegressor, MultitaskClassifier):
+            with pytest.raises(ParameterError, match=r"layer_sizes.* at most 1000"):
+                cls(1, 2, layer_sizes=sizes)
+
+
 def test_every_option_is_among_the_parameters_and_makes_an_equal_model(rows):
     model = MultitaskRegressor(2, 8, layer_sizes=[4, 3], activation="gelu", seed=5, epochs=3)
     parameters = model.get_parameters()

@@ -25,6 +25,9 @@ ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
 }
 """The activations by name."""
 
+_MOST_LAYERS: Final = 1000
+"""A stored list may be long, and each of its numbers costs a layer."""
+
 
 class MultitaskNetwork(nn.Module):
     """Maps ``(b, n_features)`` to ``(b, n_tasks)``, or to logits ``(b, n_tasks, n_classes)``.
@@ -61,9 +64,9 @@ class MultitaskNetwork(nn.Module):
 class MultitaskRegressor(TorchModel):
     """Regression of several tasks from a vector of features.
 
-    The network has a hidden layer for each of ``layer_sizes``, with ``activation`` (a key of
-    :data:`ACTIVATIONS`) and ``dropout``. ``options`` are those of :class:`Recipe`. Equal seeds
-    give equal first weights.
+    The network has a hidden layer for each of ``layer_sizes`` (at most 1000), with ``activation``
+    (a key of :data:`ACTIVATIONS`) and ``dropout``. ``options`` are those of :class:`Recipe`. Equal
+    seeds give equal first weights.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -141,6 +144,11 @@ def _network(
     if not isinstance(layer_sizes, Sequence):
         raise ParameterError(
             f"layer_sizes={layer_sizes!r} has to have a size for each hidden layer, as (1000,) has."
+        )
+    if len(layer_sizes) > _MOST_LAYERS:
+        raise ParameterError(
+            f"layer_sizes has {len(layer_sizes)} sizes; at most {_MOST_LAYERS} hidden layers can "
+            "be made."
         )
     for size in layer_sizes:
         check_count("layer_sizes", size, least=1)
