@@ -1,5 +1,6 @@
 """Golden rows tell whether a model still computes what it computed."""
 
+import ml_dtypes
 import numpy as np
 import pytest
 
@@ -58,6 +59,12 @@ def test_a_nan_equals_a_nan_and_nothing_else(hub, linear, dataset, reseal):
     assert result.max_difference == np.inf
 
 
+def test_tolerances_are_stored_as_floats_whatever_was_given(hub, linear, dataset):
+    publish(linear, "m", hub=hub, golden=Golden(dataset.X, rtol=0, atol=1))
+    result = check("m", hub=hub)
+    assert (result.passed, result.rtol, result.atol) == (True, 0.0, 1.0)
+
+
 def test_outputs_of_another_shape_fail(hub, linear, dataset, reseal):
     published = publish(linear, "m", hub=hub, golden=dataset)
     assert not check(rewrite(published, reseal, outputs=np.zeros((3, 1)))).passed
@@ -68,6 +75,14 @@ def test_outputs_of_another_shape_fail(hub, linear, dataset, reseal):
     [
         {"outputs": None},
         {"tolerance": np.zeros(3)},
+        {"tolerance": np.zeros(2, np.complex64)},
+        {"tolerance": np.zeros((2, 1))},
+        {"outputs": np.zeros(2, ml_dtypes.bfloat16)},
+        {"inputs": np.zeros(())},
+        {"inputs": np.zeros((2, 3), ml_dtypes.bfloat16)},
+        {"inputs.offsets": np.zeros((3, 1), np.int64)},
+        {"inputs.offsets": np.array([0, 3, 10], np.uint8)},
+        {"inputs.utf8": np.zeros(10, np.int8)},
         {"inputs.offsets": np.array([0, 9_999])},
         {"inputs.offsets": np.array([2, 1, 10])},
         {"inputs.offsets": np.zeros(0, np.int64)},

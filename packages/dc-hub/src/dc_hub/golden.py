@@ -65,15 +65,16 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
     return {
         **_input_tensors(inputs),
         "outputs": _compute(model, inputs),
-        "tolerance": np.array([golden.rtol, golden.atol]),
+        "tolerance": np.array([golden.rtol, golden.atol], np.float64),
     }
 
 
 def check_golden(model: Model, tensors: Mapping[str, np.ndarray], path: str) -> CheckResult:
     """Compute the outputs of ``model`` anew and compare them with those in ``tensors``."""
     try:
-        inputs, then = _inputs(tensors), tensors["outputs"]
-        rtol, atol = map(float, tensors["tolerance"])
+        inputs = _inputs(tensors)
+        then = _numbers(tensors, "outputs", "biufc")
+        rtol, atol = _numbers(tensors, "tolerance", "f", np.float64).tolist()
     except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
         raise WeightsFileError(
             f"The golden rows cannot be read: {type(error).__name__}: {error}.",
@@ -111,11 +112,27 @@ def _input_tensors(inputs: np.ndarray) -> dict[str, np.ndarray]:
 
 def _inputs(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
     if "inputs" in tensors:
-        return tensors["inputs"]
-    data, offsets = tensors["inputs.utf8"].tobytes(), tensors["inputs.offsets"].tolist()
+        inputs = _numbers(tensors, "inputs", "biufc")
+        if inputs.ndim == 0:
+            raise ValueError("inputs is one number, and no rows")
+        return inputs
+    data = _numbers(tensors, "inputs.utf8", "u", np.uint8).tobytes()
+    offsets = _numbers(tensors, "inputs.offsets", "i", np.int64).tolist()
     if offsets[0] != 0 or offsets[-1] != len(data) or offsets != sorted(offsets):
         raise ValueError("the offsets of the strings contradict their bytes")
     return np.array([data[a:b].decode() for a, b in pairwise(offsets)], dtype=np.str_)
+
+
+def _numbers(
+    tensors: Mapping[str, np.ndarray], name: str, kinds: str, listed: type | None = None
+) -> np.ndarray:
+    """Return the tensor ``name`` of one of ``kinds``; a list of ``listed`` where that is given."""
+    tensor = tensors[name]
+    if tensor.dtype.kind not in kinds or (
+        listed is not None and (tensor.dtype != listed or tensor.ndim != 1)
+    ):
+        raise ValueError(f"{name} has the dtype {tensor.dtype} and the shape {tensor.shape}")
+    return tensor
 
 
 def _compute(model: Any, inputs: np.ndarray) -> np.ndarray:
