@@ -10,6 +10,7 @@ from dc_core import Estimator, Model, Transformer
 from dc_core.errors import (
     BackendNotInstalled,
     HubNotInstalled,
+    ParameterError,
     StructureError,
     TrainingStateError,
     UnknownWeight,
@@ -171,6 +172,16 @@ def test_allow_missing_keeps_what_is_there():
     model.set_weights({"linear_net/bias/0": np.array(2, np.float32)}, model)
     assert model["linear_net/coef/0"].tolist() == [0, 1]
     assert model["linear_net/bias/0"] == 2
+
+
+@pytest.mark.parametrize("make", [LinearNet, lambda: Chain(LinearNet())])
+def test_allow_missing_given_as_one_name_is_refused_and_changes_nothing(make):
+    model = make()
+    before = {name: array.tolist() for name, array in model.items()}
+    (name, array), *_ = model.items()
+    with pytest.raises(ParameterError, match=r"\['linear_net/coef/0'\]"):
+        model.set_weights({name: array + 1}, "linear_net/coef/0")
+    assert {name: array.tolist() for name, array in model.items()} == before
 
 
 @pytest.mark.parametrize("duplicate", [copy.deepcopy, lambda m: pickle.loads(pickle.dumps(m))])

@@ -6,7 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_core import WeightInfo, check_weights, number_by_layer
-from dc_core.errors import UnknownWeight, WeightsMismatch
+from dc_core.errors import ParameterError, UnknownWeight, WeightsMismatch
 
 TABLE = {
     "a/0": WeightInfo("a.w", (2, 3), np.dtype(np.float32)),
@@ -88,3 +88,15 @@ def test_a_long_list_of_names_is_cut_short():
         check_weights(table, {})
     assert len(str(caught.value)) < 300
     assert len(caught.value.missing) == 1000
+
+
+@pytest.mark.parametrize(
+    "allow_missing",
+    ["b/0", b"b/0", None, 5, iter(["b/0"])],
+    ids=["str", "bytes", "None", "int", "iterator"],
+)
+def test_what_may_be_missing_is_no_text_but_a_collection(allow_missing):
+    with pytest.raises(ParameterError, match=r"allow_missing=.* a list of names") as caught:
+        check_weights(TABLE, FITTING, allow_missing)
+    if isinstance(allow_missing, str):
+        assert caught.value.hint == "Give a list: allow_missing=['b/0']."

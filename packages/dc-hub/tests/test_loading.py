@@ -273,6 +273,17 @@ def test_a_model_that_is_refused_leaves_the_callers_object_untouched(hub, linear
         np.testing.assert_array_equal(other[name], array)
 
 
+def test_allow_missing_given_as_one_name_is_refused_with_the_list_to_give(hub, linear, models):
+    publish(linear, "m", hub=hub)
+    for get in (
+        lambda: load_weights("m", into=models["Linear"](), hub=hub, allow_missing="intercept/0"),
+        lambda: from_pretrained("m", hub=hub, allow_missing="intercept/0"),
+    ):
+        with pytest.raises(errors.ParamsError, match="list of names") as caught:
+            get()
+        assert caught.value.hint == "Give a list: allow_missing=['intercept/0']."
+
+
 def test_dtypes_are_never_cast(hub, linear, dataset):
     publish(linear, "m", hub=hub)
     linear.coefficients = linear.coefficients.astype(np.float32)

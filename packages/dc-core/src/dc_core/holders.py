@@ -15,6 +15,7 @@ import numpy as np
 
 from dc_core.dtypes import dtype_name
 from dc_core.errors import NotSerializable, ParameterError, UnknownWeight, WeightsMismatch
+from dc_core.parameters import check_names
 from dc_core.plugins import Claimed
 from dc_core.weights import WeightInfo, check_weights
 
@@ -166,6 +167,7 @@ def import_all(
     there are several, one that has weights gets them back when a later one refuses; one that is not
     fitted could not be emptied again, so it takes its part on a copy beforehand.
     """
+    check_names("allow_missing", allow_missing)
     if list(holders) == [""]:
         # A single holder of unprefixed names checks them all itself; a small model loads sooner.
         holders[""].import_weights(weights, allow_missing, copy=copy)

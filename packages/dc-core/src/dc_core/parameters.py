@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from copy import copy
 from functools import lru_cache
 from typing import Any, TypeVar
@@ -137,3 +137,15 @@ def check_flag(name: str, value: object) -> None:
     """Raise :class:`ParameterError` unless ``name``'s ``value`` is a bool."""
     if not isinstance(value, bool):
         raise ParameterError(f"{name}={value!r} has to be True or False (bool).")
+
+
+def check_names(name: str, value: object) -> None:
+    """Raise :class:`ParameterError` unless ``name``'s ``value`` is a collection, and no text.
+
+    A text is a collection of its letters, which are not the names that were meant.
+    """
+    if isinstance(value, str | bytes) or not isinstance(value, Collection):
+        raise ParameterError(
+            f"{name}={value!r} has to be a list of names, or another collection.",
+            hint=f"Give a list: {name}=[{value!r}]." if isinstance(value, str) else "",
+        )

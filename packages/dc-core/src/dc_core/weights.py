@@ -17,6 +17,7 @@ import numpy as np
 
 from dc_core.dtypes import dtype_name
 from dc_core.errors import UnknownWeight, WeightsMismatch
+from dc_core.parameters import check_names
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +73,10 @@ def check_weights(
 ) -> None:
     """Raise :class:`WeightsMismatch` unless ``weights`` fits ``table`` in names, shapes and dtypes.
 
-    Nothing is cast. ``allow_missing`` names weights that may be absent and then stay as they are.
+    Nothing is cast. ``allow_missing`` names weights that may be absent and then stay as they are;
+    it raises :class:`ParameterError` where it is one text and not a collection of names.
     """
+    check_names("allow_missing", allow_missing)
     unexpected = [name for name in weights if name not in table]
     if unexpected:
         raise UnknownWeight(

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, plugins
+from dc_core.parameters import check_names
 from dc_hub.building import build_model
 from dc_hub.edge import concerning
 from dc_hub.errors import WeightsMismatch
@@ -142,6 +143,8 @@ def _compare(
     Both are by the holder's relative names.
     """
     path = str(opened.source.path)
+    with concerning("allow_missing"):
+        check_names("allow_missing", allow_missing)
     with concerning(path):
         table = holder.describe_weights()
     stored, ours = opened.stored, _names(table)
