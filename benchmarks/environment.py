@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -17,5 +18,8 @@ def interpreter(directory: Path, requirements: tuple[str, ...]) -> Path:
     python = directory / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-        subprocess.run([python, "-m", "pip", "install", "--quiet", *requirements], check=True)
+        # The project's own pins do not hold for a peer's environment.
+    variables = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
+    install = [python, "-m", "pip", "install", "--quiet", *requirements]
+    subprocess.run(install, check=True, env=variables)
     return python.absolute()
