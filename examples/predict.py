@@ -23,7 +23,7 @@ def main() -> None:
     parser.add_argument("smiles", nargs="*", help="molecules (default: from standard input)")
     parser.add_argument("--hub", type=Path, help="the hub (default: the user's own)")
     parser.add_argument("--out", type=Path, help="write the predictions to this .npy file")
-    options = parser.parse_args()
+    options = parser.parse_intermixed_args()
     smiles = options.smiles or sys.stdin.read().split()
 
     model = dc_hub.from_pretrained(options.name, hub=options.hub)
