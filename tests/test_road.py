@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 import dc_hub
 from dc_core import NumpyDataset, register_component
 from dc_core.errors import NotSerializable
-from dc_pipeline import ECFP, RMSE, Chain, Normalization
+from dc_pipeline import ECFP, RMSE, NormalizationTransformer, Pipeline
 from dc_sklearn import SklearnModel
 from dc_torch import MultitaskClassifier, MultitaskRegressor, TorchModel
 
@@ -79,18 +79,18 @@ def numbers() -> NumpyDataset:
     return NumpyDataset(X[:200].astype(np.float32), (y[:200] - 150) / 80, tasks=["progression"])
 
 
-def chain(model: Any) -> Chain:
-    return Chain(model, featurizer=ECFP(size=256), transformers=[Normalization("y")])
+def pipeline(model: Any) -> Pipeline:
+    return Pipeline(model, featurizer=ECFP(size=256), transformers=[NormalizationTransformer("y")])
 
 
-def test_a_chain_predicts_bit_for_bit_the_same_in_a_new_process(
+def test_a_pipeline_predicts_bit_for_bit_the_same_in_a_new_process(
     hub: Path, molecules: NumpyDataset, tmp_path: Path
 ) -> None:
     network = MultitaskRegressor(n_tasks=1, n_features=256, layer_sizes=(32,), epochs=5, seed=1)
     forest = SklearnModel(RandomForestRegressor(n_estimators=10, random_state=0))
     here = {}
     for name, model in {"network": network, "forest": forest}.items():
-        fitted = chain(model).fit(molecules)
+        fitted = pipeline(model).fit(molecules)
         here[name] = fitted.predict(list(MEASURED))
         fitted.to_pretrained(name)
         assert len(np.unique(here[name])) > 2, "a constant would be equal for no reason"
@@ -114,7 +114,7 @@ def test_loading_runs_no_pickle_and_compiles_nothing(hub: Path, molecules: Numpy
         "ridge": SklearnModel(make_pipeline(StandardScaler(), Ridge())),
     }
     for name, model in models.items():
-        chain(model).fit(molecules).to_pretrained(name)
+        pipeline(model).fit(molecules).to_pretrained(name)
     code = """
 import sys, dc_hub
 names = sys.argv[1:]
@@ -206,7 +206,7 @@ def test_a_scikit_learn_estimator_is_published_as_it_is(hub: Path, numbers: Nump
 def test_a_flipped_byte_in_any_file_is_refused_by_name(
     hub: Path, molecules: NumpyDataset, tmp_path: Path
 ) -> None:
-    fitted = chain(MultitaskRegressor(n_tasks=1, n_features=256, epochs=1)).fit(molecules)
+    fitted = pipeline(MultitaskRegressor(n_tasks=1, n_features=256, epochs=1)).fit(molecules)
     path = dc_hub.publish(fitted, "victim", golden=["CCO"]).path
     dc_hub.from_pretrained("victim")
     files = sorted(file.name for file in path.iterdir())
@@ -239,20 +239,22 @@ def test_equal_training_gives_equal_revisions_and_no_second_copy(
 ) -> None:
     def publish() -> Any:
         network = MultitaskRegressor(n_tasks=1, n_features=256, epochs=2, seed=7)
-        return chain(network).fit(molecules).to_pretrained("same")
+        return pipeline(network).fit(molecules).to_pretrained("same")
 
     assert publish().revision == publish().revision
     assert dc_hub.LocalHub(hub).revisions("same") == [publish().revision]
 
 
-def test_a_loaded_chain_can_be_stored_again_unchanged(hub: Path, molecules: NumpyDataset) -> None:
-    first = chain(MultitaskRegressor(n_tasks=1, n_features=256, epochs=1, seed=0)).fit(molecules)
+def test_a_loaded_pipeline_can_be_stored_again_unchanged(
+    hub: Path, molecules: NumpyDataset
+) -> None:
+    first = pipeline(MultitaskRegressor(n_tasks=1, n_features=256, epochs=1, seed=0)).fit(molecules)
     one = first.to_pretrained("one")
     two = dc_hub.from_pretrained("one").to_pretrained("two")
     assert one.revision == two.revision
 
 
-def test_a_chain_is_better_than_the_mean_on_what_it_saw(molecules: NumpyDataset) -> None:
+def test_a_pipeline_is_better_than_the_mean_on_what_it_saw(molecules: NumpyDataset) -> None:
     network = MultitaskRegressor(n_tasks=1, n_features=256, layer_sizes=(64,), epochs=300, seed=0)
-    rmse = chain(network).fit(molecules).evaluate(molecules, [RMSE()])["rmse"]
+    rmse = pipeline(network).fit(molecules).evaluate(molecules, [RMSE()])["rmse"]
     assert rmse < 0.5 * float(np.std(molecules.y))

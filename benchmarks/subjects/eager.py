@@ -30,7 +30,7 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
 
 def read_tensors(folder: Path) -> Callable[[], Any]:
     """Read with dc-hub's own reader."""
-    from dc_hub.tensors import read_tensors as read
+    from dc_hub.format.tensors import read_tensors as read
 
     read(folder / "small.safetensors")
     return lambda: read(folder / "large.safetensors")

@@ -7,7 +7,7 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from dc_core import dtype_name, dtype_named, raw_bits
+from dc_core import dtype_from_name, dtype_name, raw_bits
 from dc_core.dtypes import EXTENDED, NATIVE
 from dc_core.errors import ParameterError
 
@@ -15,8 +15,8 @@ WITHOUT = """
 import sys
 sys.modules["ml_dtypes"] = None
 import numpy as np
-from dc_core import dtype_name, dtype_named, raw_bits
-dtype = dtype_named("bfloat16")
+from dc_core import dtype_name, dtype_from_name, raw_bits
+dtype = dtype_from_name("bfloat16")
 assert dtype == np.dtype([("bfloat16", "<u2")]), dtype
 assert dtype_name(dtype) == "bfloat16"
 assert raw_bits(dtype) == np.dtype("<u2")
@@ -28,15 +28,15 @@ assert dtype != np.dtype(np.uint16)
 
 @pytest.mark.parametrize("name", sorted(NATIVE | EXTENDED.keys()))
 def test_a_name_and_its_dtype_lead_to_each_other(name):
-    dtype = dtype_named(name)
+    dtype = dtype_from_name(name)
     assert dtype_name(dtype) == name
     assert raw_bits(dtype).itemsize == dtype.itemsize
     assert raw_bits(dtype).isbuiltin
 
 
 def test_extended_dtypes_are_those_of_ml_dtypes_where_it_is_installed():
-    assert dtype_named("bfloat16") == np.dtype(ml_dtypes.bfloat16)
-    assert dtype_named("float8_e4m3fn") == np.dtype(ml_dtypes.float8_e4m3fn)
+    assert dtype_from_name("bfloat16") == np.dtype(ml_dtypes.bfloat16)
+    assert dtype_from_name("float8_e4m3fn") == np.dtype(ml_dtypes.float8_e4m3fn)
 
 
 def test_without_ml_dtypes_the_raw_bits_keep_their_logical_dtype():
@@ -54,4 +54,4 @@ def test_what_is_no_number_of_fixed_size_cannot_be_a_weight(dtype):
 @pytest.mark.parametrize("name", ["float128", "object", "bf16", "", "float32 ", "O"])
 def test_an_unknown_name_lists_the_known_ones(name):
     with pytest.raises(ParameterError, match="bfloat16"):
-        dtype_named(name)
+        dtype_from_name(name)

@@ -222,15 +222,15 @@ def test_a_registered_class_of_a_framework_is_captured_but_its_subclasses_are_no
 @pytest.mark.parametrize("value", [0, -1, 1.5, True, "3", None])
 def test_a_count_that_is_none_is_named_with_its_least_value(value):
     with pytest.raises(ParameterError, match=r"size=.* of at least 1"):
-        check_count("size", value, least=1)
-    check_count("size", 1, least=1)
+        check_count("size", value, minimum=1)
+    check_count("size", 1, minimum=1)
 
 
 def test_a_count_has_a_most_and_a_vast_one_is_refused_too():
-    check_count("size", 7, least=1, most=7)
+    check_count("size", 7, minimum=1, maximum=7)
     for value in (8, 1 << 20_000):
         with pytest.raises(ParameterError, match=r"size has .* at most 7\."):
-            check_count("size", value, least=1, most=7)
+            check_count("size", value, minimum=1, maximum=7)
 
 
 @pytest.mark.parametrize("value", [0, 1, None, "True", np.True_], ids=repr)

@@ -1,4 +1,4 @@
-"""The plugin door: real distributions, found by metadata, isolated from one another."""
+"""The plugin group: real distributions, found by metadata, isolated from one another."""
 
 import sys
 import threading
@@ -14,7 +14,7 @@ from dc_core.errors import (
     NotClaimed,
     Unsupported,
 )
-from dc_core.plugins import BACKENDS, Door
+from dc_core.plugins import BACKENDS, PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
 
 GROUP = "dc.backends.v1"
@@ -34,8 +34,8 @@ def objects_of(module, base=object):
     return type("Thing", (base,), {"__module__": module})()
 
 
-def status(name, door=BACKENDS):
-    (line,) = [line for line in door.report() if line.name == name]
+def status(name, group=BACKENDS):
+    (line,) = [line for line in group.report() if line.name == name]
     return line
 
 
@@ -64,39 +64,39 @@ def test_the_nearest_class_decides(install):
 
 
 def test_a_known_framework_without_its_backend_says_what_to_install(install):
-    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
     with pytest.raises(BackendNotInstalled, match="pip install dc-gamma"):
-        plugins.claim(objects_of("gamma.nn"), door)
+        plugins.claim(objects_of("gamma.nn"), group)
     with pytest.raises(BackendNotInstalled, match="pip install dc-gamma"):
-        door.load("gamma")
+        group.load("gamma")
 
 
 def test_of_two_on_a_known_name_the_stranger_is_the_one_to_uninstall(install):
     install("dc-gamma", {GROUP: {"gamma": "p"}})
     install("a-stranger", {GROUP: {"gamma": "q"}})
-    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
     with pytest.raises(BackendConflict, match="Keep one: pip uninstall a-stranger"):
-        door.load("gamma")
+        group.load("gamma")
 
 
 def test_an_installed_distribution_without_the_plugin_is_to_be_upgraded(install):
     install("dc-gamma", {}, version="0.1")
-    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma", "delta": "dc-delta"})
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma", "delta": "dc-delta"})
     with pytest.raises(
         BackendNotInstalled, match=r"dc-gamma 0\.1 is installed.*--upgrade dc-gamma"
     ):
-        door.load("gamma")
-    line = status("gamma", door)
+        group.load("gamma")
+    line = status("gamma", group)
     assert (line.status, line.distribution, line.version) == ("missing", "dc-gamma", "0.1")
     assert "no plugin 'gamma' yet" in line.detail
-    assert status("delta", door).hint == "Run: pip install dc-delta"
+    assert status("delta", group).hint == "Run: pip install dc-delta"
 
 
 def test_a_nearer_known_framework_is_not_served_by_the_backend_of_its_base(install):
     install("dist-a", {GROUP: {"alpha": "p"}})
-    door = Door(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
     with pytest.raises(BackendNotInstalled, match="'gamma'"):
-        plugins.claim(objects_of("gamma.wrapper", type(objects_of("alpha.base"))), door)
+        plugins.claim(objects_of("gamma.wrapper", type(objects_of("alpha.base"))), group)
 
 
 def test_an_object_that_nobody_serves_is_not_claimed():
@@ -262,9 +262,9 @@ def dc_fetch(cls, name, options):
 
 @pytest.fixture
 def hub(install, monkeypatch):
-    door = Door("dc.test_hubs", plugins.HubHooks, {"dc_hub": "dc-hub"})
+    group = PluginGroup("dc.test_hubs", plugins.HubHooks, {"dc_hub": "dc-hub"})
     install("dist-hub", {"dc.test_hubs": {"dc_hub": "hub_plugin"}}, {"hub_plugin": HUB})
-    return plugins.hubs.Hub(door)
+    return plugins.hubs.Hub(group)
 
 
 def test_the_hub_gets_what_was_asked_for(hub):
@@ -278,7 +278,7 @@ def test_a_hub_that_lacks_a_backend_is_not_taken_for_a_missing_hub(hub):
 
 
 def test_without_a_hub_the_error_says_what_to_install():
-    hub = plugins.hubs.Hub(Door("dc.no_such_group", plugins.HubHooks, {"dc_hub": "dc-hub"}))
+    hub = plugins.hubs.Hub(PluginGroup("dc.no_such_group", plugins.HubHooks, {"dc_hub": "dc-hub"}))
     with pytest.raises(HubNotInstalled, match="pip install dc-hub"):
         hub.fetch(int, "a/b", {})
     with pytest.raises(ImportError):

@@ -19,7 +19,8 @@ from dc_core import (
 )
 from dc_core.errors import NotFitted
 from dc_hub import LocalHub
-from dc_hub.manifest import MANIFEST, Entry, Manifest
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.manifest import Entry, Manifest
 
 
 def features(data):

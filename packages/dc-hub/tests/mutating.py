@@ -20,8 +20,8 @@ import numpy as np
 
 from dc_core import Component, Estimator, register_component, register_model
 from dc_core.errors import DCError
-from dc_hub import Golden, HubError, check, info, load, save, verify
-from dc_hub.manifest import MANIFEST
+from dc_hub import Golden, HubError, check_golden, info, load, save, verify
+from dc_hub.format.filenames import MANIFEST
 
 ROOM = 128 << 20
 """How many bytes may be in use beyond those of the program itself."""
@@ -184,7 +184,7 @@ def main(directory, seed, count):
     golden = Golden(["CCO", "N"]) if seed % 2 else np.ones((2, 3))
     save(model, whole, golden=golden, training=True, shard_size=64 if seed % 4 < 2 else 1 << 20)
     names = sorted(file.name for file in whole.iterdir() if file.suffix != ".md")
-    uses = (verify, info, check, lambda path: load(path, cls=Net, training=True))
+    uses = (verify, info, check_golden, lambda path: load(path, cls=Net, training=True))
     for use in uses:
         use(whole)
     used = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()

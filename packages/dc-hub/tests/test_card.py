@@ -5,7 +5,7 @@ import json
 import pytest
 
 from dc_hub import publish
-from dc_hub.visible import visible
+from dc_hub.escaping import escape_controls
 
 
 def front_matter(text):
@@ -54,7 +54,7 @@ def test_text_cannot_leave_its_place(card):
     evil = "x\n---\nlicense: other | <script>alert(1)</script> \x85\u2028 'µ\""
     text = card(licence=evil, title=evil, description="<b>bold</b>", task=evil, note=evil)
     found = front_matter(text)
-    assert found["license"] == visible(evil.lower())
+    assert found["license"] == escape_controls(evil.lower())
     body = text.split("---\n", 2)[2]
     assert "<script>" not in body
     assert "<b>" not in body

@@ -12,11 +12,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dc_hub import values
-from dc_hub.header import CODES, LIMITS
-from dc_hub.manifest import HashingFile, Manifest
-from dc_hub.record import Record, StoredWeight
-from dc_hub.shards import write_weights
+from dc_hub.format import values
+from dc_hub.format.header import CODES, LIMITS
+from dc_hub.format.manifest import HashingFile, Manifest
+from dc_hub.format.record import Record, StoredWeight
+from dc_hub.format.shards import write_weights
 
 SPECIFICATION = (Path(__file__).parents[1] / "docs" / "format.md").read_text()
 

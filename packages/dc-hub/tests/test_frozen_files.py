@@ -16,10 +16,10 @@ import numpy as np
 import pytest
 
 from dc_core import Component, Estimator, Transformer, register_component, register_model
-from dc_core.dtypes import EXTENDED, NATIVE, dtype_named
-from dc_hub import check, errors, info, load_weights, read_tensors, verify
+from dc_core.dtypes import EXTENDED, NATIVE, dtype_from_name
+from dc_hub import check_golden, errors, info, load_weights, read_tensors, verify
 from dc_hub import load as load_directory
-from dc_hub.values import _Decoder
+from dc_hub.format.values import _Decoder
 
 DATA = Path(__file__).parent / "data" / "format-1.0"
 
@@ -175,7 +175,7 @@ STORED_VALUES = {
     "complex": [complex(1.5, -2.0), complex(-0.0, math.inf)],
     "component": Letters("CH"),
     "dict": {3: "three", "b": None, "$a": {"nested": (1,)}, (1, 2): 0.5},
-    "dtype": [dtype_named(name) for name in sorted(NATIVE | EXTENDED.keys())],
+    "dtype": [dtype_from_name(name) for name in sorted(NATIVE | EXTENDED.keys())],
     "enum": Colour.GREEN,
     "float": [math.nan, math.inf, -math.inf],
     "int": [2**64, -(2**53), 10**308],
@@ -265,13 +265,13 @@ def test_a_composite_comes_back_with_its_parts_arrays_and_training_state(directo
 
 
 def test_golden_rows_of_strings_and_of_numbers_are_computed_as_then(directory):
-    composite = check(directory("composite"), cls=Chain)
+    composite = check_golden(directory("composite"), cls=Chain)
     assert (composite.passed, composite.rows, composite.rtol, composite.atol) == (True, 4, 0, 1e-9)
     rows = read_tensors(directory("composite") / "golden.safetensors")
     assert rows["inputs.utf8"].tobytes().decode() == "CCOµNN"
     assert rows["inputs.offsets"].tolist() == [0, 3, 3, 6, 7]
     assert rows["outputs"].tolist() == [3.25, -1.25, -2.25, -2.25]
-    sharded = check(directory("sharded"), cls=Sharded)
+    sharded = check_golden(directory("sharded"), cls=Sharded)
     assert (sharded.passed, sharded.rows, sharded.rtol, sharded.atol) == (True, 2, 1e-5, 1e-6)
 
 
@@ -290,7 +290,7 @@ def test_every_dtype_comes_back_bit_for_bit(directory):
     assert TENSORS.keys() == (NATIVE | EXTENDED.keys()) - {"complex128"}
     for name, (bits, numbers) in TENSORS.items():
         array = model[f"tensors/{name}/0"]
-        assert array.dtype == dtype_named(name)
+        assert array.dtype == dtype_from_name(name)
         assert array.tobytes().hex() == bits
         assert list(map(repr, array.astype(_wide(array)).tolist())) == list(map(repr, numbers))
 

@@ -4,14 +4,14 @@ import ml_dtypes
 import numpy as np
 import pytest
 
-from dc_hub import Golden, check, errors, from_pretrained, publish
-from dc_hub.golden import FILE
-from dc_hub.tensors import read_tensors, write_tensors
+from dc_hub import Golden, check_golden, errors, from_pretrained, publish
+from dc_hub.format.filenames import GOLDEN
+from dc_hub.format.tensors import read_tensors, write_tensors
 
 
 def rewrite(published, reseal, **changed):
     """Change tensors of the golden file (None: drop one) and seal the directory again."""
-    file = published.path / FILE
+    file = published.path / GOLDEN
     tensors = {**read_tensors(file), **changed}
     with file.open("wb") as stream:
         write_tensors(stream, {name: t for name, t in tensors.items() if t is not None})
@@ -23,7 +23,7 @@ def rewrite(published, reseal, **changed):
 def test_a_model_passes_its_own_golden_rows(hub, linear, dataset, form):
     golden = {"array": dataset.X, "dataset": dataset, "golden": Golden(dataset.X[:3])}[form]
     publish(linear, "m", hub=hub, golden=golden)
-    result = check("m", hub=hub)
+    result = check_golden("m", hub=hub)
     assert result.passed
     assert result.max_difference == 0
     assert result.rows == (3 if form == "golden" else 20)
@@ -32,17 +32,17 @@ def test_a_model_passes_its_own_golden_rows(hub, linear, dataset, form):
 def test_strings_are_kept_as_utf8(hub, chain):
     inputs = ["CCO", "", "µ→CN", "N"]
     published = publish(chain, "m", hub=hub, golden=inputs)
-    tensors = read_tensors(published.path / FILE)
+    tensors = read_tensors(published.path / GOLDEN)
     assert tensors["inputs.utf8"].tobytes().decode() == "".join(inputs)
     assert tensors["inputs.offsets"].tolist() == [0, 3, 3, 10, 11]
-    assert check("m", hub=hub).passed
+    assert check_golden("m", hub=hub).passed
 
 
 def test_outputs_beyond_the_tolerance_fail_and_within_it_pass(hub, linear, dataset, reseal):
     published = publish(linear, "m", hub=hub, golden=Golden(dataset.X, rtol=0.0, atol=0.01))
     outputs = linear.predict(dataset)
     for shift, passed in ((0.009, True), (0.011, False)):
-        result = check(rewrite(published, reseal, outputs=outputs + shift))
+        result = check_golden(rewrite(published, reseal, outputs=outputs + shift))
         assert result.passed is passed
         assert result.max_difference == pytest.approx(shift)
 
@@ -51,23 +51,23 @@ def test_a_nan_equals_a_nan_and_nothing_else(hub, linear, dataset, reseal):
     X = dataset.X.copy()
     X[0, 0] = np.nan
     published = publish(linear, "m", hub=hub, golden=X)
-    assert check("m", hub=hub).passed
+    assert check_golden("m", hub=hub).passed
     outputs = linear.predict(X)
     outputs[0] = 0.0
-    result = check(rewrite(published, reseal, outputs=outputs))
+    result = check_golden(rewrite(published, reseal, outputs=outputs))
     assert not result.passed
     assert result.max_difference == np.inf
 
 
 def test_tolerances_are_stored_as_floats_whatever_was_given(hub, linear, dataset):
     publish(linear, "m", hub=hub, golden=Golden(dataset.X, rtol=0, atol=1))
-    result = check("m", hub=hub)
+    result = check_golden("m", hub=hub)
     assert (result.passed, result.rtol, result.atol) == (True, 0.0, 1.0)
 
 
 def test_outputs_of_another_shape_fail(hub, linear, dataset, reseal):
     published = publish(linear, "m", hub=hub, golden=dataset)
-    assert not check(rewrite(published, reseal, outputs=np.zeros((3, 1)))).passed
+    assert not check_golden(rewrite(published, reseal, outputs=np.zeros((3, 1)))).passed
 
 
 @pytest.mark.parametrize(
@@ -94,13 +94,13 @@ def test_outputs_of_another_shape_fail(hub, linear, dataset, reseal):
 def test_a_golden_file_that_contradicts_itself_is_a_typed_error(hub, chain, reseal, changed):
     published = publish(chain, "m", hub=hub, golden=["CCO", "NCCCCOO"])
     with pytest.raises(errors.WeightsFileError, match="golden"):
-        check(rewrite(published, reseal, **changed))
+        check_golden(rewrite(published, reseal, **changed))
 
 
 def test_a_model_without_golden_rows_says_how_to_keep_some(hub, linear):
     publish(linear, "m", hub=hub)
     with pytest.raises(errors.FileMissing, match="golden="):
-        check("m", hub=hub)
+        check_golden("m", hub=hub)
 
 
 @pytest.mark.parametrize("inputs", [object(), [object()], 5, [[b"x"]]])

@@ -11,7 +11,6 @@ from pathlib import Path
 
 import pytest
 
-from dc_hub import manifest
 from dc_hub.errors import (
     FileMissing,
     FormatVersionError,
@@ -22,8 +21,16 @@ from dc_hub.errors import (
     UnexpectedFile,
     UnsafePath,
 )
-from dc_hub.manifest import CHUNK, Entry, HashingFile, Manifest, verify_directory, verify_file
-from dc_hub.paths import open_directory
+from dc_hub.files.paths import open_directory
+from dc_hub.format import manifest
+from dc_hub.format.manifest import (
+    CHUNK,
+    Entry,
+    HashingFile,
+    Manifest,
+    verify_directory,
+    verify_file,
+)
 
 
 def sha256(data):

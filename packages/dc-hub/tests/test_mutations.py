@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dc_hub.errors import LimitExceeded, WeightsFileError
-from dc_hub.tensors import read_tensors, write_tensors
+from dc_hub.format.tensors import read_tensors, write_tensors
 
 PROGRAM = Path(__file__).with_name("mutating.py")
 

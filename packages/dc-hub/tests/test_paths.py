@@ -11,9 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from dc_hub import paths
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded, UnsafePath
-from dc_hub.paths import (
+from dc_hub.files import paths
+from dc_hub.files.paths import (
     check_member,
     check_name,
     check_tag,

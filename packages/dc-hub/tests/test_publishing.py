@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dc_hub import errors, from_pretrained, pin, publish, read_pins, save
-from dc_hub.lease import lease
+from dc_hub.files.lease import lease
 
 SYSTEM_CALLS = frozenset(
     ["open", "mkdir", "rename", "replace", "unlink", "rmdir", "fsync", "write", "close", "scandir"]
@@ -165,7 +165,7 @@ def test_a_lease_of_a_dead_process_is_broken_at_once(hub, linear):
 
 
 def test_an_abandoned_lease_of_another_machine_is_broken_after_its_term(tmp_path, monkeypatch):
-    monkeypatch.setattr("dc_hub.lease.TERM", 0.1)
+    monkeypatch.setattr("dc_hub.files.lease.TERM", 0.1)
     lock = tmp_path / ".lock"
     lock.write_text("elsewhere 1 token")
     with lease(lock, wait=5.0) as mine:

@@ -9,12 +9,12 @@ import textwrap
 SCRIPT = """
 import sys
 import numpy as np
-from dc_hub import values
+from dc_hub.format import values
 from dc_hub.errors import HubError
-from dc_hub.manifest import HashingFile, Manifest, verify_directory
-from dc_hub.paths import read_small
-from dc_hub.record import Record, StoredWeight
-from dc_hub.shards import open_weights, write_weights
+from dc_hub.format.manifest import HashingFile, Manifest, verify_directory
+from dc_hub.files.paths import read_small
+from dc_hub.format.record import Record, StoredWeight
+from dc_hub.format.shards import open_weights, write_weights
 
 def write(directory):
     arrays = {"net.weight": np.ones((2, 3)), "net.mask": np.zeros(3, bool)}

@@ -17,7 +17,7 @@ from dc_hub.errors import (
     ParamsError,
     UnknownClass,
 )
-from dc_hub.record import Record, StoredWeight
+from dc_hub.format.record import Record, StoredWeight
 
 RECORD = Record(
     cls="torch/MultitaskRegressor",

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from dc_hub.errors import HubError
-from dc_hub.header import CODES
-from dc_hub.tensors import TensorFile, read_tensors, write_tensors
+from dc_hub.format.header import CODES
+from dc_hub.format.tensors import TensorFile, read_tensors, write_tensors
 
 safetensors = pytest.importorskip("safetensors", reason="needs the package safetensors")
 
@@ -146,6 +146,6 @@ def test_the_package_accepts_no_file_that_is_refused_here_for_its_structure(tmp_
 def test_neither_package_nor_torch_is_loaded_to_read_a_file():
     import subprocess
 
-    code = "import sys, dc_hub.tensors, dc_hub.shards; print(*sys.modules)"
+    code = "import sys, dc_hub.format.tensors, dc_hub.format.shards; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"safetensors", "torch", "ml_dtypes", "jax"} & set(run.stdout.split())

@@ -18,9 +18,10 @@ from dc_hub.errors import (
     UnsafePath,
     WeightsFileError,
 )
-from dc_hub.manifest import Entry, HashingFile, Manifest
-from dc_hub.paths import open_directory, open_regular, others_can_write
-from dc_hub.shards import INDEX, WEIGHTS, open_weights, write_weights
+from dc_hub.files.paths import open_directory, open_regular, others_can_write
+from dc_hub.format.filenames import INDEX, WEIGHTS
+from dc_hub.format.manifest import Entry, HashingFile, Manifest
+from dc_hub.format.shards import open_weights, write_weights
 
 TENSORS = {f"layer{i}.weight": np.full((10, 10), i, np.float32) for i in range(7)}
 

@@ -22,8 +22,8 @@ from hypothesis.extra import numpy as hnp
 from dc_core import raw_bits
 from dc_core.dtypes import EXTENDED
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
-from dc_hub.header import CODES
-from dc_hub.tensors import TensorFile, read_tensors, write_tensors
+from dc_hub.format.header import CODES
+from dc_hub.format.tensors import TensorFile, read_tensors, write_tensors
 
 DTYPES = sorted(CODES.values())
 
@@ -338,7 +338,7 @@ def test_without_ml_dtypes_the_bits_are_kept_under_their_own_dtype(saved):
         import hashlib, io, sys
         import dc_core.dtypes
         dc_core.dtypes.find_spec = lambda name: None
-        from dc_hub.tensors import read_tensors, write_tensors
+        from dc_hub.format.tensors import read_tensors, write_tensors
         tensors = read_tensors(sys.argv[1])
         assert all(array.dtype.names == (name,) for name, array in tensors.items())
         file = io.BytesIO()

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from dc_hub.errors import FileMissing, HubError, LimitExceeded, UnsafePath, WeightsFileError
-from dc_hub.tensors import TensorFile, read_tensors, write_tensors
+from dc_hub.format.tensors import TensorFile, read_tensors, write_tensors
 
 WHOLE = 4 * 6
 

@@ -17,9 +17,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_core import register_component
-from dc_core.dtypes import EXTENDED, NATIVE, dtype_named
-from dc_hub import jsonio, values
+from dc_core.dtypes import EXTENDED, NATIVE, dtype_from_name
 from dc_hub.errors import NotSerializable, ParamsError, UnknownClass
+from dc_hub.format import strict_json, values
 
 
 @register_component("values/Colour")
@@ -72,8 +72,8 @@ def decoded(json, arrays=None):
 
 def there_and_back(value):
     arrays = {}
-    text = jsonio.dumps(encoded(value, arrays))
-    return decoded(jsonio.loads(text, what="x"), arrays)
+    text = strict_json.dumps(encoded(value, arrays))
+    return decoded(strict_json.loads(text, what="x"), arrays)
 
 
 def same(a, b):
@@ -116,12 +116,12 @@ def test_whatever_is_encoded_comes_back_with_its_type_and_order(value):
 
 @given(VALUES)
 def test_encoding_what_was_decoded_gives_the_same_json(value):
-    assert jsonio.dumps(encoded(there_and_back(value))) == jsonio.dumps(encoded(value))
+    assert strict_json.dumps(encoded(there_and_back(value))) == strict_json.dumps(encoded(value))
 
 
 @pytest.mark.parametrize("name", sorted(NATIVE | EXTENDED.keys()))
 def test_dtypes_scalars_and_their_classes_come_back(name):
-    dtype = dtype_named(name)
+    dtype = dtype_from_name(name)
     scalar = np.ones((), dtype)[()]
     assert there_and_back(dtype) == dtype
     assert there_and_back(dtype.type) is dtype.type

@@ -8,10 +8,10 @@ import time
 import numpy as np
 import pytest
 
-from dc_hub import check, errors, from_pretrained, load, publish, save, verify
-from dc_hub.building import build_model
-from dc_hub.manifest import MANIFEST
-from dc_hub.shards import open_weights
+from dc_hub import check_golden, errors, from_pretrained, load, publish, save, verify
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.shards import open_weights
+from dc_hub.loading.building import build_model
 
 
 @pytest.fixture
@@ -32,7 +32,7 @@ def large(linear, hub):
 @pytest.fixture
 def settled(monkeypatch):
     """Let files count as settled after a few ticks of the clock, so that tests need not wait."""
-    monkeypatch.setattr("dc_hub.verified._SETTLED_NS", 0)
+    monkeypatch.setattr("dc_hub.loading.verifying._SETTLED_NS", 0)
 
 
 def flip(file, at=-1):
@@ -144,7 +144,7 @@ def test_verify_hashes_everything_and_says_what_it_verified(hub, large):
 
 
 def test_an_unknown_way_to_verify_is_an_error(hub, large):
-    with pytest.raises(errors.ParamsError, match="ingest"):
+    with pytest.raises(errors.ParamsError, match="changed"):
         from_pretrained("large", hub=hub, verify="no")
 
 
@@ -248,7 +248,7 @@ def test_a_file_that_is_replaced_between_hashing_and_opening_is_refused(hub, cha
         weights.write_bytes(evil)
         return open_weights(where, **options)
 
-    monkeypatch.setattr("dc_hub.opening.open_weights", swap_then_open)
+    monkeypatch.setattr("dc_hub.loading.opening.open_weights", swap_then_open)
     with pytest.raises(errors.HashMismatch, match="while it was being loaded"):
         from_pretrained("m", hub=hub)
 
@@ -256,7 +256,7 @@ def test_a_file_that_is_replaced_between_hashing_and_opening_is_refused(hub, cha
 @pytest.mark.parametrize(
     ("file", "use"),
     [
-        ("golden.safetensors", lambda hub: check("m", hub=hub)),
+        ("golden.safetensors", lambda hub: check_golden("m", hub=hub)),
         ("training.safetensors", lambda hub: from_pretrained("m", hub=hub, training=True)),
     ],
 )
@@ -272,7 +272,7 @@ def test_a_file_that_is_replaced_after_the_weights_are_open_is_refused(
         (published.path / file).write_bytes(evil)
         return model
 
-    monkeypatch.setattr("dc_hub.loading.build_model", load_then_swap)
+    monkeypatch.setattr("dc_hub.loading.models.build_model", load_then_swap)
     with pytest.raises(errors.HashMismatch, match=file):
         use(hub)
 

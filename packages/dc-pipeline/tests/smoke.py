@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from dc_core import Estimator
-from dc_pipeline import ECFP, RMSE, Chain, CSVLoader, Normalization, ScaffoldSplitter
+from dc_pipeline import ECFP, RMSE, CSVLoader, NormalizationTransformer, Pipeline, ScaffoldSplitter
 
 
 class Mean(Estimator):
@@ -31,9 +31,9 @@ with tempfile.TemporaryDirectory() as folder:
 if dataset.X.shape != (5, 2048) or [failure.row for failure in failures.failures] != [5]:
     raise SystemExit(f"the loader gave {dataset} and {failures}")
 train, _, test = ScaffoldSplitter((0.5, 0.25, 0.25)).split(smiles.select(smiles.X != "bad"))
-chain = Chain(Mean(), ECFP(), [Normalization()]).fit(train)
-scores = chain.evaluate(test, [RMSE()])
-prediction = chain.predict(["CCO", "C1CC"])
+pipeline = Pipeline(Mean(), ECFP(), [NormalizationTransformer()]).fit(train)
+scores = pipeline.evaluate(test, [RMSE()])
+prediction = pipeline.predict(["CCO", "C1CC"])
 if not np.allclose(prediction[0], train.y.mean()) or not np.isnan(prediction[1]):
-    raise SystemExit(f"the chain predicted {prediction}")
+    raise SystemExit(f"the pipeline predicted {prediction}")
 print("dc-pipeline works:", scores)

@@ -1,11 +1,11 @@
-"""The laws of a model, on a chain from SMILES to labels."""
+"""The laws of a model, on a pipeline from SMILES to labels."""
 
 import numpy as np
 
 from dc_core import Estimator, NumpyDataset
 from dc_core.errors import EmptyDataset, NotFitted
 from dc_core.testing import ModelSuite
-from dc_pipeline import ECFP, Chain, Normalization
+from dc_pipeline import ECFP, NormalizationTransformer, Pipeline
 
 SMILES = ["CCO", "CCCO", "c1ccccc1", "CC(=O)O", "CCN", "CCCl"]
 
@@ -30,7 +30,11 @@ class LeastSquares(Estimator):
 
 class TestChain(ModelSuite):
     def blank(self):
-        return Chain(LeastSquares(), ECFP(size=64), [Normalization("X"), Normalization("y")])
+        return Pipeline(
+            LeastSquares(),
+            ECFP(size=64),
+            [NormalizationTransformer("X"), NormalizationTransformer("y")],
+        )
 
     def make(self, seed):
         return self.blank().fit(self.data(seed))

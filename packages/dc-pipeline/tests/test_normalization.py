@@ -1,4 +1,4 @@
-"""Normalization: weighted statistics of what is known, there and back again."""
+"""NormalizationTransformer: weighted statistics of what is known, there and back again."""
 
 import numpy as np
 import pytest
@@ -8,7 +8,7 @@ from hypothesis.extra.numpy import arrays
 
 from dc_core import NumpyDataset
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
-from dc_pipeline import Normalization
+from dc_pipeline import NormalizationTransformer
 
 labels = arrays(
     np.float64,
@@ -25,7 +25,7 @@ def of(y, w=None, X=None):
 @given(labels)
 def test_there_and_back_gives_the_labels(y):
     dataset = of(y)
-    normalization = Normalization().fit(dataset)
+    normalization = NormalizationTransformer().fit(dataset)
     back = normalization.untransform(normalization.transform(dataset).y)
     np.testing.assert_allclose(back, y, rtol=1e-9, atol=1e-9)
 
@@ -33,7 +33,7 @@ def test_there_and_back_gives_the_labels(y):
 @settings(deadline=None)
 @given(labels)
 def test_normalised_columns_have_mean_0_and_deviation_1_or_one_value(y):
-    normalised = Normalization().fit(of(y)).transform(of(y)).y
+    normalised = NormalizationTransformer().fit(of(y)).transform(of(y)).y
     np.testing.assert_array_equal(np.isnan(normalised), np.isnan(y))
     for raw, column in zip(y.T, normalised.T, strict=True):
         raw, column = raw[~np.isnan(raw)], column[~np.isnan(column)]
@@ -45,36 +45,36 @@ def test_normalised_columns_have_mean_0_and_deviation_1_or_one_value(y):
 
 
 def test_a_weight_of_two_counts_a_row_twice():
-    weighted = Normalization().fit(of([1.0, 2.0, 4.0], [1, 2, 1]))
-    repeated = Normalization().fit(of([1.0, 2.0, 2.0, 4.0]))
+    weighted = NormalizationTransformer().fit(of([1.0, 2.0, 4.0], [1, 2, 1]))
+    repeated = NormalizationTransformer().fit(of([1.0, 2.0, 2.0, 4.0]))
     np.testing.assert_allclose(weighted.mean, repeated.mean)
     np.testing.assert_allclose(weighted.scale, repeated.scale)
 
 
 @pytest.mark.parametrize("ignored", [100.0, np.inf])
 def test_rows_of_weight_zero_and_missing_labels_do_not_count(ignored):
-    some = Normalization().fit(of([1.0, 3.0, ignored, np.nan], [1, 1, 0, 1]))
+    some = NormalizationTransformer().fit(of([1.0, 3.0, ignored, np.nan], [1, 1, 0, 1]))
     assert (some.mean, some.scale) == (2.0, 1.0)
 
 
 @pytest.mark.parametrize("value", [0.0, 0.1, 1e9 / 3, -7e-12])
 def test_a_constant_column_becomes_zeros(value):
     dataset = of(np.full(1001, value))
-    normalization = Normalization().fit(dataset)
+    normalization = NormalizationTransformer().fit(dataset)
     assert normalization.scale == 1
     np.testing.assert_array_equal(normalization.transform(dataset).y, 0)
     np.testing.assert_array_equal(normalization.untransform(np.zeros((2, 1))), value)
 
 
 def test_a_task_without_any_label_is_left_alone():
-    normalization = Normalization().fit(of([[1.0, np.nan], [3.0, np.nan]]))
+    normalization = NormalizationTransformer().fit(of([[1.0, np.nan], [3.0, np.nan]]))
     np.testing.assert_array_equal(normalization.mean, [2, 0])
     np.testing.assert_array_equal(normalization.scale, [1, 1])
 
 
 def test_X_is_normalised_and_predictions_are_not():
     X = np.array([[1, 5], [3, 5]], np.uint8)
-    normalization = Normalization("X").fit(of([1.0, 2.0], X=X))
+    normalization = NormalizationTransformer("X").fit(of([1.0, 2.0], X=X))
     transformed = normalization.transform(of([1.0, 2.0], X=X))
     np.testing.assert_array_equal(transformed.X, [[-1, 0], [1, 0]])
     np.testing.assert_array_equal(transformed.y, [[1], [2]])
@@ -84,7 +84,9 @@ def test_X_is_normalised_and_predictions_are_not():
 
 def test_X_of_any_rank_is_normalised_by_the_row():
     X = np.random.default_rng(0).normal(3, 2, (50, 4, 5)).astype(np.float32)
-    transformed = Normalization("X").fit(of(np.zeros(50), X=X)).transform(of(np.zeros(50), X=X))
+    transformed = (
+        NormalizationTransformer("X").fit(of(np.zeros(50), X=X)).transform(of(np.zeros(50), X=X))
+    )
     assert transformed.X.dtype == np.float32
     np.testing.assert_allclose(transformed.X.mean(axis=0), 0, atol=1e-6)
     np.testing.assert_allclose(transformed.X.std(axis=0), 1, atol=1e-6)
@@ -92,7 +94,7 @@ def test_X_of_any_rank_is_normalised_by_the_row():
 
 def test_the_other_parts_of_the_dataset_are_kept():
     dataset = NumpyDataset(np.ones((2, 3)), [1.0, 2.0], [0.5, 2], ["a", "b"], ["expt"])
-    transformed = Normalization().fit(dataset).transform(dataset)
+    transformed = NormalizationTransformer().fit(dataset).transform(dataset)
     assert transformed.tasks == ("expt",)
     assert transformed.ids.tolist() == ["a", "b"]
     assert transformed.w.tolist() == [[0.5], [2]]
@@ -101,15 +103,15 @@ def test_the_other_parts_of_the_dataset_are_kept():
 
 
 def test_an_unlabelled_dataset_passes():
-    normalization = Normalization().fit(of([1.0, 2.0]))
+    normalization = NormalizationTransformer().fit(of([1.0, 2.0]))
     assert normalization.transform(NumpyDataset(np.zeros((5, 2)))).y.shape == (5, 0)
 
 
 def test_its_statistics_are_weights_that_another_takes():
-    fitted = Normalization().fit(of([1.0, 4.0]))
+    fitted = NormalizationTransformer().fit(of([1.0, 4.0]))
     weights = fitted.export_weights()
     assert sorted(weights) == ["mean/0", "scale/0"]
-    other = Normalization()
+    other = NormalizationTransformer()
     other.import_weights(weights)
     prediction = np.array([[0.5], [-2.0]])
     np.testing.assert_array_equal(other.untransform(prediction), fitted.untransform(prediction))
@@ -118,7 +120,7 @@ def test_its_statistics_are_weights_that_another_takes():
 def test_use_before_fit_is_a_typed_error():
     for use in (lambda n: n.transform(of([1.0])), lambda n: n.untransform(np.ones((1, 1)))):
         with pytest.raises(NotFitted, match=r"fit\(train\) first"):
-            use(Normalization())
+            use(NormalizationTransformer())
 
 
 @pytest.mark.parametrize(
@@ -127,19 +129,19 @@ def test_use_before_fit_is_a_typed_error():
 )
 def test_nothing_to_learn_from_is_a_typed_error(part, dataset):
     with pytest.raises(EmptyDataset):
-        Normalization(part).fit(dataset)
+        NormalizationTransformer(part).fit(dataset)
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
 def test_values_that_have_no_deviation_are_a_typed_error(value):
-    normalization = Normalization()
+    normalization = NormalizationTransformer()
     with pytest.raises(DatasetError, match="infinite or too large"):
         normalization.fit(of([0.0, value]))
     assert normalization.export_weights() == {}
 
 
 def test_other_columns_and_probabilities_are_a_typed_error():
-    normalization = Normalization().fit(of(np.array([[1.0, 2.0], [3.0, 5.0]])))
+    normalization = NormalizationTransformer().fit(of(np.array([[1.0, 2.0], [3.0, 5.0]])))
     with pytest.raises(DatasetError, match=r"\(2,\); these have \(1,\)"):
         normalization.transform(of([1.0]))
     with pytest.raises(DatasetError, match="classification needs no normalised y"):
@@ -148,6 +150,6 @@ def test_other_columns_and_probabilities_are_a_typed_error():
 
 def test_strings_and_unknown_parts_are_a_typed_error():
     with pytest.raises(DatasetError, match="Featurize it first"):
-        Normalization("X").fit(NumpyDataset(np.array(["CCO"])))
+        NormalizationTransformer("X").fit(NumpyDataset(np.array(["CCO"])))
     with pytest.raises(ParameterError, match="no part 'w'"):
-        Normalization("w")
+        NormalizationTransformer("w")

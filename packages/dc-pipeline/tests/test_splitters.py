@@ -18,7 +18,7 @@ fractions = st.tuples(st.integers(1, 20), st.integers(0, 20), st.integers(0, 20)
     lambda parts: tuple(part / sum(parts) for part in parts)
 )
 molecules = st.lists(
-    st.builds(lambda chain, ring: "C" * chain + ring, st.integers(0, 4), st.sampled_from(RINGS))
+    st.builds(lambda length, ring: "C" * length + ring, st.integers(0, 4), st.sampled_from(RINGS))
     | st.sampled_from(["C1CC", "bad"]),
     min_size=1,
     max_size=60,

@@ -36,6 +36,9 @@ def test_every_public_name_is_there():
 def test_what_is_stored_is_registered():
     from dc_core.registry import components, models
 
-    assert models.lookup("pipeline/Chain") is dc_pipeline.Chain
+    assert models.lookup("pipeline/Pipeline") is dc_pipeline.Pipeline
     assert components.lookup("pipeline/ECFP") is dc_pipeline.ECFP
-    assert components.lookup("pipeline/Normalization") is dc_pipeline.Normalization
+    assert (
+        components.lookup("pipeline/NormalizationTransformer")
+        is dc_pipeline.NormalizationTransformer
+    )

@@ -120,7 +120,7 @@ def test_a_model_made_for_another_machine_can_be_moved_to_this_one(rows):
     assert model.get_parameters()["options"]["device"] == "cpu"
     with pytest.raises(ParameterError, match="cuda:63"):
         model.to("cuda:63")
-    assert model.recipe.device == "cpu"
+    assert model.config.device == "cpu"
 
 
 def test_moving_a_model_keeps_its_training(rows):

@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dc_core.dataset import Batch as Batch
     from dc_core.dataset import Dataset as Dataset
     from dc_core.dataset import NumpyDataset as NumpyDataset
+    from dc_core.dtypes import dtype_from_name as dtype_from_name
     from dc_core.dtypes import dtype_name as dtype_name
-    from dc_core.dtypes import dtype_named as dtype_named
     from dc_core.dtypes import raw_bits as raw_bits
     from dc_core.errors import DCError as DCError
     from dc_core.holders import WeightHolder as WeightHolder
@@ -49,7 +49,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_core.component": ["Component"],
     "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset"],
-    "dc_core.dtypes": ["dtype_name", "dtype_named", "raw_bits"],
+    "dc_core.dtypes": ["dtype_name", "dtype_from_name", "raw_bits"],
     "dc_core.errors": ["DCError", "errors"],
     "dc_core.holders": ["WeightHolder"],
     "dc_core.metric": ["Metric"],

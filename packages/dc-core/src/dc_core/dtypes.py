@@ -48,7 +48,7 @@ EXTENDED: Final[dict[str, str]] = {
 
 
 @cache
-def dtype_named(name: str) -> np.dtype[Any]:
+def dtype_from_name(name: str) -> np.dtype[Any]:
     """Return the dtype called ``name`` (a key of :data:`EXTENDED` or a name in :data:`NATIVE`)."""
     if name in NATIVE:
         return np.dtype(name)
@@ -63,7 +63,7 @@ def dtype_named(name: str) -> np.dtype[Any]:
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the name of ``dtype``, the inverse of :func:`dtype_named`.
+    """Return the name of ``dtype``, the inverse of :func:`dtype_from_name`.
 
     Raises :class:`ParameterError` for dtypes that weights cannot have: objects, strings, dates.
     """

@@ -121,16 +121,16 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
     return cls(*args, **kwargs)
 
 
-def check_count(name: str, value: object, *, least: int, most: int | None = None) -> None:
-    """Raise :class:`ParameterError` unless ``name``'s ``value`` is an int from ``least`` on.
+def check_count(name: str, value: object, *, minimum: int, maximum: int | None = None) -> None:
+    """Raise :class:`ParameterError` unless ``name``'s ``value`` is an int of at least ``minimum``.
 
-    With ``most`` it may not be larger than that.
+    ``maximum`` is inclusive.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < least:
-        raise ParameterError(f"{name}={value!r} has to be an integer (int) of at least {least}.")
-    if most is not None and value > most:
+    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
+        raise ParameterError(f"{name}={value!r} has to be an integer (int) of at least {minimum}.")
+    if maximum is not None and value > maximum:
         # Not shown: Python writes no integer of more than some thousand digits.
-        raise ParameterError(f"{name} has to be an integer (int) of at most {most}.")
+        raise ParameterError(f"{name} has to be an integer (int) of at most {maximum}.")
 
 
 def check_flag(name: str, value: object) -> None:

@@ -20,7 +20,7 @@ from dc_core import parameters, plugins
 from dc_core.component import Component
 from dc_core.errors import ClassConflict, NotClaimed, UnknownClass
 from dc_core.model import Model
-from dc_core.plugins.door import PluginStatus, distribution_of, version_of
+from dc_core.plugins.group import PluginStatus, distribution_of, version_of
 
 T = TypeVar("T")
 

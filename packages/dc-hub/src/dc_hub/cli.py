@@ -16,11 +16,12 @@ from rich.console import Console
 from rich.markup import escape
 
 from dc_core import DCError
-from dc_hub import difference, inspecting
-from dc_hub.copying import publish_directory
 from dc_hub.errors import HubWarning
-from dc_hub.hub import MAIN, open_hub
-from dc_hub.visible import visible
+from dc_hub.escaping import escape_controls
+from dc_hub.hubs.local import MAIN, open_hub
+from dc_hub.inspecting import difference
+from dc_hub.inspecting import models as inspecting
+from dc_hub.publishing.directories import publish_directory
 
 app = typer.Typer(
     help="Models in a hub: verified, readable by anyone, and never executable.",
@@ -91,7 +92,7 @@ def verify(model: ModelArgument, hub: HubOption = None) -> None:
 @app.command()
 def check(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
     """Let a model compute its golden inputs anew and compare with the outputs stored."""
-    result = inspecting.check(model, hub=hub)
+    result = inspecting.check_golden(model, hub=hub)
     if as_json:
         _print_json(dataclasses.asdict(result))
     else:
@@ -165,7 +166,7 @@ def _print_json(value: Any) -> None:
 
 def _print_columns(rows: Iterable[tuple[str, ...]]) -> None:
     """Print a line a row, its columns aligned and the last one whole, however wide that is."""
-    shown = [[visible(cell) for cell in row] for row in rows]
+    shown = [[escape_controls(cell) for cell in row] for row in rows]
     widths = [max(map(len, column)) for column in zip(*shown, strict=True)][:-1]
     for *cells, last in shown:
         padded = "  ".join(map(str.ljust, cells, widths))
@@ -173,7 +174,7 @@ def _print_columns(rows: Iterable[tuple[str, ...]]) -> None:
 
 
 def _text(text: str) -> str:
-    return escape(visible(text))
+    return escape(escape_controls(text))
 
 
 def _spoken(value: Any) -> str:

@@ -6,9 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 from dc_core import Model, hookimpl
-from dc_hub.loading import from_pretrained
-from dc_hub.reference import parse
-from dc_hub.saving import publish, save
+from dc_hub.hubs.reference import parse
+from dc_hub.loading.models import from_pretrained
+from dc_hub.publishing.models import publish, save
 
 
 @hookimpl

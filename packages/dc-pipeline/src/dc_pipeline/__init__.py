@@ -1,4 +1,4 @@
-"""The road around a model: loaders, featurizers, splitters, transformers, metrics and chains.
+"""The road around a model: loaders, featurizers, splitters, transformers, metrics and pipelines.
 
 Everything public is named here and imported when first used: ``import dc_pipeline`` loads neither
 NumPy, RDKit nor scikit-learn.
@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
-    from dc_pipeline.chain import Chain as Chain
     from dc_pipeline.csv import CSVLoader as CSVLoader
     from dc_pipeline.ecfp import ECFP as ECFP
     from dc_pipeline.metrics import MAE as MAE
@@ -20,12 +19,13 @@ if TYPE_CHECKING:
     from dc_pipeline.metrics import Accuracy as Accuracy
     from dc_pipeline.metrics import BalancedAccuracy as BalancedAccuracy
     from dc_pipeline.metrics import PearsonR as PearsonR
-    from dc_pipeline.normalization import Normalization as Normalization
+    from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
+    from dc_pipeline.pipeline import Pipeline as Pipeline
     from dc_pipeline.random_splitter import RandomSplitter as RandomSplitter
     from dc_pipeline.scaffold_splitter import ScaffoldSplitter as ScaffoldSplitter
 
 _EXPORTS = {
-    "dc_pipeline.chain": ["Chain"],
+    "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.csv": ["CSVLoader"],
     "dc_pipeline.ecfp": ["ECFP"],
     "dc_pipeline.metrics": [
@@ -38,7 +38,7 @@ _EXPORTS = {
         "BalancedAccuracy",
         "PearsonR",
     ],
-    "dc_pipeline.normalization": ["Normalization"],
+    "dc_pipeline.normalization": ["NormalizationTransformer"],
     "dc_pipeline.random_splitter": ["RandomSplitter"],
     "dc_pipeline.scaffold_splitter": ["ScaffoldSplitter"],
 }

@@ -16,8 +16,8 @@ from dc_pipeline.molecules import parse_smiles
 _CHUNK: Final = 1024
 """Molecules held at a time, so that memory does not grow with the number of inputs."""
 
-_MOST_BITS: Final = 1 << 24
-_MOST_BONDS: Final = 64
+_MAX_SIZE: Final = 1 << 24
+_MAX_RADIUS: Final = 64
 
 
 class ECFP(Featurizer[str]):
@@ -43,8 +43,8 @@ class ECFP(Featurizer[str]):
         chirality: bool = False,
         features: bool = False,
     ) -> None:
-        check_count("radius", radius, least=0, most=_MOST_BONDS)
-        check_count("size", size, least=1, most=_MOST_BITS)
+        check_count("radius", radius, minimum=0, maximum=_MAX_RADIUS)
+        check_count("size", size, minimum=1, maximum=_MAX_SIZE)
         for name, flag in (("counts", counts), ("chirality", chirality), ("features", features)):
             check_flag(name, flag)
         self.radius = radius

@@ -10,7 +10,7 @@ from dc_core import Dataset, NumpyDataset, Transformer
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 
 
-class Normalization(Transformer):
+class NormalizationTransformer(Transformer):
     """Gives each column of a dataset's ``part`` (``"y"`` or ``"X"``) mean 0 and deviation 1.
 
     ``mean`` and ``scale`` are float64 arrays of the shape of one row: ``(tasks,)`` for y. Those of
@@ -71,7 +71,8 @@ class Normalization(Transformer):
     def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
         if self.mean is None or self.scale is None:
             raise NotFitted(
-                "This Normalization has not seen data yet.", hint="Call fit(train) first."
+                "This NormalizationTransformer has not seen data yet.",
+                hint="Call fit(train) first.",
             )
         return self.mean, self.scale
 

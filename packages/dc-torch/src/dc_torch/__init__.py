@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from dc_torch.model import TorchModel as TorchModel
     from dc_torch.multitask import MultitaskClassifier as MultitaskClassifier
     from dc_torch.multitask import MultitaskRegressor as MultitaskRegressor
-    from dc_torch.recipe import Recipe as Recipe
-    from dc_torch.recipe import RecipeOptions as RecipeOptions
+    from dc_torch.training_config import TrainingConfig as TrainingConfig
+    from dc_torch.training_config import TrainingOptions as TrainingOptions
 
 _EXPORTS = {
     "dc_torch.callbacks": ["Callback", "Checkpoint"],
@@ -25,7 +25,7 @@ _EXPORTS = {
     "dc_torch.history": ["Epoch"],
     "dc_torch.model": ["TorchModel"],
     "dc_torch.multitask": ["MultitaskClassifier", "MultitaskRegressor"],
-    "dc_torch.recipe": ["Recipe", "RecipeOptions"],
+    "dc_torch.training_config": ["TrainingConfig", "TrainingOptions"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

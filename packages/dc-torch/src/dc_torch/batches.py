@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from dc_core import Batch, Dataset
 from dc_core.errors import DatasetError
-from dc_torch.recipe import Recipe
+from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import aligned, to_tensor
 
 
@@ -53,10 +53,10 @@ def labels_of(batch: Batch) -> Labels:
     return Labels(np.where(given, batch.y, 0), np.where(given, batch.w, 0), given)
 
 
-def input_dtype(module: nn.Module, recipe: Recipe) -> torch.dtype:
-    """Return what X becomes: the recipe's dtype, or the one that all the module's floats have."""
-    if recipe.input_dtype is not None:
-        dtype: torch.dtype = getattr(torch, recipe.input_dtype)
+def input_dtype(module: nn.Module, config: TrainingConfig) -> torch.dtype:
+    """Return what X becomes: the config's dtype, or the one that all the module's floats have."""
+    if config.input_dtype is not None:
+        dtype: torch.dtype = getattr(torch, config.input_dtype)
         return dtype
     floats = {p.dtype for p in module.parameters() if p.is_floating_point() or p.is_complex()}
     return floats.pop() if len(floats) == 1 else torch.get_default_dtype()

@@ -37,7 +37,7 @@ class Checkpoint(Callback):
     """
 
     def __init__(self, where: str, *, every: int = 1, **options: Any) -> None:
-        check_count("every", every, least=1)
+        check_count("every", every, minimum=1)
         self.where = where
         self.every = every
         self.options = options

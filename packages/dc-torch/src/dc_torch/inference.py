@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from dc_core import Batch, Dataset, DCError
 from dc_core.errors import DatasetError, EmptyDataset
 from dc_torch.batches import input_dtype, input_of
-from dc_torch.recipe import Recipe
+from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
 
 
@@ -31,12 +31,12 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def outputs(
-    module: nn.Module, recipe: Recipe, device: torch.device, dataset: Dataset
+    module: nn.Module, config: TrainingConfig, device: torch.device, dataset: Dataset
 ) -> Iterator[tuple[Batch, Tensor]]:
     """Yield the rows in order, batch by batch, with the module's output for them."""
-    dtype = input_dtype(module, recipe)
-    loss = recipe.loss_function()
-    for batch in dataset.batches(recipe.batch_size):
+    dtype = input_dtype(module, config)
+    loss = config.loss_function()
+    for batch in dataset.batches(config.batch_size):
         output = run(module, input_of(batch.X, dtype, device))
         yield batch, loss.with_tasks(output)
 
@@ -57,18 +57,18 @@ def run(module: nn.Module, X: Tensor) -> Any:
 
 
 def predict(
-    module: nn.Module, recipe: Recipe, device: torch.device, dataset: Dataset
+    module: nn.Module, config: TrainingConfig, device: torch.device, dataset: Dataset
 ) -> np.ndarray:
     """Return the predictions for all rows, ``(n, tasks)`` or ``(n, tasks, classes)``.
 
     They are float32, or float64 for a module of doubles. At any time one batch of X is in memory.
     Raises :class:`EmptyDataset` when there is no row.
     """
-    loss = recipe.loss_function()
+    loss = config.loss_function()
     result: np.ndarray | None = None
     done = 0
     with evaluating(module):
-        for _, output in outputs(module, recipe, device, dataset):
+        for _, output in outputs(module, config, device, dataset):
             part = _as_floats(loss.predictions(output))
             if result is None:
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)

@@ -124,4 +124,4 @@ LOSSES: Final[Mapping[str, Loss]] = {
     "bce": BinaryCrossEntropy(),
     "cross_entropy": CrossEntropy(),
 }
-"""The losses that a recipe can name."""
+"""The losses that a config can name."""

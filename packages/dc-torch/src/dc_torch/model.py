@@ -18,15 +18,15 @@ from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
 from dc_torch.inference import predict
 from dc_torch.progress import progress_bar
-from dc_torch.recipe import Recipe, RecipeOptions
 from dc_torch.trainer import Trainer
+from dc_torch.training_config import TrainingConfig, TrainingOptions
 
 
 class TorchModel(Estimator):
     """An estimator around a ``torch.nn.Module``: X ``(b, ...)`` to ``(b, tasks[, classes])``.
 
-    ``options`` are those of :class:`Recipe`: the loss, the optimizer, the schedule and so on. For
-    the losses on logits, predictions are probabilities.
+    ``options`` are those of :class:`TrainingConfig`: the loss, the optimizer, the schedule and
+    so on. For the losses on logits, predictions are probabilities.
 
     The module is stored with the model if its class is registered
     (``@dc_core.register_component("mylab/net")``); its weights can be stored in any case.
@@ -34,13 +34,13 @@ class TorchModel(Estimator):
 
     backend: ClassVar[str | None] = "torch"
 
-    def __init__(self, module: nn.Module, **options: Unpack[RecipeOptions]) -> None:
+    def __init__(self, module: nn.Module, **options: Unpack[TrainingOptions]) -> None:
         if not isinstance(module, nn.Module):
             raise ParameterError(
                 f"TorchModel wraps a torch.nn.Module; a {type(module).__name__} was given."
             )
         self.module = module
-        self.recipe = Recipe.of(options)
+        self.config = TrainingConfig.of(options)
         self._trainer: Trainer | None = None
 
     @property
@@ -62,7 +62,7 @@ class TorchModel(Estimator):
         """Return the constructor's arguments, and every option with its value."""
         parameters = super().get_parameters()
         if "options" in parameters:
-            parameters["options"] = self.recipe.options()
+            parameters["options"] = self.config.options()
         return parameters
 
     def fit(
@@ -79,11 +79,11 @@ class TorchModel(Estimator):
 
         Labels that are NaN or have weight 0 are left out. With ``valid`` the weights of its best
         epoch are kept, and ``patience`` can end training. ``epochs`` is how many are run now,
-        instead of the recipe's number; schedules always span the recipe's.
+        instead of the config's number; schedules always span the config's.
 
-        Training starts from the present weights with a fresh optimizer and the recipe's seed.
+        Training starts from the present weights with a fresh optimizer and the config's seed.
         With ``resume`` it goes on where the last call (or a training state) stopped, exactly; it
-        then runs the epochs that are left of the recipe's unless ``epochs`` says how many. An epoch
+        then runs the epochs that are left of the config's unless ``epochs`` says how many. An epoch
         that an interruption (Ctrl-C) or an error cuts short is undone, and resuming repeats it.
 
         ``progress`` shows a bar or not; None shows it on a terminal.
@@ -95,20 +95,20 @@ class TorchModel(Estimator):
             check_dataset(given)
             self._check(given)
         if epochs is not None:
-            check_count("epochs", epochs, least=1)
+            check_count("epochs", epochs, minimum=1)
         if len(dataset.tasks) == 0:
             raise DatasetError("The dataset has no labels to learn.", hint="Give it a y.")
         for rows, which in ((dataset, "train"), (valid, "validate")):
             if rows is not None and len(rows) == 0:
                 raise EmptyDataset(f"There is no row to {which} on.")
-        if self.recipe.patience is not None and valid is None:
+        if self.config.patience is not None and valid is None:
             raise ParameterError(
                 "patience needs validation rows, to see when training stops to help.",
                 hint="Pass fit(..., valid=dataset), or patience=None.",
             )
         if self._trainer is None or not resume:
-            self._trainer = Trainer(self.module, self.recipe)
-        left = max(0, self.recipe.epochs - len(self._trainer.epochs))
+            self._trainer = Trainer(self.module, self.config)
+        left = max(0, self.config.epochs - len(self._trainer.epochs))
         watchers = [*callbacks, *progress_bar(progress)]
         self._trainer.fit(dataset, valid, left if epochs is None else epochs, watchers, self)
         return self
@@ -124,19 +124,19 @@ class TorchModel(Estimator):
         """
         rows = dataset if isinstance(dataset, Dataset) else NumpyDataset(dataset)
         self._check(rows)
-        device = self.recipe.resolve_device()
-        return predict(self.module.to(device), self.recipe, device, rows)
+        device = self.config.resolve_device()
+        return predict(self.module.to(device), self.config, device, rows)
 
     def to(self, device: str) -> Self:
         """Work on ``device`` from now on, and return the model itself; training can be resumed.
 
         Raises :class:`ParameterError` if the machine has no such device.
         """
-        recipe = replace(self.recipe, device=device)
+        config = replace(self.config, device=device)
         self._check_values()
-        self.module.to(recipe.resolve_device())
+        self.module.to(config.resolve_device())
         state = self.get_training_state()
-        self.recipe = recipe
+        self.config = config
         self.set_training_state(state)
         return self
 
@@ -153,7 +153,7 @@ class TorchModel(Estimator):
         trainer = None
         if state:
             self._check_values()
-            trainer = Trainer(self.module, self.recipe)
+            trainer = Trainer(self.module, self.config)
             trainer.load_state(state)
         self._trainer = trainer
 

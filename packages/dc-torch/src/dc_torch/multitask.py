@@ -11,8 +11,8 @@ from torch import Tensor, nn
 from dc_core.errors import ParameterError
 from dc_core.parameters import check_count
 from dc_torch.model import TorchModel
-from dc_torch.recipe import Recipe, RecipeOptions, check_choice
 from dc_torch.rng import isolated_rng, seed_rng
+from dc_torch.training_config import TrainingConfig, TrainingOptions, check_choice
 
 ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
     "elu": nn.ELU,
@@ -65,8 +65,8 @@ class MultitaskRegressor(TorchModel):
     """Regression of several tasks from a vector of features.
 
     The network has a hidden layer for each of ``layer_sizes`` (at most 1000), with ``activation``
-    (a key of :data:`ACTIVATIONS`) and ``dropout``. ``options`` are those of :class:`Recipe`. Equal
-    seeds give equal first weights.
+    (a key of :data:`ACTIVATIONS`) and ``dropout``. ``options`` are those of
+    :class:`TrainingConfig`. Equal seeds give equal first weights.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -79,7 +79,7 @@ class MultitaskRegressor(TorchModel):
         layer_sizes: Sequence[int] = (1000,),
         dropout: float = 0.2,
         activation: str = "relu",
-        **options: Unpack[RecipeOptions],
+        **options: Unpack[TrainingOptions],
     ) -> None:
         network = _network(n_features, n_tasks, None, layer_sizes, dropout, activation, options)
         super().__init__(network, **options)
@@ -109,9 +109,9 @@ class MultitaskClassifier(TorchModel):
         layer_sizes: Sequence[int] = (1000,),
         dropout: float = 0.2,
         activation: str = "relu",
-        **options: Unpack[RecipeOptions],
+        **options: Unpack[TrainingOptions],
     ) -> None:
-        check_count("n_classes", n_classes, least=2)
+        check_count("n_classes", n_classes, minimum=2)
         options = {"loss": "cross_entropy", **options}
         if options["loss"] != "cross_entropy":
             raise ParameterError(
@@ -136,11 +136,11 @@ def _network(
     layer_sizes: Any,
     dropout: Any,
     activation: str,
-    options: RecipeOptions,
+    options: TrainingOptions,
 ) -> MultitaskNetwork:
-    """Check the values and make the network, its first weights from the recipe's seed alone."""
+    """Check the values and make the network, its first weights from the config's seed alone."""
     for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
-        check_count(name, value, least=1)
+        check_count(name, value, minimum=1)
     if not isinstance(layer_sizes, Sequence):
         raise ParameterError(
             f"layer_sizes={layer_sizes!r} has to have a size for each hidden layer, as (1000,) has."
@@ -151,10 +151,10 @@ def _network(
             "be made."
         )
     for size in layer_sizes:
-        check_count("layer_sizes", size, least=1)
+        check_count("layer_sizes", size, minimum=1)
     if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
         raise ParameterError(f"dropout={dropout!r} has to be in [0, 1).")
     check_choice("activation", activation, ACTIVATIONS)
     with isolated_rng():
-        seed_rng(Recipe.of(options).seed)
+        seed_rng(TrainingConfig.of(options).seed)
         return MultitaskNetwork(n_features, n_tasks, n_classes, layer_sizes, dropout, activation)

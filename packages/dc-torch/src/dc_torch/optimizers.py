@@ -22,7 +22,7 @@ OPTIMIZERS: Final[Mapping[str, type[Optimizer]]] = {
     "rmsprop": torch.optim.RMSprop,
     "adagrad": torch.optim.Adagrad,
 }
-"""The optimizers that a recipe can name."""
+"""The optimizers that a config can name."""
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 _FORMS = ("differentiable", "foreach", "fused")

@@ -24,7 +24,7 @@ class Schedule(ABC):
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "a fraction in [0, 1)")
 
     def factor(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the factor at ``progress`` in [0, 1] of the recipe's epochs.
+        """Return the factor at ``progress`` in [0, 1] of the config's epochs.
 
         ``losses`` has one per finished epoch: on the validation rows, or else in training.
         """
@@ -123,7 +123,7 @@ SCHEDULES: Final[Mapping[str, type[Schedule]]] = {
     "exponential": Exponential,
     "plateau": Plateau,
 }
-"""The schedules that a recipe can name."""
+"""The schedules that a config can name."""
 
 
 def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:

@@ -27,8 +27,8 @@ from dc_torch.errors import TrainingDiverged
 from dc_torch.history import Epoch
 from dc_torch.inference import evaluating, outputs, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
-from dc_torch.recipe import Recipe
 from dc_torch.rng import get_rng_state, isolated_rng, seed_rng, set_rng_state
+from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import numpy_dtype, to_array, to_tensor
 
 if TYPE_CHECKING:
@@ -36,27 +36,27 @@ if TYPE_CHECKING:
 
 
 class Trainer:
-    """Trains ``module`` as ``recipe`` says; moves it to the recipe's device.
+    """Trains ``module`` as ``config`` says; moves it to the config's device.
 
     Raises :class:`ParameterError` for a module without anything to train.
     """
 
-    def __init__(self, module: nn.Module, recipe: Recipe) -> None:
-        self.recipe = recipe
-        self.device = recipe.resolve_device()
+    def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
+        self.config = config
+        self.device = config.resolve_device()
         self.module = module.to(self.device)
         self.epochs: list[Epoch] = []
         self._parameters = _trainable(module)
         self._optimizer = make_optimizer(
-            recipe.optimizer, self._parameters, recipe.learning_rate, recipe.optimizer_options
+            config.optimizer, self._parameters, config.learning_rate, config.optimizer_options
         )
-        self._schedule = recipe.make_schedule()
-        self._loss = recipe.loss_function()
-        self._mixed = recipe.is_mixed(self.device)
+        self._schedule = config.make_schedule()
+        self._loss = config.loss_function()
+        self._mixed = config.is_mixed(self.device)
         self._best: dict[str, Tensor] = {}
         self._last: dict[str, Tensor] = {}
         with isolated_rng():
-            seed_rng(recipe.seed)
+            seed_rng(config.seed)
             self._rng = get_rng_state()
 
     def fit(
@@ -173,18 +173,18 @@ class Trainer:
         self, dataset: Dataset, number: int, callbacks: Sequence[Callback], model: TorchModel
     ) -> tuple[list[float], list[float]]:
         """Return the loss of each step and the weight of its labels."""
-        recipe, on_cpu = self.recipe, self.device.type == "cpu"
-        dtype = input_dtype(self.module, recipe)
+        config, on_cpu = self.config, self.device.type == "cpu"
+        dtype = input_dtype(self.module, config)
         monitored = [epoch.monitored for epoch in self.epochs]
-        steps = steps_per_epoch(len(dataset), recipe.batch_size)
+        steps = steps_per_epoch(len(dataset), config.batch_size)
         losses: list[Tensor] = []
         weights: list[float] = []
-        batches = training_batches(dataset, recipe.batch_size, recipe.seed, number)
+        batches = training_batches(dataset, config.batch_size, config.seed, number)
         for step, batch in enumerate(batches):
             labels = labels_of(batch)
             weight = float(labels.w.sum())
             if weight > 0:
-                progress = (number - 1 + (step + 0.5) / steps) / recipe.epochs
+                progress = (number - 1 + (step + 0.5) / steps) / config.epochs
                 self._set_learning_rate(self._schedule.factor(progress, monitored))
                 X = input_of(batch.X, dtype, self.device)
                 with self._precision():
@@ -211,8 +211,8 @@ class Trainer:
     def _update(self, loss: Tensor) -> None:
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
-        if self.recipe.gradient_clip is not None:
-            nn.utils.clip_grad_norm_(self._parameters.values(), self.recipe.gradient_clip)
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
         self._optimizer.step()
 
     def _weighted(self, output: Tensor, y: np.ndarray, w: np.ndarray) -> Tensor:
@@ -225,7 +225,7 @@ class Trainer:
     def _validate(self, valid: Dataset) -> float:
         total, weight = 0.0, 0.0
         with evaluating(self.module):
-            for batch, output in outputs(self.module, self.recipe, self.device, valid):
+            for batch, output in outputs(self.module, self.config, self.device, valid):
                 labels = labels_of(batch)
                 self._loss.check(output, labels.y, labels.given)
                 total += float(self._weighted(output, labels.y, labels.w))
@@ -240,13 +240,13 @@ class Trainer:
 
     def _set_learning_rate(self, factor: float) -> None:
         for group in self._optimizer.param_groups:
-            group["lr"] = self.recipe.learning_rate * factor
+            group["lr"] = self.config.learning_rate * factor
 
     def _out_of_patience(self) -> bool:
         losses = [epoch.valid_loss for epoch in self.epochs]
-        if self.recipe.patience is None or not losses or all(map(math.isnan, losses)):
+        if self.config.patience is None or not losses or all(map(math.isnan, losses)):
             return False
-        return len(losses) - 1 - int(np.nanargmin(losses)) >= self.recipe.patience
+        return len(losses) - 1 - int(np.nanargmin(losses)) >= self.config.patience
 
     def _keep_best(self) -> None:
         """Put the best weights in place, and keep the last ones to resume from."""

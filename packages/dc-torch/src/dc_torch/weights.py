@@ -23,7 +23,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dc_core import WeightInfo, check_weights, dtype_name, dtype_named, number_by_layer
+from dc_core import WeightInfo, check_weights, dtype_from_name, dtype_name, number_by_layer
 from dc_core.errors import NotSerializable, ParameterError, StructureError
 
 _PLAIN: Final = frozenset({Tensor, nn.Parameter})
@@ -166,7 +166,7 @@ def aligned(tensor: Tensor) -> Tensor:
 @cache
 def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
     """Return the NumPy dtype of the same name; raises :class:`ParameterError` if there is none."""
-    return dtype_named(str(dtype).removeprefix("torch."))
+    return dtype_from_name(str(dtype).removeprefix("torch."))
 
 
 def _places(module: nn.Module) -> Iterator[Place]:

@@ -13,7 +13,7 @@ from dc_core.plugins.backends import (
     backend_of,
     claim,
 )
-from dc_core.plugins.door import Door, PluginStatus
+from dc_core.plugins.group import PluginGroup, PluginStatus
 from dc_core.plugins.hookspecs import BackendHooks, HubHooks, hookimpl, hookspec
 from dc_core.plugins.hubs import HUBS, hub
 
@@ -25,8 +25,8 @@ __all__ = [
     "BackendHooks",
     "BackendInfo",
     "Claimed",
-    "Door",
     "HubHooks",
+    "PluginGroup",
     "PluginStatus",
     "backend",
     "backend_of",

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from dc_core.errors import NotClaimed, Unsupported
-from dc_core.plugins.door import Door
+from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
 
 if TYPE_CHECKING:
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-BACKENDS: Final = Door(
+BACKENDS: Final = PluginGroup(
     "dc.backends.v1",
     BackendHooks,
     {
@@ -61,12 +61,12 @@ CAPABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
 class Backend:
     """One backend by its entry point's name; every call goes to that plugin alone.
 
-    Each method raises :class:`Unsupported` where the plugin does not implement it, and the door's
+    Each method raises :class:`Unsupported` where the plugin does not implement it, and the group's
     errors where the plugin is absent, broken or ambiguous.
     """
 
     name: str
-    door: Door = field(default=BACKENDS, repr=False, compare=False)
+    group: PluginGroup = field(default=BACKENDS, repr=False, compare=False)
 
     def info(self) -> BackendInfo:
         """Return what the backend says of itself."""
@@ -75,7 +75,7 @@ class Backend:
 
     def supports(self, capability: str) -> bool:
         """Tell whether the backend implements every hook of ``capability``."""
-        return all(self.door.implements(self.name, hook) for hook in CAPABILITIES[capability])
+        return all(self.group.implements(self.name, hook) for hook in CAPABILITIES[capability])
 
     def skeleton(self, build: Callable[[], T]) -> T:
         """Return ``build()``, without allocating or initialising weights if the backend can."""
@@ -107,9 +107,9 @@ class Backend:
         return result
 
     def _do(self, hook: str, **arguments: Any) -> Any:
-        if not self.door.implements(self.name, hook):
+        if not self.group.implements(self.name, hook):
             raise self._unsupported(f"does not implement {hook}")
-        results = self.door.call(self.name, hook, **arguments)
+        results = self.group.call(self.name, hook, **arguments)
         return results[0] if results else None
 
     def _unsupported(self, what: str) -> Unsupported:
@@ -152,7 +152,7 @@ class Claimed:
         )
 
 
-def backend_of(cls: type, door: Door = BACKENDS) -> Backend:
+def backend_of(cls: type, group: PluginGroup = BACKENDS) -> Backend:
     """Return the backend that serves objects of class ``cls``, importing nothing.
 
     Raises :class:`BackendNotInstalled` where the nearest framework is a known one without its
@@ -161,16 +161,16 @@ def backend_of(cls: type, door: Door = BACKENDS) -> Backend:
     """
     for base in cls.__mro__:
         top = base.__module__.partition(".")[0]
-        if top in door:
-            return Backend(top, door)
-        if top in door.known:
-            raise door.missing(top)
+        if top in group:
+            return Backend(top, group)
+        if top in group.known:
+            raise group.missing(top)
     raise NotClaimed(
         f"No backend serves objects of type {cls.__module__}.{cls.__qualname__}.",
-        hint=f"Installed backends serve: {', '.join(door) or 'nothing'}.",
+        hint=f"Installed backends serve: {', '.join(group) or 'nothing'}.",
     )
 
 
-def claim(obj: Any, door: Door = BACKENDS) -> Claimed:
+def claim(obj: Any, group: PluginGroup = BACKENDS) -> Claimed:
     """Return ``obj`` with the backend that serves it; see :func:`backend_of`."""
-    return Claimed(backend_of(type(obj), door), obj)
+    return Claimed(backend_of(type(obj), group), obj)

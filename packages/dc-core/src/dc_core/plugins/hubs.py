@@ -1,4 +1,4 @@
-"""The hub behind ``to_pretrained`` and ``from_pretrained``: dc-hub, by the door ``dc.hubs``."""
+"""The hub behind ``to_pretrained`` and ``from_pretrained``: dc-hub, by the group ``dc.hubs``."""
 
 from __future__ import annotations
 
@@ -7,20 +7,20 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from dc_core.errors import BackendNotInstalled, HubNotInstalled
-from dc_core.plugins.door import Door
+from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import HubHooks
 
 if TYPE_CHECKING:
     from dc_core.model import Model
 
-HUBS: Final = Door("dc.hubs", HubHooks, {"dc_hub": "dc-hub"})
+HUBS: Final = PluginGroup("dc.hubs", HubHooks, {"dc_hub": "dc-hub"})
 
 
 @dataclass(frozen=True, slots=True)
 class Hub:
     """Calls to the installed hub."""
 
-    door: Door = HUBS
+    group: PluginGroup = HUBS
 
     def publish(self, model: Any, where: Any, options: Mapping[str, Any]) -> Any:
         """Store ``model``; see :meth:`dc_core.Model.to_pretrained`."""
@@ -34,13 +34,13 @@ class Hub:
     def _call(self, hook: str, **arguments: Any) -> Any:
         # Loaded first: an error of the call itself may say that another plugin is missing.
         try:
-            self.door.load("dc_hub")
+            self.group.load("dc_hub")
         except BackendNotInstalled as error:
             raise HubNotInstalled(
                 "Publishing and loading models needs the package dc-hub.",
                 hint="Run: pip install dc-hub",
             ) from error
-        results = self.door.call("dc_hub", hook, **arguments)
+        results = self.group.call("dc_hub", hook, **arguments)
         return results[0] if results else None
 
 

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from dc_core.dtypes import dtype_named
+from dc_core.dtypes import dtype_from_name
 from dc_hub import Golden, save
-from dc_hub.card import model_card
-from dc_hub.record import Record, StoredWeight
-from dc_hub.saving import Prepared
-from dc_hub.staging import Staging
+from dc_hub.format.record import Record, StoredWeight
+from dc_hub.hubs.staging import Staging
+from dc_hub.publishing.card import model_card
+from dc_hub.publishing.models import Prepared
 
 HERE = Path(__file__).parent
 SPEC = importlib.util.spec_from_file_location("frozen", HERE.parents[1] / "test_frozen_files.py")
@@ -40,7 +40,7 @@ def values(path):
 def tensors(path):
     model = frozen.Tensors()
     for name, (bits, _) in frozen.TENSORS.items():
-        setattr(model, name, np.frombuffer(bytes.fromhex(bits), dtype_named(name)))
+        setattr(model, name, np.frombuffer(bytes.fromhex(bits), dtype_from_name(name)))
     for name, (dtype, shape) in frozen.SHAPES.items():
         setattr(model, name, np.full(shape, 2.5 if name == "scalar" else 0, dtype))
     save(model, path)

@@ -55,7 +55,8 @@ class SpecialLaws(BackendSubject):
         obj, other = self.make_bfloat16(0), self.make_bfloat16(1)
         if "bfloat16" not in [dtype_name(info.dtype) for info in self.describe(obj).values()]:
             raise LawBroken(
-                "No weight is described as bfloat16.", hint="Use dc_core.dtype_named('bfloat16')."
+                "No weight is described as bfloat16.",
+                hint="Use dc_core.dtype_from_name('bfloat16').",
             )
         self._survives(obj, other)
 

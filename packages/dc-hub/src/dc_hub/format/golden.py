@@ -1,0 +1,151 @@
+"""Golden rows: sample inputs with the outputs a model gave for them when it was stored.
+
+They let anyone ask, years later and in another backend, whether the model still computes what it
+computed: ``dc_hub.check_golden(name)``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any, Final
+
+import numpy as np
+
+from dc_core import Dataset, Model
+from dc_hub.errors import NotSerializable, ParamsError, WeightsFileError
+
+_METHODS: Final = ("predict", "embed", "act")
+
+
+@dataclass(frozen=True, slots=True)
+class Golden:
+    """Inputs to keep with a model, and how close its outputs must stay.
+
+    ``inputs`` is an array ``(n, ...)`` of numbers, or ``(n,)`` of str. An output passes where
+    ``|now - then| <= atol + rtol · |then|``.
+    """
+
+    inputs: Any
+    rtol: float = 1e-5
+    atol: float = 1e-6
+
+
+@dataclass(frozen=True, slots=True)
+class CheckResult:
+    """How a model's outputs for its golden inputs compare with the stored ones.
+
+    ``max_difference`` is the largest absolute difference (infinite where one of two is NaN).
+    """
+
+    passed: bool
+    rows: int
+    max_difference: float
+    rtol: float
+    atol: float
+
+
+def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
+    """Return what ``golden.safetensors`` holds for ``model``, computing the outputs.
+
+    ``golden`` is a :class:`Golden`, or the inputs alone: an array, a list of strings, or a dataset,
+    whose X is taken. Tensors: ``inputs`` (or, for strings, ``inputs.utf8``, their bytes one after
+    another, and ``inputs.offsets``, ``(n + 1,)``), ``outputs``, ``tolerance`` (rtol and atol).
+
+    Raises :class:`NotSerializable` for inputs or outputs that are no numbers or strings, and for a
+    model that computes nothing from inputs alone.
+    """
+    if not isinstance(golden, Golden):
+        golden = Golden(golden)
+    inputs = golden.inputs.X if isinstance(golden.inputs, Dataset) else golden.inputs
+    inputs = np.asarray(inputs)
+    return {
+        **_input_tensors(inputs),
+        "outputs": _compute(model, inputs),
+        "tolerance": np.array([golden.rtol, golden.atol], np.float64),
+    }
+
+
+def compare_golden(model: Model, tensors: Mapping[str, np.ndarray], path: str) -> CheckResult:
+    """Compute the outputs of ``model`` anew and compare them with those in ``tensors``."""
+    try:
+        inputs = _inputs(tensors)
+        then = _numbers(tensors, "outputs", "biufc")
+        rtol, atol = _numbers(tensors, "tolerance", "f", np.float64).tolist()
+    except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
+        raise WeightsFileError(
+            f"The golden rows cannot be read: {type(error).__name__}: {error}.",
+            path=path,
+            hint="Publish the model again with golden=...",
+        ) from error
+    now = _compute(model, inputs)
+    if now.shape != then.shape:
+        return CheckResult(False, len(inputs), float("inf"), rtol, atol)
+    a, b = now.astype(np.complex128), then.astype(np.complex128)
+    same = (a == b) | (np.isnan(a) & np.isnan(b))
+    with np.errstate(invalid="ignore"):
+        difference = np.where(same, 0.0, np.abs(a - b))
+        allowed = atol + rtol * np.abs(b)
+    difference = np.where(np.isnan(difference), np.inf, difference)
+    passed = bool(np.all(same | (difference <= allowed)))
+    return CheckResult(passed, len(inputs), float(difference.max(initial=0.0)), rtol, atol)
+
+
+def _input_tensors(inputs: np.ndarray) -> dict[str, np.ndarray]:
+    if inputs.dtype.kind == "U" and inputs.ndim == 1:
+        encoded = [str(text).encode() for text in inputs]
+        return {
+            "inputs.utf8": np.frombuffer(b"".join(encoded), np.uint8),
+            "inputs.offsets": np.cumsum([0, *map(len, encoded)], dtype=np.int64),
+        }
+    if inputs.dtype.kind not in "biufc" or inputs.ndim == 0:
+        raise NotSerializable(
+            f"Golden inputs of shape {inputs.shape} and dtype {inputs.dtype} cannot be stored.",
+            path="golden",
+            hint="Give an array of numbers with one row per sample, or a list of strings.",
+        )
+    return {"inputs": inputs}
+
+
+def _inputs(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
+    if "inputs" in tensors:
+        inputs = _numbers(tensors, "inputs", "biufc")
+        if inputs.ndim == 0:
+            raise ValueError("inputs is one number, and no rows")
+        return inputs
+    data = _numbers(tensors, "inputs.utf8", "u", np.uint8).tobytes()
+    offsets = _numbers(tensors, "inputs.offsets", "i", np.int64).tolist()
+    if offsets[0] != 0 or offsets[-1] != len(data) or offsets != sorted(offsets):
+        raise ValueError("the offsets of the strings contradict their bytes")
+    return np.array([data[a:b].decode() for a, b in pairwise(offsets)], dtype=np.str_)
+
+
+def _numbers(
+    tensors: Mapping[str, np.ndarray], name: str, kinds: str, listed: type | None = None
+) -> np.ndarray:
+    """Return the tensor ``name`` of one of ``kinds``; a list of ``listed`` where that is given."""
+    tensor = tensors[name]
+    if tensor.dtype.kind not in kinds or (
+        listed is not None and (tensor.dtype != listed or tensor.ndim != 1)
+    ):
+        raise ValueError(f"{name} has the dtype {tensor.dtype} and the shape {tensor.shape}")
+    return tensor
+
+
+def _compute(model: Any, inputs: np.ndarray) -> np.ndarray:
+    method = next((m for m in _METHODS if callable(getattr(model, m, None))), None)
+    if method is None:
+        raise ParamsError(
+            f"{type(model).__name__} has none of the methods {', '.join(_METHODS)}.",
+            path="golden",
+            hint="Publish it without golden=...",
+        )
+    outputs = np.asarray(getattr(model, method)(inputs))
+    if outputs.dtype.kind not in "biufc":
+        raise NotSerializable(
+            f"Outputs of dtype {outputs.dtype} cannot be stored as golden rows.",
+            path="golden",
+            hint="Publish it without golden=...",
+        )
+    return outputs

@@ -1,0 +1,367 @@
+"""MANIFEST.json: every file of a model with its size and digests, and the check against it.
+
+The manifest's bytes are canonical, without times or machines in them, so their own digest names the
+revision: equal models have equal revisions everywhere. Each file has its SHA-256, and that of each
+chunk of 16 MiB, so that an interrupted download can go on from its last good chunk.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import re
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+from dc_hub.errors import (
+    FileMissing,
+    FormatVersionError,
+    HashMismatch,
+    ManifestError,
+    SizeMismatch,
+    UnexpectedFile,
+)
+from dc_hub.files.paths import (
+    Where,
+    check_member,
+    list_names,
+    open_directory,
+    open_regular,
+    reading,
+)
+from dc_hub.format import strict_json
+from dc_hub.format.filenames import MANIFEST, SIGNATURES
+
+CHUNK: Final = 1 << 24
+MAX_BYTES: Final = 1 << 24
+FORMAT: Final = "dc-manifest"
+FORMAT_VERSION: Final = (1, 0)
+
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_BLOCK: Final = 1 << 20
+_WORTH_A_THREAD: Final = 1 << 16
+_CHANGED: Final = "It was changed, cut short or damaged: get or publish the model again."
+_KEYS: Final = frozenset({"format", "format_version", "chunk_size", "files"})
+_ENTRY_KEYS: Final = frozenset({"path", "size", "sha256", "chunks"})
+_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One file: its name, its size in bytes, its SHA-256, and that of each 16 MiB, all in hex."""
+
+    path: str
+    size: int
+    sha256: str
+    chunks: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The files of a model, sorted by name."""
+
+    entries: tuple[Entry, ...]
+
+    @classmethod
+    def of(cls, entries: Iterable[Entry]) -> Self:
+        """Return the manifest of ``entries``, in any order.
+
+        Raises :class:`UnsafePath` for a name that no file of a model can have, and
+        :class:`ManifestError` for names that are equal, or equal but for upper and lower case.
+        """
+        manifest = cls(tuple(sorted(entries, key=lambda entry: entry.path)))
+        seen: dict[str, str] = {}
+        for entry in manifest.entries:
+            path = check_member(entry.path)
+            if path in (MANIFEST, *SIGNATURES):
+                raise ManifestError(f"A manifest does not name {path}.", path=path)
+            other = seen.setdefault(path.lower(), path)
+            if other is not path:
+                raise ManifestError(f"The manifest names {other} and {path}: one file.", path=path)
+        return manifest
+
+    @cached_property
+    def revision(self) -> str:
+        """The SHA-256 of the canonical bytes, as 64 hex digits."""
+        return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def to_bytes(self) -> bytes:
+        """Return the content of MANIFEST.json: canonical JSON."""
+        return self._bytes
+
+    @cached_property
+    def _bytes(self) -> bytes:
+        files = [
+            {
+                "path": entry.path,
+                "size": entry.size,
+                "sha256": entry.sha256,
+                "chunks": list(entry.chunks),
+            }
+            for entry in self.entries
+        ]
+        return strict_json.dumps(
+            {
+                "format": FORMAT,
+                "format_version": list(FORMAT_VERSION),
+                "chunk_size": CHUNK,
+                "files": files,
+            },
+            what=MANIFEST,
+        )
+
+    @classmethod
+    def from_bytes(cls, data: bytes, *, what: str = MANIFEST) -> Self:
+        """Return the manifest whose canonical bytes are ``data``; ``what`` names it in messages.
+
+        Raises :class:`ManifestError` for anything else, :class:`UnsafePath` for a name that leads
+        elsewhere, :class:`FormatVersionError` for another version, and :class:`LimitExceeded`.
+        """
+        value = strict_json.loads(data, what=what, limit=MAX_BYTES, depth=4, error=ManifestError)
+        if type(value) is not dict or value.get("format") != FORMAT:
+            raise ManifestError(f"{what} is no manifest of a model.", path=what)
+        if value.get("format_version") != list(FORMAT_VERSION):
+            raise FormatVersionError(
+                f"{what} has version {value.get('format_version')!r}; "
+                f"{list(FORMAT_VERSION)} is understood.",
+                path=what,
+                hint="Run: pip install --upgrade dc-hub",
+            )
+        files = value.get("files")
+        if value.keys() != _KEYS or value["chunk_size"] != CHUNK or type(files) is not list:
+            raise ManifestError(f"{what} does not have the keys of a manifest.", path=what)
+        manifest = cls.of(_read_entry(file, what) for file in files)
+        if manifest.to_bytes() != data:
+            raise ManifestError(
+                f"{what} is not in canonical form.",
+                path=what,
+                hint="It was edited or reformatted: get the model again.",
+            )
+        return manifest
+
+
+class HashingFile:
+    """A new file whose digests are computed while it is written.
+
+    Use it as a context manager: at its end the file is on the disk and ``entry`` says what it is.
+    Up to the first 16 MiB the chunk's digest is the file's. Beyond, both run in threads beside the
+    writing; ``hashlib`` leaves them the processors.
+    """
+
+    def __init__(self, file: io.FileIO, path: str) -> None:
+        """Write to the new and empty ``file``, which the manifest will call ``path``."""
+        self._file = file
+        self._path = path
+        self._size = 0
+        self._chunks: list[str] = []
+        self._chunk = hashlib.sha256()
+        self._whole = self._chunk
+        self._pool: ThreadPoolExecutor | None = None
+        self._entry: Entry | None = None
+
+    @classmethod
+    def create(cls, where: Where, name: str) -> Self:
+        """Create the file ``name`` in the directory ``where``; not even a link may be there.
+
+        The mode is the user's umask's. Raises :class:`UnsafePath` for a bad name, ``OSError`` where
+        the system refuses.
+        """
+        check_member(name)
+        if isinstance(where, int):
+            descriptor = os.open(name, _CREATE, 0o666, dir_fd=where)
+        else:
+            descriptor = os.open(Path(where) / name, _CREATE, 0o666)
+        return cls(io.FileIO(descriptor, "wb"), name)
+
+    @property
+    def entry(self) -> Entry:
+        """What was written; known once the file is closed."""
+        if self._entry is None:
+            raise ValueError(f"{self._path} is still being written.")
+        return self._entry
+
+    def write(self, data: bytes | memoryview) -> int:
+        """Write and hash all of ``data``, return its length; ``OSError`` where the disk refuses.
+
+        The caller may reuse the memory of ``data`` afterwards.
+        """
+        view = memoryview(data)
+        done = 0
+        while done < len(view):
+            room = CHUNK - self._size % CHUNK
+            block = view[done : done + room]
+            if self._size and room == CHUNK:
+                # The first chunk's hash goes on as the whole file's.
+                self._chunks.append(self._chunk.hexdigest())
+                self._chunk = hashlib.sha256()
+            if self._size < CHUNK:
+                self._whole.update(block)
+                self._write(block)
+            elif len(block) < _WORTH_A_THREAD:
+                self._whole.update(block)
+                self._chunk.update(block)
+                self._write(block)
+            else:
+                self._write_and_hash_beside(block)
+            self._size += len(block)
+            done += len(block)
+        return done
+
+    def close(self) -> None:
+        """Bring the file to the disk, close it, and settle its ``entry``."""
+        if self._file.closed:
+            return
+        try:
+            os.fsync(self._file.fileno())
+        finally:
+            self.discard()
+        if self._size:
+            self._chunks.append(self._chunk.hexdigest())
+        self._entry = Entry(self._path, self._size, self._whole.hexdigest(), tuple(self._chunks))
+
+    def discard(self) -> None:
+        """Close the file without bringing it to the disk; what was written is of no use."""
+        self._file.close()
+        if self._pool is not None:
+            self._pool.shutdown()
+
+    def __enter__(self) -> Self:
+        """Return the file itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file, or give it up where writing failed."""
+        if error is None:
+            self.close()
+        else:
+            self.discard()
+
+    def _write(self, block: memoryview) -> None:
+        while len(block):
+            # The kernel takes a megabyte at a time for a tenth of what several at once can cost.
+            block = block[self._file.write(block[:_BLOCK]) :]
+
+    def _write_and_hash_beside(self, block: memoryview) -> None:
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(2, "sha256")
+        hashing = [self._pool.submit(h.update, block) for h in (self._whole, self._chunk)]
+        try:
+            self._write(block)
+        finally:
+            for future in hashing:
+                future.result()
+
+
+def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
+    """Raise unless the content of the open ``file`` is what ``entry`` says.
+
+    ``what`` names the file in messages (its name in the manifest unless given). The chunks of a
+    large file are hashed in parallel. Raises :class:`SizeMismatch`, :class:`HashMismatch`, or
+    :class:`HubUnavailable` where it cannot be read.
+    """
+    shown = what or entry.path
+    size = os.fstat(file.fileno()).st_size
+    if size != entry.size:
+        raise SizeMismatch(
+            f"{shown} has {size} bytes; its manifest says {entry.size}.", path=shown, hint=_CHANGED
+        )
+    with reading(shown):
+        if size <= CHUNK:
+            wrong = None if _digest(file.fileno(), 0, size) == entry.sha256 else 0
+        else:
+            wrong = _first_wrong_chunk(file.fileno(), entry)
+    if wrong is not None:
+        place = f", somewhere in the 16 MiB from byte {wrong}" if size > CHUNK else ""
+        raise HashMismatch(
+            f"The content of {shown} is not what its manifest says{place}.",
+            path=shown,
+            hint=_CHANGED,
+        )
+
+
+def verify_directory(where: Where, manifest: Manifest) -> None:
+    """Raise unless the directory ``where`` holds just the files of ``manifest``, unchanged.
+
+    Raises :class:`FileMissing`, :class:`UnexpectedFile`, :class:`UnsafePath` for links and whatever
+    else is no plain file, :class:`SizeMismatch` or :class:`HashMismatch`.
+    """
+    shown = "" if isinstance(where, int) else f"{Path(where)}/"
+    with open_directory(where) as directory:
+        there = set(list_names(directory))
+        for entry in manifest.entries:
+            if entry.path not in there:
+                raise FileMissing(
+                    f"{shown}{entry.path} is missing; the manifest names it.",
+                    path=f"{shown}{entry.path}",
+                    hint="Get the model again.",
+                )
+        listed = {entry.path for entry in manifest.entries}
+        for name in sorted(there - listed - {MANIFEST, *SIGNATURES}):
+            raise UnexpectedFile(
+                f"{shown}{name} is not named in the manifest.",
+                path=f"{shown}{name}",
+                hint="Move it elsewhere: a model directory holds the model's files alone.",
+            )
+        for entry in manifest.entries:
+            with open_regular(directory, entry.path) as file:
+                verify_file(file, entry, what=f"{shown}{entry.path}")
+
+
+def _digest(descriptor: int, start: int, length: int) -> str:
+    """Return the SHA-256 of ``length`` bytes from ``start``, or of those that there are."""
+    digest = hashlib.sha256()
+    buffer = memoryview(bytearray(min(_BLOCK, length)))
+    stop = start + length
+    while start < stop:
+        count = os.preadv(descriptor, [buffer[: stop - start]], start)
+        if count == 0:
+            break
+        digest.update(buffer[:count])
+        start += count
+    return digest.hexdigest()
+
+
+def _first_wrong_chunk(descriptor: int, entry: Entry) -> int | None:
+    """Return where the first chunk starts that is not as ``entry`` says, hashing in parallel."""
+    starts = range(0, entry.size, CHUNK)
+    with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "sha256") as pool:
+        digests = pool.map(lambda start: _digest(descriptor, start, CHUNK), starts)
+        for start, digest, expected in zip(starts, digests, entry.chunks, strict=True):
+            if digest != expected:
+                pool.shutdown(wait=False, cancel_futures=True)
+                return start
+    return None
+
+
+def _read_entry(value: Any, what: str) -> Entry:
+    if (
+        type(value) is not dict
+        or value.keys() != _ENTRY_KEYS
+        or type(value["path"]) is not str
+        or type(value["size"]) is not int
+        or value["size"] < 0
+        or type(value["chunks"]) is not list
+        or not all(map(_is_digest, (value["sha256"], *value["chunks"])))
+    ):
+        raise ManifestError(
+            f"{what} has an entry without a valid path, size and digests.", path=what
+        )
+    path, size, sha256, chunks = (value[key] for key in ("path", "size", "sha256", "chunks"))
+    if len(chunks) != -(-size // CHUNK) or (len(chunks) == 1 and chunks != [sha256]):
+        raise ManifestError(f"{what} contradicts itself about the chunks of {path!r}.", path=what)
+    return Entry(path, size, sha256, tuple(chunks))
+
+
+def _is_digest(value: Any) -> bool:
+    return type(value) is str and _DIGEST.fullmatch(value) is not None

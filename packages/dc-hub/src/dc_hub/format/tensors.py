@@ -1,0 +1,280 @@
+"""Weights files: the safetensors format, read and written with NumPy alone.
+
+A file is its header (:mod:`dc_hub.format.header`) and the tensors' bytes, gapless. Arrays are views
+of a private map of the file, or are read eagerly into memory of their own.
+
+https://github.com/huggingface/safetensors describes the format; docs/format.md says where this
+reader is stricter.
+"""
+
+from __future__ import annotations
+
+import io
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Protocol, Self
+
+import numpy as np
+
+from dc_core import dtype_name, raw_bits
+from dc_core.errors import ParameterError
+from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
+from dc_hub.files.paths import open_regular, reading
+from dc_hub.format.header import (
+    ALIGNMENT,
+    CODE_OF,
+    LIMITS,
+    Limits,
+    TensorInfo,
+    make_header,
+    name_fault,
+    read_header,
+)
+
+_BLOCK: Final = 1 << 22
+"""How many bytes at a time an array is brought into order that is not contiguous."""
+
+
+class SupportsWrite(Protocol):
+    """A binary file that can be written; ``write`` returns how many bytes it took."""
+
+    def write(self, data: bytes | memoryview, /) -> int | None:
+        """Write ``data``, or its beginning."""
+
+
+class TensorFile(Mapping[str, np.ndarray]):
+    """An open weights file: a mapping of its tensors' names, in the order of their bytes.
+
+    ``file[name]`` is a view of a private map: writable without effect on the file, and valid for as
+    long as the array lives. :meth:`read` gives an array in memory of its own instead. Both raise
+    :class:`WeightsFileError` when the file was changed after it was opened, and for a BOOL byte
+    over 1.
+    """
+
+    def __init__(self, file: io.FileIO, *, what: str, limits: Limits = LIMITS) -> None:
+        """Take the open ``file`` (it is closed with this object) and check its header.
+
+        ``what`` names the file in messages. Raises :class:`WeightsFileError` or
+        :class:`LimitExceeded`.
+        """
+        self._file = file
+        self._what = what
+        self._map: mmap.mmap | None = None
+        self._stamp = _stamp(file)
+        with reading(what):
+            self._infos, self.metadata = read_header(file.fileno(), self._stamp[0], what, limits)
+
+    @classmethod
+    def open(cls, path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> Self:
+        """Open the weights file ``path``, which must be a regular file and no link.
+
+        Raises what :func:`dc_hub.files.paths.open_regular` and the constructor raise.
+        """
+        place = Path(path)
+        file = open_regular(place.parent, place.name)
+        try:
+            return cls(file, what=str(place), limits=limits)
+        except BaseException:
+            file.close()
+            raise
+
+    def info(self, name: str) -> TensorInfo:
+        """Return the dtype, shape and place of the tensor ``name``, or raise ``KeyError``."""
+        return self._infos[name]
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        """Return the tensor ``name`` as a view of the private map."""
+        dtype, shape, start, end = self._infos[name]
+        self._check_unchanged()
+        if start == end:
+            return np.empty(shape, dtype)
+        if self._map is None:
+            with reading(self._what):
+                self._map = mmap.mmap(self._file.fileno(), self._stamp[0], access=mmap.ACCESS_COPY)
+        array: np.ndarray = np.ndarray(shape, dtype, self._map, start)
+        _check_bool(name, array, self._what)
+        return array if array.flags.aligned else array.copy()
+
+    def read(self, name: str) -> np.ndarray:
+        """Return the tensor ``name`` in memory of its own, allocated once and read into."""
+        dtype, shape, start, end = self._infos[name]
+        self._check_unchanged()
+        content = np.empty(end - start, np.uint8)
+        view = content.data
+        done = 0
+        while done < len(view):
+            with reading(self._what):
+                count = os.preadv(self._file.fileno(), [view[done:]], start + done)
+            if count == 0:
+                raise self._changed()
+            done += count
+        array = content.view(dtype).reshape(shape)
+        _check_bool(name, array, self._what)
+        return array
+
+    def __contains__(self, name: object) -> bool:
+        """Tell whether the file has a tensor of that name."""
+        return name in self._infos
+
+    def __iter__(self) -> Iterator[str]:
+        """Iterate over the names, in the order of the bytes."""
+        return iter(self._infos)
+
+    def __len__(self) -> int:
+        """Return how many tensors there are."""
+        return len(self._infos)
+
+    def close(self) -> None:
+        """Close the file; arrays that were handed out stay valid."""
+        self._map = None
+        self._file.close()
+
+    def __enter__(self) -> Self:
+        """Return the file itself."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Close the file."""
+        self.close()
+
+    def _check_unchanged(self) -> None:
+        if _stamp(self._file) != self._stamp:
+            raise self._changed()
+
+    def _changed(self) -> WeightsFileError:
+        return WeightsFileError(
+            f"{self._what} was changed while it was open.",
+            path=self._what,
+            hint="Load it again once nothing writes to it.",
+        )
+
+
+def read_tensors(path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> dict[str, np.ndarray]:
+    """Return every tensor of the weights file ``path`` in memory of its own.
+
+    The peak is the tensors' size. Nothing that happens to the file afterwards reaches the arrays.
+    Raises what :class:`TensorFile` raises.
+    """
+    with TensorFile.open(path, limits=limits) as file:
+        return {name: file.read(name) for name in file}
+
+
+def write_tensors(
+    file: SupportsWrite,
+    tensors: Mapping[str, np.ndarray],
+    metadata: Mapping[str, str] | None = None,
+) -> None:
+    """Write ``tensors`` to ``file`` in the safetensors format; equal input gives equal bytes.
+
+    Tensors are C-ordered and little-endian. The data starts 64-byte aligned, and tensors of whole
+    multiples of 64 bytes come first, so that they all start aligned: matrix products may round
+    differently where they do not. Then larger items come first, so that each tensor is aligned to
+    its item, and then names. Contiguous arrays are written without a copy. Everything is checked
+    before the first byte is written.
+
+    Raises :class:`NotSerializable` for a value that is no array of numbers and for a name that the
+    format refuses, and :class:`LimitExceeded`.
+    """
+    arrays = check_tensors(tensors)
+    order = sorted(arrays, key=lambda name: _rank(name, arrays[name]))
+    write_all(file, make_header(arrays, order, metadata or {}))
+    for name in order:
+        for block in _blocks(arrays[name]):
+            write_all(file, block)
+
+
+def check_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return ``tensors`` as plain arrays if weights files can hold them.
+
+    Raises :class:`NotSerializable` or :class:`LimitExceeded`, naming the tensor.
+    """
+    return {name: _checked(name, array) for name, array in tensors.items()}
+
+
+def _rank(name: str, array: np.ndarray) -> tuple[bool, int, str]:
+    return array.nbytes % ALIGNMENT != 0, -array.dtype.itemsize, name
+
+
+def _stamp(file: io.FileIO) -> tuple[int, int]:
+    status = os.fstat(file.fileno())
+    return status.st_size, status.st_mtime_ns
+
+
+def _check_bool(name: str, array: np.ndarray, what: str) -> None:
+    if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
+        raise WeightsFileError(
+            f"The tensor {name!r} of {what} is BOOL and has bytes other than 0 and 1.", path=what
+        )
+
+
+def _checked(name: str, array: Any) -> np.ndarray:
+    """Return ``array`` as a plain array if it can be stored under ``name``."""
+    fault = name_fault(name) if type(name) is str else "it is no str"
+    if fault is not None:
+        raise NotSerializable(f"A weight cannot be stored as {name!r}: {fault}.", path=str(name))
+    if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
+        raise NotSerializable(
+            f"The weight {name!r} is a {type(array).__name__}.",
+            path=name,
+            hint="Give a plain NumPy array.",
+        )
+    plain = np.asarray(array)
+    try:
+        known = dtype_name(plain.dtype) in CODE_OF
+    except ParameterError:
+        known = False
+    if not known:
+        raise NotSerializable(
+            f"The weight {name!r} has dtype {plain.dtype}, which weights files cannot hold.",
+            path=name,
+            hint=f"They hold {', '.join(sorted(CODE_OF))}.",
+        )
+    if plain.ndim > LIMITS.rank:
+        raise LimitExceeded(
+            f"The weight {name!r} has {plain.ndim} axes; {LIMITS.rank} are allowed.", path=name
+        )
+    if plain.dtype == np.bool_ and plain.size and plain.view(np.uint8).max() > 1:
+        raise NotSerializable(
+            f"The weight {name!r} is bool and has bytes other than 0 and 1.", path=name
+        )
+    return plain
+
+
+def _blocks(array: np.ndarray) -> Iterator[memoryview]:
+    """Yield the bytes of ``array``, C-ordered and little-endian, copying only what is not so."""
+    bits = array.view(raw_bits(array.dtype))
+    stored = bits.dtype.newbyteorder("<")
+    if bits.flags.c_contiguous and bits.dtype == stored:
+        yield bits.reshape(-1).view(np.uint8).data
+        return
+    with np.nditer(
+        bits,
+        flags=["external_loop", "buffered", "zerosize_ok"],
+        op_dtypes=[stored],
+        order="C",
+        casting="equiv",
+        buffersize=_BLOCK // stored.itemsize,
+    ) as blocks:
+        for block in blocks:
+            yield np.ascontiguousarray(block).view(np.uint8).data
+
+
+def write_all(file: SupportsWrite, data: bytes | memoryview) -> None:
+    """Write all of ``data``: an unbuffered file may take only a part at a time.
+
+    Raises ``BlockingIOError`` for a file that takes nothing.
+    """
+    rest = memoryview(data)
+    while len(rest):
+        count = file.write(rest)
+        if not count:
+            raise BlockingIOError("the file takes no more bytes and does not block")
+        rest = rest[count:]

@@ -1,0 +1,1 @@
+"""Where models live under names: references, hubs, staging and pins."""

@@ -1,0 +1,73 @@
+"""``dchub.lock``: the revisions that a project was built with, by the models' names.
+
+    {"models": {"lab/freesolv-mlp": "<64 hex>"}}
+
+A tag may move; a pin does not. The file belongs into the project's version control.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from pathlib import Path
+from typing import Any, Final
+
+from dc_hub.errors import FileMissing, ParamsError, RevisionNotFound
+from dc_hub.files.paths import check_name, read_small
+from dc_hub.files.storage import write_atomically, writing
+from dc_hub.format import strict_json
+from dc_hub.hubs.local import HubLike, open_hub
+from dc_hub.hubs.reference import parse
+
+FILE: Final = "dchub.lock"
+
+_LIMIT: Final = 1 << 20
+_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+
+
+def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
+    """Return the pinned revision of each name in the file ``lock``.
+
+    Raises :class:`FileMissing` where there is none and :class:`ParamsError` where it holds no pins.
+    """
+    path = Path(lock).absolute()
+    content: Any = strict_json.loads(read_small(path.parent, path.name, _LIMIT), what=str(path))
+    models = content.get("models") if isinstance(content, dict) else None
+    if not isinstance(models, dict) or not all(
+        isinstance(revision, str) and _DIGEST.fullmatch(revision) for revision in models.values()
+    ):
+        raise ParamsError(
+            f"{path} holds no pins.", path=str(path), hint="Write it with dc_hub.pin(name)."
+        )
+    return {check_name(name): revision for name, revision in models.items()}
+
+
+def pin(
+    name: str,
+    *,
+    hub: HubLike = None,
+    lock: str | os.PathLike[str] = FILE,
+) -> str:
+    """Pin ``name`` (or ``name@tag``) to the revision it stands for now, and return that."""
+    reference = parse(name)
+    revision = open_hub(hub).resolve(reference.name, reference.revision).revision
+    path = Path(lock).absolute()
+    try:
+        pins = read_pins(path)
+    except FileMissing:
+        pins = {}
+    with writing(path):
+        write_atomically(path, strict_json.dumps({"models": {**pins, reference.name: revision}}))
+    return revision
+
+
+def pinned(name: str, lock: str | os.PathLike[str] = FILE) -> str:
+    """Return the revision that ``name`` is pinned to, or raise :class:`RevisionNotFound`."""
+    pins = read_pins(lock)
+    if name not in pins:
+        raise RevisionNotFound(
+            f"{os.fspath(lock)} pins no revision of {name!r}.",
+            path=os.fspath(lock),
+            hint=f"Pin it: dc_hub.pin({name!r}).",
+        )
+    return pins[name]

@@ -1,0 +1,92 @@
+"""A model directory while it is written: it appears under its name whole, or not at all."""
+
+from __future__ import annotations
+
+import errno
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from dc_hub.errors import AlreadyExists
+from dc_hub.files.paths import check_member
+from dc_hub.files.storage import sync_directory, temporary
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.manifest import Entry, HashingFile, Manifest, verify_directory
+
+_OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+class Staging:
+    """A temporary directory beside its final place, ``parent``, that files are created in.
+
+    Use it as a context manager: what :meth:`move_to` has not moved is removed at the end. The
+    files' digests are taken while they are written.
+    """
+
+    def __init__(self, parent: Path) -> None:
+        self.path = temporary(parent)
+        self._entries: list[Entry] = []
+        self._manifest: Manifest | None = None
+
+    def __enter__(self) -> Self:
+        self.path.mkdir()
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        shutil.rmtree(self.path, ignore_errors=True)
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[HashingFile]:
+        """Create the file ``name`` exclusively; it is on the disk when the context ends."""
+        with HashingFile.create(self.path, check_member(name)) as file:
+            yield file
+        self._entries.append(file.entry)
+
+    def write(self, name: str, data: bytes) -> None:
+        """Create the file ``name`` with ``data`` in it."""
+        with self.create(name) as file:
+            file.write(data)
+
+    def seal(self) -> str:
+        """Write the manifest, the last file, and return its digest: the revision."""
+        self._manifest = Manifest.of(self._entries)
+        with HashingFile.create(self.path, MANIFEST) as file:
+            file.write(self._manifest.to_bytes())
+        sync_directory(self.path)
+        return self._manifest.revision
+
+    def move_to(self, destination: Path) -> Path:
+        """Give the sealed directory its name, and return that.
+
+        Where the same model stands there already it is verified and kept. Raises
+        :class:`AlreadyExists` where something else does.
+        """
+        if self._manifest is None:
+            raise ValueError("The directory was not sealed: call seal() first.")
+        try:
+            self.path.rename(destination)
+        except OSError as error:
+            if error.errno not in _OCCUPIED:
+                raise
+            self._check_same(destination, self._manifest)
+        sync_directory(destination.parent)
+        return destination
+
+    def _check_same(self, destination: Path, manifest: Manifest) -> None:
+        there = destination / MANIFEST
+        if not there.is_file() or there.read_bytes() != manifest.to_bytes():
+            raise AlreadyExists(
+                f"{destination} holds something else already.",
+                path=str(destination),
+                hint="Choose another directory or empty this one; a hub keeps every revision: "
+                "publish(model, 'a-name').",
+            )
+        verify_directory(destination, manifest)

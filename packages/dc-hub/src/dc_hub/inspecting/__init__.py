@@ -1,0 +1,1 @@
+"""Looking at stored models without changing them."""

@@ -1,0 +1,123 @@
+"""Looking at stored models: what they are, if they are whole, if they still compute the same."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dc_core import Model, dtype_name
+from dc_hub.errors import FileMissing
+from dc_hub.format.filenames import GOLDEN
+from dc_hub.format.golden import CheckResult, compare_golden
+from dc_hub.hubs.local import HubLike, StoredModel
+from dc_hub.hubs.reference import ModelName
+from dc_hub.loading.models import load_opened
+from dc_hub.loading.opening import Opened, locate, open_model
+
+
+@dataclass(frozen=True, slots=True)
+class StoredArray:
+    """One weight as it is stored: its name in the file, dtype, shape, and names tied to it."""
+
+    native: str
+    dtype: str
+    shape: tuple[int, ...]
+    aliases: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Info:
+    """What is stored of a model.
+
+    ``params`` are the constructor's arguments as params.json holds them. ``weights`` are by
+    canonical name. ``files`` maps each file to its size in bytes.
+    """
+
+    name: str
+    revision: str
+    path: Path
+    cls: str | None
+    class_version: int
+    backend: str | None
+    params: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    weights: Mapping[str, StoredArray]
+    files: Mapping[str, int]
+
+
+def info(
+    name: ModelName,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+) -> Info:
+    """Return what is stored of the model ``name``; nothing of it is built.
+
+    The arguments are those of :func:`from_pretrained`, and so are the errors.
+    """
+    with open_model(locate(name, hub=hub, revision=revision)) as opened:
+        return describe(opened)
+
+
+def describe(opened: Opened) -> Info:
+    """Return what an opened model directory holds."""
+    record, source = opened.record, opened.source
+    weights = {}
+    for canonical, weight in record.weights.items():
+        stored = opened.weights.info(weight.native)
+        weights[canonical] = StoredArray(
+            weight.native, dtype_name(stored.dtype), stored.shape, weight.aliases
+        )
+    return Info(
+        name=source.name,
+        revision=source.revision,
+        path=source.path,
+        cls=record.cls,
+        class_version=record.class_version,
+        backend=record.backend,
+        params=record.params,
+        metadata=record.metadata,
+        weights=weights,
+        files={file.name: file.stat().st_size for file in sorted(source.path.iterdir())},
+    )
+
+
+def verify(
+    name: ModelName,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+) -> StoredModel:
+    """Hash every file of the model ``name``, read every header, and return what was verified.
+
+    Raises :class:`HashMismatch` or another error that names the file, and :class:`FileMissing` for
+    a directory without a manifest: nothing vouches for that one.
+    """
+    source = locate(name, hub=hub, revision=revision)
+    with open_model(source, "full", versioned=True) as opened:
+        return opened.source
+
+
+def check_golden(
+    name: ModelName,
+    *,
+    cls: type[Model] = Model,
+    hub: HubLike = None,
+    revision: str | None = None,
+) -> CheckResult:
+    """Let the model ``name`` compute its golden inputs and compare with the outputs stored.
+
+    The arguments are those of :func:`from_pretrained`. Raises :class:`FileMissing` where it was
+    published without golden inputs, and what loading it raises.
+    """
+    with open_model(locate(name, hub=hub, revision=revision)) as opened:
+        path = opened.source.path / GOLDEN
+        if not path.exists():
+            raise FileMissing(
+                f"{opened.source.path} holds no golden inputs to check.",
+                path=str(path),
+                hint="Publish the model with golden=<some inputs>.",
+            )
+        return compare_golden(load_opened(opened, cls), opened.read_tensors(GOLDEN), str(path))

@@ -1,0 +1,173 @@
+"""From a model directory to a model: construct it, and hand over the arrays.
+
+Nothing in the files can execute code or choose a class by where it lies: they say a registered
+name, constructor arguments from a closed set of values, and arrays. Names, shapes and dtypes are
+compared with the model's before anything is allocated, and the arrays are private maps of the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Collection, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, plugins
+from dc_core.parameters import check_names
+from dc_hub.conversion import with_path
+from dc_hub.errors import WeightsMismatch
+from dc_hub.format.filenames import PARAMS
+from dc_hub.format.record import StoredWeight
+from dc_hub.hubs.local import HubLike
+from dc_hub.hubs.reference import ModelName
+from dc_hub.loading.building import build_model
+from dc_hub.loading.matching import Names, match
+from dc_hub.loading.opening import Opened, locate, open_model
+from dc_hub.loading.training_state import resume
+from dc_hub.loading.verifying import Verify
+
+M = TypeVar("M", bound=Model)
+T = TypeVar("T")
+
+
+def from_pretrained(
+    name: ModelName,
+    *,
+    cls: type[M] = Model,  # type: ignore[assignment]
+    hub: HubLike = None,
+    revision: str | None = None,
+    verify: Verify = "changed",
+    allow_missing: Collection[str] = (),
+    training: bool = False,
+    lock: str | os.PathLike[str] | None = None,
+) -> M:
+    """Return the stored model ``name``, which must be a ``cls``.
+
+    Args:
+        name: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``, ``"freesolv-mlp@v2"``; or a directory: a
+            ``pathlib.Path``, or a string that starts with ``/``, ``./``, ``../`` or ``~``.
+        cls: The class that the model must be of, itself or a subclass.
+        hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.
+        revision: A digest, a tag (default ``main``), or at least 12 digits of a digest.
+        verify: ``"changed"`` hashes the files that changed since they were last hashed; ``"full"``
+            hashes every file.
+        allow_missing: Names of weights that need not be stored and stay as they are constructed.
+        training: Restore the training state too, so that training goes on where it stopped.
+        lock: A ``dchub.lock`` file that says the revision where none is given; see :func:`pin`.
+
+    Every file is verified, nothing in them is executed, and nothing is ever cast or dropped.
+
+    Raises a :class:`HubError`: see its subclasses.
+    """
+    with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
+        return load_opened(opened, cls, allow_missing, training=training)
+
+
+def load(directory: str | os.PathLike[str], **options: Any) -> Model:
+    """Return the model in ``directory``: :func:`from_pretrained` where the path needs no ``./``."""
+    model: Model = from_pretrained(Path(directory), **options)
+    return model
+
+
+def load_weights(
+    name: ModelName,
+    into: T,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+    verify: Verify = "changed",
+    allow_missing: Collection[str] = (),
+    rename: Mapping[str, str] | None = None,
+    lock: str | os.PathLike[str] | None = None,
+) -> T:
+    """Give the stored weights of ``name`` to an object of yours, and return it.
+
+    ``into`` is a model, or an object of a framework whose backend is installed: a
+    ``torch.nn.Module``, a scikit-learn estimator. Its weights must be the stored ones in name,
+    shape and dtype, but for those named in ``allow_missing``; ``rename`` maps stored names to the
+    object's own. Names may be native (``conv1.weight``) or canonical (``net/conv1/0``). The object
+    is unchanged when this raises. The other arguments are those of :func:`from_pretrained`.
+
+    Raises :class:`WeightsMismatch` and the other errors of :func:`from_pretrained`.
+    """
+    holder = into if isinstance(into, Component) else plugins.claim(into)
+    with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
+        theirs = _names(opened.stored)
+        renamed = {theirs.get(old): new for old, new in (rename or {}).items()}
+        unknown = [old for old in renamed if old not in theirs.relative]
+        if unknown:
+            raise WeightsMismatch(
+                f"No weight {unknown[0]!r} is stored, which rename names.",
+                path=str(opened.source.path),
+                hint=f"`dc-hub info {name}` lists those that are.",
+                unexpected=unknown,
+            )
+        _give(opened, holder, allow_missing, renamed)
+    return into
+
+
+def load_opened(
+    opened: Opened, cls: type[M], allow_missing: Collection[str] = (), *, training: bool = False
+) -> M:
+    """Build the model that ``opened`` holds and give it its weights."""
+    path = str(opened.source.path / PARAMS)
+    built = build_model(opened.record, opened.weights, cls, path)
+    if allow_missing:
+        # A skeleton tells what does not fit before the weights that stay are allocated.
+        _compare(opened, built.model, allow_missing, built.renamed)
+        built = build_model(opened.record, opened.weights, cls, path, initialise=True)
+    _give(opened, built.model, allow_missing, built.renamed)
+    if training:
+        resume(built.model, opened)
+    return built.model
+
+
+def _give(
+    opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
+) -> None:
+    """Compare the stored weights with those of ``holder``, then hand the arrays over.
+
+    ``renamed`` maps stored relative names to the holder's.
+    """
+    arrays, allowed = _compare(opened, holder, allow_missing, renamed)
+    with with_path(str(opened.source.path)):
+        holder.import_weights(arrays, allowed, copy=False)
+
+
+def _compare(
+    opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
+) -> tuple[dict[str, np.ndarray], set[str]]:
+    """Return the arrays for ``holder`` and the names it may lack, or raise where they do not fit.
+
+    Both are by the holder's relative names.
+    """
+    path = str(opened.source.path)
+    with with_path("allow_missing"):
+        check_names("allow_missing", allow_missing)
+    with with_path(path):
+        table = holder.describe_weights()
+    stored, ours = opened.stored, _names(table)
+    allowed = {ours.get(name) for name in allow_missing}
+    found = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
+    arrays = {new: opened.weights[stored[old].native] for new, old in found.items()}
+    missing = [name for name in table if name not in arrays and name not in allowed]
+    unexpected = [name for name in arrays if name not in table] if table else []
+    if missing:
+        raise WeightsMismatch(
+            f"Weights are not stored: {', '.join(missing)}. "
+            f"Stored and not asked for: {', '.join(unexpected) or 'none'}.",
+            path=path,
+            hint="Is it the right model? load_weights takes rename= and allow_missing=.",
+            missing=missing,
+            unexpected=unexpected,
+        )
+    with with_path(path):
+        known = {name: array for name, array in arrays.items() if name in table}
+        check_weights(table, known, allowed)
+    return arrays, allowed
+
+
+def _names(weights: Mapping[str, StoredWeight] | Mapping[str, WeightInfo]) -> Names:
+    return Names.of({name: (w.native, *w.aliases) for name, w in weights.items()})

@@ -1,0 +1,144 @@
+"""A stored model, found, verified, read and open; nothing of it is built yet."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
+from dc_hub.files.paths import is_directory, list_names, read_small
+from dc_hub.format.filenames import MANIFEST, PARAMS
+from dc_hub.format.record import MAX_BYTES, Record, StoredWeight
+from dc_hub.format.shards import Weights, open_weights
+from dc_hub.format.tensors import read_tensors
+from dc_hub.hubs.local import HubLike, StoredModel, open_hub
+from dc_hub.hubs.pins import pinned
+from dc_hub.hubs.reference import ModelName, parse
+from dc_hub.loading.verifying import Verified, Verify, verify_model
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A model directory that was verified and read, nothing of it built yet.
+
+    ``weights`` maps the names in the file to arrays that are mapped when they are asked for.
+    ``verified`` is None for an unversioned directory.
+    """
+
+    source: StoredModel
+    verified: Verified | None
+    record: Record
+    weights: Weights
+
+    @property
+    def stored(self) -> dict[str, StoredWeight]:
+        """The stored weights by relative name: without the first part, the model's own name."""
+        return {name.partition("/")[2]: weight for name, weight in self.record.weights.items()}
+
+    def read_tensors(self, file: str) -> dict[str, np.ndarray]:
+        """Return what another weights file of the directory holds, as it was verified."""
+        tensors = read_tensors(self.source.path / file)
+        self.check_unchanged()
+        return tensors
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`HashMismatch` where a file is no longer the one that was verified."""
+        if self.verified is not None:
+            self.verified.check_unchanged()
+
+
+def locate(
+    name: ModelName,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+    lock: str | os.PathLike[str] | None = None,
+) -> StoredModel:
+    """Return where the model ``name`` is: in a hub, or the directory itself.
+
+    Without a revision, a ``lock`` file says which one. Raises :class:`FileMissing` for a directory
+    that is not there, and what the hub and :func:`dc_hub.hubs.pins.pinned` raise.
+    """
+    reference = parse(name, revision)
+    if reference.directory is None:
+        wanted = reference.revision
+        if wanted is None and lock is not None:
+            wanted = pinned(reference.name, lock)
+        return open_hub(hub).resolve(reference.name, wanted)
+    if not is_directory(reference.directory):
+        raise FileMissing(
+            f"There is no directory {reference.directory}.",
+            path=str(reference.directory),
+            hint="For a model in a hub, give its name without './'.",
+        )
+    return StoredModel("", "", reference.directory.absolute())
+
+
+@contextmanager
+def open_model(
+    source: StoredModel, verify: Verify = "changed", *, versioned: bool = False
+) -> Iterator[Opened]:
+    """Verify the model at ``source``, read what it is, and keep its files open for the context.
+
+    Arrays that were taken out stay valid. With ``versioned`` a manifest must be there.
+
+    A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
+    """
+    directory = source.path
+    verified = None
+    if versioned or source.revision or MANIFEST in list_names(directory):
+        verified = verify_model(directory, source.revision, verify)
+        if not source.revision:
+            source = StoredModel(source.name, verified.manifest.revision, directory)
+    else:
+        warnings.warn(
+            f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning, stacklevel=4
+        )
+    data = read_small(directory, PARAMS, MAX_BYTES)
+    record = Record.from_bytes(data, what=str(directory / PARAMS))
+    manifest = verified.manifest if verified is not None else None
+    with open_weights(directory, verified=manifest) as weights:
+        opened = Opened(source, verified, record, weights)
+        opened.check_unchanged()
+        _check_agreement(opened)
+        yield opened
+
+
+def _check_agreement(opened: Opened) -> None:
+    """Raise unless the weights file holds just what params.json names: nothing is ever dropped."""
+    path = str(opened.source.path)
+    canonical = opened.record.weights
+    owners = {name.partition("/")[0] for name in canonical}
+    if len(owners) > 1 or not all(opened.stored):
+        raise ParamsError(
+            f"The weights' names {', '.join(sorted(canonical))} are not those of one model.",
+            path=str(opened.source.path / PARAMS),
+            hint="The file was edited: get or publish the model again.",
+        )
+    named = {weight.native for weight in canonical.values()}
+    missing = sorted(named.difference(opened.weights))
+    surplus = sorted(set(opened.weights) - named - set(_referred(opened.record.params)))
+    if missing or surplus:
+        which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
+        raise WeightsMismatch(
+            f"The weights in {path} {which}, other than {PARAMS} says.",
+            path=path,
+            hint="The files are of two models: get or publish the model again.",
+            missing=missing,
+            unexpected=surplus,
+        )
+
+
+def _referred(value: Any) -> Iterator[str]:
+    """Yield the names of the arrays that stored arguments refer to."""
+    items = value.values() if isinstance(value, dict) else value
+    for item in items if isinstance(value, dict | list) else ():
+        yield from _referred(item)
+    if isinstance(value, dict) and isinstance(value.get("$array"), str):
+        yield value["$array"]

@@ -1,0 +1,46 @@
+"""The training state beside the weights: optimiser, schedule, step, random numbers.
+
+It is no part of what a model predicts, so it lies in a file of its own and only where it is asked
+for: two models that predict the same have one revision, however they were trained.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from dc_core import Model
+from dc_hub.errors import FileMissing, NotSerializable
+from dc_hub.format.filenames import TRAINING
+from dc_hub.loading.opening import Opened
+
+
+def training_tensors(model: Any) -> dict[str, np.ndarray]:
+    """Return what ``training.safetensors`` holds for ``model``.
+
+    Raises :class:`NotSerializable` for a framework's own object, which has no training state.
+    """
+    if not isinstance(model, Model):
+        raise NotSerializable(
+            f"A {type(model).__name__} alone has no training state.",
+            path="training",
+            hint="Publish the model that trains it, or leave training=True out.",
+        )
+    return model.get_training_state()
+
+
+def resume(model: Model, opened: Opened) -> None:
+    """Give ``model`` the training state that ``opened`` keeps.
+
+    Raises :class:`FileMissing` where none is kept, and ``TrainingStateError`` where it is another
+    model's.
+    """
+    path = opened.source.path / TRAINING
+    if not path.exists():
+        raise FileMissing(
+            f"{opened.source.path} holds no training state.",
+            path=str(path),
+            hint="Publish with training=True to keep it, or load with training=False.",
+        )
+    model.set_training_state(opened.read_tensors(TRAINING))

@@ -1,0 +1,45 @@
+"""From a model directory to a hub, byte for byte, so that the revision stays the same."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from dc_hub.files.paths import list_names, open_regular
+from dc_hub.format.filenames import SIGNATURES
+from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
+from dc_hub.hubs.staging import Staging
+from dc_hub.loading.opening import locate, open_model
+
+_BLOCK: Final = 1 << 22
+
+
+def publish_directory(
+    directory: str | os.PathLike[str],
+    name: str,
+    *,
+    hub: HubLike = None,
+    tags: Sequence[str] = (MAIN,),
+) -> StoredModel:
+    """Publish the model in ``directory``, as :func:`save` writes it, to a hub under ``name``.
+
+    Every file is verified first, and copied as it is. A directory without a manifest gets one. The
+    other arguments, and the errors, are those of :func:`publish` and :func:`from_pretrained`.
+    """
+    with open_model(locate(Path(directory)), "full") as opened:
+        source = opened.source.path
+        if opened.verified is not None:
+            names = [entry.path for entry in opened.verified.manifest.entries]
+        else:
+            names = [file for file in list_names(source) if file not in SIGNATURES]
+
+        def write(staging: Staging) -> None:
+            for file in names:
+                with open_regular(source, file) as original, staging.create(file) as copy:
+                    while block := original.read(_BLOCK):
+                        copy.write(block)
+            opened.check_unchanged()
+
+        return open_hub(hub).publish(name, write, tags)

@@ -1,0 +1,240 @@
+"""From a model to a model directory: describe, check, and only then write.
+
+Everything that can fail because of the model fails before the first file is made.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from importlib import metadata as distributions
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from dc_core import Component, Model, WeightHolder, WeightInfo, plugins, registry
+from dc_core.weights import model_name
+from dc_hub.conversion import with_path
+from dc_hub.errors import NotSerializable
+from dc_hub.files.storage import make_directory, writing
+from dc_hub.format import values
+from dc_hub.format.filenames import CARD, GOLDEN, PARAMS, TRAINING
+from dc_hub.format.golden import golden_tensors
+from dc_hub.format.record import Record, StoredWeight
+from dc_hub.format.shards import SHARD_SIZE, write_weights
+from dc_hub.format.tensors import check_tensors, write_tensors
+from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
+from dc_hub.hubs.staging import Staging
+from dc_hub.loading.training_state import training_tensors
+from dc_hub.publishing.card import model_card
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model ready to be written: nothing about it can be refused any more."""
+
+    params: bytes
+    card: bytes
+    weights: Mapping[str, np.ndarray]
+    beside: Mapping[str, Mapping[str, np.ndarray]]
+    shard_size: int
+
+    def write(self, staging: Staging) -> None:
+        """Write the files, weights first and the card last."""
+        write_weights(
+            staging.create, self.weights, shard_size=self.shard_size, metadata={"format": "pt"}
+        )
+        for name, tensors in self.beside.items():
+            with staging.create(name) as file:
+                write_tensors(file, tensors)
+        staging.write(PARAMS, self.params)
+        staging.write(CARD, self.card)
+
+
+def publish(
+    model: Any,
+    name: str,
+    *,
+    hub: HubLike = None,
+    tags: Sequence[str] = (MAIN,),
+    metadata: Mapping[str, Any] | None = None,
+    golden: Any = None,
+    training: bool = False,
+    shard_size: int = SHARD_SIZE,
+) -> StoredModel:
+    """Publish ``model`` to a hub under ``name``, and return its revision and where it lies.
+
+    Args:
+        model: A model; or an object of a framework whose backend is installed, which comes back by
+            :func:`load_weights` (or, where its backend can make it, by :func:`from_pretrained`).
+        name: One or two segments of ``[a-z0-9._-]``: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``.
+        hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.
+        tags: Names that stand for this revision from now on.
+        metadata: Whatever JSON can say of the model: task, units, featurizer, dataset, metrics,
+            licence, pretrained_on, description … It is stored and shown in the model card.
+        golden: Sample inputs to keep with the model's outputs, for :func:`check`: an array, a list
+            of strings, a dataset, or a :class:`Golden` with tolerances.
+        training: Keep the training state too, so that training can go on exactly.
+        shard_size: The most bytes of weights in one file.
+
+    Equal models have equal revisions, and publishing one again changes nothing.
+
+    Raises :class:`NotSerializable` naming what cannot be stored, before anything is written, and
+    the errors of :meth:`LocalHub.publish`.
+    """
+    prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
+    return open_hub(hub).publish(name, prepared.write, tags)
+
+
+def save(
+    model: Any,
+    directory: str | os.PathLike[str],
+    *,
+    metadata: Mapping[str, Any] | None = None,
+    golden: Any = None,
+    training: bool = False,
+    shard_size: int = SHARD_SIZE,
+) -> StoredModel:
+    """Save ``model`` as the model directory ``directory``, which appears whole or not at all.
+
+    The arguments are those of :func:`publish`. Raises :class:`AlreadyExists` where the directory
+    holds something else; saving the same model again changes nothing.
+    """
+    prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
+    path = Path(directory).expanduser().absolute()
+    with writing(path):
+        make_directory(path.parent)
+        with Staging(path.parent) as staging:
+            prepared.write(staging)
+            revision = staging.seal()
+            return StoredModel("", revision, staging.move_to(path))
+
+
+def prepare(
+    model: Any,
+    metadata: Mapping[str, Any] | None,
+    golden: Any,
+    *,
+    training: bool = False,
+    shard_size: int = SHARD_SIZE,
+) -> Prepared:
+    """Describe ``model`` completely, copying no weights. Raises :class:`NotSerializable`."""
+    name = type(model).__name__
+    with with_path(name):
+        holder: WeightHolder = model if isinstance(model, Component) else plugins.claim(model)
+        backends = _Backends()
+        arrays: dict[str, np.ndarray] = {}
+        body = _body(registry.describe(model) or _nameless(holder), backends)
+        params = {
+            key: values.encode(value, path=key, arrays=arrays, component=backends.describe)
+            for key, value in body["params"].items()
+        }
+        table = holder.describe_weights()
+        exported = holder.export_weights(list(table), copy=False)
+    prefix = model.name if isinstance(model, Model) else model_name(type(model))
+    if not prefix or "/" in prefix:
+        raise NotSerializable(
+            f"The name {prefix!r} of this {name} cannot begin the names of its weights.",
+            path=name,
+            hint="Let its property `name` return a word without '/'.",
+        )
+    weights = {info.native or relative: exported[relative] for relative, info in table.items()}
+    _check_distinct(name, table, arrays)
+    record = Record(
+        cls=body["class"] or None,
+        class_version=body["class_version"],
+        backend=body["backend"],
+        params=params,
+        weights={
+            f"{prefix}/{relative}": StoredWeight(info.native or relative, info.aliases)
+            for relative, info in table.items()
+        },
+        metadata={**_plain(metadata or {}), "created_with": backends.versions()},
+    )
+    weights |= arrays
+    beside = {TRAINING: training_tensors(model)} if training else {}
+    if golden is not None:
+        beside[GOLDEN] = golden_tensors(model, golden)
+    return Prepared(
+        params=record.to_bytes(),
+        card=model_card(record, weights).encode(),
+        weights=check_tensors(weights),
+        beside={name: check_tensors(tensors) for name, tensors in beside.items()},
+        shard_size=shard_size,
+    )
+
+
+class _Backends:
+    """Describes nested objects, and notes which backends they need."""
+
+    def __init__(self) -> None:
+        self.names: set[str] = set()
+
+    def note(self, name: str | None) -> str | None:
+        """Note a backend and return it."""
+        if name is not None:
+            self.names.add(name)
+        return name
+
+    def describe(self, obj: Any) -> Mapping[str, Any] | None:
+        """Return the tagged description of a nested object, None for one that has none."""
+        description = registry.describe(obj)
+        if description is None:
+            return None
+        return {"$model" if isinstance(obj, Model) else "$component": _body(description, self)}
+
+    def versions(self) -> dict[str, str]:
+        """Return the versions of this project's packages and of what the backends stand on."""
+        found = {name: _version(name) for name in ("dc-core", "dc-hub", "numpy")}
+        for name in self.names:
+            found |= plugins.backend(name).info().versions
+        return found
+
+
+@cache
+def _version(distribution: str) -> str:
+    return distributions.version(distribution)
+
+
+def _nameless(holder: WeightHolder) -> registry.Description:
+    """Describe a framework's object that has no stored form but its weights."""
+    backend = holder.backend.name if isinstance(holder, plugins.Claimed) else None
+    return registry.Description("", 1, backend, {})
+
+
+def _body(description: registry.Description, backends: _Backends) -> dict[str, Any]:
+    return {
+        "class": description.name,
+        "class_version": description.version,
+        "backend": backends.note(description.backend),
+        "params": dict(description.params),
+    }
+
+
+def _check_distinct(
+    name: str, table: Mapping[str, WeightInfo], arrays: Mapping[str, np.ndarray]
+) -> None:
+    """Raise where two arrays would have one name in the file."""
+    natives = [n for rel, info in table.items() for n in (info.native or rel, *info.aliases)]
+    twice = [native for native, count in Counter([*natives, *arrays]).items() if count > 1]
+    if twice:
+        raise NotSerializable(
+            f"Two arrays of {name} have the name {twice[0]!r}.",
+            path=twice[0],
+            hint="Rename an attribute or an argument so that the names differ.",
+        )
+
+
+def _plain(value: Any) -> Any:
+    """Return metadata as JSON holds it: NumPy's numbers as Python's, tuples as lists."""
+    if isinstance(value, np.generic):
+        return value.item()
+    if isinstance(value, Mapping):
+        return {key: _plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value

@@ -1,0 +1,293 @@
+"""Pipeline: from raw inputs to predictions in the labels' own units, one row per input."""
+
+import numpy as np
+import pytest
+
+from dc_core import Features, Featurizer, Model, NumpyDataset, Transformer
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    FeaturizationError,
+    ParameterError,
+    WeightsMismatch,
+)
+from dc_pipeline import (
+    ECFP,
+    RMSE,
+    CSVLoader,
+    NormalizationTransformer,
+    PearsonR,
+    Pipeline,
+    ScaffoldSplitter,
+)
+
+SMILES = ["CCO", "CCCO", "CCCCO", "c1ccccc1", "Cc1ccccc1", "CC(=O)O"]
+Y = np.array([10.0, 11.0, 12.0, 20.0, 21.0, 5.0])
+
+
+def of(smiles, y=None, w=None):
+    return NumpyDataset(np.array(smiles), y, w)
+
+
+class Lengths(Featurizer):
+    """Features of any string: its length; an ``x`` in it is a failure. Counts its calls."""
+
+    def __init__(self):
+        self.calls = []
+
+    def featurize(self, inputs, *, strict=False):
+        self.calls.append(list(inputs))
+        features = ECFP(size=1).featurize(["x" if "x" in i else "C" for i in inputs], strict=strict)
+        values = np.array([[float(len(i))] for i in inputs]) * features.ok[:, None]
+        return Features(values, features.ok, features.report)
+
+
+class Log(Transformer):
+    """Learns nothing; labels become their logarithms."""
+
+    def fit(self, dataset):
+        return self
+
+    def transform(self, dataset):
+        return NumpyDataset(dataset.X, np.log(dataset.y), dataset.w, dataset.ids, dataset.tasks)
+
+    def untransform(self, prediction):
+        return np.exp(prediction)
+
+
+@pytest.fixture
+def pipeline(ridge):
+    return Pipeline(ridge(0.1), ECFP(size=256), [NormalizationTransformer()]).fit(of(SMILES, Y))
+
+
+def test_predictions_are_in_the_labels_own_units(pipeline):
+    prediction = pipeline.predict(SMILES)
+    assert prediction.shape == (6, 1)
+    np.testing.assert_allclose(prediction.ravel(), Y, atol=1.5)
+
+
+def test_lists_arrays_and_datasets_give_equal_predictions(pipeline):
+    expected = pipeline.predict(SMILES)
+    np.testing.assert_array_equal(pipeline.predict(np.array(SMILES)), expected)
+    np.testing.assert_array_equal(pipeline.predict(of(SMILES)), expected)
+    np.testing.assert_array_equal(pipeline.predict(of(SMILES, np.full(6, np.nan))), expected)
+
+
+def test_a_pipeline_is_its_parts_in_a_row(ridge):
+    dataset = of(SMILES, Y)
+    features = NumpyDataset(ECFP(size=256).featurize(SMILES).values, Y)
+    normalization = NormalizationTransformer().fit(features)
+    model = ridge(0.1).fit(normalization.transform(features))
+    expected = normalization.untransform(model.predict(features))
+    pipeline = Pipeline(ridge(0.1), ECFP(size=256), [NormalizationTransformer()]).fit(dataset)
+    np.testing.assert_array_equal(pipeline.predict(dataset), expected)
+
+
+def test_transformers_follow_each_other_and_are_undone_in_reverse(ridge):
+    X = np.random.default_rng(0).normal(5, 3, (40, 3))
+    y = np.exp(X @ [0.1, 0.2, 0.3])
+    pipeline = Pipeline(
+        ridge(1e-9), transformers=[NormalizationTransformer("X"), Log(), NormalizationTransformer()]
+    )
+    np.testing.assert_allclose(pipeline.fit(NumpyDataset(X, y)).predict(X).ravel(), y)
+    assert pipeline.transformers[2].mean == pytest.approx(np.log(y).mean())
+
+
+def test_failed_inputs_are_nan_in_their_own_row_and_said(pipeline, caplog):
+    prediction = pipeline.predict(["CCO", "C1CC", None, "CCCO"])
+    assert np.isnan(prediction).ravel().tolist() == [False, True, True, False]
+    np.testing.assert_array_equal(prediction[[0, 3]], pipeline.predict(["CCO", "CCCO"]))
+    assert "prediction inputs: 2 failed (2 × parse): row 1 ('C1CC')" in caplog.text
+
+
+def test_the_report_is_of_the_last_call(pipeline):
+    pipeline.predict(["CCO", "C1CC"])
+    assert [failure.row for failure in pipeline.failures.failures] == [1]
+    pipeline.predict(["CCO"])
+    assert len(pipeline.failures) == 0
+
+
+def test_inputs_that_all_fail_are_all_nan(pipeline):
+    prediction = pipeline.predict(["C1CC", "", None])
+    assert prediction.shape == (3, 1)
+    assert np.isnan(prediction).all()
+
+
+def test_strict_raises_at_a_failure(pipeline):
+    with pytest.raises(FeaturizationError, match="unclosed ring"):
+        pipeline.predict(["CCO", "C1CC"], strict=True)
+
+
+def test_float32_predictions_stay_float32_beside_failures(ridge):
+    class Single(type(ridge())):
+        def predict(self, dataset):
+            return super().predict(dataset).astype(np.float32)
+
+    pipeline = Pipeline(Single(), Lengths()).fit(of(["a", "bb"], [1.0, 2.0]))
+    assert pipeline.predict(["a", "x"]).dtype == np.float32
+
+
+def test_failed_rows_are_left_out_of_training_and_said(ridge, caplog):
+    pipeline = Pipeline(ridge(), Lengths(), [NormalizationTransformer()])
+    pipeline.fit(of(["a", "x", "bbb", "xx"], [1.0, 1e9, 3.0, 1e9]))
+    (seen, valid) = pipeline.model.seen
+    assert seen.X.tolist() == [[1], [3]]
+    assert seen.y.tolist() == [[-1], [1]]
+    assert valid is None
+    assert [failure.row for failure in pipeline.failures.failures] == [1, 3]
+    assert "training data: 2 failed" in caplog.text
+
+
+def test_statistics_come_from_the_training_rows_alone(ridge):
+    pipeline = Pipeline(ridge(), Lengths(), [NormalizationTransformer()])
+    pipeline.fit(of(["a", "bbb"], [1.0, 3.0]), valid=of(["cc", "x", "dd"], [100.0, 0.0, 102.0]))
+    assert (pipeline.transformers[0].mean, pipeline.transformers[0].scale) == (2, 1)
+    valid = pipeline.model.seen[1]
+    assert valid.y.tolist() == [[98], [100]]
+    assert [failure.row for failure in pipeline.failures.failures] == [1]
+
+
+def test_fit_featurizes_each_dataset_once(ridge):
+    featurizer = Lengths()
+    Pipeline(ridge(), featurizer, [NormalizationTransformer()]).fit(
+        of(["a", "bb"], [1.0, 2.0]), valid=of(["c"], [1.0])
+    )
+    assert featurizer.calls == [["a", "bb"], ["c"]]
+
+
+def test_options_reach_the_model_and_valid_only_when_given(ridge):
+    class Fussy(type(ridge())):
+        def fit(self, dataset, **options):  # a model that would not take valid=None
+            self.options = options
+            return super().fit(dataset)
+
+    pipeline = Pipeline(Fussy()).fit(NumpyDataset(np.eye(2), [1.0, 2.0]), epochs=3)
+    assert pipeline.model.options == {"epochs": 3}
+
+
+def test_evaluation_is_on_the_labels_own_units_without_the_failed_rows(pipeline):
+    smiles, y = ["C1CC", *SMILES], np.r_[1e9, Y]
+    scores = pipeline.evaluate(of(smiles, y), [RMSE(), PearsonR()])
+    error = np.sqrt(np.mean((pipeline.predict(SMILES).ravel() - Y) ** 2))
+    assert scores["rmse"] == pytest.approx(error)
+    assert scores["pearson_r"] > 0.9
+
+
+def test_a_pipeline_without_featurizer_takes_features(ridge):
+    X, y = np.eye(3), np.array([1.0, 2.0, 3.0])
+    pipeline = Pipeline(ridge(1e-9), transformers=[NormalizationTransformer()]).fit(
+        NumpyDataset(X, y)
+    )
+    np.testing.assert_allclose(pipeline.predict(X).ravel(), y, atol=1e-6)
+    assert pipeline.evaluate(NumpyDataset(X, y), [RMSE()])["rmse"] < 1e-6
+
+
+def test_weights_of_all_parts_are_the_pipelines_and_restore_its_predictions(pipeline, ridge):
+    names = [
+        "pipeline/model/coef/0",
+        "pipeline/transformers/0/mean/0",
+        "pipeline/transformers/0/scale/0",
+    ]
+    assert list(pipeline) == names
+    fresh = Pipeline(ridge(0.1), ECFP(size=256), [NormalizationTransformer()])
+    fresh.set_weights(pipeline.get_weights())
+    np.testing.assert_array_equal(fresh.predict(SMILES), pipeline.predict(SMILES))
+
+
+def test_wrong_weights_leave_the_pipeline_untouched(pipeline):
+    before = pipeline.predict(SMILES)
+    weights = pipeline.get_weights()
+    weights["pipeline/transformers/0/scale/0"] = np.ones(5)
+    with pytest.raises(WeightsMismatch):
+        pipeline.set_weights(weights)
+    np.testing.assert_array_equal(pipeline.predict(SMILES), before)
+
+
+def test_its_parameters_are_its_parts(pipeline):
+    parameters = pipeline.get_parameters()
+    assert parameters["model"] is pipeline.model
+    assert parameters["featurizer"] is pipeline.featurizer
+    assert parameters["transformers"] == list(pipeline.transformers)
+    assert isinstance(pipeline, Model)
+
+
+def test_no_input_is_a_typed_error(pipeline):
+    for use in (
+        pipeline.predict,
+        lambda none: pipeline.evaluate(of(none, np.zeros((0, 1))), [RMSE()]),
+    ):
+        with pytest.raises(EmptyDataset):
+            use([])
+
+
+def test_no_usable_row_is_a_typed_error_that_says_why(pipeline, ridge):
+    unusable = of(["C1CC", "bad"], [1.0, 2.0])
+    with pytest.raises(EmptyDataset, match=r"training data has no usable row.*unclosed ring"):
+        Pipeline(ridge(), ECFP()).fit(unusable)
+    with pytest.raises(EmptyDataset, match="validation data has no usable row"):
+        Pipeline(ridge(), ECFP()).fit(of(SMILES, Y), valid=unusable)
+    with pytest.raises(EmptyDataset, match=r"No row can be evaluated.*unclosed ring"):
+        pipeline.evaluate(unusable, [RMSE()])
+    with pytest.raises(EmptyDataset, match="training data has no row"):
+        Pipeline(ridge()).fit(NumpyDataset(np.zeros((0, 2)), np.zeros((0, 1))))
+
+
+def test_a_single_string_is_not_taken_for_its_letters(pipeline):
+    with pytest.raises(DatasetError, match=r"predict\(\['CCO'\]\)"):
+        pipeline.predict("CCO")
+
+
+@pytest.mark.parametrize("inputs", [iter(SMILES), {"CCO"}, {"CCO": 1}, b"CCO", 3, None])
+def test_inputs_without_order_or_length_are_a_typed_error(pipeline, inputs):
+    with pytest.raises(DatasetError, match="a list, an array or a dataset"):
+        pipeline.predict(inputs)
+
+
+def test_features_that_are_no_array_are_a_typed_error(ridge):
+    pipeline = Pipeline(ridge()).fit(NumpyDataset(np.eye(2), [1.0, 2.0]))
+    with pytest.raises(DatasetError, match="ragged"):
+        pipeline.predict([[1.0, 2.0], [3.0]])
+
+
+@pytest.mark.parametrize(
+    ("parts", "name"),
+    [
+        ({"model": object()}, "model"),
+        ({"featurizer": "ECFP"}, "featurizer"),
+        ({"transformers": [1]}, "transformers"),
+    ],
+)
+def test_parts_of_the_wrong_kind_are_a_typed_error(ridge, parts, name):
+    with pytest.raises(ParameterError, match=f"Pipeline's {name} needs a dc_core"):
+        Pipeline(**{"model": ridge(), **parts})
+
+
+def test_a_single_transformer_is_a_typed_error_with_the_way_out(ridge):
+    with pytest.raises(ParameterError, match=r"not a single NormalizationTransformer.*\[…\]"):
+        Pipeline(ridge(), None, NormalizationTransformer())
+
+
+def test_a_list_is_no_dataset(pipeline, ridge):
+    for attempt in (
+        lambda: Pipeline(ridge(), ECFP()).fit(SMILES),
+        lambda: Pipeline(ridge(), ECFP()).fit(of(SMILES, Y), valid=SMILES),
+        lambda: pipeline.evaluate(SMILES, [RMSE()]),
+    ):
+        with pytest.raises(DatasetError, match="NumpyDataset"):
+            attempt()
+
+
+def test_features_are_no_smiles(pipeline):
+    with pytest.raises(EmptyDataset, match="ndarray is no SMILES"):
+        pipeline.fit(NumpyDataset(np.zeros((2, 256)), [1.0, 2.0]))
+
+
+def test_freesolv_is_learnt_from_file_to_score(freesolv, ridge):
+    loaded = CSVLoader(tasks=["expt"]).load(freesolv)
+    train, valid, test = ScaffoldSplitter().split(loaded.dataset)
+    pipeline = Pipeline(ridge(10.0), ECFP(counts=True), [NormalizationTransformer()]).fit(
+        train, valid=valid
+    )
+    scores = pipeline.evaluate(test, [RMSE()])
+    mean = np.sqrt(np.mean((test.y - train.y.mean()) ** 2))
+    assert scores["rmse"] < mean

@@ -1,0 +1,174 @@
+"""``TrainingConfig``: how a model is trained and run, as plain values that are stored with it."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field, fields
+from typing import Any, Literal, Self, TypedDict
+
+import torch
+
+from dc_core.errors import ParameterError, UnknownParameter
+from dc_core.parameters import check_count
+from dc_torch.losses import LOSSES, Loss
+from dc_torch.optimizers import OPTIMIZERS
+from dc_torch.schedules import SCHEDULES, Schedule, make_schedule
+
+
+class TrainingOptions(TypedDict, total=False):
+    """The options of :class:`TrainingConfig`, for constructors that pass them on."""
+
+    loss: str
+    optimizer: str
+    optimizer_options: Mapping[str, Any]
+    learning_rate: float
+    schedule: str
+    schedule_options: Mapping[str, Any]
+    batch_size: int
+    epochs: int
+    patience: int | None
+    gradient_clip: float | None
+    precision: Literal["auto", "float32", "bf16-mixed"]
+    input_dtype: str | None
+    seed: int
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TrainingConfig:
+    """How a model is trained and run; every name in it comes from a closed set.
+
+    Raises :class:`ParameterError`, naming the option and what it may be.
+    """
+
+    loss: str = "mse"
+    """``mse``, ``mae``, ``huber``, ``bce`` (on logits) or ``cross_entropy`` (on logits)."""
+
+    optimizer: str = "adam"
+    """``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``."""
+
+    optimizer_options: Mapping[str, Any] = field(default_factory=dict)
+    """Further arguments of the torch optimizer: ``{"weight_decay": 1e-4}``."""
+
+    learning_rate: float = 1e-3
+    """The learning rate that the schedule multiplies."""
+
+    schedule: str = "constant"
+    """``constant``, ``linear``, ``cosine``, ``exponential`` or ``plateau``."""
+
+    schedule_options: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the schedule's class in :mod:`dc_torch.schedules`: ``{"warmup": 0.1}``."""
+
+    batch_size: int = 64
+    """Rows per step, and per call of the module in prediction."""
+
+    epochs: int = 100
+    """How often training goes through all rows; the span of the schedule."""
+
+    patience: int | None = None
+    """Stop after so many epochs without a better loss on ``valid``; None never does."""
+
+    gradient_clip: float | None = None
+    """The largest norm of the gradient; longer ones are scaled to it."""
+
+    precision: Literal["auto", "float32", "bf16-mixed"] = "auto"
+    """Of training: ``auto`` mixes in bfloat16 on GPUs that have it. Prediction is never mixed."""
+
+    input_dtype: str | None = None
+    """What X becomes: a dtype's name (``int64`` for tokens); None is the module's own float."""
+
+    seed: int = 0
+    """Of everything random in training: the rows' order, dropout, a model's first weights."""
+
+    device: str = "auto"
+    """A torch device; ``auto`` is a GPU where there is one."""
+
+    def __post_init__(self) -> None:
+        check_choice("loss", self.loss, LOSSES)
+        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
+        for option in ("optimizer_options", "schedule_options"):
+            value = getattr(self, option)
+            if not isinstance(value, Mapping):
+                raise ParameterError(f"{option}={value!r} has to map names to values.")
+            object.__setattr__(self, option, dict(value))
+        check_choice("schedule", self.schedule, SCHEDULES)
+        make_schedule(self.schedule, self.schedule_options)
+        _positive("learning_rate", self.learning_rate)
+        for option in ("batch_size", "epochs", "patience"):
+            if option != "patience" or self.patience is not None:
+                check_count(option, getattr(self, option), minimum=1)
+        check_count("seed", self.seed, minimum=0)
+        if self.seed >= 2**63:
+            raise ParameterError(f"seed={self.seed} has to be less than 2**63.")
+        if self.gradient_clip is not None:
+            _positive("gradient_clip", self.gradient_clip)
+        if self.input_dtype is not None:
+            dtype = vars(torch).get(self.input_dtype)
+            if not isinstance(dtype, torch.dtype):
+                raise ParameterError(
+                    f"input_dtype={self.input_dtype!r} is no torch dtype.",
+                    hint="Use a name such as 'float32' or 'int64'.",
+                )
+
+    @classmethod
+    def of(cls, options: Mapping[str, Any]) -> Self:
+        """Make a config from keyword arguments; :class:`UnknownParameter` names one it lacks."""
+        known = [each.name for each in fields(cls)]
+        for name in options:
+            if name not in known:
+                raise UnknownParameter(
+                    f"There is no option {name!r}.", hint=f"The options are: {', '.join(known)}."
+                )
+        return cls(**options)
+
+    def options(self) -> dict[str, Any]:
+        """Return every option with its value, sorted by name; the inverse of :meth:`of`."""
+        values = {name: getattr(self, name) for name in sorted(each.name for each in fields(self))}
+        return {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
+
+    def loss_function(self) -> Loss:
+        """Return the loss that :attr:`loss` names."""
+        return LOSSES[self.loss]
+
+    def make_schedule(self) -> Schedule:
+        """Return the schedule that :attr:`schedule` names, with its options."""
+        return make_schedule(self.schedule, self.schedule_options)
+
+    def resolve_device(self) -> torch.device:
+        """Return the device to work on; raises :class:`ParameterError` if the machine lacks it."""
+        if self.device == "auto":
+            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        try:
+            device = torch.device(self.device)
+            # Also refuses the meta device: weights that moved there would have no values any more.
+            torch.zeros(1, device=device).item()
+        except (AssertionError, RuntimeError, TypeError) as error:
+            raise ParameterError(
+                f"The device {self.device!r} cannot be used here: {str(error).splitlines()[0]}",
+                hint="Use device='auto' or 'cpu'; a model that is loaded moves by model.to('cpu').",
+            ) from error
+        return device
+
+    def is_mixed(self, device: torch.device) -> bool:
+        """Tell whether training on ``device`` mixes in bfloat16."""
+        if self.precision == "auto":
+            return device.type == "cuda" and torch.cuda.is_bf16_supported()
+        return self.precision == "bf16-mixed"
+
+
+def check_choice(option: str, value: object, among: Collection[str]) -> None:
+    """Raise :class:`ParameterError` unless ``value`` is one of the names in ``among``."""
+    if not isinstance(value, str) or value not in among:
+        raise ParameterError(
+            f"{option}={value!r} is not known.", hint=f"Use one of {', '.join(map(repr, among))}."
+        )
+
+
+def _positive(option: str, value: Any) -> None:
+    if (
+        isinstance(value, bool)
+        or not isinstance(value, int | float)
+        or not 0 < value < float("inf")
+    ):
+        raise ParameterError(f"{option}={value!r} has to be a positive number.")

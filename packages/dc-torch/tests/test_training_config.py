@@ -1,0 +1,274 @@
+"""Options, losses and schedules: closed sets of names, checked when a model is made."""
+
+import math
+import typing
+from dataclasses import fields
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dc_core import construct
+from dc_core.errors import DatasetError, ParameterError, UnknownParameter
+from dc_torch import (
+    Checkpoint,
+    MultitaskClassifier,
+    MultitaskRegressor,
+    TorchModel,
+    TrainingConfig,
+    TrainingOptions,
+)
+from dc_torch.losses import LOSSES
+from dc_torch.schedules import SCHEDULES, make_schedule
+
+
+def test_options_are_the_fields_of_a_recipe():
+    hints = typing.get_type_hints(TrainingOptions)
+    assert list(hints) == [each.name for each in fields(TrainingConfig)]
+    assert hints == typing.get_type_hints(TrainingConfig)
+
+
+def test_an_unknown_option_is_named_with_those_there_are():
+    with pytest.raises(UnknownParameter, match=r"'learning_speed'.*learning_rate"):
+        MultitaskRegressor(1, 8, learning_speed=1)
+
+
+def test_a_recipe_does_not_follow_the_mappings_it_was_made_from():
+    options = {"weight_decay": 0.1}
+    config = TrainingConfig(optimizer_options=options)
+    options["weight_decay"] = 0.2
+    config.options()["optimizer_options"]["weight_decay"] = 0.3
+    assert config.optimizer_options == {"weight_decay": 0.1}
+
+
+@pytest.mark.parametrize("option", ["optimizer_options", "schedule_options"])
+def test_options_that_are_no_mapping_are_refused(option):
+    with pytest.raises(ParameterError, match=option):
+        TrainingConfig(**{option: 3})
+
+
+def test_a_seed_that_no_generator_takes_is_refused():
+    with pytest.raises(ParameterError, match=r"2\*\*63"):
+        TrainingConfig(seed=2**63)
+
+
+BAD_OPTIONS = {
+    "loss": "hinge",
+    "optimizer": "lbfgs",
+    "optimizer_options": {"momentum": 0.9},
+    "learning_rate": 0,
+    "schedule": "step",
+    "schedule_options": {"gamma": 1},
+    "batch_size": 0,
+    "epochs": 1.5,
+    "patience": 0,
+    "gradient_clip": -1.0,
+    "precision": "float16",
+    "input_dtype": "tensor",
+    "seed": -1,
+    "device": "abacus",
+}
+
+
+@pytest.mark.parametrize("option", [each.name for each in fields(TrainingConfig)])
+def test_a_value_that_cannot_be_used_is_named(option, rows):
+    value = BAD_OPTIONS[option]
+    shown = "momentum" if option == "optimizer_options" else None
+    shown = "gamma" if option == "schedule_options" else shown or str(value)
+    with pytest.raises(ParameterError, match=shown):
+        MultitaskRegressor(1, 8, **{option: value}).fit(rows)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("loss", ["mse"]),
+        ("schedule", ["cosine"]),
+        ("input_dtype", torch.float32),
+        ("device", "meta"),
+        ("device", None),
+        ("batch_size", np.float64(8)),
+    ],
+)
+def test_a_value_of_another_type_is_named(option, value, rows):
+    with pytest.raises(ParameterError):
+        MultitaskRegressor(1, 8, **{option: value}).fit(rows)
+
+
+def test_weights_are_not_lost_to_the_meta_device(rows):
+    model = MultitaskRegressor(1, 8)
+    expected = model.predict(rows)
+    with pytest.raises(ParameterError, match="meta"):
+        model.to("meta")
+    assert np.array_equal(model.predict(rows), expected)
+
+
+@pytest.mark.parametrize("options", [{"lr": 1}, {"fused": True, "foreach": True}, {"eps": -1}])
+def test_optimizer_options_that_torch_refuses_are_named(options, rows):
+    with pytest.raises(ParameterError, match=r"'adam'.*torch\.optim\.Adam"):
+        MultitaskRegressor(1, 8, optimizer_options=options).fit(rows)
+
+
+def test_a_checkpoint_is_made_after_whole_epochs():
+    with pytest.raises(ParameterError, match="every=0"):
+        Checkpoint("run", every=0)
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value"),
+    [
+        ("n_tasks", 0),
+        ("n_features", 2.0),
+        ("layer_sizes", (3, 0)),
+        ("layer_sizes", 3),
+        ("dropout", 1.0),
+        ("dropout", "0.5"),
+        ("activation", "sigmoidal"),
+        ("n_classes", 1),
+        ("loss", "mse"),
+    ],
+)
+def test_a_network_that_cannot_be_is_refused(parameter, value):
+    with pytest.raises(ParameterError, match=parameter if parameter != "loss" else "cross_entropy"):
+        MultitaskClassifier(**{"n_tasks": 1, "n_features": 2, parameter: value})
+
+
+def test_more_layers_than_a_network_can_have_cost_nothing():
+    for sizes in ([1] * 1001, (1,) * 10**6):
+        for cls in (MultitaskRegressor, MultitaskClassifier):
+            with pytest.raises(ParameterError, match=r"layer_sizes.* at most 1000"):
+                cls(1, 2, layer_sizes=sizes)
+
+
+def test_every_option_is_among_the_parameters_and_makes_an_equal_model(rows):
+    model = MultitaskRegressor(2, 8, layer_sizes=[4, 3], activation="gelu", seed=5, epochs=3)
+    parameters = model.get_parameters()
+    assert parameters["layer_sizes"] == [4, 3]
+    assert parameters["options"] == {**TrainingConfig(seed=5, epochs=3).options()}
+    assert list(parameters["options"]) == sorted(parameters["options"]), "a plain object in JSON"
+    other = construct(MultitaskRegressor, parameters)
+    assert other.config == model.config
+    assert np.array_equal(other.predict(rows), model.predict(rows))
+
+
+def test_a_given_module_is_among_the_parameters():
+    module = nn.Linear(2, 1)
+    assert TorchModel(module, loss="mae").get_parameters()["module"] is module
+
+
+def test_a_subclass_with_a_recipe_of_its_own_stores_its_own_arguments():
+    class Fixed(TorchModel):
+        def __init__(self, width):
+            super().__init__(nn.Linear(width, 1), loss="mae")
+
+    assert Fixed(3).get_parameters() == {"width": 3}
+
+
+def test_layers_are_those_that_were_asked_for():
+    model = MultitaskClassifier(2, 8, n_classes=3, layer_sizes=(5, 4), activation="tanh")
+    shapes = {name: info.shape for name, info in model.weight_table().items()}
+    assert shapes == {
+        "multitask_classifier/layers/0/0": (5, 8),
+        "multitask_classifier/layers/0/1": (5,),
+        "multitask_classifier/layers/3/0": (4, 5),
+        "multitask_classifier/layers/3/1": (4,),
+        "multitask_classifier/layers/6/0": (6, 4),
+        "multitask_classifier/layers/6/1": (6,),
+    }
+    assert isinstance(model.native.layers[1], nn.Tanh)
+    assert MultitaskRegressor(1, 3, layer_sizes=())["multitask_regressor/layers/0/0"].shape == (
+        1,
+        3,
+    )
+
+
+def test_seeds_decide_the_first_weights():
+    def first(seed):
+        return MultitaskRegressor(1, 8, seed=seed)["multitask_regressor/layers/0/0"]
+
+    assert np.array_equal(first(1), first(1))
+    assert not np.array_equal(first(1), first(2))
+
+
+def test_losses_are_those_of_the_field():
+    output, y = torch.tensor([[2.0, -1.0]]), torch.tensor([[0.5, 0.0]])
+    expected = {
+        "mse": [2.25, 1.0],
+        "mae": [1.5, 1.0],
+        "huber": [1.0, 0.5],
+        "bce": [math.log1p(math.exp(2)) - 1, math.log1p(math.exp(-1))],
+    }
+    for name, values in expected.items():
+        assert LOSSES[name].elementwise(output, y)[0].tolist() == pytest.approx(values), name
+    logits, classes = torch.tensor([[[0.0, 1.0, 2.0]]]), torch.tensor([[1.0]])
+    found = LOSSES["cross_entropy"].elementwise(logits, classes)
+    assert found.item() == pytest.approx(math.log(1 + math.e + math.e**2) - 1)
+
+
+@pytest.mark.parametrize(
+    ("loss", "output", "label"),
+    [
+        ("bce", torch.zeros(2, 1), 1.5),
+        ("bce", torch.zeros(2, 1), -1),
+        ("cross_entropy", torch.zeros(2, 1, 3), 3),
+        ("cross_entropy", torch.zeros(2, 1, 3), -1),
+        ("cross_entropy", torch.zeros(2, 1, 3), 0.5),
+    ],
+)
+def test_labels_that_a_loss_has_no_meaning_for_are_refused_unless_they_are_missing(
+    loss, output, label
+):
+    y = np.array([[1.0], [label]])
+    with pytest.raises(DatasetError, match=f"The label {label:g}"):
+        LOSSES[loss].check(output, y, np.array([[True], [True]]))
+    LOSSES[loss].check(output, y, np.array([[True], [False]]))
+
+
+@pytest.mark.parametrize(
+    ("name", "options", "expected"),
+    [
+        ("constant", {}, [1, 1, 1]),
+        ("linear", {}, [1, 0.5, 0]),
+        ("linear", {"floor": 0.2}, [1, 0.6, 0.2]),
+        ("cosine", {}, [1, 0.5, 0]),
+        ("cosine", {"floor": 0.5}, [1, 0.75, 0.5]),
+        ("exponential", {"floor": 0.01}, [1, 0.1, 0.01]),
+        ("constant", {"warmup": 0.5}, [0, 1, 1]),
+        ("linear", {"warmup": 0.5}, [0, 1, 0]),
+    ],
+)
+def test_schedules_are_at_their_start_middle_and_end(name, options, expected):
+    schedule = make_schedule(name, options)
+    found = [schedule.factor(progress, ()) for progress in (0, 0.5, 1)]
+    assert found == pytest.approx(expected)
+
+
+@pytest.mark.parametrize("name", SCHEDULES)
+def test_schedules_stay_at_their_end_beyond_it(name):
+    schedule = make_schedule(name, {})
+    assert schedule.factor(1.5, (1, 2)) == schedule.factor(1, (1, 2))
+
+
+def test_the_rate_falls_at_each_plateau():
+    schedule = make_schedule("plateau", {"by": 0.1, "patience": 2, "floor": 0.005})
+    losses = [5, 4, 4, 4, 3, 3, 3, 3, 3, 3]
+    factors = [schedule.factor(0.5, losses[:i]) for i in range(len(losses) + 1)]
+    assert factors == pytest.approx([1, 1, 1, 1, 0.1, 0.1, 0.1, 0.01, 0.01, 0.005, 0.005])
+
+
+@pytest.mark.parametrize(
+    ("name", "options"),
+    [
+        ("cosine", {"warmup": 1}),
+        ("linear", {"floor": 2}),
+        ("exponential", {"floor": 0}),
+        ("plateau", {"by": 1}),
+        ("plateau", {"patience": 0}),
+        ("plateau", {"floor": -1}),
+        ("cosine", {"floor": "low"}),
+    ],
+)
+def test_a_schedule_that_cannot_be_is_refused(name, options):
+    with pytest.raises(ParameterError, match=next(iter(options))):
+        TrainingConfig(schedule=name, schedule_options=options)
