@@ -258,7 +258,7 @@ def test_features_that_are_no_array_are_a_typed_error(ridge):
     ],
 )
 def test_parts_of_the_wrong_kind_are_a_typed_error(ridge, parts, name):
-    with pytest.raises(ParameterError, match=f"Pipeline's {name} needs a dc_core"):
+    with pytest.raises(ParameterError, match=f"{name} must be a dc_core"):
         Pipeline(**{"model": ridge(), **parts})
 
 

@@ -12,6 +12,8 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_core import errors as errors
     from dc_core import plugins as plugins
+    from dc_core.budget import byte_budget as byte_budget
+    from dc_core.budget import charge as charge
     from dc_core.component import Component as Component
     from dc_core.dataset import Batch as Batch
     from dc_core.dataset import Dataset as Dataset
@@ -47,6 +49,7 @@ if TYPE_CHECKING:
     from dc_core.weights import number_by_layer as number_by_layer
 
 _EXPORTS = {
+    "dc_core.budget": ["byte_budget", "charge"],
     "dc_core.component": ["Component"],
     "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset"],
     "dc_core.dtypes": ["dtype_name", "dtype_from_name", "raw_bits"],

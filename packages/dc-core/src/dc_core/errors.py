@@ -28,6 +28,10 @@ class ParameterError(DCError, ValueError):
     """A constructor's argument or a setting has a value that cannot be used."""
 
 
+class BudgetExceeded(DCError):
+    """A stored model asks for more memory than a load of its size may use."""
+
+
 class UnknownParameter(ParameterError):
     """A stored or given parameter is none that the constructor takes."""
 

@@ -10,6 +10,7 @@ from dc_core import errors as core
 from dc_hub import errors
 
 _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
+    (core.BudgetExceeded, errors.LimitExceeded),
     (core.WeightsMismatch, errors.WeightsMismatch),
     (core.StructureError, errors.StructureError),
     (core.NotSerializable, errors.NotSerializable),
