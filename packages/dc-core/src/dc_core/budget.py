@@ -1,9 +1,9 @@
 """One byte budget per load: whatever a stored model makes the process allocate is charged to it.
 
 A few kilobytes of a file can ask for gigabytes: a layer of 2⁶² units, a histogram of 10⁹ bins, one
-long string that pads all others. A reader opens a budget of a small multiple of the files' size, and
-everything that allocates on a file's word calls :func:`charge` first. Outside a load there is no
-budget, and charging does nothing.
+long string that pads all others. A reader opens a budget of a small multiple of the files' size,
+and everything that allocates on a file's word calls :func:`charge` first. Outside a load there is
+no budget, and charging does nothing.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def charge(nbytes: int, what: str) -> None:
         raise BudgetExceeded(
             f"{what} needs {_size(nbytes)}, but only "
             f"{_size(budget.limit - budget.spent)} of this load's {_size(budget.limit)} are left.",
-            hint="The stored model asks for far more memory than its files hold; it may be hostile.",
+            hint="The model asks for far more memory than its files hold; it may be hostile.",
         )
     budget.spent += nbytes
 
