@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -14,14 +15,14 @@ from dc_hub.errors import (
     HashMismatch,
     LimitExceeded,
     NotSerializable,
-    UnexpectedFile,
     UnsafePath,
     WeightsFileError,
 )
-from dc_hub.files.paths import open_directory, open_regular, others_can_write
-from dc_hub.format.filenames import INDEX, WEIGHTS
+from dc_hub.files.paths import open_regular, others_can_write
+from dc_hub.format.filenames import INDEX, MANIFEST, WEIGHTS
 from dc_hub.format.manifest import Entry, HashingFile, Manifest
 from dc_hub.format.shards import open_weights, write_weights
+from dc_hub.loading.verifying import open_contents
 
 TENSORS = {f"layer{i}.weight": np.full((10, 10), i, np.float32) for i in range(7)}
 
@@ -59,8 +60,6 @@ def test_small_weights_are_one_file(write):
     directory = write()
     assert [path.name for path in directory.iterdir()] == [WEIGHTS]
     check(directory)
-    with open_directory(directory) as descriptor:
-        check(descriptor)
 
 
 @pytest.mark.parametrize("size", [1, 399, 400, 401, 800, 1200, 2799])
@@ -113,6 +112,21 @@ def manifest_of(directory):
     return Manifest.of(entries)
 
 
+def seal(directory):
+    (directory / MANIFEST).write_bytes(manifest_of(directory).to_bytes())
+
+
+@contextmanager
+def opened(directory):
+    if not (directory / MANIFEST).exists():
+        seal(directory)
+    with (
+        open_contents(directory) as contents,
+        open_weights(directory, names=contents.names, open_file=contents.open) as weights,
+    ):
+        yield weights
+
+
 def open_to_others(directory):
     for path in directory.iterdir():
         path.chmod(0o666)
@@ -122,7 +136,7 @@ def open_to_others(directory):
 @pytest.mark.parametrize("size", [1 << 30, 1000])
 def test_weights_that_others_can_write_to_are_those_that_were_verified(write, size):
     directory = open_to_others(write(shard_size=size))
-    with open_weights(directory, verified=manifest_of(directory)) as weights:
+    with opened(directory) as weights:
         for path in directory.glob("*.safetensors"):
             with path.open("r+b") as file:
                 file.truncate(8)
@@ -139,7 +153,7 @@ def test_others_are_everybody_but_the_owner_and_the_owners_group(write, mode, ot
     path = write() / "model.safetensors"
     path.chmod(mode)
     with open_regular(path.parent, path.name) as file:
-        assert others_can_write(file) is others
+        assert others_can_write(os.fstat(file.fileno())) is others
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file to another group")
@@ -149,22 +163,17 @@ def test_a_group_that_is_not_the_users_own_is_others(write):
     for mode, others in ((0o644, False), (0o664, True)):
         path.chmod(mode)
         with open_regular(path.parent, path.name) as file:
-            assert others_can_write(file) is others
+            assert others_can_write(os.fstat(file.fileno())) is others
 
 
 def test_a_flipped_bit_in_weights_that_others_can_write_to_is_named(write):
     directory = open_to_others(write(shard_size=1600))
-    manifest = manifest_of(directory)
+    seal(directory)
     data = bytearray((directory / shard(2, 2)).read_bytes())
     data[-1] ^= 1
     (directory / shard(2, 2)).write_bytes(data)
-    with pytest.raises(HashMismatch, match="model-00002"):
-        open_weights(directory, verified=manifest)
-
-
-def test_weights_that_others_can_write_to_are_all_named_in_the_manifest(write):
-    with pytest.raises(UnexpectedFile, match=r"model\.safetensors"):
-        open_weights(open_to_others(write()), verified=Manifest(()))
+    with pytest.raises(HashMismatch, match="model-00002"), opened(directory):
+        pass
 
 
 @pytest.fixture

@@ -2,14 +2,16 @@
 
 import json
 import os
+import resource
 import shutil
+import threading
 import time
 
 import numpy as np
 import pytest
 
 from dc_hub import check_golden, errors, from_pretrained, load, publish, save, verify
-from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.shards import open_weights
 from dc_hub.loading.building import build_model
 
@@ -284,3 +286,112 @@ def test_weights_that_others_can_write_to_cannot_be_changed_under_a_model(hub, l
     with (published.path / "model.safetensors").open("r+b") as file:
         file.truncate(0)
     np.testing.assert_array_equal(model.predict(dataset), linear.predict(dataset))
+
+
+def exchange(first, second, stop):
+    """Exchange two directories, again and again, until ``stop`` is set; then put them back."""
+    aside = first.with_name("aside")
+    for _ in range(100_000):
+        for source, target in ((first, aside), (second, first), (aside, second)):
+            source.rename(target)
+        if stop.is_set():
+            break
+
+
+def test_what_was_verified_is_what_is_loaded_while_directories_are_exchanged(hub, models, dataset):
+    wanted, other = (
+        publish(models["Linear"](alpha).fit(dataset), "m", hub=hub, shard_size=16)
+        for alpha in (1.0, 2.0)
+    )
+    expected = from_pretrained("m", hub=hub, revision=wanted.revision).predict(dataset)
+    stop = threading.Event()
+    thread = threading.Thread(target=exchange, args=(wanted.path, other.path, stop))
+    thread.start()
+    try:
+        refused = loaded = 0
+        deadline = time.monotonic() + 3
+        while time.monotonic() < deadline:
+            try:
+                model = from_pretrained("m", hub=hub, revision=wanted.revision, verify="full")
+            except errors.HubError:
+                refused += 1
+                continue
+            loaded += 1
+            np.testing.assert_array_equal(model.predict(dataset), expected)
+    finally:
+        stop.set()
+        thread.join()
+    assert refused
+    assert loaded
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_a_file_of_another_user_is_never_stamped_and_is_used_as_a_private_copy(
+    large, hub, cache, settled, dataset
+):
+    weights = large.path / "model.safetensors"
+    os.chown(weights, 65534, -1)
+    time.sleep(0.02)
+    model = from_pretrained("large", hub=hub)
+    assert (
+        not list((cache / "verified").glob("*"))
+        or "model.safetensors"
+        not in json.loads(next((cache / "verified").iterdir()).read_text())["files"]
+    )
+    before = model.get_weights()
+    with weights.open("r+b") as file:
+        file.truncate(0)
+    for name, array in model.get_weights().items():
+        np.testing.assert_array_equal(array, before[name])
+
+
+def test_weights_that_others_can_write_to_are_never_stamped(large, hub, cache, settled):
+    for file in large.path.iterdir():
+        file.chmod(0o666)
+    time.sleep(0.02)
+    from_pretrained("large", hub=hub)
+    assert not (cache / "verified").exists()
+
+
+@pytest.mark.parametrize("kind", ["symlink", "hard link", "fifo", "directory"])
+@pytest.mark.parametrize("name", SIGNATURES)
+def test_a_signature_that_is_no_plain_file_is_refused(directory, tmp_path, kind, name):
+    file, aside = directory / name, tmp_path / "aside"
+    aside.write_text("signature")
+    if kind == "symlink":
+        file.symlink_to(aside)
+    elif kind == "hard link":
+        file.hardlink_to(aside)
+    elif kind == "fifo":
+        os.mkfifo(file)
+    else:
+        file.mkdir()
+    with pytest.raises(errors.UnsafePath, match=name):
+        load(directory)
+
+
+def test_running_out_of_file_descriptors_is_a_typed_error_everywhere(hub, linear, dataset):
+    publish(linear, "m", hub=hub, golden=dataset.X)
+    uses = {
+        "load": lambda: from_pretrained("m", hub=hub, verify="full"),
+        "golden": lambda: check_golden("m", hub=hub),
+        "publish": lambda: publish(linear, "m", hub=hub),
+        "list": lambda: (hub.names(), hub.tags("m"), hub.revisions("m")),
+    }
+    for use in uses.values():
+        use()
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    for use in uses.values():
+        outcomes = set()
+        for spare in range(24):
+            lowest = os.open(os.devnull, os.O_RDONLY)
+            os.close(lowest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (lowest + spare, hard))
+            try:
+                use()
+                outcomes.add("done")
+            except errors.HubError:
+                outcomes.add("refused")
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        assert outcomes == {"done", "refused"}

@@ -180,14 +180,16 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
         raise
 
 
-def others_can_write(file: io.FileIO) -> bool:
-    """Tell whether users besides its owner may write to the open ``file``.
+def others_can_write(found: os.stat_result) -> bool:
+    """Tell whether users other than this one (and root) may write to a file of this status.
 
-    The user's own group, which many systems give to that user alone, does not count.
+    Its owner always may, whatever the mode says: through a memory map made before, content can
+    change without a trace in the file's times. The user's own group, which many systems give to
+    that user alone, does not count.
     """
-    found = os.fstat(file.fileno())
     group = found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid()
-    return bool(group or found.st_mode & stat.S_IWOTH)
+    foreign = found.st_uid not in (0, os.geteuid())
+    return bool(foreign or group or found.st_mode & stat.S_IWOTH)
 
 
 def private_copy(file: io.FileIO) -> io.FileIO:
@@ -203,6 +205,7 @@ def private_copy(file: io.FileIO) -> io.FileIO:
             block = buffer[:count]
             while len(block):
                 block = block[copy.write(block) :]
+        copy.seek(0)
     except OSError as error:
         copy.close()
         raise HubUnavailable(
@@ -229,15 +232,22 @@ def list_names(where: Where) -> list[str]:
 def read_small(where: Where, name: str, limit: int) -> bytes:
     """Return the content of the regular file ``name`` in ``where``, of at most ``limit`` bytes.
 
-    The size is checked before anything is read. Raises what :func:`open_regular` raises, and
-    :class:`LimitExceeded`.
+    Raises what :func:`open_regular` and :func:`read_all` raise.
     """
-    shown = _shown(where, name)
-    with open_regular(where, name) as file, reading(shown):
+    with open_regular(where, name) as file:
+        return read_all(file, limit, _shown(where, name))
+
+
+def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
+    """Return the content of the open regular ``file``, of at most ``limit`` bytes.
+
+    ``shown`` is its path in messages. Raises :class:`LimitExceeded`, before anything is read where
+    the file's size already tells, and :class:`HubUnavailable`.
+    """
+    with reading(shown):
         size = os.fstat(file.fileno()).st_size
-        if size <= limit:
-            data = file.read(limit + 1)
-            size = len(data)
+        data = file.read(limit + 1) if size <= limit else b""
+    size = max(size, len(data))
     if size > limit:
         raise LimitExceeded(f"{shown} has {size} bytes; {limit} are allowed.", path=shown)
     return data

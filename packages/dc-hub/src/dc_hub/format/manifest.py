@@ -11,6 +11,7 @@ import hashlib
 import io
 import os
 import re
+import stat
 from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -26,6 +27,7 @@ from dc_hub.errors import (
     ManifestError,
     SizeMismatch,
     UnexpectedFile,
+    UnsafePath,
 )
 from dc_hub.files.paths import (
     Where,
@@ -90,6 +92,14 @@ class Manifest:
     def revision(self) -> str:
         """The SHA-256 of the canonical bytes, as 64 hex digits."""
         return hashlib.sha256(self.to_bytes()).hexdigest()
+
+    def entry(self, path: str) -> Entry | None:
+        """Return the entry of the file ``path``, None where the manifest does not name it."""
+        return self._by_path.get(path)
+
+    @cached_property
+    def _by_path(self) -> dict[str, Entry]:
+        return {entry.path: entry for entry in self.entries}
 
     def to_bytes(self) -> bytes:
         """Return the content of MANIFEST.json: canonical JSON."""
@@ -273,9 +283,7 @@ def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
     shown = what or entry.path
     size = os.fstat(file.fileno()).st_size
     if size != entry.size:
-        raise SizeMismatch(
-            f"{shown} has {size} bytes; its manifest says {entry.size}.", path=shown, hint=_CHANGED
-        )
+        raise _other_size(shown, size, entry.size)
     with reading(shown):
         if size <= CHUNK:
             wrong = None if _digest(file.fileno(), 0, size) == entry.sha256 else 0
@@ -290,32 +298,63 @@ def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
         )
 
 
-def verify_directory(where: Where, manifest: Manifest) -> None:
-    """Raise unless the directory ``where`` holds just the files of ``manifest``, unchanged.
+def check_files(folder: int, manifest: Manifest, shown: str) -> dict[str, os.stat_result]:
+    """Return the status of every file of ``manifest`` in the open directory ``folder``.
 
-    Raises :class:`FileMissing`, :class:`UnexpectedFile`, :class:`UnsafePath` for links and whatever
-    else is no plain file, :class:`SizeMismatch` or :class:`HashMismatch`.
+    ``shown`` is the directory's path in messages. Nothing is hashed. Raises :class:`FileMissing`,
+    :class:`UnexpectedFile`, :class:`SizeMismatch`, and :class:`UnsafePath` for links and everything
+    else that is not a plain file, signatures included.
     """
-    shown = "" if isinstance(where, int) else f"{Path(where)}/"
-    with open_directory(where) as directory:
-        there = set(list_names(directory))
-        for entry in manifest.entries:
-            if entry.path not in there:
-                raise FileMissing(
-                    f"{shown}{entry.path} is missing; the manifest names it.",
-                    path=f"{shown}{entry.path}",
-                    hint="Get the model again.",
-                )
-        listed = {entry.path for entry in manifest.entries}
-        for name in sorted(there - listed - {MANIFEST, *SIGNATURES}):
-            raise UnexpectedFile(
-                f"{shown}{name} is not named in the manifest.",
-                path=f"{shown}{name}",
-                hint="Move it elsewhere: a model directory holds the model's files alone.",
+    at = f"{shown}/" if shown else ""
+    listed = {entry.path: entry for entry in manifest.entries}
+    there = set(list_names(folder))
+    for name in sorted(there - listed.keys() - {MANIFEST, *SIGNATURES}):
+        raise UnexpectedFile(
+            f"{at}{name} is not named in the manifest.",
+            path=f"{at}{name}",
+            hint="Move it elsewhere: a model directory holds the model's files alone.",
+        )
+    found = {}
+    for name in (*listed, *sorted(there.intersection(SIGNATURES))):
+        path = f"{at}{name}"
+        if name not in there:
+            raise FileMissing(
+                f"{path} is missing; the manifest names it.",
+                path=path,
+                hint="Get or publish the model again.",
             )
+        with reading(path):
+            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+        if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
+            raise UnsafePath(
+                f"{path} is a link or not a regular file.",
+                path=path,
+                hint="A model is made of plain files: copy it, following links, and try again.",
+            )
+        if name in listed:
+            if status.st_size != listed[name].size:
+                raise _other_size(path, status.st_size, listed[name].size)
+            found[name] = status
+    return found
+
+
+def verify_directory(where: Where, manifest: Manifest) -> None:
+    """Raise unless the directory ``where`` holds exactly the files of ``manifest``, unchanged.
+
+    Raises what :func:`check_files` and :func:`verify_file` raise.
+    """
+    shown = "" if isinstance(where, int) else os.fspath(where)
+    with open_directory(where) as folder:
+        check_files(folder, manifest, shown)
         for entry in manifest.entries:
-            with open_regular(directory, entry.path) as file:
-                verify_file(file, entry, what=f"{shown}{entry.path}")
+            with open_regular(folder, entry.path) as file:
+                verify_file(file, entry, what=f"{shown}/{entry.path}" if shown else entry.path)
+
+
+def _other_size(path: str, size: int, wanted: int) -> SizeMismatch:
+    return SizeMismatch(
+        f"{path} has {size} bytes; its manifest says {wanted}.", path=path, hint=_CHANGED
+    )
 
 
 def _digest(descriptor: int, start: int, length: int) -> str:

@@ -6,29 +6,22 @@ with ``model.safetensors.index.json``, which says where each tensor lies.
 
 from __future__ import annotations
 
+import io
+import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
-from pathlib import Path
+from functools import partial
 from types import TracebackType
 from typing import Final, Self
 
 import numpy as np
 
-from dc_hub.errors import FileMissing, UnexpectedFile, WeightsFileError
-from dc_hub.files.paths import (
-    Where,
-    list_names,
-    open_directory,
-    open_regular,
-    others_can_write,
-    private_copy,
-    read_small,
-)
+from dc_hub.errors import FileMissing, WeightsFileError
+from dc_hub.files.paths import list_names, open_regular, read_all
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import INDEX, WEIGHTS, shard_name
 from dc_hub.format.header import LIMITS, Limits, TensorInfo
-from dc_hub.format.manifest import Manifest, verify_file
 from dc_hub.format.tensors import SupportsWrite, TensorFile, check_tensors, write_all, write_tensors
 
 SHARD_SIZE: Final = 5 << 30
@@ -135,40 +128,37 @@ class Weights(Mapping[str, np.ndarray]):
 
 
 def open_weights(
-    where: Where, *, limits: Limits = LIMITS, verified: Manifest | None = None
+    where: str | os.PathLike[str],
+    *,
+    limits: Limits = LIMITS,
+    names: Collection[str] | None = None,
+    open_file: Callable[[str], io.FileIO] | None = None,
 ) -> Weights:
     """Open the weights of the model directory ``where`` and check every header.
 
-    With a manifest as ``verified``, a file that others may write to is copied into memory, and the
-    copy is what is verified and used: they could change or cut off what is mapped at any time.
+    Whoever holds the directory open gives its ``names`` and ``open_file``, which opens one of them.
 
     Raises :class:`FileMissing`, :class:`WeightsFileError` where a file or the index contradicts the
-    format or the others, :class:`LimitExceeded`, and what
-    :func:`dc_hub.files.paths.open_regular` and :func:`dc_hub.format.manifest.verify_file` raise.
+    format or the others, :class:`LimitExceeded`, and what ``open_file`` raises, by default
+    :func:`dc_hub.files.paths.open_regular`.
     """
-    entries = None if verified is None else {entry.path: entry for entry in verified.entries}
-    shown = "" if isinstance(where, int) else f"{Path(where)}/"
-    with open_directory(where) as directory, ExitStack() as opened:
-        there = set(list_names(directory))
-        homes = _homes(directory, there, shown)
+    open_file = open_file or partial(open_regular, where)
+    shown = f"{os.fspath(where)}/"
+    homes = _homes(set(list_names(where) if names is None else names), open_file, shown)
+    with ExitStack() as opened:
         files = {}
         for name in sorted(set(homes.values())) if homes is not None else [WEIGHTS]:
-            what = f"{shown}{name}"
-            file = opened.enter_context(open_regular(directory, name))
-            if entries is not None and others_can_write(file):
-                if name not in entries:
-                    raise UnexpectedFile(f"{what} is not named in the manifest.", path=what)
-                with file as changeable:
-                    file = opened.enter_context(private_copy(changeable))
-                verify_file(file, entries[name], what=what)
-            files[name] = TensorFile(file, what=what, limits=limits)
+            file = opened.enter_context(open_file(name))
+            files[name] = TensorFile(file, what=f"{shown}{name}", limits=limits)
         if homes is not None:
             _check_homes(homes, files, shown)
         opened.pop_all()
     return Weights(files.values())
 
 
-def _homes(directory: int, there: set[str], shown: str) -> dict[str, str] | None:
+def _homes(
+    there: set[str], open_file: Callable[[str], io.FileIO], shown: str
+) -> dict[str, str] | None:
     """Return the shard of each tensor, or None where the weights are one file."""
     shards = {name for name in there if _SHARD.fullmatch(name)}
     if WEIGHTS in there and (INDEX in there or shards):
@@ -186,7 +176,8 @@ def _homes(directory: int, there: set[str], shown: str) -> dict[str, str] | None
             hint="A model directory has one of the two.",
         )
     what = f"{shown}{INDEX}"
-    data = read_small(directory, INDEX, _MAX_INDEX)
+    with open_file(INDEX) as file:
+        data = read_all(file, _MAX_INDEX, what)
     index = strict_json.loads(data, what=what, limit=_MAX_INDEX, depth=3, error=WeightsFileError)
     homes = index.get("weight_map") if type(index) is dict else None
     if type(homes) is not dict or not index.keys() <= {"metadata", "weight_map"}:

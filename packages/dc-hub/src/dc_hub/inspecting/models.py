@@ -114,7 +114,7 @@ def check_golden(
     """
     with open_model(locate(name, hub=hub, revision=revision)) as opened:
         path = opened.source.path / GOLDEN
-        if not path.exists():
+        if GOLDEN not in opened.contents.names:
             raise FileMissing(
                 f"{opened.source.path} holds no golden inputs to check.",
                 path=str(path),

@@ -12,15 +12,15 @@ from typing import Any
 import numpy as np
 
 from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
-from dc_hub.files.paths import is_directory, list_names, read_small
+from dc_hub.files.paths import is_directory
 from dc_hub.format.filenames import MANIFEST, PARAMS
 from dc_hub.format.record import MAX_BYTES, Record, StoredWeight
 from dc_hub.format.shards import Weights, open_weights
-from dc_hub.format.tensors import read_tensors
+from dc_hub.format.tensors import TensorFile
 from dc_hub.hubs.local import HubLike, StoredModel, open_hub
 from dc_hub.hubs.pins import pinned
 from dc_hub.hubs.reference import ModelName, parse
-from dc_hub.loading.verifying import Verified, Verify, verify_model
+from dc_hub.loading.verifying import Contents, Verify, open_contents
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +28,10 @@ class Opened:
     """A model directory that was verified and read, nothing of it built yet.
 
     ``weights`` maps the names in the file to arrays that are mapped when they are asked for.
-    ``verified`` is None for an unversioned directory.
     """
 
     source: StoredModel
-    verified: Verified | None
+    contents: Contents
     record: Record
     weights: Weights
 
@@ -43,14 +42,8 @@ class Opened:
 
     def read_tensors(self, file: str) -> dict[str, np.ndarray]:
         """Return what another weights file of the directory holds, as it was verified."""
-        tensors = read_tensors(self.source.path / file)
-        self.check_unchanged()
-        return tensors
-
-    def check_unchanged(self) -> None:
-        """Raise :class:`HashMismatch` where a file is no longer the one that was verified."""
-        if self.verified is not None:
-            self.verified.check_unchanged()
+        with TensorFile(self.contents.open(file), what=f"{self.source.path}/{file}") as tensors:
+            return {name: tensors.read(name) for name in tensors}
 
 
 def locate(
@@ -91,23 +84,21 @@ def open_model(
     A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
     """
     directory = source.path
-    verified = None
-    if versioned or source.revision or MANIFEST in list_names(directory):
-        verified = verify_model(directory, source.revision, verify)
-        if not source.revision:
-            source = StoredModel(source.name, verified.manifest.revision, directory)
-    else:
-        warnings.warn(
-            f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning, stacklevel=4
-        )
-    data = read_small(directory, PARAMS, MAX_BYTES)
-    record = Record.from_bytes(data, what=str(directory / PARAMS))
-    manifest = verified.manifest if verified is not None else None
-    with open_weights(directory, verified=manifest) as weights:
-        opened = Opened(source, verified, record, weights)
-        opened.check_unchanged()
-        _check_agreement(opened)
-        yield opened
+    with open_contents(directory, source.revision, verify, versioned=versioned) as contents:
+        if contents.manifest is None:
+            warnings.warn(
+                f"{directory} has no {MANIFEST}: its files are not verified.",
+                HubWarning,
+                stacklevel=4,
+            )
+        elif not source.revision:
+            source = StoredModel(source.name, contents.manifest.revision, directory)
+        data = contents.read(PARAMS, MAX_BYTES)
+        record = Record.from_bytes(data, what=str(directory / PARAMS))
+        with open_weights(directory, names=contents.names, open_file=contents.open) as weights:
+            opened = Opened(source, contents, record, weights)
+            _check_agreement(opened)
+            yield opened
 
 
 def _check_agreement(opened: Opened) -> None:

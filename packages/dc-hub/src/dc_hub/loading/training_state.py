@@ -36,11 +36,10 @@ def resume(model: Model, opened: Opened) -> None:
     Raises :class:`FileMissing` where none is kept, and ``TrainingStateError`` where it is another
     model's.
     """
-    path = opened.source.path / TRAINING
-    if not path.exists():
+    if TRAINING not in opened.contents.names:
         raise FileMissing(
             f"{opened.source.path} holds no training state.",
-            path=str(path),
+            path=str(opened.source.path / TRAINING),
             hint="Publish with training=True to keep it, or load with training=False.",
         )
     model.set_training_state(opened.read_tensors(TRAINING))

@@ -4,7 +4,8 @@ A stamp records, for one model directory, its revision and for each file what a 
 in: device, inode, size, and the times of the last change of content and of status. Stamps lie in
 the user's own cache folder and never in the hub, which must not vote on its own trust; one that
 others could have written is not believed. A file is stamped only if it was last changed clearly
-before it was hashed: in the same tick of the clock a second change would not show.
+before it was hashed (in the same tick of the clock a second change would not show), and only if no
+other user can write to it.
 
 Small files are hashed at every load; that costs less than believing a stamp.
 """
@@ -12,28 +13,36 @@ Small files are hashed at every load; that costs less than believing a stamp.
 from __future__ import annotations
 
 import hashlib
+import io
 import json
 import logging
 import os
 import stat
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from dc_hub.errors import (
-    FileMissing,
     HashMismatch,
     ParamsError,
-    SizeMismatch,
     UnexpectedFile,
-    UnsafePath,
 )
-from dc_hub.files.paths import list_names, open_directory, open_regular, read_small, reading
+from dc_hub.files.paths import (
+    list_names,
+    open_directory,
+    open_regular,
+    others_can_write,
+    private_copy,
+    read_all,
+    read_small,
+    reading,
+)
 from dc_hub.files.storage import temporary
-from dc_hub.format.filenames import MANIFEST, SIGNATURES
-from dc_hub.format.manifest import MAX_BYTES, Manifest, verify_file
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.manifest import MAX_BYTES, Manifest, check_files, verify_file
 
 Verify = Literal["changed", "full"]
 """``changed``: hash what was not hashed since it last changed; ``full``: hash everything."""
@@ -47,117 +56,148 @@ SMALL: Final = 1 << 16
 _SETTLED_NS: Final = 2_000_000_000
 
 Mark = tuple[int, int, int, int, int]
+"""What a change of a file shows in: device, inode, size, mtime and ctime in nanoseconds."""
+
 Marks = Mapping[str, Mark]
 
 logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
-class Verified:
-    """A model directory whose every file was found to be what its manifest says."""
+class Contents:
+    """The files of one model directory, held by one descriptor from verifying to the last byte.
 
-    directory: Path
-    manifest: Manifest
+    ``path`` is where it was found, for messages: nothing is opened by it again. ``names`` are those
+    of its files. ``manifest`` is None for an unversioned directory, whose files nothing vouches
+    for; of the others :meth:`open` gives out exactly the bytes that were verified.
+    """
+
+    path: Path
+    folder: int
+    names: frozenset[str]
+    manifest: Manifest | None
     marks: Marks
 
-    def check_unchanged(self) -> None:
-        """Raise :class:`HashMismatch` where a file was changed or replaced since.
+    def open(self, name: str) -> io.FileIO:
+        """Open the file ``name`` for reading.
 
-        Call it when the files are open: then those are the ones that were verified.
+        One that other users can write to is copied into memory, and the copy is what is verified:
+        they could change or cut off the original at any time. Raises :class:`FileMissing`,
+        :class:`UnsafePath`, :class:`UnexpectedFile` where the manifest does not name it, and
+        :class:`HashMismatch` where it is not the file that was verified.
         """
-        with reading(str(self.directory)), open_directory(self.directory) as folder:
-            marks = _marks(self.directory, folder, self.manifest)
-        for path, mark in marks.items():
-            if mark != self.marks[path]:
-                raise HashMismatch(
-                    f"{self.directory / path} was changed while it was being loaded.",
-                    path=str(self.directory / path),
-                    hint="Load it again once nothing writes to it.",
-                )
+        file = open_regular(self.folder, name)
+        if self.manifest is None:
+            return file
+        try:
+            shown = f"{self.path}/{name}"
+            entry = self.manifest.entry(name)
+            if entry is None:
+                raise UnexpectedFile(f"{shown} is not named in the manifest.", path=shown)
+            status = os.fstat(file.fileno())
+            if mark(status) != self.marks[name]:
+                raise _changed(shown)
+            if others_can_write(status):
+                with file as original:
+                    file = private_copy(original)
+                verify_file(file, entry, what=shown)
+        except BaseException:
+            file.close()
+            raise
+        return file
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the content of the file ``name``, of at most ``limit`` bytes; see :meth:`open`."""
+        with self.open(name) as file:
+            return read_all(file, limit, f"{self.path}/{name}")
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`HashMismatch` where a file was changed or replaced meanwhile."""
+        if self.manifest is None:
+            return
+        for name, status in check_files(self.folder, self.manifest, str(self.path)).items():
+            if mark(status) != self.marks[name]:
+                raise _changed(f"{self.path}/{name}")
 
 
-def verify_model(directory: Path, revision: str, mode: Verify = "changed") -> Verified:
-    """Return the model in ``directory`` once every file is what its manifest says.
+@contextmanager
+def open_contents(
+    directory: Path, revision: str = "", mode: Verify = "changed", *, versioned: bool = False
+) -> Iterator[Contents]:
+    """Open the model directory and verify that every file is what its manifest says.
 
-    ``revision`` is the digest that the manifest must have; empty, any manifest will do. Raises
-    :class:`HashMismatch`, :class:`SizeMismatch`, :class:`FileMissing`, :class:`UnexpectedFile` or
-    :class:`UnsafePath`, naming the file.
+    ``revision`` is the digest that the manifest must have; empty, any will do, and unless
+    ``versioned`` there may be none. Raises :class:`HashMismatch`, :class:`SizeMismatch`,
+    :class:`FileMissing`, :class:`UnexpectedFile` or :class:`UnsafePath`, naming the file.
     """
     if mode not in ("changed", "full"):
         raise ParamsError(f"verify={mode!r} is unknown.", hint="Use 'changed' or 'full'.")
     with reading(str(directory)), open_directory(directory) as folder:
-        data = read_small(folder, MANIFEST, MAX_BYTES)
-        digest = hashlib.sha256(data).hexdigest()
-        if revision and digest != revision:
-            raise HashMismatch(
-                f"{directory / MANIFEST} is not the manifest of revision {revision}.",
-                path=str(directory / MANIFEST),
-                hint="It was changed after publishing: get or publish the model again.",
-            )
-        manifest = Manifest.from_bytes(data, what=str(directory / MANIFEST))
-        marks = _marks(directory, folder, manifest)
-        large = any(entry.size > SMALL for entry in manifest.entries)
-        believed: Marks = {}
-        if large and mode == "changed":
-            believed = _read_stamp(directory, digest)
-        started = time.time_ns()
-        for entry in manifest.entries:
-            if entry.size <= SMALL or believed.get(entry.path) != marks[entry.path]:
-                with open_regular(folder, entry.path) as file:
-                    verify_file(file, entry, what=f"{directory}/{entry.path}")
-        if large and believed != marks:
-            same = _marks(directory, folder, manifest)
-            settled = {
-                path: mark
-                for path, mark in marks.items()
-                if mark == same[path] and max(mark[3:]) + _SETTLED_NS < started
-            }
-            if settled:
-                _write_stamp(directory, digest, settled)
-    return Verified(directory, manifest, marks)
+        names = frozenset(list_names(folder))
+        if versioned or revision or MANIFEST in names:
+            manifest = _read_manifest(directory, folder, revision)
+            marks = _verify(directory, folder, manifest, mode)
+            contents = Contents(directory, folder, names, manifest, marks)
+        else:
+            contents = Contents(directory, folder, names, None, {})
+        yield contents
 
 
-def _marks(directory: Path, folder: int, manifest: Manifest) -> Marks:
-    """Return the mark of every file; raise where they are not those of the manifest."""
-    listed = {entry.path for entry in manifest.entries}
-    there = set(list_names(folder))
-    surplus = sorted(there - listed - {MANIFEST, *SIGNATURES})
-    if surplus:
-        raise UnexpectedFile(
-            f"{directory} holds {surplus[0]!r}, which its manifest does not name.",
-            path=str(directory / surplus[0]),
-            hint="Move it elsewhere: a model directory holds the model's files alone.",
+def mark(status: os.stat_result) -> Mark:
+    """Return what a change of the file of that status would show in."""
+    return (
+        status.st_dev,
+        status.st_ino,
+        status.st_size,
+        status.st_mtime_ns,
+        status.st_ctime_ns,
+    )
+
+
+def _read_manifest(directory: Path, folder: int, revision: str) -> Manifest:
+    shown = f"{directory}/{MANIFEST}"
+    data = read_small(folder, MANIFEST, MAX_BYTES)
+    if revision and hashlib.sha256(data).hexdigest() != revision:
+        raise HashMismatch(
+            f"{shown} is not the manifest of revision {revision}.",
+            path=shown,
+            hint="It was changed after publishing: get or publish the model again.",
         )
-    marks = {}
+    return Manifest.from_bytes(data, what=shown)
+
+
+def _verify(directory: Path, folder: int, manifest: Manifest, mode: Verify) -> Marks:
+    """Hash what has to be hashed, and return the marks of the files that were found intact."""
+    found = check_files(folder, manifest, str(directory))
+    marks = {name: mark(status) for name, status in found.items()}
+    large = any(entry.size > SMALL for entry in manifest.entries)
+    believed = _read_stamp(directory, manifest.revision) if large and mode == "changed" else {}
+    started = time.time_ns()
     for entry in manifest.entries:
-        path = f"{directory}/{entry.path}"
-        if entry.path not in there:
-            raise FileMissing(
-                f"{path} is missing; the manifest names it.",
-                path=path,
-                hint="Get or publish the model again.",
-            )
-        found = os.stat(entry.path, dir_fd=folder, follow_symlinks=False)
-        if not stat.S_ISREG(found.st_mode) or found.st_nlink != 1:
-            raise UnsafePath(
-                f"{path} is a link or no regular file.",
-                path=path,
-                hint="A model is made of plain files: copy it, following links, and try again.",
-            )
-        if found.st_size != entry.size:
-            raise SizeMismatch(
-                f"{path} has {found.st_size} bytes; its manifest says {entry.size}.",
-                path=path,
-                hint="It was changed or cut short: get or publish the model again.",
-            )
-        marks[entry.path] = (
-            found.st_dev,
-            found.st_ino,
-            found.st_size,
-            found.st_mtime_ns,
-            found.st_ctime_ns,
-        )
+        if entry.size <= SMALL or believed.get(entry.path) != marks[entry.path]:
+            shown = f"{directory}/{entry.path}"
+            with open_regular(folder, entry.path) as file:
+                before = mark(os.fstat(file.fileno()))
+                verify_file(file, entry, what=shown)
+                if not before == mark(os.fstat(file.fileno())) == marks[entry.path]:
+                    raise _changed(shown)
+    if large and believed != marks:
+        settled = {
+            name: marks[name]
+            for name, status in found.items()
+            if max(marks[name][3:]) + _SETTLED_NS < started and not others_can_write(status)
+        }
+        if settled:
+            _write_stamp(directory, manifest.revision, settled)
     return marks
+
+
+def _changed(shown: str) -> HashMismatch:
+    return HashMismatch(
+        f"{shown} was changed while it was being loaded.",
+        path=shown,
+        hint="Load it again once nothing writes to it.",
+    )
 
 
 def _stamp(directory: Path) -> Path:

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from dc_hub.files.paths import list_names, open_regular
 from dc_hub.format.filenames import SIGNATURES
 from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
 from dc_hub.hubs.staging import Staging
@@ -29,17 +28,17 @@ def publish_directory(
     other arguments, and the errors, are those of :func:`publish` and :func:`from_pretrained`.
     """
     with open_model(locate(Path(directory)), "full") as opened:
-        source = opened.source.path
-        if opened.verified is not None:
-            names = [entry.path for entry in opened.verified.manifest.entries]
+        contents = opened.contents
+        if contents.manifest is not None:
+            names = [entry.path for entry in contents.manifest.entries]
         else:
-            names = [file for file in list_names(source) if file not in SIGNATURES]
+            names = sorted(contents.names.difference(SIGNATURES))
 
         def write(staging: Staging) -> None:
             for file in names:
-                with open_regular(source, file) as original, staging.create(file) as copy:
+                with contents.open(file) as original, staging.create(file) as copy:
                     while block := original.read(_BLOCK):
                         copy.write(block)
-            opened.check_unchanged()
+            contents.check_unchanged()
 
         return open_hub(hub).publish(name, write, tags)
