@@ -162,24 +162,45 @@ def test_an_argument_of_a_framework_without_a_name_says_both_ways_to_store_it(hu
         assert way in caught.value.hint
 
 
-def test_a_renamed_or_reordered_part_is_found_by_its_other_name(hub, toyframe, net):
+def test_a_reordered_part_is_found_by_its_name(hub, toyframe, net):
     publish(net, "net", hub=hub)
     reordered = toyframe.Net(2)
     reordered.arrays = {"out.bias": np.ones(()), "out.weight": np.zeros(2)}
     load_weights("net", into=reordered, hub=hub)
     np.testing.assert_array_equal(reordered.arrays["out.weight"], [1.0, 2.0])
     assert reordered.arrays["out.bias"] == 0
+
+
+def test_weights_are_never_matched_by_position(hub, toyframe):
+    net = toyframe.Net(2)
+    net.arrays = {"norm.weight": np.array([1.0, 2.0]), "norm.bias": np.array([3.0, 4.0])}
+    publish(net, "net", hub=hub)
+    renamed = toyframe.Net(2)
+    renamed.arrays = {"norm.shift": np.zeros(2), "norm.scale": np.zeros(2)}
+    with pytest.raises(errors.WeightsMismatch, match=r"norm\.shift") as caught:
+        load_weights("net", into=renamed, hub=hub)
+    assert caught.value.missing == ("norm/0", "norm/1")
+    assert caught.value.unexpected == ("norm.weight", "norm.bias")
+    assert not any(array.any() for array in renamed.arrays.values())
+    rename = {"norm.weight": "norm.scale", "norm.bias": "norm.shift"}
+    load_weights("net", into=renamed, hub=hub, rename=rename)
+    np.testing.assert_array_equal(renamed.arrays["norm.scale"], [1.0, 2.0])
+    np.testing.assert_array_equal(renamed.arrays["norm.shift"], [3.0, 4.0])
+
+
+def test_the_error_proposes_a_rename_where_only_one_is_possible(hub, toyframe, net):
+    publish(net, "net", hub=hub)
     renamed = toyframe.Net(2)
     renamed.arrays = {"out.kernel": np.zeros(2), "out.bias": np.ones(())}
-    load_weights("net", into=renamed, hub=hub)
-    np.testing.assert_array_equal(renamed.arrays["out.kernel"], [1.0, 2.0])
+    with pytest.raises(errors.WeightsMismatch, match=r"rename={'out\.weight': 'out\.kernel'}"):
+        load_weights("net", into=renamed, hub=hub)
 
 
 def test_a_weight_in_front_of_the_others_is_missing_and_none_takes_its_place(hub, toyframe, net):
     publish(net, "net", hub=hub)
     grown = toyframe.Net(2)
     grown.arrays = {"out.scale": np.zeros(2), **grown.arrays}
-    with pytest.raises(errors.WeightsMismatch, match="out/0"):
+    with pytest.raises(errors.WeightsMismatch, match=r"out\.scale"):
         load_weights("net", into=grown, hub=hub)
     load_weights("net", into=grown, hub=hub, allow_missing=["out.scale"])
     np.testing.assert_array_equal(grown.arrays["out.weight"], [1.0, 2.0])

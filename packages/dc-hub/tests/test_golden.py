@@ -118,3 +118,14 @@ def test_an_object_that_computes_nothing_has_no_golden_rows(hub, models):
 def test_golden_rows_do_not_change_the_model(hub, linear, dataset):
     publish(linear, "m", hub=hub, golden=dataset)
     assert from_pretrained("m", hub=hub).get_parameters() == linear.get_parameters()
+
+
+def test_golden_strings_are_never_padded_into_more_memory_than_a_load_may_use(hub, chain, reseal):
+    published = publish(chain, "m", hub=hub, golden=["CCO"])
+    texts = [b"C" * 500_000, *[b"C"] * 1000]
+    changed = {
+        "inputs.utf8": np.frombuffer(b"".join(texts), np.uint8),
+        "inputs.offsets": np.cumsum([0, *map(len, texts)], dtype=np.int64),
+    }
+    with pytest.raises(errors.LimitExceeded, match="golden strings"):
+        check_golden(rewrite(published, reseal, **changed))

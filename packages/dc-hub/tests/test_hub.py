@@ -1,10 +1,11 @@
 """Names, tags and revisions of a hub, and those who try to trick it."""
 
 import os
+from pathlib import Path
 
 import pytest
 
-from dc_hub import LocalHub, errors, from_pretrained, publish
+from dc_hub import LocalHub, errors, from_pretrained, open_hub, publish
 
 BAD_NAMES = [
     "",
@@ -183,3 +184,24 @@ def test_a_reference_that_says_nothing_or_two_things_is_refused(hub, linear, whe
 def test_a_directory_has_no_revision(tmp_path):
     with pytest.raises(errors.UnsafePath, match="revision"):
         from_pretrained(tmp_path, revision="main")
+
+
+@pytest.mark.parametrize(
+    "url", ["s3://bucket", "gs://bucket/a", "https://host/hub", "hf://org", "file://host/hub"]
+)
+def test_a_url_that_is_not_served_is_an_error_and_makes_no_directory(
+    url, tmp_path, monkeypatch, linear
+):
+    monkeypatch.chdir(tmp_path)
+    for given in (url, Path(url)) if not url.startswith("file") else (url,):
+        with pytest.raises(errors.HubUnavailable, match=url.partition(":")[0]):
+            publish(linear, "m", hub=given)
+    monkeypatch.setenv("DEEPCHEM_MODEL_HUB", url)
+    with pytest.raises(errors.HubUnavailable):
+        publish(linear, "m")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_file_url_is_the_directory_it_names(tmp_path):
+    place = tmp_path / "a hub"
+    assert open_hub(place.as_uri()).path == place

@@ -374,3 +374,29 @@ def test_threads_publish_and_load_side_by_side(hub, models, dataset):
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(work, range(16))) == [(0.0, float(i)) for i in range(16)]
     assert not leftovers(hub)
+
+
+@pytest.mark.parametrize("kind", ["fifo", "sparse", "no text", "link", "dangling link"])
+def test_whatever_lies_in_the_place_of_a_lease_neither_hangs_nor_breaks_publishing(
+    hub, linear, tmp_path, monkeypatch, kind
+):
+    monkeypatch.setattr("dc_hub.files.lease.TERM", 0.1)
+    (hub.path / "m" / "refs").mkdir(parents=True)
+    lock = hub.path / "m" / "refs" / ".lock"
+    if kind == "fifo":
+        os.mkfifo(lock)
+    elif kind == "sparse":
+        with lock.open("wb") as file:
+            file.truncate(1 << 40)
+    elif kind == "no text":
+        lock.write_bytes(b"\xff\xfe\x00")
+    elif kind == "link":
+        (tmp_path / "target").write_text("kept")
+        lock.symlink_to(tmp_path / "target")
+    else:
+        lock.symlink_to(tmp_path / "nowhere")
+    started = time.monotonic()
+    published = publish(linear, "m", hub=hub)
+    assert time.monotonic() - started < 3
+    assert hub.tags("m") == {"main": published.revision}
+    assert kind != "link" or (tmp_path / "target").read_text() == "kept"

@@ -375,13 +375,13 @@ def test_running_out_of_file_descriptors_is_a_typed_error_everywhere(hub, linear
     uses = {
         "load": lambda: from_pretrained("m", hub=hub, verify="full"),
         "golden": lambda: check_golden("m", hub=hub),
-        "publish": lambda: publish(linear, "m", hub=hub),
+        "publish": lambda: publish(linear, "n", hub=hub),
         "list": lambda: (hub.names(), hub.tags("m"), hub.revisions("m")),
     }
     for use in uses.values():
         use()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    for use in uses.values():
+    for name, use in uses.items():
         outcomes = set()
         for spare in range(24):
             lowest = os.open(os.devnull, os.O_RDONLY)
@@ -394,4 +394,4 @@ def test_running_out_of_file_descriptors_is_a_typed_error_everywhere(hub, linear
                 outcomes.add("refused")
             finally:
                 resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
-        assert outcomes == {"done", "refused"}
+        assert outcomes == {"done", "refused"}, name

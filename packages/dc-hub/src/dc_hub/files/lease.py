@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import socket
+import stat
 import time
 import uuid
 from collections.abc import Iterator
@@ -18,10 +19,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from dc_hub.errors import LockTimeout
+from dc_hub.errors import FileMissing, LockTimeout
+from dc_hub.files.paths import open_regular
 
 TERM: Final = 5.0
 """Seconds after which an unchanged lease counts as abandoned."""
+
+_MAX_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,9 +87,18 @@ def _take(mine: Lease) -> bool:
 
 
 def _read(path: Path) -> str | None:
+    """Return who holds the lease, None where nobody does.
+
+    Whatever else somebody left under that name (a FIFO, a link, a huge file) is never waited for or
+    followed: it reads as a lease that nobody renews.
+    """
     try:
-        return path.read_text()
-    except FileNotFoundError:
+        status = path.lstat()
+        if not stat.S_ISREG(status.st_mode):
+            return f"? ? {status.st_ino}"
+        with open_regular(path.parent, path.name, single_link=False) as file:
+            return file.read(_MAX_BYTES).decode(errors="replace")
+    except (FileNotFoundError, FileMissing):
         return None
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dc_core import Dataset, Model
+from dc_core import Dataset, Model, charge
 from dc_hub.errors import NotSerializable, ParamsError, WeightsFileError
 
 _METHODS: Final = ("predict", "embed", "act")
@@ -118,7 +118,10 @@ def _inputs(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
     offsets = _numbers(tensors, "inputs.offsets", "i", np.int64).tolist()
     if offsets[0] != 0 or offsets[-1] != len(data) or offsets != sorted(offsets):
         raise ValueError("the offsets of the strings contradict their bytes")
-    return np.array([data[a:b].decode() for a, b in pairwise(offsets)], dtype=np.str_)
+    texts = [data[a:b].decode() for a, b in pairwise(offsets)]
+    # A NumPy array pads every string to the longest one.
+    charge(4 * len(texts) * max(map(len, texts), default=0), "The golden strings")
+    return np.array(texts, dtype=np.str_)
 
 
 def _numbers(

@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
-from dc_core import dtype_name, raw_bits
+from dc_core import charge, dtype_name, raw_bits
 from dc_core.errors import ParameterError
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.files.paths import open_regular, reading
@@ -102,6 +102,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         """Return the tensor ``name`` in memory of its own, allocated once and read into."""
         dtype, shape, start, end = self._infos[name]
         self._check_unchanged()
+        charge(end - start, f"The tensor {name!r}")
         content = np.empty(end - start, np.uint8)
         view = content.data
         done = 0

@@ -21,6 +21,8 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
+from urllib.parse import urlsplit
+from urllib.request import url2pathname
 
 from dc_hub.errors import (
     AmbiguousRevision,
@@ -50,6 +52,9 @@ VARIABLE: Final = "DEEPCHEM_MODEL_HUB"
 
 MAIN: Final = "main"
 """The tag that a name without a revision stands for."""
+
+_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
+"""A scheme of two or more characters: ``C:/`` is a drive. ``Path`` drops the second slash."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{12,63}")
@@ -306,18 +311,34 @@ def open_hub(hub: HubLike = None) -> Hub:
     """Return the hub to use: ``hub`` itself, the one at a path, or the default one.
 
     The default is the directory that ``DEEPCHEM_MODEL_HUB`` names, or else ``deepchem/hub`` in the
-    user's data folder.
+    user's data folder. A ``file://`` URL is the path of a directory on this machine. Raises
+    :class:`HubUnavailable` for a URL of another scheme.
     """
     if isinstance(hub, str | os.PathLike):
-        return LocalHub(hub)
+        return LocalHub(_local_path(os.fspath(hub)))
     if hub is not None:
         return hub
     named = os.environ.get(VARIABLE)
     if named:
-        return LocalHub(named)
+        return LocalHub(_local_path(named))
     from platformdirs import user_data_path
 
     return LocalHub(user_data_path("deepchem", appauthor=False) / "hub")
+
+
+def _local_path(text: str) -> str:
+    """Return the directory that a path or a ``file://`` URL names."""
+    found = _URL.match(text)
+    if found is None:
+        return text
+    url = urlsplit(text)
+    if url.scheme == "file" and url.netloc in ("", "localhost"):
+        return url2pathname(url.path)
+    raise HubUnavailable(
+        f"Hubs are not served by {found[1]}: ({text!r}).",
+        path=text,
+        hint="Give the path of a directory, or its file:// URL.",
+    )
 
 
 def _changed(path: Path, default: float) -> float:

@@ -1,8 +1,10 @@
-"""Which stored weight is which of the model's.
+"""Match stored weights to the model's, by name and never by position.
 
-Stored weights carry two names: the canonical one, ``<model>/<layer>/<i>``, and the framework's own.
-A release of a framework may rename its parts or put them in another order. So a weight is found by
-its native name first, and by its canonical one where only the native name has changed.
+Stored weights carry two names: the framework's own (``norm.weight``) and the canonical one,
+``<model>/<layer>/<i>``, whose last part is a position. A weight is the model's weight of the same
+native name. A release of a framework may rename its parts or put them in another order: then the
+caller, or the class's ``upgrade``, says which is which, because equal positions and equal shapes
+prove nothing (a LayerNorm's scale and shift have both).
 """
 
 from __future__ import annotations
@@ -42,31 +44,56 @@ def match(
     stored: Mapping[str, StoredWeight],
     table: Mapping[str, WeightInfo],
     renamed: Mapping[str, str],
-) -> dict[str, str]:
-    """Return the stored relative name for each relative name of the model.
+) -> tuple[dict[str, str], list[str]]:
+    """Return the stored name for each of the model's, and the stored ones that match none.
 
-    ``stored`` and ``table`` are by relative name. ``renamed`` maps stored relative names to present
-    ones, where a class or the caller says so. A stored weight that ``table`` lacks keeps its name:
-    what is not fitted yet has no table, and what has one will refuse it.
+    All are relative names, and so are those of ``stored`` and ``table``. ``renamed`` maps stored
+    names to present ones, where the class or the caller says so. A stored weight whose name
+    ``table`` lacks keeps it: a part that is not fitted yet has no table, and one that has a table
+    will refuse the weight.
+
+    Raises :class:`WeightsMismatch` where two stored weights match one of the model's.
     """
     present = {n: name for name, info in table.items() for n in (info.native, *info.aliases) if n}
-    found = {renamed.get(name, name): name for name in renamed if name in stored}
-    rest = {name: weight for name, weight in stored.items() if name not in renamed}
-    by_native = {
-        present[native]: name
-        for name, weight in rest.items()
-        for native in (weight.native, *weight.aliases)
-        if native in present
-    }
-    found |= {new: old for new, old in by_native.items() if new not in found}
-    taken = set(found.values())
-    for name in rest:
-        if name in taken:
-            continue
-        if name in found:
+    found: dict[str, str] = {}
+    unmatched = []
+    for old, weight in stored.items():
+        natives = (weight.native, *weight.aliases)
+        new = renamed.get(old) or next((present[n] for n in natives if n in present), None)
+        if new is None and old not in table:
+            new = old
+        if new is None:
+            unmatched.append(old)
+        elif new in found:
             raise WeightsMismatch(
-                f"Both {found[name]!r} and {name!r} are stored for the weight {name!r}.",
+                f"Both {found[new]!r} and {old!r} are stored for the weight {new!r}.",
                 hint="Say which is which: load_weights(..., rename={stored: present}).",
             )
-        found[name] = name
-    return found
+        else:
+            found[new] = old
+    return found, unmatched
+
+
+def probable_renames(
+    stored: Mapping[str, StoredWeight],
+    unmatched: Collection[str],
+    table: Mapping[str, WeightInfo],
+    missing: Collection[str],
+) -> dict[str, str]:
+    """Return the native names that unmatched weights may have now, for the caller to confirm.
+
+    Only where a layer has one stored weight left over and lacks one is there anything to propose.
+    """
+
+    def by_layer(names: Collection[str]) -> dict[str, list[str]]:
+        layers: dict[str, list[str]] = {}
+        for name in names:
+            layers.setdefault(name.rpartition("/")[0], []).append(name)
+        return layers
+
+    lacking = by_layer(missing)
+    return {
+        stored[old[0]].native or old[0]: table[lacking[layer][0]].native or lacking[layer][0]
+        for layer, old in by_layer(unmatched).items()
+        if len(old) == 1 and len(lacking.get(layer, ())) == 1
+    }

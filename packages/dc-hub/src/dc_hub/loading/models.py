@@ -8,7 +8,7 @@ compared with the model's before anything is allocated, and the arrays are priva
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -23,7 +23,7 @@ from dc_hub.format.record import StoredWeight
 from dc_hub.hubs.local import HubLike
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.building import build_model
-from dc_hub.loading.matching import Names, match
+from dc_hub.loading.matching import Names, match, probable_renames
 from dc_hub.loading.opening import Opened, locate, open_model
 from dc_hub.loading.training_state import resume
 from dc_hub.loading.verifying import Verify
@@ -150,16 +150,17 @@ def _compare(
         table = holder.describe_weights()
     stored, ours = opened.stored, _names(table)
     allowed = {ours.get(name) for name in allow_missing}
-    found = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
+    found, unmatched = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
     arrays = {new: opened.weights[stored[old].native] for new, old in found.items()}
     missing = [name for name in table if name not in arrays and name not in allowed]
-    unexpected = [name for name in arrays if name not in table] if table else []
-    if missing:
+    if missing or unmatched:
+        surplus = [name for name in arrays if name not in table] if table else []
+        unexpected = [*(stored[name].native or name for name in unmatched), *surplus]
         raise WeightsMismatch(
-            f"Weights are not stored: {', '.join(missing)}. "
-            f"Stored and not asked for: {', '.join(unexpected) or 'none'}.",
+            f"Weights are not stored: {_listed(table[name].native or name for name in missing)}. "
+            f"Stored and not asked for: {_listed(unexpected)}.",
             path=path,
-            hint="Is it the right model? load_weights takes rename= and allow_missing=.",
+            hint=_advice(probable_renames(stored, unmatched, table, missing)),
             missing=missing,
             unexpected=unexpected,
         )
@@ -167,6 +168,20 @@ def _compare(
         known = {name: array for name, array in arrays.items() if name in table}
         check_weights(table, known, allowed)
     return arrays, allowed
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(names) or "none"
+
+
+def _advice(renames: Mapping[str, str]) -> str:
+    if not renames:
+        return "Is it the right model? load_weights takes rename= and allow_missing=."
+    shown = ", ".join(f"{old!r}: {new!r}" for old, new in renames.items())
+    return (
+        "Weights are never matched by position. If they were only renamed, say so: "
+        f"load_weights(..., rename={{{shown}}})."
+    )
 
 
 def _names(weights: Mapping[str, StoredWeight] | Mapping[str, WeightInfo]) -> Names:

@@ -7,10 +7,12 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
+from dc_core import byte_budget
+from dc_hub.conversion import with_path
 from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
 from dc_hub.files.paths import is_directory
 from dc_hub.format.filenames import MANIFEST, PARAMS
@@ -21,6 +23,12 @@ from dc_hub.hubs.local import HubLike, StoredModel, open_hub
 from dc_hub.hubs.pins import pinned
 from dc_hub.hubs.reference import ModelName, parse
 from dc_hub.loading.verifying import Contents, Verify, open_contents
+
+BASE_BUDGET: Final = 64 << 20
+"""Bytes that loading any model may allocate."""
+
+BUDGET_PER_BYTE: Final = 4
+"""Bytes that loading may allocate beyond that for each byte of the model's files."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,12 +101,19 @@ def open_model(
             )
         elif not source.revision:
             source = StoredModel(source.name, contents.manifest.revision, directory)
-        data = contents.read(PARAMS, MAX_BYTES)
-        record = Record.from_bytes(data, what=str(directory / PARAMS))
-        with open_weights(directory, names=contents.names, open_file=contents.open) as weights:
-            opened = Opened(source, contents, record, weights)
-            _check_agreement(opened)
+        budget = BASE_BUDGET + BUDGET_PER_BYTE * contents.size
+        with with_path(str(directory)), byte_budget(budget), _read(source, contents) as opened:
             yield opened
+
+
+@contextmanager
+def _read(source: StoredModel, contents: Contents) -> Iterator[Opened]:
+    data = contents.read(PARAMS, MAX_BYTES)
+    record = Record.from_bytes(data, what=str(source.path / PARAMS))
+    with open_weights(source.path, names=contents.names, open_file=contents.open) as weights:
+        opened = Opened(source, contents, record, weights)
+        _check_agreement(opened)
+        yield opened
 
 
 def _check_agreement(opened: Opened) -> None:

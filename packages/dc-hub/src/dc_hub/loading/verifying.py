@@ -78,6 +78,13 @@ class Contents:
     manifest: Manifest | None
     marks: Marks
 
+    @property
+    def size(self) -> int:
+        """The size of all files in bytes."""
+        if self.manifest is not None:
+            return sum(entry.size for entry in self.manifest.entries)
+        return sum(os.stat(name, dir_fd=self.folder).st_size for name in self.names)
+
     def open(self, name: str) -> io.FileIO:
         """Open the file ``name`` for reading.
 
