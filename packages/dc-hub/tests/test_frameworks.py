@@ -78,6 +78,7 @@ PLUGIN = """
         table = dc_describe_weights(obj)
         check_weights(table, weights, allow_missing)
         obj.arrays |= {table[n].native: a.copy() for n, a in weights.items()}
+        return obj
 
     @hookimpl
     def dc_skeleton(build):

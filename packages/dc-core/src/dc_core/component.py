@@ -17,7 +17,14 @@ import numpy as np
 
 from dc_core import parameters, plugins
 from dc_core.errors import NotSerializable, ParameterError
-from dc_core.holders import FittedAttribute, WeightHolder, describe_all, divide, import_all
+from dc_core.holders import (
+    FittedAttribute,
+    NativeObject,
+    WeightHolder,
+    describe_all,
+    divide,
+    import_all,
+)
 from dc_core.weights import WeightInfo
 
 _CHILDREN: Final = "_dc_children"
@@ -61,7 +68,11 @@ class Component:
 
     @property
     def native(self) -> Any:
-        """The framework's object that holds this component's weights, or None."""
+        """The framework's object that holds this component's weights, or None.
+
+        A class whose objects of a framework are immutable defines a setter too: importing weights
+        makes a new object.
+        """
         return None
 
     def get_parameters(self) -> dict[str, Any]:
@@ -123,8 +134,8 @@ class Component:
         allow_missing: Collection[str] = (),
         *,
         copy: bool = True,
-    ) -> None:
-        """Take ``weights`` by relative name, all or nothing.
+    ) -> Self:
+        """Take ``weights`` by relative name, all or nothing, and return the component itself.
 
         Names, shapes and dtypes must be those that the component has; a part that is not fitted yet
         takes its complete fitted state, or stays as it is. With ``copy=False`` the component may
@@ -133,6 +144,7 @@ class Component:
         Raises :class:`WeightsMismatch` or :class:`StructureError` and is then unchanged.
         """
         import_all(self._holders(), weights, allow_missing, copy=copy)
+        return self
 
     def _holders(self, prefix: str = "") -> dict[str, WeightHolder]:
         """Return the holders of the weights, nested ones included, by the prefix of their names."""
@@ -144,7 +156,7 @@ class Component:
                 raise _ambiguous(self, name)
             holders[f"{prefix}{name}/"] = FittedAttribute(self, name)
         if self.native is not None:
-            holders[prefix] = plugins.claim(self.native)
+            holders[prefix] = NativeObject(self, plugins.claim(self.native))
         return holders
 
 

@@ -2,6 +2,9 @@
 
 There are two kinds: ``native``, an object of a framework whose backend knows its arrays, and
 ``fitted``, an attribute of the component itself. Both answer the same three calls.
+
+Importing returns the object that has the weights afterwards: the same one, or a new one where the
+framework's objects are immutable. A component then takes the new one as its ``native``.
 """
 
 from __future__ import annotations
@@ -14,7 +17,13 @@ from typing import Any, Protocol
 import numpy as np
 
 from dc_core.dtypes import dtype_name
-from dc_core.errors import NotSerializable, ParameterError, UnknownWeight, WeightsMismatch
+from dc_core.errors import (
+    NotSerializable,
+    ParameterError,
+    UnknownWeight,
+    Unsupported,
+    WeightsMismatch,
+)
 from dc_core.parameters import check_names
 from dc_core.plugins import Claimed
 from dc_core.weights import WeightInfo, check_weights
@@ -37,15 +46,63 @@ class WeightHolder(Protocol):
         allow_missing: Collection[str] = (),
         *,
         copy: bool = True,
-    ) -> None:
-        """Take ``weights``, all or nothing; ``copy=False`` may keep the arrays themselves."""
+    ) -> Any:
+        """Take ``weights``, all or nothing; ``copy=False`` may keep the arrays themselves.
+
+        Returns the object that has them now.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class NativeObject:
+    """The framework's object of a component, with the backend that serves it."""
+
+    component: Any
+    claimed: Claimed
+
+    def describe_weights(self) -> dict[str, WeightInfo]:
+        """Describe every weight, without copying or allocating any."""
+        return self.claimed.describe_weights()
+
+    def export_weights(
+        self, names: Collection[str] | None = None, *, copy: bool = True
+    ) -> dict[str, np.ndarray]:
+        """Return the weights in ``names``, or all of them; ``copy=False`` may share memory."""
+        return self.claimed.export_weights(names, copy=copy)
+
+    def import_weights(
+        self,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str] = (),
+        *,
+        copy: bool = True,
+    ) -> Any:
+        """Take ``weights``, all or nothing, and return the component."""
+        self.put(self.claimed.import_weights(weights, allow_missing, copy=copy))
+        return self.component
+
+    def put(self, obj: Any) -> None:
+        """Make ``obj`` the component's native object.
+
+        Raises :class:`Unsupported` if the component has another one and cannot replace it.
+        """
+        if obj is self.component.native:
+            return
+        owner = type(self.component)
+        if getattr(getattr(owner, "native", None), "fset", None) is None:
+            raise Unsupported(
+                f"{owner.__name__} cannot replace its native object, and a "
+                f"{type(obj).__name__} cannot be changed in place.",
+                hint="Give the class a setter: @native.setter.",
+            )
+        self.component.native = obj
 
 
 @dataclass(frozen=True, slots=True)
 class FittedAttribute:
     """An attribute of a component that holds one fitted array; its relative name is ``0``.
 
-    Raises :class:`NotSerializable`, naming the attribute, where its value is no array of numbers.
+    Raises :class:`NotSerializable`, naming the attribute, if its value is not an array of numbers.
     """
 
     component: Any
@@ -62,8 +119,9 @@ class FittedAttribute:
             dtype_name(array.dtype)
         except (ParameterError, ValueError) as error:
             raise NotSerializable(
-                f"{type(self.component).__name__}.{self.attribute} is no array of numbers: {error}",
-                hint="Keep what is no number in the constructor's arguments.",
+                f"{type(self.component).__name__}.{self.attribute} is not an array of numbers: "
+                f"{error}",
+                hint="Keep everything else in the constructor's arguments.",
             ) from error
         return array
 
@@ -87,11 +145,12 @@ class FittedAttribute:
         allow_missing: Collection[str] = (),
         *,
         copy: bool = True,
-    ) -> None:
+    ) -> Any:
         """Take the array; before fitting, one of any shape and any dtype that weights can have."""
         self.check(weights, allow_missing)
         for array in weights.values():
             setattr(self.component, self.attribute, array.copy() if copy else array)
+        return self.component
 
     def check(self, weights: Mapping[str, np.ndarray], allow_missing: Collection[str]) -> None:
         """Raise :class:`WeightsMismatch` unless :meth:`import_weights` can take ``weights``."""
@@ -165,7 +224,8 @@ def import_all(
     All names, shapes and dtypes are checked before any holder is touched. After that only a
     framework's object can still refuse (a contradictory structure), so those come first. Where
     there are several, one that has weights gets them back when a later one refuses; one that is not
-    fitted could not be emptied again, so it takes its part on a copy beforehand.
+    fitted could not be emptied again, so it takes its part on a copy beforehand. An immutable
+    object is replaced, and put back.
     """
     check_names("allow_missing", allow_missing)
     if list(holders) == [""]:
@@ -187,11 +247,12 @@ def import_all(
         attribute.check(parts[p], allowed[p])
     _check_fitted_together(attributes, tables, parts, absent)
 
-    natives = {p: h for p, h in holders.items() if isinstance(h, Claimed) and parts[p]}
+    natives = {p: h for p, h in holders.items() if isinstance(h, NativeObject) and parts[p]}
     filled = [p for p in natives if tables[p]]
     unfitted = [p for p in natives if not tables[p]]
     for p in unfitted[1:]:
-        rehearsal = replace(natives[p], obj=deepcopy(natives[p].obj))
+        claimed = natives[p].claimed
+        rehearsal = replace(claimed, obj=deepcopy(claimed.obj))
         rehearsal.import_weights(parts[p], copy=False)
     former: dict[str, dict[str, np.ndarray]] = {}
     try:
@@ -201,7 +262,11 @@ def import_all(
             natives[p].import_weights(parts[p], allowed[p], copy=copy)
     except Exception:
         for p, arrays in former.items():
-            natives[p].import_weights(arrays, tables[p])
+            # An object that was replaced was not changed.
+            if natives[p].component.native is natives[p].claimed.obj:
+                natives[p].import_weights(arrays, tables[p])
+        for p in natives:
+            natives[p].put(natives[p].claimed.obj)
         raise
     for p, attribute in attributes.items():
         attribute.import_weights(parts[p], allowed[p], copy=copy)

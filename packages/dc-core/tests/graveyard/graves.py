@@ -76,7 +76,7 @@ def import_with(change):
     def dc_import_weights(obj, weights, allow_missing, copy):
         check_weights(plugin.dc_describe_weights(obj), weights, allow_missing)
         changed = {name: change(array) for name, array in weights.items()}
-        plugin.dc_import_weights(obj, changed, allow_missing, copy)
+        return plugin.dc_import_weights(obj, changed, allow_missing, copy)
 
     return staticmethod(dc_import_weights)
 
@@ -213,7 +213,7 @@ class forgets_buffers(Good):
 
     @hookimpl
     def dc_import_weights(self, obj, weights, allow_missing, copy):
-        plugin.dc_import_weights(obj, weights, {*allow_missing, "norm/0"}, copy)
+        return plugin.dc_import_weights(obj, weights, {*allow_missing, "norm/0"}, copy)
 
 
 @breaks("test_a_round_trip_restores_every_weight")
@@ -228,13 +228,14 @@ class keeps_the_cache(Good):
         folded = obj.folded
         plugin.dc_import_weights(obj, weights, allow_missing, copy)
         obj.folded = folded
+        return obj
 
 
 @breaks("test_imports_are_detached")
 class keeps_the_given_arrays(Good):
     @hookimpl
     def dc_import_weights(self, obj, weights, allow_missing):
-        plugin.dc_import_weights(obj, weights, allow_missing, copy=False)
+        return plugin.dc_import_weights(obj, weights, allow_missing, copy=False)
 
 
 @breaks("test_importing_changes_no_given_array")
@@ -244,6 +245,7 @@ class empties_the_given_arrays(Good):
         plugin.dc_import_weights(obj, weights, allow_missing, copy=True)
         for array in weights.values():
             array.fill(0)
+        return obj
 
 
 @breaks("test_read_only_arrays_are_imported")
@@ -252,7 +254,7 @@ class insists_on_writing(Good):
     def dc_import_weights(self, obj, weights, allow_missing, copy):
         for array in weights.values():
             array.setflags(write=True)
-        plugin.dc_import_weights(obj, weights, allow_missing, copy)
+        return plugin.dc_import_weights(obj, weights, allow_missing, copy)
 
 
 @breaks("test_arrays_in_any_memory_order_are_imported")
@@ -269,14 +271,14 @@ class clears_what_is_missing(Good):
         cleared = {
             n: np.zeros_like(a) for n, a in plugin.dc_export_weights(obj, None, True).items()
         }
-        plugin.dc_import_weights(obj, cleared | dict(weights), allow_missing, copy)
+        return plugin.dc_import_weights(obj, cleared | dict(weights), allow_missing, copy)
 
 
 @breaks("test_a_missing_name_is_rejected")
 class takes_any_part(Good):
     @hookimpl
     def dc_import_weights(self, obj, weights, copy):
-        plugin.dc_import_weights(obj, weights, plugin.dc_describe_weights(obj), copy)
+        return plugin.dc_import_weights(obj, weights, plugin.dc_describe_weights(obj), copy)
 
 
 @breaks("test_a_missing_name_is_rejected")
@@ -285,6 +287,7 @@ class notices_too_late(Good):
     def dc_import_weights(self, obj, weights, allow_missing, copy):
         plugin.dc_import_weights(obj, weights, plugin.dc_describe_weights(obj), copy)
         check_weights(plugin.dc_describe_weights(obj), weights, allow_missing)
+        return obj
 
 
 @breaks("test_a_missing_name_is_rejected")
@@ -292,7 +295,7 @@ class raises_a_plain_key_error(Good):
     @hookimpl
     def dc_import_weights(self, obj, weights, copy):
         given = {name: weights[name] for name in plugin.dc_describe_weights(obj)}
-        plugin.dc_import_weights(obj, given, (), copy)
+        return plugin.dc_import_weights(obj, given, (), copy)
 
 
 @breaks("test_a_surplus_name_is_rejected")
@@ -301,7 +304,7 @@ class ignores_what_it_does_not_know(Good):
     def dc_import_weights(self, obj, weights, allow_missing, copy):
         table = plugin.dc_describe_weights(obj)
         known = {name: array for name, array in weights.items() if name in table}
-        plugin.dc_import_weights(obj, known, allow_missing, copy)
+        return plugin.dc_import_weights(obj, known, allow_missing, copy)
 
 
 @breaks("test_a_wrong_shape_is_rejected")
@@ -315,7 +318,7 @@ class broadcasts(Good):
             else array
             for name, array in weights.items()
         }
-        plugin.dc_import_weights(obj, spread, allow_missing, copy)
+        return plugin.dc_import_weights(obj, spread, allow_missing, copy)
 
 
 @breaks("test_a_wrong_dtype_is_rejected")
@@ -324,7 +327,7 @@ class casts(Good):
     def dc_import_weights(self, obj, weights, allow_missing, copy):
         table = plugin.dc_describe_weights(obj)
         cast = {name: array.astype(table[name].dtype) for name, array in weights.items()}
-        plugin.dc_import_weights(obj, cast, allow_missing, copy)
+        return plugin.dc_import_weights(obj, cast, allow_missing, copy)
 
 
 @breaks("test_a_value_that_is_no_array_is_rejected")
@@ -333,14 +336,14 @@ class converts_lists(Good):
     def dc_import_weights(self, obj, weights, allow_missing, copy):
         table = plugin.dc_describe_weights(obj)
         arrays = {name: np.asarray(value, table[name].dtype) for name, value in weights.items()}
-        plugin.dc_import_weights(obj, arrays, allow_missing, copy)
+        return plugin.dc_import_weights(obj, arrays, allow_missing, copy)
 
 
 @breaks("test_an_unfitted_object_takes_all_or_nothing", suite="TestScaler")
 class fits_by_halves(Good):
     @hookimpl
     def dc_import_weights(self, obj, weights, copy):
-        plugin.dc_import_weights(obj, weights, {"0", "1"}, copy)
+        return plugin.dc_import_weights(obj, weights, {"0", "1"}, copy)
 
 
 @breaks("test_it_says_what_it_can_do")

@@ -41,9 +41,10 @@ def dc_export_weights(
 @hookimpl
 def dc_import_weights(
     obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
-) -> None:
-    """Give an estimator a fitted state, checked."""
+) -> Any:
+    """Give an estimator a fitted state, checked, and return it."""
     state.restore(obj, weights, allow_missing, copy=copy)
+    return obj
 
 
 @hookimpl

@@ -44,9 +44,10 @@ def dc_export_weights(
 @hookimpl
 def dc_import_weights(
     obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
-) -> None:
-    """Give a module its weights."""
+) -> Any:
+    """Give a module its weights and return it."""
     named.import_weights(_module(obj), weights, allow_missing, copy=copy)
+    return obj
 
 
 @hookimpl

@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dc_core.errors import NotClaimed, Unsupported
+from dc_core.errors import DCError, NotClaimed, Unsupported
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
 
@@ -69,8 +69,20 @@ class Backend:
     group: PluginGroup = field(default=BACKENDS, repr=False, compare=False)
 
     def info(self) -> BackendInfo:
-        """Return what the backend says of itself."""
-        info: BackendInfo = self._call("dc_backend_info")
+        """Return what the backend says of itself.
+
+        Raises :class:`BackendBroken` if its hook raises or returns anything else.
+        """
+        try:
+            info = self._call("dc_backend_info")
+            if not isinstance(info, BackendInfo):
+                raise TypeError(
+                    f"dc_backend_info returned a {type(info).__name__}, not a BackendInfo"
+                )
+        except DCError:
+            raise
+        except Exception as error:
+            raise self.group.broken(self.name, error) from error
         return info
 
     def supports(self, capability: str) -> bool:
@@ -141,9 +153,12 @@ class Claimed:
         allow_missing: Collection[str] = (),
         *,
         copy: bool = True,
-    ) -> None:
-        """Give the object these weights, all or nothing; ``copy=False`` may keep the arrays."""
-        self.backend._do(
+    ) -> Any:
+        """Return the object with these weights, all or nothing; ``copy=False`` may keep the arrays.
+
+        It is the same object, or a new one if it is immutable.
+        """
+        return self.backend._call(
             "dc_import_weights",
             obj=self.obj,
             weights=weights,

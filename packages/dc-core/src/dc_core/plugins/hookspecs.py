@@ -57,8 +57,11 @@ class BackendHooks:
         weights: Mapping[str, np.ndarray],
         allow_missing: Collection[str],
         copy: bool,
-    ) -> None:
-        """Give ``obj`` these weights, all or nothing; without ``copy`` it may keep the arrays.
+    ) -> Any:
+        """Return ``obj`` with these weights, all or nothing; without ``copy`` it may keep them.
+
+        An object that can change is changed and returned; of an immutable one, a new object is
+        returned, which replaces it.
 
         A missing name not in ``allow_missing``, a surplus name, another shape or dtype, or a
         contradictory structure raises ``WeightsMismatch`` or ``StructureError`` and leaves ``obj``

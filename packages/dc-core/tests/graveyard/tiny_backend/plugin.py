@@ -70,6 +70,7 @@ def dc_import_weights(obj, weights, allow_missing, copy):
                 obj.folded = None
             else:
                 setattr(obj, native, kept)
+    return obj
 
 
 @hookimpl

@@ -82,7 +82,9 @@ def load_weights(
     rename: Mapping[str, str] | None = None,
     lock: str | os.PathLike[str] | None = None,
 ) -> T:
-    """Give the stored weights of ``name`` to an object of yours, and return it.
+    """Give the stored weights of ``name`` to an object of yours, and return the object.
+
+    An immutable object stays as it is, and a new one with the weights is returned.
 
     ``into`` is a model, or an object of a framework whose backend is installed: a
     ``torch.nn.Module``, a scikit-learn estimator. Its weights must be the stored ones in name,
@@ -104,8 +106,8 @@ def load_weights(
                 hint=f"`dc-hub info {name}` lists those that are.",
                 unexpected=unknown,
             )
-        _give(opened, holder, allow_missing, renamed)
-    return into
+        loaded: T = _give(opened, holder, allow_missing, renamed)
+    return loaded
 
 
 def load_opened(
@@ -126,14 +128,14 @@ def load_opened(
 
 def _give(
     opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
-) -> None:
-    """Compare the stored weights with those of ``holder``, then hand the arrays over.
+) -> Any:
+    """Compare the stored weights with those of ``holder``, hand the arrays over, return the object.
 
     ``renamed`` maps stored relative names to the holder's.
     """
     arrays, allowed = _compare(opened, holder, allow_missing, renamed)
     with with_path(str(opened.source.path)):
-        holder.import_weights(arrays, allowed, copy=False)
+        return holder.import_weights(arrays, allowed, copy=False)
 
 
 def _compare(

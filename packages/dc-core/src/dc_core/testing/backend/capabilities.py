@@ -85,7 +85,7 @@ class CapabilityLaws(BackendSubject):
                     "The skeleton is described otherwise than blank().",
                     hint="Names, shapes and dtypes are compared before anything is allocated.",
                 )
-            self.load(skeleton, self.export(obj), copy=copy)
+            skeleton = self.load(skeleton, self.export(obj), copy=copy)
             when = f"A skeleton loaded with copy={copy}"
             hint = "Materialise every weight on import."
             expect_same(self.export(obj), self.export(skeleton), when, hint)
@@ -123,7 +123,7 @@ class CapabilityLaws(BackendSubject):
                 f"{described} was built as {served.describe_component(built)}.",
                 hint="dc_build_component inverts dc_describe_component.",
             )
-        self.load(built, self.export(obj))
+        built = self.load(built, self.export(obj))
         hint = "The arguments and the weights together are the whole object."
         expect_same_prediction(self.predict(obj), self.predict(built), "Built and loaded", hint)
 

@@ -43,7 +43,7 @@ class ImportingLaws(BackendSubject):
         """An object that has already predicted predicts with the new weights after an import."""
         obj, target = self.make(0), self.target()
         self.predict(target)
-        self.load(target, self.export(obj))
+        target = self.load(target, self.export(obj))
         hint = "Drop whatever the object has cached from its old weights."
         expect_same_prediction(self.predict(obj), self.predict(target), "After the import", hint)
 
@@ -105,7 +105,7 @@ class ImportingLaws(BackendSubject):
             wanted = {**given, name: self.export(target)[name]}
             part = {other: array for other, array in given.items() if other != name}
             try:
-                self.load(target, part, {name})
+                target = self.load(target, part, {name})
             except StructureError:
                 continue
             hint = "allow_missing permits absence and changes nothing else."

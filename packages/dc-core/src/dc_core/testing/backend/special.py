@@ -70,7 +70,7 @@ class SpecialLaws(BackendSubject):
                     f"{array.dtype}{array.shape}.",
                     hint="Export every weight exactly as it is.",
                 )
-        self.load(other, exported)
+        other = self.load(other, exported)
         hint = "Import every weight exactly as it was exported."
         expect_same(exported, self.export(other), "After a round trip", hint)
         expect_same_prediction(self.predict(obj), self.predict(other), "After a round trip", hint)

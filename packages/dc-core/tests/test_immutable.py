@@ -1,0 +1,152 @@
+"""Objects that cannot be changed: importing weights returns a new one, which replaces the old."""
+
+import sys
+
+import numpy as np
+import pytest
+
+from dc_core import Component, plugins
+from dc_core.errors import StructureError, Unsupported, WeightsMismatch
+from dc_core.testing import BackendSuite
+
+FRAMEWORK = """
+import dataclasses
+import numpy as np
+
+@dataclasses.dataclass(frozen=True)
+class Net:
+    scale: np.ndarray
+
+    def __call__(self, x):
+        return x * self.scale
+"""
+
+PLUGIN = """
+import dataclasses
+import numpy as np
+import ice
+from dc_core import WeightInfo, check_weights, hookimpl
+from dc_core.errors import NotClaimed, StructureError
+from dc_core.plugins import BackendInfo
+
+@hookimpl
+def dc_backend_info():
+    return BackendInfo({"ice": "1.0"}, frozenset({"weights"}))
+
+@hookimpl
+def dc_describe_weights(obj):
+    if not isinstance(obj, ice.Net):
+        raise NotClaimed("no net")
+    return {"0": WeightInfo("scale", obj.scale.shape, obj.scale.dtype)}
+
+@hookimpl
+def dc_export_weights(obj, names, copy):
+    if not isinstance(obj, ice.Net):
+        raise NotClaimed("no net")
+    return {"0": np.array(obj.scale, order="C")} if names is None or "0" in names else {}
+
+@hookimpl
+def dc_import_weights(obj, weights, allow_missing, copy):
+    check_weights(dc_describe_weights(obj), weights, allow_missing)
+    if "0" not in weights:
+        return obj
+    if (weights["0"] == 13).any():
+        raise StructureError("13 is not a scale.")
+    return dataclasses.replace(obj, scale=np.array(weights["0"], order="C"))
+"""
+
+
+@pytest.fixture
+def ice(install, monkeypatch):
+    install(
+        "ice-backend",
+        {"dc.backends.v1": {"ice": "ice_plugin"}},
+        {"ice": FRAMEWORK, "ice_plugin": PLUGIN},
+    )
+    import ice
+
+    return ice
+
+
+class Frozen(Component):
+    def __init__(self, net):
+        self._net = net
+
+    @property
+    def native(self):
+        return self._net
+
+    @native.setter
+    def native(self, net):
+        self._net = net
+
+
+class Fixed(Component):
+    def __init__(self, net):
+        self.net = net
+
+    @property
+    def native(self):
+        return self.net
+
+
+class Several(Component):
+    def __init__(self, *parts):
+        self.parts = parts
+
+
+def net(value):
+    return sys.modules["ice"].Net(np.array([value, value]))
+
+
+class IceSuite(BackendSuite):
+    backend = "ice"
+
+    def make(self, seed):
+        return net(seed + 0.5)
+
+    def blank(self):
+        return net(99.0)
+
+    def predict(self, obj):
+        return obj(np.arange(1.0, 3.0))
+
+
+@pytest.mark.parametrize("law", [name for name in BackendSuite.laws() if "process" not in name])
+def test_a_backend_of_immutable_objects_keeps_the_law(ice, law):
+    getattr(IceSuite(), law)()
+
+
+def test_a_claimed_object_stays_and_a_new_one_is_returned(ice):
+    old = net(1.0)
+    new = plugins.claim(old).import_weights({"0": np.array([2.0, 2.0])})
+    assert new.scale.tolist() == [2.0, 2.0]
+    assert old.scale.tolist() == [1.0, 1.0]
+
+
+def test_a_component_takes_the_new_object(ice):
+    component = Frozen(net(1.0))
+    assert component.import_weights({"0": np.array([2.0, 2.0])}) is component
+    assert component.native.scale.tolist() == [2.0, 2.0]
+
+
+def test_a_component_that_cannot_replace_its_object_says_so_and_is_unchanged(ice):
+    component = Fixed(net(1.0))
+    with pytest.raises(Unsupported, match="Fixed cannot replace its native object"):
+        component.import_weights({"0": np.array([2.0, 2.0])})
+    assert component.native.scale.tolist() == [1.0, 1.0]
+
+
+@pytest.mark.parametrize("last", [Frozen, Fixed])
+def test_a_composite_of_immutable_objects_takes_all_weights_or_none(ice, last):
+    nets = [net(1.0), net(2.0)]
+    composite = Several(Frozen(nets[0]), last(nets[1]))
+    given = {"parts/0/0": np.array([5.0, 5.0]), "parts/1/0": np.array([13.0, 1.0])}
+    if last is Fixed:
+        given["parts/1/0"] = np.array([6.0, 6.0])
+    with pytest.raises((StructureError, Unsupported)):
+        composite.import_weights(given)
+    assert [part.native for part in composite.parts] == nets
+    assert composite.parts[0].native is nets[0]
+    with pytest.raises(WeightsMismatch):
+        composite.import_weights({"parts/0/0": np.zeros(2)})
