@@ -93,7 +93,7 @@ def compare_golden(model: Model, tensors: Mapping[str, np.ndarray], path: str) -
 
 
 def _input_tensors(inputs: np.ndarray) -> dict[str, np.ndarray]:
-    if inputs.dtype.kind == "U" and inputs.ndim == 1:
+    if inputs.dtype.kind in "TU" and inputs.ndim == 1:
         encoded = [str(text).encode() for text in inputs]
         return {
             "inputs.utf8": np.frombuffer(b"".join(encoded), np.uint8),
