@@ -5,8 +5,8 @@ import pytest
 import torch
 from torch import nn
 
-from dc_core import plugins
-from dc_core.errors import NotFitted
+from dc_core import byte_budget, plugins
+from dc_core.errors import BudgetExceeded, NotFitted
 from dc_torch import MultitaskRegressor, TorchModel
 
 
@@ -236,3 +236,26 @@ def test_a_given_module_is_kept_as_it_is():
     module = nn.Linear(2, 1)
     assert skeleton(lambda: TorchModel(module)).native is module
     assert not module.weight.is_meta
+
+
+@pytest.mark.parametrize("sizes", [[200_000_000, 2**62], [2**62], [2**40]])
+def test_layer_sizes_of_a_file_allocate_nothing_beyond_the_budget(sizes):
+    try:
+        with byte_budget(1 << 20):
+            model = skeleton(lambda: MultitaskRegressor(1, 2, layer_sizes=sizes))
+    except BudgetExceeded:
+        return
+    assert on_meta(model.module) == {True}
+
+
+def test_what_is_built_for_real_is_charged_before_it_is_allocated():
+    class Table(nn.Module):
+        def __init__(self, n):
+            super().__init__()
+            self.register_buffer("table", torch.zeros(n), persistent=False)
+
+    with byte_budget(1 << 20):
+        assert skeleton(lambda: Table(1000)).table.sum() == 0
+        with pytest.raises(BudgetExceeded, match="10000000000"):
+            skeleton(lambda: Table(10**10))
+    assert skeleton(lambda: Table(1 << 20)).table.shape == (1 << 20,)

@@ -3,26 +3,47 @@
 The constructor runs on the meta device. That is right only where every tensor it makes ends up as a
 weight: a buffer that is not persistent, a tensor in a plain attribute or a closure would stay
 without values. So the tensors made are watched; where one survives that is no weight, where weights
-overlap, or where the constructor needs values, it runs again for real. The program's random
-numbers are untouched.
+overlap, or where the constructor needs values, it runs again for real, and every tensor it makes
+is charged to the load's byte budget first: sizes come from a file. The program's random numbers are
+untouched.
 """
 
 from __future__ import annotations
 
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
 
-from dc_core import Component
+from dc_core import Component, charge
+from dc_core.errors import BudgetExceeded
 from dc_torch.rng import isolated_rng
 from dc_torch.weights import memory_of, storage_of
 
 T = TypeVar("T")
+
+_FACTORIES: Final = frozenset(
+    {
+        torch.arange,
+        torch.empty,
+        torch.empty_strided,
+        torch.eye,
+        torch.full,
+        torch.linspace,
+        torch.logspace,
+        torch.ones,
+        torch.rand,
+        torch.randint,
+        torch.randn,
+        torch.randperm,
+        torch.zeros,
+    }
+)
+"""The functions that make a tensor of a size given by numbers alone."""
 
 
 def skeleton(build: Callable[[], T]) -> T:
@@ -34,11 +55,42 @@ def skeleton(build: Callable[[], T]) -> T:
                 built = build()
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             # Values were asked of a tensor that has none; if it is another error it comes again.
-            return build()
+            return _build_for_real(build)
         weights = {id(tensor): tensor for m in _modules(built) for tensor in _weights(m)}
         if any(id(tensor) not in weights for tensor in made.survivors()):
-            return build()
-        return build() if _overlap(weights.values()) else built
+            return _build_for_real(build)
+        return _build_for_real(build) if _overlap(weights.values()) else built
+
+
+def _build_for_real(build: Callable[[], T]) -> T:
+    with _Charge():
+        return build()
+
+
+class _Charge(TorchFunctionMode):
+    """Charges every tensor that a constructor makes to the load's byte budget beforehand.
+
+    The size comes from making it on the meta device, which costs nothing.
+    """
+
+    def __torch_function__(
+        self,
+        func: Callable[..., Any],
+        types: Any,
+        args: tuple[Any, ...] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if func in _FACTORIES:
+            try:
+                planned = func(*args, **{**kwargs, "device": "meta"})
+            except RuntimeError as error:
+                raise BudgetExceeded(
+                    f"No tensor of that size can be made: {str(error).splitlines()[0]}",
+                    hint="Check the sizes among the constructor's arguments.",
+                ) from error
+            charge(planned.nbytes, f"A tensor of shape {tuple(planned.shape)}")
+        return func(*args, **kwargs)
 
 
 class _Watch(TorchFunctionMode):
