@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,10 +21,25 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import Pipeline
+from sklearn.preprocessing import (
+    KBinsDiscretizer,
+    OneHotEncoder,
+    OrdinalEncoder,
+    PolynomialFeatures,
+    StandardScaler,
+)
 from sklearn.svm import SVC, SVR
 
-from dc_core.errors import StructureError, WeightsMismatch
-from dc_sklearn import state, trees
+from dc_core import byte_budget
+from dc_core.errors import (
+    BudgetExceeded,
+    NotSerializable,
+    ParameterError,
+    StructureError,
+    WeightsMismatch,
+)
+from dc_sklearn import components, estimators, state, trees
 
 Refused = Callable[..., Exception]
 Data = tuple[np.ndarray, np.ndarray]
@@ -381,3 +397,117 @@ def test_any_edit_is_a_typed_error_or_predicts(
             other.predict(iris[0])
         except (ArithmeticError, LookupError, TypeError, ValueError):
             return  # scikit-learn's own Python checks: native code was not reached
+
+
+def test_an_encoders_number_of_outputs_is_derived_and_never_stored(iris: Data) -> None:
+    x = np.round(iris[0])
+    encoder = OneHotEncoder(drop="first", min_frequency=5, handle_unknown="ignore").fit(x)
+    arrays = state.export(encoder)
+    assert not any("_n_features_outs" in name or "mappings" in name for name in arrays)
+    loaded = clone(encoder)
+    state.restore(loaded, arrays)
+    np.testing.assert_array_equal(loaded.transform(x).toarray(), encoder.transform(x).toarray())
+    assert loaded._n_features_outs == encoder._n_features_outs
+    assert list(loaded.get_feature_names_out()) == list(encoder.get_feature_names_out())
+
+
+def test_an_encoders_infrequent_and_dropped_categories_are_checked(
+    iris: Data, refused: Refused
+) -> None:
+    encoder = OneHotEncoder(drop="first", min_frequency=5, handle_unknown="ignore")
+    encoder.fit(np.round(iris[0]))
+    for name, array in state.export(encoder).items():
+        if name.startswith(("_infrequent_indices/", "drop_idx_/")) and array.size:
+            for value in (-1, 2**40):
+                if name.endswith("/0") and "list" not in name and "objects" not in name:
+                    refused(encoder, {name: np.full_like(array, value)})
+
+
+def test_bins_are_as_many_as_their_edges(iris: Data, refused: Refused) -> None:
+    binner = KBinsDiscretizer(n_bins=3, encode="onehot").fit(iris[0])
+    assert not any("_encoder" in name for name in state.export(binner))
+    for value in (2, 4, 1 << 24, -1, 2**62):
+        refused(binner, {"n_bins_/0": edited(of(binner, "n_bins_/0"), 0, value)})
+
+
+def test_polynomial_features_count_their_outputs_themselves(iris: Data) -> None:
+    features = PolynomialFeatures(2).fit(iris[0])
+    assert set(state.export(features)) == {"attributes/0", "n_features_in_/0"}
+    loaded = PolynomialFeatures(2)
+    state.restore(loaded, state.export(features))
+    np.testing.assert_array_equal(loaded.transform(iris[0]), features.transform(iris[0]))
+    with byte_budget(1 << 20), pytest.raises(BudgetExceeded):
+        state.restore(
+            PolynomialFeatures(2),
+            {**state.export(features), "n_features_in_/0": np.array(2**40)},
+        )
+
+
+@pytest.mark.parametrize("kernel", ["precomputed", lambda a, b: a @ b.T])
+def test_sparse_vectors_with_a_kernel_that_libsvm_lacks_are_a_typed_error(
+    iris: Data, kernel: Any
+) -> None:
+    arrays = state.export(SVC(kernel="linear").fit(sparse.csr_matrix(iris[0]), iris[1]))
+    with pytest.raises(StructureError, match="sparse"):
+        state.restore(SVC(kernel=kernel), arrays)
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3, 4), (4,), (5, 5)])
+def test_a_metrics_matrix_of_another_shape_is_a_typed_error(
+    iris: Data, refused: Refused, shape: tuple[int, ...]
+) -> None:
+    neighbors = KNeighborsClassifier(
+        algorithm="brute", metric="mahalanobis", metric_params={"VI": np.eye(4)}
+    ).fit(*iris)
+    arrays = state.export(neighbors)
+    (name,) = (n for n in arrays if arrays[n].shape == (4, 4))
+    with pytest.raises(StructureError, match="VI"):
+        state.restore(clone(neighbors), {**arrays, name: np.ones(shape)})
+    changed = clone(neighbors).set_params(metric_params={"VI": np.ones(shape)})
+    with pytest.raises(StructureError, match="VI"):
+        state.restore(changed, arrays)
+
+
+def test_a_part_of_the_preprocessor_cannot_be_dropped(
+    categories: HistGradientBoostingClassifier,
+) -> None:
+    arrays = state.export(categories)
+    at = "_preprocessor/transformers_/1/estimator"
+    changed = {name: array for name, array in arrays.items() if not name.startswith(f"{at}/")}
+    changed[f"{at}/str/0"] = np.frombuffer(b"drop", np.uint8).copy()
+    with pytest.raises((StructureError, WeightsMismatch)):
+        state.restore(clone(categories), changed)
+
+
+def test_text_is_charged_to_the_load(iris: Data) -> None:
+    encoder = OrdinalEncoder().fit(np.array([["a"], ["b"]]))
+    arrays = state.export(encoder)
+    (width,) = (name for name in arrays if name.endswith("text/2"))
+    with byte_budget(1 << 20), pytest.raises(BudgetExceeded):
+        state.restore(OrdinalEncoder(), {**arrays, width: np.array(1 << 24)})
+
+
+@pytest.mark.parametrize("estimator", ["sklearn/Pipeline", "sklearn/FeatureAgglomeration"])
+def test_a_cache_on_disk_is_refused_from_a_file_and_at_save(estimator: str, tmp_path: Path) -> None:
+    steps = {"steps": [("scale", StandardScaler())]} if "Pipe" in estimator else {}
+    if estimator.partition("/")[2] not in estimators.names():
+        pytest.skip("this estimator has no stored form")
+    with pytest.raises(ParameterError, match="memory"):
+        components.build(estimator, {**steps, "memory": str(tmp_path)})
+    with pytest.raises(NotSerializable, match="memory"):
+        components.describe(Pipeline([("scale", StandardScaler())], memory=str(tmp_path)))
+
+
+@pytest.mark.parametrize("value", [2**53, 1e300])
+def test_a_file_cannot_make_prediction_iterate_for_ever(value: float) -> None:
+    with pytest.raises(ParameterError, match="max_iter"):
+        components.build("sklearn/NMF", {"max_iter": value})
+
+
+def test_values_nested_too_deep_are_a_typed_error() -> None:
+    path = "categories_" + "/0" * 300
+    arrays = {f"{path}/0": np.zeros(1), "n_features_in_/0": np.array(1)}
+    for depth in range(300):
+        arrays["categories_" + "/0" * depth + "/list/0"] = np.array(1)
+    with pytest.raises((StructureError, WeightsMismatch)):
+        state.restore(OrdinalEncoder(), arrays)

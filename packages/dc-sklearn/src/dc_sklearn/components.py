@@ -12,6 +12,10 @@ from dc_core import construct
 from dc_core.errors import DCError, NotSerializable, ParameterError
 from dc_sklearn.estimators import estimator_class, schema_of, stored_name
 
+_ITERATIONS: Final = frozenset({"max_doc_update_iter", "max_iter", "transform_max_iter"})
+"""The parameters that say how often an estimator iterates; some do so when they predict."""
+
+_MAX_ITERATIONS: Final = 1_000_000
 _SCORE: Final = "score_func"
 _SCORES: Final[Mapping[str, Any]] = {
     name: getattr(feature_selection, name)
@@ -37,6 +41,11 @@ def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
     if name is None:
         return None
     params = {n: _stored(n, value) for n, value in estimator.get_params(deep=False).items()}
+    if params.get("memory") is not None:
+        raise NotSerializable(
+            f"{type(estimator).__name__}(memory=…) names a cache of this machine.",
+            hint="Fit it with memory=None: a cache on disk is written and read with pickle.",
+        )
     for parameter, value in params.items():
         _check(f"{type(estimator).__name__}({parameter}=…)", value)
     return name, params
@@ -49,6 +58,7 @@ def build(name: str, params: Mapping[str, Any]) -> Any:
     :class:`MissingParameter`, and :class:`ParameterError` where nested parameters have no sense.
     """
     cls = estimator_class(name)
+    _check_cost(cls, params)
     given = {
         n: _SCORES.get(v, v) if n == _SCORE and isinstance(v, str) else v for n, v in params.items()
     }
@@ -64,6 +74,21 @@ def build(name: str, params: Mapping[str, Any]) -> Any:
             hint=f"Its parameters are described at {cls.__module__}.{cls.__name__}.",
         ) from error
     return estimator
+
+
+def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
+    """Refuse what a file must not make an estimator do: use a cache on disk, or iterate forever."""
+    if params.get("memory") is not None:
+        raise ParameterError(
+            f"{cls.__name__}(memory=…) is refused: such a cache runs pickles from the disk.",
+            hint="Set it on the loaded estimator, if the directory is your own.",
+        )
+    for name in _ITERATIONS.intersection(params):
+        value = params[name]
+        if isinstance(value, int | float) and value > _MAX_ITERATIONS:
+            raise ParameterError(
+                f"{cls.__name__}({name}=…) may be at most {_MAX_ITERATIONS} in a stored model."
+            )
 
 
 def _stored(parameter: str, value: Any) -> Any:

@@ -21,6 +21,16 @@ from dc_core.weights import model_name
 
 _MOST_CLASSES: Final = 1 << 16
 
+_FAULTS: Final = (
+    ArithmeticError,
+    AttributeError,
+    LookupError,
+    NameError,
+    TypeError,
+    ValueError,
+)
+"""What scikit-learn raises at data, parameters or a fitted state that it cannot use."""
+
 
 class SklearnModel(Estimator):
     """A scikit-learn estimator that learns from datasets and is stored as named arrays.
@@ -140,7 +150,14 @@ def _refusals(native: Any, task: str, X: np.ndarray) -> Iterator[None]:
         yield
     except DCError:
         raise
-    except (TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        NameError,
+        TypeError,
+        ValueError,
+    ) as error:
         raise DatasetError(
             f"{type(native).__name__} cannot {task} X of shape {X.shape} and dtype {X.dtype}: "
             f"{error}",

@@ -29,12 +29,14 @@ from typing import Any, Final
 import numpy as np
 from scipy import sparse
 
+from dc_core import charge
 from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
 from dc_sklearn.slots import Reader, Slot, Slots
 
 _NUMERIC: Final = "biufc"
 _COMPACT: Final = {bool, int, np.int32, np.int64, np.float32, np.float64}
-_MOST_TEXT: Final = 1 << 26
+_DEEPEST: Final = 32
+_MAX_TEXT: Final = 1 << 26
 _DTYPE: Final = re.compile(r"[<>|=]?[biufcUSO]\d{0,9}")
 
 
@@ -85,6 +87,8 @@ def decode(reader: Reader, path: str) -> Any:
     Raises :class:`WeightsMismatch` or :class:`StructureError` where they are missing or contradict
     each other.
     """
+    if path.count("/") > _DEEPEST:
+        raise StructureError(f"{path[:80]!r}… is nested more than {_DEEPEST} deep.")
     kinds = {kind for kind in reader.below(path) if not kind.isdecimal() and kind != "keys"}
     if not kinds:
         return _plain(path, reader.take(f"{path}/0", keep=True))
@@ -176,10 +180,11 @@ def _decode_text(reader: Reader, at: str) -> np.ndarray:
     longest = max(map(len, texts), default=0)
     if width == 0:
         return np.array(texts, dtype=object)
-    if not longest <= width or width * len(texts) > _MOST_TEXT:
+    if not longest <= width or width * len(texts) > _MAX_TEXT:
         raise StructureError(
             f"{at!r} has strings of up to {longest} characters in a width of {width}."
         )
+    charge(4 * width * len(texts), f"The text {at!r}")
     return np.array(texts, dtype=f"<U{width}")
 
 

@@ -180,6 +180,8 @@ class _Transformers:
                 if reader.holds(at)
                 else prototype(owner, state)
             )
+            if isinstance(part, str) and part != _parameter(owner, name):
+                raise StructureError(f"{path!r} has {part!r} for the transformer {name!r}.")
             found.append((name, part, values.decode(reader, f"{path}/{i}/columns")))
         return found
 
@@ -200,14 +202,20 @@ def _for_columns(name: str) -> Callable[[Any, State], Any]:
     """Return the prototype of the transformer ``name`` of a ``ColumnTransformer``."""
 
     def prototype(owner: Any, state: State) -> Any:
-        given = {n: part for n, part, *_ in owner.transformers} | {"remainder": owner.remainder}
-        if given[name] == "passthrough":
+        given = _parameter(owner, name)
+        if given == "passthrough":
             return FunctionTransformer(
                 accept_sparse=True, check_inverse=False, feature_names_out="one-to-one"
             )
-        return None if isinstance(given[name], str) else clone(given[name])
+        return None if isinstance(given, str) else clone(given)
 
     return prototype
+
+
+def _parameter(owner: Any, name: str) -> Any:
+    """Return what the parameters of a ``ColumnTransformer`` give as the transformer ``name``."""
+    given = {n: part for n, part, *_ in owner.transformers} | {"remainder": owner.remainder}
+    return given[name]
 
 
 _OUTPUTS: Final = {"estimators_": NestedList(_copies)}

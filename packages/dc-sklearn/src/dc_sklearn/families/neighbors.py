@@ -32,8 +32,26 @@ def _check(owner: Any, state: State) -> None:
     method = state["_fit_method"]
     if method not in ("brute", *_TREES) or (method != "brute" and sparse.issparse(rows)):
         raise StructureError(f"_fit_method is {method!r}, which does not search these rows.")
+    _check_metric("effective_metric_params_", state["effective_metric_params_"], n)
+    _check_metric("metric_params", owner.metric_params or {}, n)
     if "_y" in state:
         _check_labels(state, rows.shape[0])
+
+
+def _check_metric(name: str, parameters: Any, n: int) -> None:
+    """Check the parameters of a metric on ``n`` features; native code trusts their shapes."""
+    shapes: dict[str, list[tuple[int, ...]]]
+    shapes = {"p": [()], "w": [(n,)], "V": [(n,), (n, n)], "VI": [(n, n)]}
+    if not isinstance(parameters, dict) or not set(parameters) <= shapes.keys():
+        raise StructureError(f"{name} is {parameters!r}, which are no parameters of a metric.")
+    for key, value in parameters.items():
+        if value is None and key == "w":
+            continue
+        array = np.asarray(value)
+        if array.dtype.kind not in "iuf" or array.shape not in shapes[key]:
+            raise StructureError(f"{name}[{key!r}] has shape {array.shape} for {n} features.")
+        if not np.all(np.isfinite(array)) and key != "p":
+            raise StructureError(f"{name}[{key!r}] is not finite.")
 
 
 def _check_labels(state: State, n: int) -> None:

@@ -53,6 +53,8 @@ def _check(owner: Any, state: State) -> None:
 
     n = state["n_features_in_"]
     if state["_sparse"] is True:
+        if owner.kernel == "precomputed" or callable(owner.kernel):
+            raise StructureError(f"libsvm takes no sparse vectors with kernel={owner.kernel!r}.")
         if not (sparse.issparse(vectors) and sparse.issparse(dual)):
             raise StructureError(
                 "support_vectors_ and _dual_coef_ have to be sparse, as _sparse says."
