@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdFingerprintGenerator import GetMorganFeatureAtomInvGen, GetMorganGenerator
 
-from dc_core.errors import FeaturizationError, ParameterError
+from dc_core import byte_budget
+from dc_core.errors import BudgetExceeded, FeaturizationError, ParameterError
 from dc_pipeline import ECFP
 
 MOLECULES = [
@@ -55,6 +56,9 @@ BAD = {
     " \t": ("parse", "empty"),
     "C\ud800": ("parse", "position 2"),
     "溶媒": ("parse", "position 1"),
+    "CCO\nC": ("parse", "newline or a NUL"),
+    "CCO\0N": ("parse", "newline or a NUL"),
+    "C" * 20_000: ("size", "20000 atoms"),
     None: ("parse", "missing"),
     float("nan"): ("parse", "missing"),
     7: ("parse", "int"),
@@ -192,7 +196,7 @@ def test_impossible_settings_are_a_typed_error(impossible):
 
 @pytest.mark.parametrize(
     "excessive",
-    [{"radius": 65}, {"radius": 1 << 20_000}, {"size": 2**24 + 1}, {"size": 2**32}],
+    [{"radius": 65}, {"radius": 1 << 20_000}, {"size": 2**20 + 1}, {"size": 2**32}],
     ids=["radius", "vast radius", "size", "size of 33 bits"],
 )
 def test_settings_that_no_molecule_can_use_are_a_typed_error(excessive):
@@ -201,8 +205,8 @@ def test_settings_that_no_molecule_can_use_are_a_typed_error(excessive):
 
 
 def test_the_largest_settings_are_those_of_rdkit():
-    (row,) = ECFP(64, 1 << 24).featurize(["CCO"]).values
-    expected = GetMorganGenerator(radius=64, fpSize=1 << 24).GetFingerprint(
+    (row,) = ECFP(64, 1 << 20).featurize(["CCO"]).values
+    expected = GetMorganGenerator(radius=64, fpSize=1 << 20).GetFingerprint(
         Chem.MolFromSmiles("CCO")
     )
     assert np.flatnonzero(row).tolist() == list(expected.GetOnBits())
@@ -215,6 +219,17 @@ def test_a_switch_is_on_or_off(name, value):
         ECFP(**{name: value})
 
 
+def test_a_fingerprint_is_charged_to_the_load_before_it_is_allocated():
+    with byte_budget(1 << 20), pytest.raises(BudgetExceeded, match="ECFP of 4 inputs"):
+        ECFP(size=1 << 20).featurize(["C"] * 4)
+
+
+def test_the_limit_of_atoms_counts_atoms_and_not_characters():
+    long = "[13CH3]" * 1 + "C(Cl)(Br)" * 300 + " " + "C" * 5000
+    assert ECFP(size=8, max_atoms=901).featurize([long]).ok.all()
+    assert ECFP(size=8, max_atoms=900).featurize([long]).report[0].status == "size"
+
+
 def test_parameters_are_captured():
     parameters = ECFP(3, counts=True).get_parameters()
     assert parameters == {
@@ -223,6 +238,7 @@ def test_parameters_are_captured():
         "counts": True,
         "chirality": False,
         "features": False,
+        "max_atoms": 1000,
     }
 
 

@@ -12,6 +12,7 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_core import errors as errors
     from dc_core import plugins as plugins
+    from dc_core.arrays import to_array as to_array
     from dc_core.budget import byte_budget as byte_budget
     from dc_core.budget import charge as charge
     from dc_core.component import Component as Component
@@ -22,19 +23,12 @@ if TYPE_CHECKING:
     from dc_core.dtypes import dtype_name as dtype_name
     from dc_core.dtypes import raw_bits as raw_bits
     from dc_core.errors import DCError as DCError
+    from dc_core.failures import Failure as Failure
+    from dc_core.failures import FailureReport as FailureReport
     from dc_core.holders import WeightHolder as WeightHolder
     from dc_core.metric import Metric as Metric
     from dc_core.model import Model as Model
     from dc_core.parameters import construct as construct
-    from dc_core.pipeline import Failure as Failure
-    from dc_core.pipeline import FailureReport as FailureReport
-    from dc_core.pipeline import Features as Features
-    from dc_core.pipeline import Featurizer as Featurizer
-    from dc_core.pipeline import Loaded as Loaded
-    from dc_core.pipeline import Loader as Loader
-    from dc_core.pipeline import Split as Split
-    from dc_core.pipeline import Splitter as Splitter
-    from dc_core.pipeline import Transformer as Transformer
     from dc_core.plugins.hookspecs import hookimpl as hookimpl
     from dc_core.registry import register_component as register_component
     from dc_core.registry import register_model as register_model
@@ -44,23 +38,30 @@ if TYPE_CHECKING:
     from dc_core.roles import Policy as Policy
     from dc_core.roles import StructuredOutputLearner as StructuredOutputLearner
     from dc_core.roles import UnsupervisedLearner as UnsupervisedLearner
+    from dc_core.steps import Features as Features
+    from dc_core.steps import Featurizer as Featurizer
+    from dc_core.steps import Loaded as Loaded
+    from dc_core.steps import Loader as Loader
+    from dc_core.steps import Split as Split
+    from dc_core.steps import Splitter as Splitter
+    from dc_core.steps import Transformer as Transformer
     from dc_core.weights import WeightInfo as WeightInfo
     from dc_core.weights import check_weights as check_weights
     from dc_core.weights import number_by_layer as number_by_layer
 
 _EXPORTS = {
+    "dc_core.arrays": ["to_array"],
     "dc_core.budget": ["byte_budget", "charge"],
     "dc_core.component": ["Component"],
     "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset"],
     "dc_core.dtypes": ["dtype_name", "dtype_from_name", "raw_bits"],
     "dc_core.errors": ["DCError", "errors"],
+    "dc_core.failures": ["Failure", "FailureReport"],
     "dc_core.holders": ["WeightHolder"],
     "dc_core.metric": ["Metric"],
     "dc_core.model": ["Model"],
     "dc_core.parameters": ["construct"],
-    "dc_core.pipeline": [
-        "Failure",
-        "FailureReport",
+    "dc_core.steps": [
         "Features",
         "Featurizer",
         "Loaded",

@@ -1,22 +1,32 @@
 """Datasets: rows of X, y, w and ids, and the one held in memory.
 
-A missing label is NaN in y and 0 in w. Arrays of objects are refused: a dataset never needs pickle
-to be stored or sent, and what cannot be an array is no feature yet.
+A missing label is NaN in y and has weight 0. Arrays of Python objects are refused, so that a
+dataset can be stored and sent without pickle.
 """
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
+from dc_core.arrays import TEXT, to_array
+from dc_core.display import html_table
 from dc_core.errors import DatasetError, ParameterError
+
+PARTS: Final = ("X", "y", "w", "ids")
+"""The parts of a row."""
+
+_ABSENT: Final[Any] = None
 
 
 class Batch(NamedTuple):
-    """Some rows: X ``(b, ...)``, y and w ``(b, tasks)``, ids ``(b,)`` of str."""
+    """Some rows: X ``(b, ...)``, y and w ``(b, tasks)``, ids ``(b,)`` of text.
+
+    A part that was not asked for is None.
+    """
 
     X: np.ndarray
     y: np.ndarray
@@ -27,21 +37,30 @@ class Batch(NamedTuple):
 class Dataset(ABC):
     """Rows of features X, labels y, weights w and ids.
 
-    A subclass writes ``__len__``, ``tasks``, :meth:`rows` and :meth:`select`; the rest follows.
+    ``dataset[i]`` is one row, and ``dataset[:5]``, ``dataset[mask]`` and ``dataset[[1, 2]]`` are
+    datasets. A subclass writes ``__len__``, ``tasks``, :meth:`rows` and :meth:`select`.
     """
 
     @property
     @abstractmethod
     def tasks(self) -> tuple[str, ...]:
-        """The names of y's columns; none for an unlabelled dataset."""
+        """The names of y's columns; empty if the dataset has no labels."""
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the classes 0, 1, … of each task whose labels were given as text."""
+        return {}
 
     @abstractmethod
     def __len__(self) -> int:
         """Return the number of rows, in constant time."""
 
     @abstractmethod
-    def rows(self, indices: np.ndarray) -> Batch:
-        """Return the rows at ``indices`` (``(b,)`` of int), in that order."""
+    def rows(self, indices: np.ndarray, parts: Sequence[str] = PARTS) -> Batch:
+        """Return the rows at ``indices`` (``(b,)`` of int), in that order.
+
+        Only the ``parts`` named are gathered; the others are None in the batch.
+        """
 
     @abstractmethod
     def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
@@ -50,22 +69,22 @@ class Dataset(ABC):
     @property
     def X(self) -> np.ndarray:
         """The features of all rows, ``(n, ...)``."""
-        return self.rows(np.arange(len(self))).X
+        return self.rows(np.arange(len(self)), ("X",)).X
 
     @property
     def y(self) -> np.ndarray:
         """The labels of all rows, ``(n, tasks)``; NaN where one is missing."""
-        return self.rows(np.arange(len(self))).y
+        return self.rows(np.arange(len(self)), ("y",)).y
 
     @property
     def w(self) -> np.ndarray:
         """The weights of all labels, ``(n, tasks)``; 0 where a label is missing."""
-        return self.rows(np.arange(len(self))).w
+        return self.rows(np.arange(len(self)), ("w",)).w
 
     @property
     def ids(self) -> np.ndarray:
-        """The rows' names, ``(n,)`` of str."""
-        return self.rows(np.arange(len(self))).ids
+        """The rows' names, ``(n,)`` of text."""
+        return self.rows(np.arange(len(self)), ("ids",)).ids
 
     def batches(
         self,
@@ -75,21 +94,25 @@ class Dataset(ABC):
         seed: int = 0,
         epoch: int = 0,
         drop_last: bool = False,
+        parts: Sequence[str] = PARTS,
     ) -> Iterator[Batch]:
-        """Iterate over all rows in batches of ``size``, the last one smaller.
+        """Iterate over all rows in batches of ``size``; the last batch may be smaller.
 
-        ``shuffle`` permutes all rows; the order depends on ``(seed, epoch)`` and nothing else.
-        ``drop_last`` leaves a smaller last batch out. Raises :class:`ParameterError` for a size
-        below 1 and for a negative seed or epoch, before the first batch is asked for.
+        ``shuffle`` permutes all rows, in an order that depends on ``(seed, epoch)`` alone.
+        ``drop_last`` leaves out a smaller last batch. Only the ``parts`` named are gathered.
+
+        Raises :class:`ParameterError` at the call if the size is below 1, the seed or epoch is
+        negative, or a part is unknown.
         """
         if size < 1:
             raise ParameterError(f"The batch size must be at least 1, not {size}.")
         if min(seed, epoch) < 0:
             raise ParameterError(f"Seed and epoch must not be negative: {seed}, {epoch}.")
+        check_parts(parts)
         n = len(self)
         order = np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)
         starts = range(0, n - size + 1 if drop_last else n, size)
-        return (self.rows(order[start : start + size]) for start in starts)
+        return (self.rows(order[start : start + size], parts) for start in starts)
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the rows, each a :class:`Batch` without its first axis."""
@@ -97,16 +120,135 @@ class Dataset(ABC):
             for row in zip(*batch, strict=True):
                 yield Batch(*row)
 
+    def __getitem__(self, key: Any) -> Any:
+        """Return one row for an integer, and a dataset for a slice, mask or list of integers.
+
+        Raises :class:`DatasetError` for a row that does not exist, and for any other key.
+        """
+        if isinstance(key, int | np.integer) and not isinstance(key, bool):
+            if not -len(self) <= key < len(self):
+                raise DatasetError(f"There is no row {key}: the dataset has {len(self)} rows.")
+            return Batch(*(part[0] for part in self.rows(np.array([key]))))
+        if isinstance(key, slice):
+            return self.select(np.arange(len(self))[key])
+        if isinstance(key, str):
+            raise DatasetError(
+                f"A dataset has no column {key!r}: its rows are selected by number.",
+                hint="Use dataset.X, .y, .w or .ids, or dataset.to_dataframe().",
+            )
+        return self.select(to_array("The selection", key))
+
+    def class_names(self, prediction: np.ndarray) -> np.ndarray:
+        """Return the names of predicted classes, ``(n, tasks)`` of text.
+
+        ``prediction`` is probabilities ``(n, tasks, classes)``, of which the largest counts, or
+        class numbers ``(n, tasks)`` such as :attr:`y`. Where it is NaN the name is empty.
+
+        Raises :class:`DatasetError` if a task's labels were not text, and if the shape does not
+        fit.
+        """
+        given = np.asarray(prediction)
+        numbered = [task for task in self.tasks if task not in self.classes]
+        if numbered or not self.tasks:
+            raise DatasetError(
+                f"The labels of {numbered or 'this dataset'} are not named classes.",
+                hint="Give labels as text: NumpyDataset(X, y=['active', 'inactive']).",
+            )
+        if given.ndim not in (2, 3) or given.shape[1] != len(self.tasks):
+            raise DatasetError(
+                f"Predictions of shape {given.shape} do not fit {len(self.tasks)} tasks."
+            )
+        unknown = np.isnan(given) if given.ndim == 2 else np.isnan(given).any(axis=2)
+        numbers = given if given.ndim == 2 else np.where(unknown[..., None], 0, given).argmax(2)
+        numbers = np.where(unknown, 0, numbers).astype(np.intp)
+        names = np.empty(numbers.shape, TEXT)
+        for t, task in enumerate(self.tasks):
+            known = np.array(self.classes[task], TEXT)
+            if numbers[:, t].size and not 0 <= numbers[:, t].min() <= numbers[:, t].max() < len(
+                known
+            ):
+                raise DatasetError(f"The task {task!r} has only the classes {list(known)}.")
+            names[:, t] = np.where(unknown[:, t], np.array("", TEXT), known[numbers[:, t]])
+        return names
+
+    def to_dataframe(self, backend: str | None = None) -> Any:
+        """Return the rows as a DataFrame of pandas, Polars or Arrow (``"pyarrow"``).
+
+        The columns are ``id``; ``X``, or ``X0``, ``X1``, … if X is ``(n, features)``; one per task,
+        with the names of its classes if it has any; and ``w_<task>``, the weights. The default
+        backend is the first of the three that is installed.
+
+        Raises :class:`DatasetError` if X has more than two axes or two columns have one name.
+        """
+        from dc_core.tables import make_table
+
+        X, y, w = self.X, self.y, self.w
+        if X.ndim > 2:
+            raise DatasetError(
+                f"X has shape {X.shape}, which is not a table.", hint="Flatten it to (n, features)."
+            )
+        named: list[tuple[str, Any]] = [("id", self.ids)]
+        named += [("X", X)] if X.ndim == 1 else [(f"X{i}", X[:, i]) for i in range(X.shape[1])]
+        for t, task in enumerate(self.tasks):
+            known = self.classes.get(task)
+            labels = [None if np.isnan(v) else known[int(v)] for v in y[:, t]] if known else y[:, t]
+            named.append((task, labels))
+        named += [(f"w_{task}", w[:, t]) for t, task in enumerate(self.tasks)]
+        columns = {
+            name: values.tolist()
+            if isinstance(values, np.ndarray) and values.dtype.kind == "T"
+            else values
+            for name, values in named
+        }
+        if len(columns) != len(named):
+            raise DatasetError(
+                f"A task has the name of another column: {list(self.tasks)}.",
+                hint="Tasks must not be called id, X, X0, …, or w_<another task>.",
+            )
+        return make_table(columns, backend)
+
+    def _summary(self) -> str:
+        first = self.rows(np.arange(min(1, len(self))), ("X",)).X
+        classes = "".join(f", {task}: {list(names)}" for task, names in self.classes.items())
+        X = "text" if first.dtype.kind == "T" else str(first.dtype)
+        shape = (len(self), *first.shape[1:])
+        return f"X={shape} {X}, y={(len(self), len(self.tasks))}, tasks={_few(self.tasks)}{classes}"
+
+    def __repr__(self) -> str:
+        """Show the shapes, the tasks and the classes."""
+        return f"{type(self).__name__}({self._summary()})"
+
+    def _repr_html_(self) -> str:
+        """Show the shapes, and for each task how many rows have a label, in notebooks."""
+        y, w = self.y, self.w
+        rows = [
+            (
+                task,
+                int((w[:, t] > 0).sum()),
+                ", ".join(self.classes.get(task, ())) or "numbers",
+                _range(y[w[:, t] > 0, t]),
+            )
+            for t, task in enumerate(self.tasks[:50])
+        ]
+        return html_table(repr(self), ("task", "labels", "classes", "range"), rows)
+
 
 class NumpyDataset(Dataset):
     """A dataset in memory.
 
-    X is ``(n, ...)``, numbers or strings. y is ``(n, tasks)`` or ``(n,)``, floats with NaN for a
-    missing label; None for an unlabelled dataset. w is like y, or ``(n,)``, default 1 (and always 0
-    where a label is missing). ids are str, default the row numbers. ``tasks`` defaults to
-    ``task0 …``. Arrays are kept, not copied, where they already have the right form.
+    X is ``(n, ...)``, numbers or text. y is ``(n, tasks)`` or ``(n,)``, with NaN or None for a
+    missing label, or None if there are no labels. Labels given as text are classes: they are
+    numbered in sorted order, and :attr:`classes` holds their names; ``classes={task: names}`` sets
+    another order, such as that of the training data (``classes=train.classes``). w is like y, or
+    ``(n,)``, default 1 (and 0 where a label is missing). ids are text, default the row numbers.
+    ``tasks`` defaults to the columns' names if y is a DataFrame or Series, and else to
+    ``task0, task1, …``.
 
-    Raises :class:`DatasetError` where the parts do not fit together.
+    Each part may be an array, nested lists, or a DataFrame or Series of pandas, Polars or Arrow.
+    Arrays are kept without a copy if they already have the right form; text becomes NumPy's
+    variable-width ``StringDType``.
+
+    Raises :class:`DatasetError` if the parts do not fit together.
     """
 
     def __init__(
@@ -116,20 +258,24 @@ class NumpyDataset(Dataset):
         w: Any = None,
         ids: Any = None,
         tasks: Sequence[str] | None = None,
+        classes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self._X = _plain("X", X)
+        self._X = to_array("X", X)
         if self._X.ndim == 0:
             raise DatasetError("X is a single value.", hint="Give one row per sample.")
         n = len(self._X)
-        self._y = np.zeros((n, 0)) if y is None else _columns("y", y, n)
-        width = self._y.shape[1]
-        self._tasks = tuple(tasks) if tasks is not None else tuple(f"task{i}" for i in range(width))
+        labels = np.zeros((n, 0)) if y is None else _columns("y", to_array("y", y, missing=True), n)
+        width = labels.shape[1]
+        if tasks is None:
+            tasks = _names_of(y, width) or [f"task{i}" for i in range(width)]
+        self._tasks = (tasks,) if isinstance(tasks, str) else tuple(tasks)
         if len(self._tasks) != width or len(set(self._tasks)) != width:
             raise DatasetError(
                 f"y has {width} columns and the tasks are {self._tasks}.",
                 hint="Give each column of y a name of its own.",
             )
-        weights = np.ones((n, 1)) if w is None else _columns("w", w, n)
+        self._y, self._classes = _with_classes(labels, self._tasks, classes or {})
+        weights = np.ones((n, 1)) if w is None else _floats("w", _columns("w", to_array("w", w), n))
         if weights.shape[1] not in (1, width) or not np.all(np.isfinite(weights) & (weights >= 0)):
             raise DatasetError(
                 f"w has shape {weights.shape}; it needs one column, or one per task ({width}), "
@@ -138,14 +284,90 @@ class NumpyDataset(Dataset):
         missing = np.isnan(self._y)
         fits = weights.shape == self._y.shape and not np.any(missing & (weights != 0))
         self._w = weights if fits else np.where(missing, 0.0, weights)
-        self._ids = np.arange(n).astype(str) if ids is None else _plain("ids", ids).astype(str)
-        if self._ids.shape != (n,):
+        self._ids = (
+            None if ids is None else to_array("ids", ids, missing=True).astype(TEXT, copy=False)
+        )
+        if self._ids is not None and self._ids.shape != (n,):
             raise DatasetError(f"ids has shape {self._ids.shape}; X has {n} rows.")
+
+    @classmethod
+    def from_dataframe(
+        cls,
+        frame: Any,
+        X: str | Sequence[str] | None = None,
+        y: str | Sequence[str] | None = None,
+        w: str | Sequence[str] | None = None,
+        ids: str | None = None,
+        *,
+        classes: Mapping[str, Sequence[str]] | None = None,
+    ) -> NumpyDataset:
+        """Return the dataset of a DataFrame of pandas, Polars or Arrow.
+
+        ``X``, ``y``, ``w`` and ``ids`` name columns: one, or for X, y and w several. X defaults to
+        all columns that are not named otherwise. The names in ``y`` are the tasks. One column of
+        text as X is ``(n,)``; columns of numbers are ``(n, columns)``, also if it is one.
+
+        Raises :class:`DatasetError` for a column that does not exist, for text beside other
+        columns in X, and if ``frame`` is not a DataFrame.
+        """
+        from dc_core.tables import read_table, table_array
+
+        table = read_table(frame)
+        if table is None or not hasattr(table, "columns"):
+            raise DatasetError(
+                f"A {type(frame).__name__} is not a DataFrame of pandas, Polars or Arrow.",
+                hint="Give arrays to the constructor: NumpyDataset(X, y).",
+            )
+        named = {
+            part: [columns] if isinstance(columns, str) else list(columns)
+            for part, columns in (("y", y), ("w", w), ("ids", ids))
+            if columns is not None
+        }
+        taken = {column for columns in named.values() for column in columns}
+        if X is None:
+            named["X"] = [column for column in table.columns if column not in taken]
+        else:
+            named["X"] = [X] if isinstance(X, str) else list(X)
+        for part, columns in named.items():
+            for column in columns:
+                if column not in table.columns:
+                    raise DatasetError(
+                        f"The DataFrame has no column {column!r} to take as {part}.",
+                        hint=f"It has: {', '.join(map(str, table.columns[:20]))}.",
+                    )
+        arrays = {
+            part: table_array(part, table[columns[0]] if part == "ids" else table.select(columns))
+            for part, columns in named.items()
+            if part != "y"
+        }
+        labels = [to_array("y", table[column].to_native()) for column in named.get("y", ())]
+        kinds = {"text" if column.dtype.kind == "T" else "number" for column in labels}
+        if len(kinds) > 1:
+            known: dict[str, tuple[str, ...]] = {}
+            for i, (task, values) in enumerate(zip(named["y"], labels, strict=True)):
+                if values.dtype.kind == "T":
+                    one, found = _with_classes(values[:, None], (task,), classes or {})
+                    labels[i] = one[:, 0]
+                    known |= found
+            classes = known
+        return cls(
+            arrays["X"],
+            np.column_stack(labels) if labels else None,
+            arrays.get("w"),
+            arrays.get("ids"),
+            named.get("y"),
+            classes,
+        )
 
     @property
     def tasks(self) -> tuple[str, ...]:
         """The names of y's columns."""
         return self._tasks
+
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the classes 0, 1, … of each task whose labels were given as text."""
+        return dict(self._classes)
 
     @property
     def X(self) -> np.ndarray:
@@ -164,21 +386,19 @@ class NumpyDataset(Dataset):
 
     @property
     def ids(self) -> np.ndarray:
-        """The rows' names, ``(n,)`` of str."""
+        """The rows' names, ``(n,)`` of text."""
+        if self._ids is None:
+            self._ids = np.arange(len(self)).astype(TEXT)
         return self._ids
 
     def __len__(self) -> int:
         """Return the number of rows."""
         return len(self._X)
 
-    def __repr__(self) -> str:
-        """Show the shapes."""
-        X = f"{self._X.shape} {self._X.dtype}"
-        return f"NumpyDataset(X={X}, y={self._y.shape}, tasks={list(self._tasks)})"
-
-    def rows(self, indices: np.ndarray) -> Batch:
-        """Return the rows at ``indices``, in that order."""
-        return Batch(self._X[indices], self._y[indices], self._w[indices], self._ids[indices])
+    def rows(self, indices: np.ndarray, parts: Sequence[str] = PARTS) -> Batch:
+        """Return the given ``parts`` of the rows at ``indices``, in that order."""
+        check_parts(parts)
+        return Batch(*(getattr(self, p)[indices] if p in parts else _ABSENT for p in PARTS))
 
     def select(self, indices: Sequence[int] | np.ndarray) -> NumpyDataset:
         """Return the dataset of the rows at ``indices``: integers, or one bool per row."""
@@ -192,41 +412,118 @@ class NumpyDataset(Dataset):
                 f"not by {chosen.dtype} of shape {chosen.shape}."
             )
         try:
-            return NumpyDataset(*self.rows(chosen), tasks=self._tasks)
+            return self._of(chosen)
         except IndexError as error:
             raise DatasetError(f"There are {len(self)} rows: {error}.") from error
+
+    def __getitem__(self, key: Any) -> Any:
+        """Return one row for an integer, and a dataset for a slice, mask or list of integers.
+
+        The dataset of a slice shares memory with this one.
+        """
+        return self._of(key) if isinstance(key, slice) else super().__getitem__(key)
+
+    def _of(self, key: Any) -> NumpyDataset:
+        return NumpyDataset(
+            self._X[key], self._y[key], self._w[key], self.ids[key], self._tasks, self._classes
+        )
 
 
 def check_dataset(value: object) -> None:
     """Raise :class:`DatasetError` unless ``value`` is a :class:`Dataset`."""
-    if not isinstance(value, Dataset):
-        raise DatasetError(
-            f"This needs a dataset; a {type(value).__name__} was given.",
-            hint="Put arrays into one: NumpyDataset(X, y).",
-        )
+    if isinstance(value, Dataset):
+        return
+    from dc_core.tables import read_table
+
+    frame = hasattr(read_table(value), "columns")
+    raise DatasetError(
+        f"This needs a dataset; a {type(value).__name__} was given.",
+        hint="Name its columns: NumpyDataset.from_dataframe(df, X=..., y=...)."
+        if frame
+        else "Put arrays into one: NumpyDataset(X, y).",
+    )
 
 
-def _plain(part: str, values: Any) -> np.ndarray:
-    """Return ``values`` as an array of numbers, bools or strings; refuse objects."""
-    try:
-        array = np.asarray(values)
-    except ValueError as error:
-        raise DatasetError(f"{part} is ragged: {error}.") from error
-    if array.dtype.kind not in "biufcUV" or array.dtype.hasobject:
-        raise DatasetError(
-            f"{part} has dtype {array.dtype}.",
-            hint="Give numbers or strings; arrays of Python objects are not stored.",
-        )
-    return array
+def check_parts(parts: Sequence[str]) -> None:
+    """Raise :class:`ParameterError` unless ``parts`` are names from :data:`PARTS`."""
+    if isinstance(parts, str) or not set(PARTS).issuperset(parts):
+        raise ParameterError(f"A dataset has the parts X, y, w and ids, not {parts!r}.")
 
 
-def _columns(part: str, values: Any, n: int) -> np.ndarray:
-    """Return ``values`` as floats of shape ``(n, columns)``."""
-    array = _plain(part, values)
-    if array.dtype.kind not in "biuf":
+def _columns(part: str, array: np.ndarray, n: int) -> np.ndarray:
+    """Return ``array`` of numbers or text with the shape ``(n, columns)``."""
+    if array.dtype.kind not in "biufT":
         raise DatasetError(f"{part} has dtype {array.dtype}; it needs numbers.")
     if array.ndim == 1:
         array = array[:, None]
     if array.ndim != 2 or len(array) != n:
         raise DatasetError(f"{part} has shape {array.shape}; X has {n} rows.")
+    return array
+
+
+def _floats(part: str, array: np.ndarray) -> np.ndarray:
+    if array.dtype.kind == "T":
+        raise DatasetError(f"{part} is text; it needs numbers.")
     return array if array.dtype.kind == "f" else array.astype(np.float64)
+
+
+def _with_classes(
+    labels: np.ndarray, tasks: Sequence[str], given: Mapping[str, Sequence[str]]
+) -> tuple[np.ndarray, dict[str, tuple[str, ...]]]:
+    """Return labels as floats, and the classes' names of each task that has any."""
+    for task, names in given.items():
+        if task not in tasks or isinstance(names, str) or len(set(names)) != len(names):
+            raise DatasetError(
+                f"classes[{task!r}] is {names!r}.",
+                hint=f"Give each task of {list(tasks)} a list of different names.",
+            )
+    classes = {task: tuple(map(str, names)) for task, names in given.items()}
+    if labels.dtype.kind != "T":
+        return _floats("y", labels), classes
+    y = np.full(labels.shape, np.nan)
+    for t, task in enumerate(tasks):
+        column: list[str] = labels[:, t].tolist()
+        found = set(column) - {""}
+        if task not in classes:
+            if found and all(map(_is_number, found)):
+                raise DatasetError(
+                    f"The labels of {task!r} are numbers as text, such as {min(found)!r}.",
+                    hint="Convert them to floats.",
+                )
+            classes[task] = tuple(sorted(found))
+        elif found - set(classes[task]):
+            raise DatasetError(
+                f"{min(found - set(classes[task]))!r} is not one of the classes of {task!r}: "
+                f"{list(classes[task])}."
+            )
+        number = {name: float(i) for i, name in enumerate(classes[task])}
+        y[:, t] = [number.get(label, np.nan) for label in column]
+    return y, classes
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _names_of(y: Any, width: int) -> list[str]:
+    """Return the names of the columns of a DataFrame or Series; none if it has none."""
+    from dc_core.tables import read_table
+
+    table = read_table(y)
+    if table is None:
+        return []
+    names = list(table.columns) if hasattr(table, "columns") else [table.name]
+    return names if all(isinstance(name, str) and name for name in names) else []
+
+
+def _few(names: Sequence[str]) -> str:
+    shown = [*map(repr, names[:5]), *(["…"] if len(names) > 5 else [])]
+    return f"[{', '.join(shown)}]"
+
+
+def _range(values: np.ndarray) -> str:
+    return f"{values.min():.4g} to {values.max():.4g}" if values.size else ""

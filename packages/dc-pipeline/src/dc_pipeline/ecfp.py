@@ -9,14 +9,14 @@ from typing import Any, Final
 import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
-from dc_core import Failure, FailureReport, Features, Featurizer
+from dc_core import Failure, FailureReport, Features, Featurizer, charge
 from dc_core.parameters import check_count, check_flag
-from dc_pipeline.molecules import parse_smiles
+from dc_pipeline.molecules import MAX_ATOMS, parse_smiles
 
 _CHUNK: Final = 1024
 """Molecules held at a time, so that memory does not grow with the number of inputs."""
 
-_MAX_SIZE: Final = 1 << 24
+_MAX_SIZE: Final = 1 << 20
 _MAX_RADIUS: Final = 64
 
 
@@ -28,10 +28,12 @@ class ECFP(Featurizer[str]):
     occurs, ``chirality`` tells enantiomers apart, ``features`` describes atoms by what they do in
     binding (donor, acceptor, aromatic …: the FCFP of the paper) instead of by what they are.
 
+    A SMILES of more than ``max_atoms`` atoms is a failure with the status ``size``.
+
     Features are ``(n, size)``: uint8 of 0 and 1, or uint32 for counts.
 
     Raises :class:`ParameterError` unless ``radius`` is an integer from 0 to 64, ``size`` one from 1
-    to 2²⁴, and the others are True or False.
+    to 2²⁰, ``max_atoms`` is at least 1, and the others are True or False.
     """
 
     def __init__(
@@ -42,9 +44,11 @@ class ECFP(Featurizer[str]):
         counts: bool = False,
         chirality: bool = False,
         features: bool = False,
+        max_atoms: int = MAX_ATOMS,
     ) -> None:
         check_count("radius", radius, minimum=0, maximum=_MAX_RADIUS)
         check_count("size", size, minimum=1, maximum=_MAX_SIZE)
+        check_count("max_atoms", max_atoms, minimum=1)
         for name, flag in (("counts", counts), ("chirality", chirality), ("features", features)):
             check_flag(name, flag)
         self.radius = radius
@@ -52,6 +56,7 @@ class ECFP(Featurizer[str]):
         self.counts = counts
         self.chirality = chirality
         self.features = features
+        self.max_atoms = max_atoms
 
     def featurize(self, inputs: Sequence[str], *, strict: bool = False) -> Features:
         """Return one fingerprint per SMILES, zero where there is no molecule.
@@ -60,13 +65,17 @@ class ECFP(Featurizer[str]):
         :class:`FeaturizationError` with them instead.
         """
         n = len(inputs)
-        values = np.zeros((n, self.size), np.uint32 if self.counts else np.uint8)
+        dtype = np.dtype(np.uint32 if self.counts else np.uint8)
+        charge(n * self.size * dtype.itemsize, f"ECFP of {n} inputs and size {self.size}")
+        values = np.zeros((n, self.size), dtype)
         ok = np.zeros(n, bool)
         failures: list[Failure] = []
         generator = self._generator()
         for start in range(0, n, _CHUNK):
             chunk = inputs[start : start + _CHUNK]
-            parsed = parse_smiles(chunk, stereo=self.chirality, first_row=start)
+            parsed = parse_smiles(
+                chunk, stereo=self.chirality, first_row=start, max_atoms=self.max_atoms
+            )
             failures += parsed.failures
             good = {row: mol for row, mol in enumerate(parsed.molecules, start) if mol is not None}
             rows = np.fromiter(good, np.intp, len(good))

@@ -24,7 +24,10 @@ _PARSE_ERROR = re.compile(
     re.MULTILINE,
 )
 _EXPLICIT_HYDROGEN = re.compile(r"\[\d*H")
-_NO_REASON: Final = "RDKit gives no reason"
+_ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
+MAX_ATOMS: Final = 1000
+"""The default limit of atoms: RDKit takes minutes for chains of 20 000."""
+_NO_REASON: Final = "RDKit cannot read this SMILES and gives no reason"
 _log = Lock()
 """RDKit's log is one for the whole process: whoever silences or captures it holds this."""
 
@@ -46,12 +49,15 @@ class Molecules(NamedTuple):
     failures: list[Failure]
 
 
-def parse_smiles(inputs: Sequence[Any], *, stereo: bool = True, first_row: int = 0) -> Molecules:
+def parse_smiles(
+    inputs: Sequence[Any], *, stereo: bool = True, first_row: int = 0, max_atoms: int = MAX_ATOMS
+) -> Molecules:
     """Return one molecule per SMILES, or None and a :class:`Failure` where there is none.
 
     The status is ``parse`` for what is no SMILES (also None, an empty string, any other object)
-    and ``sanitize`` for one that is no possible molecule (valences, aromaticity). ``first_row`` is
-    the row number of ``inputs[0]`` in the failures.
+    and ``sanitize`` for one that is no possible molecule (valences, aromaticity). It is ``size``,
+    and the SMILES is not parsed, if it names more than ``max_atoms`` atoms. ``first_row`` is the
+    row number of ``inputs[0]`` in the failures.
 
     ``stereo=False`` leaves out the perception of stereochemistry, a quarter of the time, for uses
     that do not look at it. RDKit's log settings are the same afterwards.
@@ -66,23 +72,40 @@ def parse_smiles(inputs: Sequence[Any], *, stereo: bool = True, first_row: int =
     molecules, failures = [], []
     with _log, rdBase.BlockLogs():
         for row, smiles in enumerate(inputs, first_row):
-            wrong = _not_smiles(smiles)
-            molecule = None if wrong else read(_ascii(smiles))
+            status, reason = _refused(smiles, max_atoms)
+            molecule = None if status else read(_ascii(smiles))
             molecules.append(molecule)
             if molecule is None:
-                status, reason = ("parse", wrong) if wrong else _diagnose(_ascii(smiles))
+                if not status:
+                    status, reason = _diagnose(_ascii(smiles))
                 failures.append(Failure(row, str(smiles), status, reason))
     return Molecules(molecules, failures)
 
 
+def _refused(smiles: Any, max_atoms: int) -> tuple[str, str]:
+    """Return the status and reason of an input that is not given to RDKit; empty if it is."""
+    wrong = _not_smiles(smiles)
+    if wrong:
+        return "parse", wrong
+    # A SMILES of n atoms has at least n characters, so that most need no counting.
+    if len(smiles) > max_atoms:
+        atoms = sum(1 for _ in _ATOM.finditer(smiles.split(maxsplit=1)[0]))
+        if atoms > max_atoms:
+            return "size", f"the molecule has {atoms} atoms; the limit is max_atoms={max_atoms}"
+    return "", ""
+
+
 def _not_smiles(smiles: Any) -> str:
-    """Return what keeps an input from being given to RDKit, or nothing."""
+    """Return why an input is not a SMILES, as far as can be seen without parsing it."""
     if not isinstance(smiles, str):
         nan = isinstance(smiles, float) and math.isnan(smiles)  # as pandas marks it
         missing = smiles is None or nan
         return "the input is missing" if missing else f"{type(smiles).__name__} is no SMILES"
     if not smiles or smiles.isspace():
         return "the input is empty"
+    if any(character in smiles for character in "\0\r\n"):
+        # RDKit would read as far as this character, and ignore the rest.
+        return "the input contains a newline or a NUL character"
     return ""
 
 

@@ -18,6 +18,7 @@ from dc_core import (
     Metric,
     NumpyDataset,
     Transformer,
+    to_array,
 )
 from dc_core.dataset import check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
@@ -101,6 +102,9 @@ class Pipeline(Estimator):
                 f"The inputs are a {type(dataset).__name__}.",
                 hint="Give them in order: a list, an array or a dataset.",
             )
+        if not isinstance(dataset, Dataset | list | tuple):
+            # Text of any width, and DataFrames, whose iteration would give the columns' names.
+            dataset = to_array("The input", dataset, missing=True)
         if len(dataset) == 0:
             raise EmptyDataset("There is no input to predict for.")
         features = self._features(dataset, strict=strict)
@@ -141,7 +145,7 @@ class Pipeline(Estimator):
         """Return one row of features per input; without a featurizer they are the inputs."""
         X = inputs.X if isinstance(inputs, Dataset) else inputs
         if self.featurizer is not None:
-            raw = X.tolist() if isinstance(X, np.ndarray) and X.dtype.kind == "U" else X
+            raw = X.tolist() if isinstance(X, np.ndarray) and X.dtype.kind == "T" else X
             return self.featurizer.featurize(raw, strict=strict)
         values = NumpyDataset(X).X
         return Features(values, np.ones(len(values), bool))

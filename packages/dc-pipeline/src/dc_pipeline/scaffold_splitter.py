@@ -4,18 +4,20 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from rdkit import Chem
 from rdkit.Chem.Scaffolds import MurckoScaffold
 
-from dc_core import Dataset, FailureReport, Splitter
+from dc_core import Dataset, Failure, FailureReport, Splitter
 from dc_core.errors import DatasetError
 from dc_pipeline.molecules import parse_smiles
 from dc_pipeline.split_fractions import SplitFractions
 
 logger = logging.getLogger(__name__)
+
+_CHUNK: Final = 256
 
 
 class ScaffoldSplitter(Splitter):
@@ -71,23 +73,27 @@ def scaffold_groups(smiles: Sequence[str]) -> list[list[int]]:
 
     Raises :class:`DatasetError` when none of the ``smiles`` parses.
     """
-    molecules, failures = parse_smiles(smiles, stereo=False)
-    if len(failures) == len(molecules):
+    groups: dict[str | int, list[int]] = {}
+    failures: list[Failure] = []
+    # A molecule takes 42 kB: only its scaffold's SMILES is kept.
+    for start in range(0, len(smiles), _CHUNK):
+        parsed = parse_smiles(smiles[start : start + _CHUNK], stereo=False, first_row=start)
+        failures += parsed.failures
+        for row, molecule in enumerate(parsed.molecules, start):
+            groups.setdefault(row if molecule is None else scaffold(molecule), []).append(row)
+    if len(failures) == len(smiles):
         raise DatasetError(
             f"None of the rows has a SMILES: {FailureReport(tuple(failures))}.",
             hint="Split before featurizing, or give the dataset SMILES as ids.",
         )
     if failures:
         logger.warning("no scaffold, so a group of its own: %s", FailureReport(tuple(failures)))
-    groups: dict[str | int, list[int]] = {}
-    for row, molecule in enumerate(molecules):
-        groups.setdefault(row if molecule is None else scaffold(molecule), []).append(row)
     return list(groups.values())
 
 
 def _smiles(dataset: Dataset) -> list[str]:
     X = dataset.X
-    strings = X if X.dtype.kind == "U" and X.ndim == 1 else dataset.ids
+    strings = X if X.dtype.kind == "T" and X.ndim == 1 else dataset.ids
     found: list[str] = strings.tolist()
     return found
 

@@ -67,7 +67,7 @@ def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
 
     Raises :class:`DatasetError` for text, and for complex numbers that ``dtype`` cannot hold.
     """
-    if X.dtype.kind in "US":
+    if X.dtype.kind in "STU":
         raise DatasetError(
             "The dataset's X is text, and the module needs numbers.",
             hint="Featurize it first, or put the featurizer and the model into one chain.",

@@ -1,66 +1,19 @@
-"""The contracts of the road around a model: loader, featurizer, splitter, transformer.
-
-Every input has one row, always, with a status and a message: a bad one is neither dropped in
-silence nor ends the run. It goes to the :class:`FailureReport`, and the rest goes on.
-"""
+"""The contracts of a pipeline's steps: loader, featurizer, splitter, transformer."""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, Generic, NamedTuple, Self, TypeVar
+from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
 from dc_core.component import Component
 from dc_core.dataset import Dataset, check_dataset
-from dc_core.errors import FeaturizationError
+from dc_core.failures import FailureReport
 
 S = TypeVar("S")
-
-STATUSES: Final = ("ok", "parse", "sanitize", "feature", "timeout", "crash")
-"""What can become of an input; all but ``ok`` are failures, named by the step that failed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Failure:
-    """One input that could not be used: its row in the source, the step that failed, and why."""
-
-    row: int
-    input: str
-    status: str
-    message: str
-
-
-@dataclass(frozen=True, slots=True)
-class FailureReport:
-    """The rows that could not be used, in order."""
-
-    failures: tuple[Failure, ...] = ()
-
-    def __len__(self) -> int:
-        """Return how many rows failed."""
-        return len(self.failures)
-
-    def __str__(self) -> str:
-        """Summarise: how many failed at which step, and the first few."""
-        if not self.failures:
-            return "no failures"
-        counts = ", ".join(
-            f"{n} × {s}" for s, n in Counter(f.status for f in self.failures).items()
-        )
-        rows = "; ".join(f"row {f.row} ({f.input!r}): {f.message}" for f in self.failures[:3])
-        more = "" if len(self) <= 3 else f"; and {len(self) - 3} more"
-        return f"{len(self)} failed ({counts}): {rows}{more}"
-
-    def raise_if_any(self) -> None:
-        """Raise :class:`FeaturizationError` with this report's summary if anything failed."""
-        if self.failures:
-            raise FeaturizationError(
-                f"{self}.", hint="Correct these inputs, or pass strict=False to go on without them."
-            )
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,113 @@
+"""DataFrames and Series of pandas, Polars and Arrow, read and made through narwhals.
+
+narwhals is imported when a value is given that is neither NumPy's nor Python's own; it imports none
+of the three.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping
+from importlib.util import find_spec
+from typing import Any, Final
+
+import numpy as np
+
+from dc_core.arrays import TEXT
+from dc_core.errors import DatasetError, ParameterError
+
+BACKENDS: Final = ("pandas", "polars", "pyarrow")
+"""The libraries that :func:`make_table` can use, in the order in which it looks for them."""
+
+
+def read_table(value: Any) -> Any:
+    """Return ``value`` as a narwhals DataFrame or Series, or None if it is neither.
+
+    Raises :class:`DatasetError` for a lazy frame, whose rows are not known yet.
+    """
+    if type(value).__module__.partition(".")[0] in ("builtins", "numpy"):
+        return None
+    import narwhals as nw
+
+    table = nw.from_native(value, pass_through=True, allow_series=True)
+    if isinstance(table, nw.LazyFrame):
+        raise DatasetError("The frame is lazy.", hint="Compute it first: frame.collect().")
+    return table if isinstance(table, nw.DataFrame | nw.Series) else None
+
+
+def table_array(part: str, table: Any) -> np.ndarray:
+    """Return a narwhals Series as ``(n,)``; a DataFrame of numbers as ``(n, columns)``.
+
+    A DataFrame of one column of text is that column, ``(n,)``. Missing numbers are NaN, and missing
+    text is empty. ``part`` names the table in errors.
+
+    Raises :class:`DatasetError` for several columns of which one is text, and for values that are
+    neither numbers nor text.
+    """
+    if not hasattr(table, "columns"):
+        return _column(part, table)
+    names = table.columns
+    columns = [_column(f"{part}[{name!r}]", table[name]) for name in names]
+    if not columns:
+        raise DatasetError(f"{part} is a DataFrame without columns.")
+    text = [name for name, column in zip(names, columns, strict=True) if column.dtype.kind == "T"]
+    if not text:
+        return np.column_stack(columns)
+    if len(columns) > 1:
+        raise DatasetError(
+            f"{part} is a DataFrame of {len(columns)} columns, and {_listed(text)} text.",
+            hint=f"Choose one column: df[{text[0]!r}].",
+        )
+    return columns[0]
+
+
+def make_table(columns: Mapping[str, Any], backend: str | None) -> Any:
+    """Return a DataFrame of ``columns``, of the library that ``backend`` names.
+
+    The default is the first of :data:`BACKENDS` that is installed. Raises :class:`ParameterError`
+    for any other library, and if it is not installed.
+    """
+    import narwhals as nw
+
+    if backend is not None and backend not in BACKENDS:
+        raise ParameterError(
+            f"There is no DataFrame backend {backend!r}.", hint=f"Choose from {_listed(BACKENDS)}."
+        )
+    wanted = BACKENDS if backend is None else (backend,)
+    found: Any = next((name for name in wanted if find_spec(name) is not None), None)
+    if found is None:
+        raise ParameterError(
+            f"A DataFrame needs {' or '.join(wanted)}.", hint=f"pip install {wanted[0]}"
+        )
+    return nw.from_dict(dict(columns), backend=found).to_native()
+
+
+def _column(part: str, series: Any) -> np.ndarray:
+    import narwhals as nw
+
+    dtype = series.dtype
+    if dtype in (nw.String, nw.Categorical, nw.Enum):
+        values = ["" if _is_missing(value) else value for value in series.to_list()]
+        if all(isinstance(value, str) for value in values):
+            return np.array(values, TEXT)
+    if dtype.is_numeric() or dtype == nw.Boolean:
+        array: np.ndarray = series.to_numpy()
+        if array.dtype.kind == "O":  # missing bools, decimals
+            array = np.array(
+                [math.nan if _is_missing(value) else float(value) for value in series.to_list()]
+            )
+        return array
+    raise DatasetError(
+        f"{part} has values of type {dtype}.",
+        hint="Give columns of numbers or of text; convert or leave out the others.",
+    )
+
+
+def _is_missing(value: Any) -> bool:
+    # pandas has a missing value of its own, which is not equal to itself or to anything else.
+    return value is None or type(value).__name__ == "NAType" or value != value
+
+
+def _listed(names: Iterable[str]) -> str:
+    shown = [repr(name) for name in names]
+    return ", ".join(shown[:5]) + (" …" if len(shown) > 5 else "")
