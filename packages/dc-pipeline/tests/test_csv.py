@@ -1,6 +1,8 @@
 """CSVLoader: every row is in the dataset or in the report; a wrong file is a typed error."""
 
 import gzip
+import time
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -79,14 +81,15 @@ def test_another_delimiter_and_encoding_are_read(write):
 @pytest.mark.parametrize(
     ("row", "input_", "message"),
     [
-        ("CCO,about 5,1", "CCO", "expt is 'about 5', which is no finite number"),
-        ("CCO,inf,1", "CCO", "expt is 'inf'"),
-        ("CCO,1_000,1", "CCO", "expt is '1_000'"),
         ("CCO,1,-1", "CCO", "the weight w is '-1'"),
         ("CCO,1,", "CCO", "the weight w is ''"),
         (",1,1", "", "the input is missing"),
         ("CCO,1", "CCO", "the row has 2 fields and the header 3"),
         ("CCO,1,1,1", "CCO", "the row has 4 fields and the header 3"),
+        ('"CCO,1,1', "", "a quote is not closed"),
+        ('"C"CO,1,1', "", "',' expected after '\"'"),
+        ("C" * 131_073 + ",1,1", "C" * 131_073, "more than 131072 characters"),
+        ('"' + "C" * 131_073 + '",1,1', "", "field larger than field limit"),
     ],
 )
 def test_a_bad_row_is_reported_and_the_rest_goes_on(write, caplog, row, input_, message):
@@ -101,16 +104,76 @@ def test_a_bad_row_is_reported_and_the_rest_goes_on(write, caplog, row, input_, 
 
 def test_strict_raises_at_a_bad_row(write):
     file = write("smiles,expt\nCCO,much\n")
-    with pytest.raises(FeaturizationError, match=r"row 0 \('CCO'\): expt is 'much'"):
+    with pytest.raises(FeaturizationError, match=r"row 0 \('CCO', task 'expt'\): expt is 'much'"):
         CSVLoader(tasks="expt").load(file, strict=True)
+
+
+@pytest.mark.parametrize(
+    ("label", "status"),
+    [
+        ("about 5", "label"),
+        ("inf", "label"),
+        ("-nan", "label"),
+        ("1_000", "label"),
+        (">5", "censored"),
+        ("< 0.1", "censored"),
+        (">=1e3", "censored"),
+        ("≤-.5", "censored"),
+    ],
+)
+def test_a_label_that_is_no_number_costs_its_task_and_not_the_row(write, label, status):
+    file = write(f"smiles,a,b\nC,1,2\nCCO,{label},3\n")
+    dataset, report = CSVLoader(tasks=["a", "b"]).load(file)
+    assert dataset.X.tolist() == ["C", "CCO"]
+    np.testing.assert_array_equal(dataset.y, [[1, 2], [np.nan, 3]])
+    assert dataset.w.tolist() == [[1, 1], [0, 1]]
+    (failure,) = report
+    assert (failure.row, failure.input, failure.task, failure.status) == (1, "CCO", "a", status)
+    assert repr(label) in failure.message
+
+
+def test_an_unclosed_quote_ends_at_its_line(write):
+    lines = ["smiles,y", "C,1", '"CC,2', "CCC,3", '"CCCC",4', '"CCCCC,5']
+    dataset, report = CSVLoader(tasks="y").load(write("\n".join(lines)))
+    assert dataset.X.tolist() == ["C", "CCC", "CCCC"]
+    assert [failure.row for failure in report] == [1, 4]
+
+
+def test_a_quoted_field_may_hold_line_breaks_unless_it_is_the_input(write):
+    file = write('smiles,name,y\nC,"two\nlines, and ""quotes""",1\n"C\nC",x,2\nCCC,"z",3\n')
+    dataset, report = CSVLoader(tasks="y", id="name").load(file)
+    assert dataset.X.tolist() == ["C", "CCC"]
+    assert dataset.ids.tolist() == ['two\nlines, and "quotes"', "z"]
+    (failure,) = report
+    assert (failure.row, failure.input) == (1, "C\nC")
+    assert "line break" in failure.message
+
+
+def test_many_unclosed_quotes_take_time_in_proportion_to_the_file(write):
+    file = write("smiles,y\n" + '"CC,2\n' * 20_000)
+    started = time.process_time()
+    _, report = CSVLoader(tasks="y").load(file)
+    assert len(report) == 20_000
+    assert time.process_time() - started < 20
+
+
+def test_one_long_text_does_not_multiply_by_the_number_of_rows(write):
+    file = write("smiles,y\n" + "CCO,1\n" * 100_000 + "C" * 100_000 + ",2\n")
+    tracemalloc.start()
+    dataset, _ = CSVLoader(tasks="y").load(file)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert len(dataset) == 100_001
+    assert peak < 150e6
 
 
 def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(write):
     file = write("smiles,y\nCCO,1\nC,bad\nC1CC,3\nCC,bad\nc1ccccc1,4\n")
     dataset, report = CSVLoader(tasks="y", featurizer=ECFP(size=32)).load(file)
-    np.testing.assert_array_equal(dataset.X, ECFP(size=32).featurize(["CCO", "c1ccccc1"]).values)
-    assert dataset.y.ravel().tolist() == [1, 4]
-    assert dataset.ids.tolist() == ["CCO", "c1ccccc1"]
+    good = ["CCO", "C", "CC", "c1ccccc1"]
+    np.testing.assert_array_equal(dataset.X, ECFP(size=32).featurize(good).values)
+    np.testing.assert_array_equal(dataset.y.ravel(), [1, np.nan, np.nan, 4])
+    assert dataset.ids.tolist() == good
     found = [(failure.row, failure.input, failure.message) for failure in report.failures]
     assert found == [
         (1, "C", "y is 'bad', which is no finite number"),
@@ -135,7 +198,7 @@ def test_a_header_alone_is_an_empty_dataset(write):
         (b"\xff\xfe\xfd", "is no text in utf-8-sig.*encoding='latin-1'"),
         (gzip.compress(TABLE.encode())[:-9], "is a damaged gzip file"),
         (b"\x1f\x8b" + b"junk" * 9, "is a damaged gzip file"),
-        ('smiles,expt\n"' + "C" * 200_000, "unclosed quote"),
+        ('"smiles,expt\nC,1\n', "first line: a quote is not closed"),
     ],
 )
 def test_a_file_that_is_wrong_is_a_typed_error_with_the_next_step(write, content, message):

@@ -160,7 +160,7 @@ def test_there_is_nothing_to_predict_for_no_rows(regression: NumpyDataset) -> No
     [
         (np.zeros((2, 4)), r"Ridge cannot predict for X of shape \(2, 4\).*4 features"),
         (np.full((2, 10), np.nan), "NaN"),
-        (np.array([["CCO"] * 10]), "predict for X of shape .* dtype <U3"),
+        (np.array([["CCO"] * 10]), "predict for X of shape .* dtype StringDType"),
         (np.array(3.0), "single value"),
         (None, "dtype object"),
     ],

@@ -240,11 +240,12 @@ class OnDisk(Dataset):
     def __len__(self):
         return len(self.dataset)
 
-    def rows(self, indices):
+    def rows(self, indices, parts=("X", "y", "w", "ids")):
         self.largest = max(self.largest, len(indices))
-        batch = self.dataset.rows(indices)
+        batch = self.dataset.rows(indices, parts)
         for part in batch:
-            part.flags.writeable = False
+            if part is not None:
+                part.flags.writeable = False
         return Batch(*batch)
 
     def select(self, indices):

@@ -60,7 +60,8 @@ def to_array(part: str, values: Any, *, missing: bool = False) -> np.ndarray:
 
 
 def _text_of(part: str, values: Any) -> np.ndarray:
-    if not _all_text(values):
+    # Most text is a flat list, whose types a set tells at once.
+    if set(map(type, values)) != {str} and not _all_text(values):
         raise DatasetError(
             f"{part} mixes text with other values, so it would have dtype object.",
             hint="Give text or numbers; for missing text give an empty string.",
