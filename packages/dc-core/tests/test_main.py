@@ -70,10 +70,10 @@ def test_a_broken_plugin_gives_exit_code_1_and_its_cause(
     assert "einstall" in shown[bad + 2]
 
 
-@pytest.mark.parametrize("group", ["dc.backends.v1", "dc.models"])
-def test_a_conflict_gives_exit_code_1_and_names_both(only, install, capsys, group):
-    install("dist-a", {group: {"x/y": "plugin_a"}}, {"plugin_a": GOOD})
-    install("dist-b", {group: {"x/y": "plugin_b"}}, {"plugin_b": GOOD})
+@pytest.mark.parametrize(("group", "name"), [("dc.backends.v1", "x"), ("dc.models", "x/y")])
+def test_a_conflict_gives_exit_code_1_and_names_both(only, install, capsys, group, name):
+    install("dist-a", {group: {name: "plugin_a"}}, {"plugin_a": GOOD})
+    install("dist-b", {group: {name: "plugin_b"}}, {"plugin_b": GOOD})
     assert main(["plugins"]) == 1
     assert any("dist-a and dist-b both provide" in line for line in lines(capsys))
 
@@ -99,3 +99,21 @@ def test_it_runs_as_a_module():
         [sys.executable, "-m", "dc_core", "--help"], capture_output=True, text=True, check=True
     )
     assert "plugins" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "entry_points",
+    [
+        {"dc.backends.v1": {"numpy": "good_plugin"}},
+        {"dc.backends.v2": {"tiny": "good_plugin"}},
+        {"dc.models": {"torch/Squatted": "good_plugin:Net"}},
+        {"dc.models": {"no-namespace": "good_plugin:Net"}},
+        {"dc.components": {"local/Mine": "good_plugin:Net"}},
+    ],
+)
+def test_a_refused_entry_point_gives_exit_code_1_and_one_line(only, install, capsys, entry_points):
+    install("dist-bad", entry_points, {"good_plugin": GOOD})
+    assert main(["plugins"]) == 1
+    shown = [line for line in lines(capsys) if "dist-bad 1.0" in line]
+    assert len(shown) == 1
+    assert "refused" in shown[0]

@@ -3,6 +3,7 @@
 import sys
 import threading
 
+import numpy as np
 import pytest
 
 from dc_core import plugins
@@ -16,6 +17,7 @@ from dc_core.errors import (
 )
 from dc_core.plugins import BACKENDS, PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
+from dc_core.warning import PluginWarning
 
 GROUP = "dc.backends.v1"
 
@@ -71,12 +73,152 @@ def test_a_known_framework_without_its_backend_says_what_to_install(install):
         group.load("gamma")
 
 
-def test_of_two_on_a_known_name_the_stranger_is_the_one_to_uninstall(install):
-    install("dc-gamma", {GROUP: {"gamma": "p"}})
+def test_a_stranger_on_a_known_name_loses_to_the_known_distribution_with_a_warning(install):
     install("a-stranger", {GROUP: {"gamma": "q"}})
+    install("dc-gamma", {GROUP: {"gamma": "gamma_plugin"}}, {"gamma_plugin": INFO})
     group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
-    with pytest.raises(BackendConflict, match="Keep one: pip uninstall a-stranger"):
+    with pytest.warns(PluginWarning, match="pip uninstall a-stranger") as caught:
+        assert group.load("gamma").__name__ == "gamma_plugin"
+    assert [warning.filename for warning in caught] == [__file__]
+    assert group.load("gamma").__name__ == "gamma_plugin"
+    lines = {line.distribution: line for line in group.report() if line.name == "gamma"}
+    assert lines["dc-gamma"].status == "ready"
+    assert lines["a-stranger"].status == "refused"
+    assert "belongs to dc-gamma" in lines["a-stranger"].detail
+    assert "q" not in sys.modules
+
+
+def test_two_strangers_on_a_known_name_are_a_conflict(install):
+    install("dist-a", {GROUP: {"gamma": "p"}})
+    install("dist-b", {GROUP: {"gamma": "q"}})
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    with pytest.raises(BackendConflict, match="dist-a and dist-b"):
         group.load("gamma")
+
+
+GOOD = ("dist-good", {GROUP: {"good": "good_plugin"}}, {"good_plugin": INFO})
+
+
+def only_the_good_is_ready(name):
+    """Assert that ``name`` is one refused line and harms no other plugin; return the line."""
+    lines = [line for line in plugins.report() if line.name == name]
+    assert [line.status for line in lines] == ["refused"]
+    assert lines[0].detail
+    assert lines[0].hint
+    assert name not in BACKENDS
+    assert status("good").status == "ready"
+    assert plugins.backend("good").info().versions == {"tiny": "1.0"}
+    with pytest.raises(BackendBroken) as caught:
+        plugins.backend(name).info()
+    assert caught.value.cause == lines[0].detail
+    return lines[0]
+
+
+def test_a_half_removed_distribution_is_refused(install):
+    install(*GOOD)
+    home = install("dist-half", {GROUP: {"half": "half_plugin"}}, {"half_plugin": INFO})
+    (metadata_file,) = home.glob("*/METADATA")
+    metadata_file.unlink()
+    plugins.refresh()
+    line = only_the_good_is_ready("half")
+    assert "dist_half-1.0.dist-info" in line.distribution
+    assert "half_plugin" not in sys.modules
+
+
+def test_the_remains_of_a_distribution_do_not_conflict_with_a_whole_one(install):
+    home = install("dist-old", {GROUP: {"alpha": "old_plugin"}}, {"old_plugin": INFO})
+    install("dist-new", {GROUP: {"alpha": "new_plugin"}}, {"new_plugin": INFO})
+    (metadata_file,) = home.glob("*/METADATA")
+    metadata_file.unlink()
+    plugins.refresh()
+    assert BACKENDS.load("alpha").__name__ == "new_plugin"
+
+
+@pytest.mark.parametrize(
+    "name", ["numpy", "builtins", "collections", "__main__", "a.b", "a b", "a/b", "a-b", "1a", "é-"]
+)
+def test_a_name_that_no_framework_can_have_is_refused(install, name):
+    install(*GOOD)
+    install("dist-bad", {GROUP: {name: "bad_plugin"}}, {"bad_plugin": INFO})
+    only_the_good_is_ready(name)
+    assert "bad_plugin" not in sys.modules
+    for obj in (np.zeros(2), [1], {}):
+        with pytest.raises(NotClaimed):
+            plugins.claim(obj)
+
+
+def test_a_malformed_value_is_refused(install):
+    install(*GOOD)
+    install("dist-bad", {GROUP: {"bad": "no module: at all?"}})
+    only_the_good_is_ready("bad")
+
+
+def test_an_unreadable_list_of_entry_points_harms_no_other(install):
+    install(*GOOD)
+    home = install("dist-bad", {GROUP: {"bad": "bad_plugin"}})
+    (listed,) = home.glob("*/entry_points.txt")
+    listed.write_text(f"[{GROUP}]\nno equals sign\n")
+    plugins.refresh()
+    assert status("good").status == "ready"
+    assert "bad" not in BACKENDS
+
+
+def test_a_plugin_for_a_newer_api_says_to_upgrade_dc_core(install):
+    install(*GOOD)
+    install("dist-new", {"dc.backends.v2": {"newer": "newer_plugin"}}, {"newer_plugin": INFO})
+    line = only_the_good_is_ready("newer")
+    assert line.group == "dc.backends.v2"
+    with pytest.raises(BackendBroken, match="pip install --upgrade dc-core"):
+        plugins.backend("newer").info()
+
+
+def test_a_known_plugin_for_a_newer_api_alone_says_so_when_an_object_asks(install):
+    install("dc-gamma", {"dc.backends.v2": {"gamma": "newer_plugin"}})
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    with pytest.raises(BackendBroken, match="--upgrade dc-core"):
+        plugins.claim(objects_of("gamma.nn"), group)
+
+
+def test_a_plugin_for_both_apis_is_used(install):
+    both = {GROUP: {"alpha": "alpha_plugin"}, "dc.backends.v2": {"alpha": "alpha_plugin"}}
+    install("dist-both", both, {"alpha_plugin": INFO})
+    assert status("alpha").status == "ready"
+
+
+@pytest.mark.parametrize(
+    ("body", "cause"),
+    [
+        ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("return {'tiny': '1.0'}", "returned a dict, not a BackendInfo"),
+    ],
+)
+def test_an_info_hook_that_raises_or_returns_another_type_is_broken(install, body, cause):
+    install(*GOOD)
+    source = f"from dc_core import hookimpl\n\n@hookimpl\ndef dc_backend_info():\n    {body}\n"
+    install("dist-bad", {GROUP: {"bad": "bad_plugin"}}, {"bad_plugin": source})
+    with pytest.raises(BackendBroken, match=r"dist-bad 1\.0") as caught:
+        plugins.backend("bad").info()
+    assert cause in caught.value.cause
+    lines = {line.name: line for line in plugins.report()}
+    assert lines["bad"].status == "broken"
+    assert cause in lines["bad"].detail
+    assert lines["good"].status == "ready"
+
+
+def test_a_ctrl_c_during_an_import_is_not_remembered(install, tmp_path):
+    source = f"""
+from pathlib import Path
+marker = Path({str(tmp_path / "marker")!r})
+if not marker.exists():
+    marker.touch()
+    raise KeyboardInterrupt
+{INFO}
+"""
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": source})
+    with pytest.raises(KeyboardInterrupt):
+        plugins.backend("alpha").info()
+    assert plugins.backend("alpha").info().versions == {"tiny": "1.0"}
+    assert status("alpha").status == "ready"
 
 
 def test_an_installed_distribution_without_the_plugin_is_to_be_upgraded(install):
@@ -113,8 +255,17 @@ def test_an_object_that_nobody_serves_is_not_claimed():
         ("def (", "SyntaxError"),
         (INFO.replace("dc_backend_info", "dc_bakend_info"), "dc_bakend_info"),
         (INFO.replace("info():", "info(removed_argument):"), "removed_argument"),
+        ("def dc_backend_info(): ...", "implements no hook"),
     ],
-    ids=["missing module", "raises", "exits", "syntax", "misspelled hook", "removed argument"],
+    ids=[
+        "missing module",
+        "raises",
+        "exits",
+        "syntax",
+        "misspelled hook",
+        "removed argument",
+        "no hook",
+    ],
 )
 def test_a_broken_plugin_takes_nothing_else_down(install, source, cause):
     install("Dist_Bad", {GROUP: {"bad": "bad_plugin"}}, {"bad_plugin": source}, version="2.1")

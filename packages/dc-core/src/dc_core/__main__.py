@@ -1,4 +1,4 @@
-"""``python -m dc_core plugins``: what is installed, broken, in conflict or missing."""
+"""``python -m dc_core plugins``: list every plugin and what to do about it."""
 
 from __future__ import annotations
 
@@ -11,18 +11,18 @@ from dataclasses import asdict
 from dc_core import plugins, registry
 from dc_core.plugins import PluginStatus
 
-_UNUSABLE = ("broken", "conflict")
+_UNUSABLE = ("broken", "conflict", "refused")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit code: 1 where a plugin is broken or in conflict."""
+    """Run the command and return its exit code: 1 if a plugin cannot be used."""
     parser = argparse.ArgumentParser(prog="python -m dc_core", description="The framework's parts.")
     commands = parser.add_subparsers(dest="command", required=True)
     listing = commands.add_parser(
         "plugins",
-        help="list the plugins: ready, missing, broken or in conflict, and what to do",
-        description="Load every plugin and say how it went. The exit code is 1 where one is broken "
-        "or in conflict.",
+        help="list the plugins: ready, missing, broken, refused or in conflict, and what to do",
+        description="Load every plugin and say how it went. The exit code is 1 if one is broken, "
+        "refused or in conflict.",
     )
     listing.add_argument("--json", action="store_true", help="print JSON instead of a table")
     options = parser.parse_args(arguments)

@@ -20,7 +20,13 @@ from dc_core import parameters, plugins
 from dc_core.component import Component
 from dc_core.errors import ClassConflict, NotClaimed, UnknownClass
 from dc_core.model import Model
-from dc_core.plugins.group import PluginStatus, distribution_of, version_of
+from dc_core.plugins.discovery import (
+    PluginStatus,
+    discover,
+    distribution_of,
+    refused,
+    version_of,
+)
 
 T = TypeVar("T")
 
@@ -39,6 +45,7 @@ class Registry:
         self.base = base
         self._registered: dict[str, type] = {}
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
+        self._refused: list[PluginStatus] = []
 
     def refresh(self) -> None:
         """Look for entry points again; classes registered by the running program stay."""
@@ -76,8 +83,15 @@ class Registry:
         """The entry points of all groups by name; more than one under a name is a conflict."""
         if self._entries is None:
             found: dict[str, list[metadata.EntryPoint]] = {}
+            self._refused = []
             for group in self.groups:
-                for entry in metadata.entry_points(group=group):
+                usable, others_refused = discover(group)
+                self._refused += others_refused
+                for entry in usable:
+                    line = _misnamed(entry)
+                    if line is not None:
+                        self._refused.append(line)
+                        continue
                     others = found.setdefault(entry.name, [])
                     if entry.value not in [other.value for other in others]:
                         others.append(entry)
@@ -142,7 +156,7 @@ class Registry:
                     hint=hint,
                 )
             )
-        return lines
+        return sorted([*lines, *self._refused], key=lambda line: (line.name, line.distribution))
 
     def name_of(self, cls: type) -> str | None:
         """Return the name that exactly ``cls`` is registered under, None where it is not."""
@@ -168,9 +182,8 @@ class Registry:
         namespace, _, cls = name.partition("/")
         if namespace == LOCAL:
             return f"Load it with your own class: {cls}.from_pretrained(...)."
-        known = {**plugins.BACKENDS.known, "pipeline": "dc-pipeline"}
-        if namespace in known:
-            return f"Run: pip install --upgrade {known[namespace]}"
+        if namespace in _owners():
+            return f"Run: pip install --upgrade {_owners()[namespace]}"
         return (
             "Install the package that defines it, import it, or use YourClass.from_pretrained(...)."
         )
@@ -230,6 +243,28 @@ def build(cls: type[T], params: Mapping[str, Any], backend: str | None = None) -
     if backend is None:
         return parameters.construct(cls, params)
     return plugins.backend(backend).skeleton(lambda: parameters.construct(cls, params))
+
+
+def _owners() -> dict[str, str]:
+    """Return the known namespaces, with the distribution that each belongs to."""
+    return {**plugins.BACKENDS.known, "pipeline": "dc-pipeline"}
+
+
+def _misnamed(entry: metadata.EntryPoint) -> PluginStatus | None:
+    """Return the line on an entry point that cannot have its name, None if it can."""
+    namespace = entry.name.partition("/")[0]
+    owner, distribution = _owners().get(namespace), distribution_of(entry)
+    remove = f"Run: pip uninstall {distribution}"
+    if not _NAME.fullmatch(entry.name) or namespace == LOCAL:
+        return refused(entry, f"{entry.name!r} cannot be a registered name.", remove)
+    if owner not in (None, distribution):
+        return refused(
+            entry,
+            f"{distribution} registers {entry.name!r}, but the namespace {namespace!r} belongs to "
+            f"{owner}.",
+            remove,
+        )
+    return None
 
 
 def _backend_name(cls: type) -> str | None:

@@ -1,7 +1,7 @@
 """Plugins: hooks, discovery, and which backend serves an object.
 
-``claim(obj)`` finds the backend of a framework's object; ``backend(name)`` is one by its name;
-``report()`` lists what is installed, broken, in conflict or missing.
+``claim(obj)`` finds the backend of a framework's object, ``backend(name)`` returns one by name, and
+``report()`` lists every plugin: ready, broken, in conflict, refused or missing.
 """
 
 from dc_core.plugins.backends import (
@@ -13,7 +13,8 @@ from dc_core.plugins.backends import (
     backend_of,
     claim,
 )
-from dc_core.plugins.group import PluginGroup, PluginStatus
+from dc_core.plugins.discovery import PluginStatus
+from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks, HubHooks, hookimpl, hookspec
 from dc_core.plugins.hubs import HUBS, hub
 
@@ -40,16 +41,22 @@ __all__ = [
 
 
 def backend(name: str) -> Backend:
-    """Return the backend ``name``; it is imported when it is first called."""
+    """Return the backend ``name``; its plugin is imported at the first call."""
     return Backend(name)
 
 
 def report() -> list[PluginStatus]:
-    """Load every plugin and return one line on each, those known and missing included."""
-    return [*BACKENDS.report(), *HUBS.report()]
+    """Load every plugin and return one line on each, known ones that are missing included."""
+    return [*BACKENDS.report(_check), *HUBS.report()]
+
+
+def _check(name: str) -> None:
+    """Raise unless the backend ``name`` says of itself what it should."""
+    if BACKENDS.implements(name, "dc_backend_info"):
+        backend(name).info()
 
 
 def refresh() -> None:
-    """Look for plugins again: after an installation in the running program, or in tests."""
+    """Look for plugins again, for instance after installing one while the program runs."""
     BACKENDS.refresh()
     HUBS.refresh()

@@ -1,45 +1,45 @@
-"""One entry-point group as a group for plugins: discovery, isolation, conflicts.
+"""The plugins of one entry-point group: discovery, isolation, conflicts.
 
-Discovery reads metadata only. A plugin is imported when it is first needed and alone; one that
-fails to import is remembered as broken and takes nothing else down. Two distributions on one name
-are a conflict, and neither is used: a winner by luck would be worse.
+Discovery reads metadata only. A plugin is imported when it is first needed, on its own; one that
+fails to import is remembered as broken and harms no other. A known name belongs to its known
+distribution. If two other distributions claim one name, neither is used: which of them won would
+be a matter of luck.
 """
 
 from __future__ import annotations
 
 import logging
-import re
+import sys
 import threading
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from importlib import metadata
-from typing import Any, Literal
+from typing import Any, Final
 
 import pluggy
 
-from dc_core.errors import BackendBroken, BackendConflict, BackendNotInstalled
+from dc_core.errors import BackendBroken, BackendConflict, BackendNotInstalled, DCError, PluginError
+from dc_core.plugins.discovery import (
+    PluginStatus,
+    discover,
+    distribution_of,
+    newer_groups,
+    refused,
+    version_of,
+    version_of_installed,
+)
+from dc_core.warning import PluginWarning, warn
 
 logger = logging.getLogger(__name__)
 
-
-@dataclass(frozen=True, slots=True)
-class PluginStatus:
-    """One line of :func:`dc_core.plugins.report`."""
-
-    group: str
-    name: str
-    status: Literal["ready", "broken", "conflict", "missing"]
-    distribution: str = ""
-    version: str = ""
-    detail: str = ""
-    hint: str = ""
+RESERVED: Final = frozenset({"numpy", "__main__", "dc_core", *sys.stdlib_module_names})
+"""Modules whose objects belong to everyone: a plugin of that name would claim every array."""
 
 
 class PluginGroup:
     """The plugins of one entry-point group.
 
-    ``hooks`` is the class of hookspecs they implement; ``known`` names plugins that exist, with the
-    distribution that brings each, so that a missing one can be asked for by its install line.
+    ``hooks`` is the class of hookspecs that they implement. ``known`` maps the names of known
+    plugins to their distributions, so that the error for a missing one can say what to install.
     """
 
     def __init__(self, group: str, hooks: type, known: dict[str, str]) -> None:
@@ -49,8 +49,12 @@ class PluginGroup:
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was discovered and loaded; the next question looks again."""
+        """Forget what was discovered and loaded, and look again when next asked."""
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
+        self._refused: list[PluginStatus] = []
+        self._strangers: dict[str, list[PluginStatus]] = {}
+        self._newer: dict[str, PluginStatus] | None = None
+        self._warned: set[str] = set()
         self._loaded: dict[str, Any] = {}
         self._implemented: dict[str, frozenset[str]] = {}
         self._failures: dict[str, BaseException] = {}
@@ -60,15 +64,64 @@ class PluginGroup:
 
     @property
     def entries(self) -> dict[str, list[metadata.EntryPoint]]:
-        """The entry points by name; more than one under a name is a conflict."""
+        """The usable entry points by name; more than one under a name is a conflict."""
         if self._entries is None:
-            found: dict[str, list[metadata.EntryPoint]] = {}
-            for entry in metadata.entry_points(group=self.group):
-                others = found.setdefault(entry.name, [])
-                if distribution_of(entry) not in map(distribution_of, others):
-                    others.append(entry)
-            self._entries = found
+            self._entries = self._discover()
         return self._entries
+
+    @property
+    def refused(self) -> list[PluginStatus]:
+        """One line on each entry point that is ignored, with the reason."""
+        if self._entries is None:
+            self._entries = self._discover()
+        strangers = [line for lines in self._strangers.values() for line in lines]
+        return [*self._refused, *strangers, *self.newer.values()]
+
+    @property
+    def newer(self) -> dict[str, PluginStatus]:
+        """Plugins by name that exist only for a newer version of this group's API."""
+        if self._newer is None:
+            self._newer = {
+                entry.name: refused(
+                    entry,
+                    f"The plugin {entry.name!r} of {distribution_of(entry)} needs a newer dc-core: "
+                    f"it is for {group}, and this dc-core serves {self.group}.",
+                    "Run: pip install --upgrade dc-core",
+                )
+                for group in newer_groups(self.group)
+                for entry in discover(group)[0]
+                if entry.name not in self.entries
+            }
+        return self._newer
+
+    def _discover(self) -> dict[str, list[metadata.EntryPoint]]:
+        usable, self._refused = discover(self.group)
+        found: dict[str, list[metadata.EntryPoint]] = {}
+        for entry in usable:
+            reason = _misnamed(entry.name)
+            if reason:
+                self._refused.append(
+                    refused(entry, reason, f"Run: pip uninstall {distribution_of(entry)}")
+                )
+                continue
+            same = found.setdefault(entry.name, [])
+            if distribution_of(entry) not in map(distribution_of, same):
+                same.append(entry)
+        for name, claims in found.items():
+            owners = [e for e in claims if distribution_of(e) == self.known.get(name)]
+            if owners:
+                found[name] = owners
+                self._strangers[name] = [self._stranger(e) for e in claims if e not in owners]
+        return found
+
+    def _stranger(self, entry: metadata.EntryPoint) -> PluginStatus:
+        stranger = distribution_of(entry)
+        return refused(
+            entry,
+            f"{stranger} also provides the plugin {entry.name!r} in {self.group}, which belongs to "
+            f"{self.known[entry.name]}; it is ignored.",
+            f"Run: pip uninstall {stranger}",
+        )
 
     def __contains__(self, name: object) -> bool:
         return name in self.entries
@@ -86,37 +139,50 @@ class PluginGroup:
         found = self.entries.get(name, [])
         if not found:
             raise self.missing(name)
+        self._warn_of_strangers(name)
         if len(found) > 1:
             raise self._conflict(name, found)
         (entry,) = found
         if name in self._failures:
-            raise self._broken(name, entry) from self._failures[name]
+            raise self.broken(name, self._failures[name]) from self._failures[name]
         try:
-            # Not under the lock: Python serialises imports itself, and a plugin's import may load
-            # another plugin. SystemExit, because a module that calls sys.exit() is broken too.
+            # Not under the lock: Python serialises imports itself, and importing a plugin may load
+            # another. A module that calls sys.exit() is broken too. Ctrl-C passes through, and
+            # is not remembered.
             plugin = entry.load()
             with self._registering:
                 self._register(name, plugin)
         except (Exception, SystemExit) as error:
             logger.debug("plugin %s of group %s is broken", name, self.group, exc_info=True)
             self._failures[name] = error
-            raise self._broken(name, entry) from error
+            raise self.broken(name, error) from error
         self._loaded[name] = plugin
         return plugin
 
     def _register(self, name: str, plugin: Any) -> None:
-        """Register ``plugin`` once, whatever its names; raise unless all of its hooks are known."""
+        """Register ``plugin`` once, whatever its names; raise unless its hooks are all known."""
         if self._manager.is_registered(plugin):
             return
         try:
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
-        except pluggy.PluginValidationError:
-            self._manager.unregister(name=name)
+            if not self._manager.get_hookcallers(plugin):
+                raise pluggy.PluginValidationError(
+                    plugin, "it implements no hook: mark its functions with dc_core.hookimpl"
+                )
+        except BaseException:
+            if self._manager.get_plugin(name) is not None:
+                self._manager.unregister(name=name)
             raise
 
+    def _warn_of_strangers(self, name: str) -> None:
+        if name not in self._warned:
+            self._warned.add(name)
+            for line in self._strangers.get(name, []):
+                warn(f"{line.detail} {line.hint}", PluginWarning)
+
     def call(self, name: str, hook: str, /, **arguments: Any) -> list[Any]:
-        """Call one hook of the one plugin ``name``; the list is empty where it lacks the hook."""
+        """Call one hook of the one plugin ``name``; return an empty list if it lacks the hook."""
         plugin = self.load(name)
         others = [p for p in self._manager.get_plugins() if p is not plugin]
         results: list[Any] = self._manager.subset_hook_caller(hook, others)(**arguments)
@@ -130,51 +196,65 @@ class PluginGroup:
             self._implemented[name] = frozenset(caller.name for caller in callers)
         return hook in self._implemented[name]
 
-    def report(self) -> list[PluginStatus]:
-        """Load every plugin of the group and say how it went; known ones that are absent too."""
-        lines = []
-        for name in sorted({*self.entries, *self.known}):
-            found = self.entries.get(name, [])
-            who = {
-                "distribution": ", ".join(distribution_of(entry) for entry in found),
-                "version": ", ".join(version_of(entry) for entry in found),
-            }
-            try:
-                self.load(name)
-            except BackendNotInstalled as error:
-                known = self.known[name]
-                who = {"distribution": known, "version": _version_of_installed(known)}
-                detail = str(error.args[0]) if who["version"] else ""
-                lines.append(
-                    PluginStatus(self.group, name, "missing", **who, detail=detail, hint=error.hint)
-                )
-            except BackendConflict as error:
-                lines.append(
-                    PluginStatus(
-                        self.group,
-                        name,
-                        "conflict",
-                        **who,
-                        detail=str(error.args[0]),
-                        hint=error.hint,
-                    )
-                )
-            except BackendBroken as error:
-                lines.append(
-                    PluginStatus(
-                        self.group, name, "broken", **who, detail=error.cause, hint=error.hint
-                    )
-                )
-            else:
-                lines.append(PluginStatus(self.group, name, "ready", **who))
-        return lines
+    def report(self, check: Callable[[str], object] | None = None) -> list[PluginStatus]:
+        """Load every plugin and return one line on each: the refused and the missing ones too.
 
-    def missing(self, name: str) -> BackendNotInstalled:
-        """Return the error for a plugin that is not installed, with the line that installs it."""
-        installed = _version_of_installed(self.known.get(name, ""))
+        ``check`` is called with the name of each plugin that loads, and raises if the plugin
+        cannot be used.
+        """
+        lines = [*self.refused]
+        told = {line.name for line in lines}
+        names = {*self.entries, *(name for name in self.known if name not in told)}
+        lines += [self._status(name, check) for name in names]
+        return sorted(lines, key=lambda line: (line.name, line.status, line.distribution))
+
+    def _status(self, name: str, check: Callable[[str], object] | None) -> PluginStatus:
+        found = self.entries.get(name, [])
+        distribution = ", ".join(map(distribution_of, found))
+        version = ", ".join(map(version_of, found))
+        try:
+            self.load(name)
+            if check is not None:
+                check(name)
+        except BackendNotInstalled as error:
+            distribution = self.known[name]
+            version = version_of_installed(distribution)
+            return PluginStatus(
+                self.group,
+                name,
+                "missing",
+                distribution,
+                version,
+                detail=str(error.args[0]) if version else "",
+                hint=error.hint,
+            )
+        except DCError as error:
+            return PluginStatus(
+                self.group,
+                name,
+                "conflict" if isinstance(error, BackendConflict) else "broken",
+                distribution,
+                version,
+                detail=error.cause if isinstance(error, BackendBroken) else str(error.args[0]),
+                hint=error.hint,
+            )
+        return PluginStatus(self.group, name, "ready", distribution, version)
+
+    def missing(self, name: str) -> PluginError:
+        """Return the error for a plugin that is not there: why, and the line that installs it."""
+        for line in self.refused:
+            if line.name == name:
+                return BackendBroken(
+                    line.detail,
+                    hint=line.hint,
+                    distribution=line.distribution,
+                    version=line.version,
+                    cause=line.detail,
+                )
+        installed = version_of_installed(self.known.get(name, ""))
         if installed:
             return BackendNotInstalled(
-                f"{self.known[name]} {installed} is installed, and has no plugin {name!r} yet.",
+                f"{self.known[name]} {installed} is installed, but has no plugin {name!r} yet.",
                 hint=f"Run: pip install --upgrade {self.known[name]}",
             )
         if name in self.known:
@@ -184,20 +264,20 @@ class PluginGroup:
             )
         return BackendNotInstalled(
             f"No installed distribution provides a plugin {name!r} in {self.group}.",
-            hint="Install the one that does; `python -m dc_core plugins` lists what is there.",
+            hint="Install one that does; `python -m dc_core plugins` lists what is installed.",
         )
 
     def _conflict(self, name: str, found: list[metadata.EntryPoint]) -> BackendConflict:
         distributions = sorted(distribution_of(entry) for entry in found)
-        strangers = [each for each in distributions if each != self.known.get(name)]
         return BackendConflict(
             f"{' and '.join(distributions)} both provide the plugin {name!r} in {self.group}.",
-            hint=f"Keep one: pip uninstall {strangers[-1]}",
+            hint=f"Keep one: pip uninstall {distributions[-1]}",
             distributions=distributions,
         )
 
-    def _broken(self, name: str, entry: metadata.EntryPoint) -> BackendBroken:
-        error = self._failures[name]
+    def broken(self, name: str, error: BaseException) -> BackendBroken:
+        """Return the error for a plugin that cannot be used because of ``error``."""
+        (entry,) = self.entries[name]
         distribution, version = distribution_of(entry), version_of(entry)
         cause = f"{type(error).__name__}: {error}"
         return BackendBroken(
@@ -209,21 +289,10 @@ class PluginGroup:
         )
 
 
-def distribution_of(entry: metadata.EntryPoint) -> str:
-    """Return the name of the entry's distribution in its normal form, equal for equal ones."""
-    if entry.dist is None:
-        return "an unknown distribution"
-    return re.sub(r"[-_.]+", "-", entry.dist.name).lower()
-
-
-def version_of(entry: metadata.EntryPoint) -> str:
-    """Return the version of the entry's distribution."""
-    return entry.dist.version if entry.dist else ""
-
-
-def _version_of_installed(distribution: str) -> str:
-    """Return the version of an installed distribution, empty where it is not installed."""
-    try:
-        return metadata.version(distribution) if distribution else ""
-    except metadata.PackageNotFoundError:
-        return ""
+def _misnamed(name: str) -> str:
+    """Say why a plugin cannot have this name; empty if it can."""
+    if name in RESERVED:
+        return f"No plugin can be named {name!r}: it would claim objects that belong to everyone."
+    if not name.isidentifier():
+        return f"No plugin can be named {name!r}: a name is that of a top-level module."
+    return ""

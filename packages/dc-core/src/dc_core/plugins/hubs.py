@@ -1,4 +1,4 @@
-"""The hub behind ``to_pretrained`` and ``from_pretrained``: dc-hub, by the group ``dc.hubs``."""
+"""The hub behind ``to_pretrained`` and ``from_pretrained``: dc-hub, found in ``dc.hubs``."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Hub:
         return model
 
     def _call(self, hook: str, **arguments: Any) -> Any:
-        # Loaded first: an error of the call itself may say that another plugin is missing.
+        # Load it first: an error from the call itself may be about another missing plugin.
         try:
             self.group.load("dc_hub")
         except BackendNotInstalled as error:

@@ -1,0 +1,149 @@
+"""Find entry points by reading metadata only, and set aside those that cannot be used.
+
+Other people's installations are in all kinds of states: half removed, edited by hand, built by an
+old tool. An entry point that cannot be read is refused with a reason; it never stops the others.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from typing import Final, Literal
+
+_VALUE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*")
+
+_UNREADABLE: Final = (AttributeError, KeyError, OSError, TypeError, ValueError)
+"""What importlib.metadata raises for damaged metadata, depending on the Python version."""
+
+logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class PluginStatus:
+    """One line of :func:`dc_core.plugins.report`.
+
+    ``refused`` is an entry point that is ignored: its name cannot be used, belongs to another
+    distribution or to a newer API, or its distribution is damaged.
+    """
+
+    group: str
+    name: str
+    status: Literal["ready", "broken", "conflict", "refused", "missing"]
+    distribution: str = ""
+    version: str = ""
+    detail: str = ""
+    hint: str = ""
+
+
+def refused(entry: metadata.EntryPoint, detail: str, hint: str) -> PluginStatus:
+    """Return the line on an entry point that is ignored because of ``detail``."""
+    return PluginStatus(
+        entry.group,
+        entry.name,
+        "refused",
+        distribution_of(entry),
+        version_of(entry),
+        detail=detail,
+        hint=hint,
+    )
+
+
+def discover(group: str) -> tuple[list[metadata.EntryPoint], list[PluginStatus]]:
+    """Return the usable entry points of ``group``, and one line on each of the others."""
+    usable, others = [], []
+    for entry in _entry_points(group):
+        if not _is_named(entry):
+            others.append(
+                refused(
+                    entry,
+                    f"The installation in {distribution_of(entry)} is incomplete: it has no "
+                    "METADATA.",
+                    "Delete that folder, or install its distribution again.",
+                )
+            )
+        elif not _VALUE.fullmatch(entry.value):
+            others.append(
+                refused(
+                    entry,
+                    f"The entry point's value {entry.value!r} is not 'module' or "
+                    "'module:attribute'.",
+                    "Report it to the distribution's authors.",
+                )
+            )
+        else:
+            usable.append(entry)
+    return usable, others
+
+
+def newer_groups(group: str) -> list[str]:
+    """Return the installed groups of a later version of the API: ``dc.x.v2`` for ``dc.x.v1``."""
+    stem, _, version = group.rpartition(".v")
+    if not stem or not version.isdigit():
+        return []
+    found = {}
+    for distribution in _readable():
+        for entry in distribution.entry_points:
+            other_stem, _, other = entry.group.rpartition(".v")
+            if other_stem == stem and other.isdecimal() and int(other) > int(version):
+                found[entry.group] = int(other)
+    return sorted(found, key=lambda group: found[group])
+
+
+def distribution_of(entry: metadata.EntryPoint) -> str:
+    """Return the name of the entry's distribution in its normal form, equal for equal ones.
+
+    A damaged installation has no name; the folder of its metadata is returned instead.
+    """
+    if entry.dist is None:
+        return "an unknown distribution"
+    if not _is_named(entry):
+        return str(getattr(entry.dist, "_path", entry.dist.locate_file("")))
+    return re.sub(r"[-_.]+", "-", entry.dist.name).lower()
+
+
+def version_of(entry: metadata.EntryPoint) -> str:
+    """Return the version of the entry's distribution, empty if it has none."""
+    return (entry.dist.version or "") if _is_named(entry) and entry.dist else ""
+
+
+def version_of_installed(distribution: str) -> str:
+    """Return the version of an installed distribution, empty if it is not installed."""
+    try:
+        return (metadata.version(distribution) or "") if distribution else ""
+    except (metadata.PackageNotFoundError, KeyError):
+        return ""
+
+
+def _entry_points(group: str) -> list[metadata.EntryPoint]:
+    try:
+        return list(metadata.entry_points(group=group))
+    except _UNREADABLE:
+        # One unreadable file fails the whole call: leave out that distribution alone.
+        return [
+            entry
+            for distribution in _readable()
+            for entry in distribution.entry_points
+            if entry.group == group
+        ]
+
+
+def _readable() -> Iterator[metadata.Distribution]:
+    """Return the distributions whose entry points can be read."""
+    for distribution in metadata.distributions():
+        try:
+            list(distribution.entry_points)
+        except _UNREADABLE:
+            logger.warning("the entry points of %s cannot be read", distribution, exc_info=True)
+            continue
+        yield distribution
+
+
+def _is_named(entry: metadata.EntryPoint) -> bool:
+    """Tell whether the entry's distribution says its name: a half-removed one does not."""
+    try:
+        return entry.dist is None or bool(entry.dist.name)
+    except _UNREADABLE:
+        return False
