@@ -87,8 +87,8 @@ def test_resuming_from_arrays_is_as_if_nothing_had_happened(
 
 def test_resuming_in_place_is_as_if_nothing_had_happened(rows, misleading_rows):
     whole = regressor().fit(rows, valid=misleading_rows)
-    parts = regressor()
-    for epochs in (1, 2, 3):
+    parts = regressor().fit(rows, valid=misleading_rows, epochs=1)
+    for epochs in (2, 3):
         parts.fit(rows, valid=misleading_rows, epochs=epochs, resume=True)
     parts.fit(rows, valid=misleading_rows, resume=True)
     assert_same_end(whole, parts, since=0)
@@ -237,3 +237,10 @@ def test_training_on_a_gpu_is_resumed(rows, more_rows):
     second = carried_over(first, lambda: regressor(**options))
     second.fit(rows, valid=more_rows, resume=True)
     assert_same_end(whole, second, since=5)
+
+
+def test_resuming_without_a_training_state_is_an_error(rows):
+    model = regressor()
+    with pytest.raises(TrainingStateError, match="no training to resume"):
+        model.fit(rows, resume=True)
+    model.fit(rows, epochs=1).fit(rows, epochs=1, resume=True)

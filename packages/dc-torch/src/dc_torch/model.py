@@ -12,7 +12,7 @@ from torch import nn
 
 from dc_core import Dataset, Estimator, NumpyDataset
 from dc_core.dataset import check_dataset
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, TrainingStateError
 from dc_core.parameters import check_count
 from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
@@ -88,8 +88,9 @@ class TorchModel(Estimator):
 
         ``progress`` shows a bar or not; None shows it on a terminal.
 
-        Raises :class:`EmptyDataset`, :class:`DatasetError` where data and module do not fit each
-        other, :class:`ParameterError`, and :class:`TrainingDiverged` when the loss is not finite.
+        Raises :class:`EmptyDataset`, :class:`DatasetError` if data and module do not fit each
+        other, :class:`ParameterError`, :class:`TrainingStateError` if there is nothing to resume,
+        and :class:`TrainingDiverged` if the loss is not finite.
         """
         for given in (dataset,) if valid is None else (dataset, valid):
             check_dataset(given)
@@ -105,6 +106,12 @@ class TorchModel(Estimator):
             raise ParameterError(
                 "patience needs validation rows, to see when training stops to help.",
                 hint="Pass fit(..., valid=dataset), or patience=None.",
+            )
+        if resume and self._trainer is None:
+            raise TrainingStateError(
+                "There is no training to resume: this model has no training state.",
+                hint="Call fit() without resume, or load it with "
+                "from_pretrained(..., training=True).",
             )
         if self._trainer is None or not resume:
             self._trainer = Trainer(self.module, self.config)
