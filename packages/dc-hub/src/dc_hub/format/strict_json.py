@@ -22,6 +22,7 @@ MAX_DIGITS: Final = 20
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _CONTENT: Final = bytes(set(range(256)) - set(b'[]{},:"'))
+_LONG_NUMBER: Final = re.compile(rb"\d{%d}" % MAX_DIGITS)
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -57,7 +58,8 @@ def loads(
             object_pairs_hook=_without_duplicates,
             parse_constant=_refuse_constant,
             parse_float=_finite,
-            parse_int=_bounded,
+            # A call for each of 300 000 offsets costs more than looking at all digits once.
+            parse_int=_bounded if _LONG_NUMBER.search(data) else int,
         )
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
