@@ -25,6 +25,7 @@ CONSTRAINTS = (ROOT / "constraints.txt").as_uri()
 
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
 PEERS = ("huggingface-hub", "joblib", "safetensors", "skops")
+PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 
 @functools.cache
@@ -178,6 +179,11 @@ def register(package: str) -> None:
         install_editable(session, [package], *test_requirements([package]))
         install_data(session)
         pytest(session, str(path / "tests"))
+
+    for python in PYTHONS:
+        nox.session(name=f"tests({package}, {python})", python=python, default=False)(
+            test_alone.func
+        )
 
     @session_of(package, "wheel", tags=["wheels"], requires=["build"], reuse_venv=False)
     @constrained

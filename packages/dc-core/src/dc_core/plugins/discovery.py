@@ -144,6 +144,6 @@ def _readable() -> Iterator[metadata.Distribution]:
 def _is_named(entry: metadata.EntryPoint) -> bool:
     """Tell whether the entry's distribution says its name: a half-removed one does not."""
     try:
-        return entry.dist is None or bool(entry.dist.name)
+        return entry.dist is None or "Name" in entry.dist.metadata
     except _UNREADABLE:
         return False
