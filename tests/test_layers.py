@@ -1,11 +1,13 @@
 """Who may import whom, read from the source.
 
-`.importlinter` says which packages may know each other. These laws say how: through public modules,
-and only what a package declares that it needs.
+`.importlinter` says which packages may know each other. These laws say how: through the public
+surface, only what a package declares that it needs, and without circles inside a package.
 """
 
 import ast
 import functools
+import graphlib
+import importlib
 import sys
 import tomllib
 from collections.abc import Iterator
@@ -72,6 +74,40 @@ def is_private(path: tuple[str, ...], owner: str) -> bool:
     )
 
 
+def is_public(path: tuple[str, ...], owner: str) -> bool:
+    """Whether ``path`` is the package's own, or leads through the public surface of another.
+
+    The surface is what ``__all__`` names; a module named there has a surface of its own.
+    """
+    package, *names = path
+    if package not in MODULES - {owner} or path[:2] == ("dc_core", "testing"):
+        return True
+    surface = importlib.import_module(package)
+    for name in names:
+        if name not in getattr(surface, "__all__", vars(surface)):
+            return False
+        surface = getattr(surface, name)
+    return True
+
+
+def module_graph(package: str) -> dict[str, set[str]]:
+    """Return which modules each module of ``package`` imports, for types alone included."""
+    source = PACKAGES[package] / "src"
+    names = {
+        ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): file
+        for file in source.rglob("*.py")
+    }
+    root = package.replace("-", "_")
+    graph: dict[str, set[str]] = {}
+    for name, file in names.items():
+        found = graph.setdefault(name, set())
+        for _, path, _ in imports(file.read_text(encoding="utf-8")):
+            ends = (".".join(path[:length]) for length in range(len(path), 0, -1))
+            found |= {next((end for end in ends if end in names), name)} - {name, root}
+    del graph[root]  # its imports are lazy
+    return graph
+
+
 def declared(package: str) -> set[str]:
     project = tomllib.loads((PACKAGES[package] / "pyproject.toml").read_text())["project"]
     return {canonicalize_name(Requirement(line).name) for line in project["dependencies"]}
@@ -88,6 +124,17 @@ def providers(module: str) -> set[str]:
 def test_no_package_imports_a_private_name_of_another(package: str) -> None:
     owner = package.replace("-", "_")
     assert [found for found in imports_of(package) if is_private(found.path, owner)] == []
+
+
+@pytest.mark.parametrize("package", PACKAGES)
+def test_packages_know_only_the_public_surface_of_each_other(package: str) -> None:
+    owner = package.replace("-", "_")
+    assert [found for found in imports_of(package) if not is_public(found.path, owner)] == []
+
+
+@pytest.mark.parametrize("package", sorted(PACKAGES.keys() - {"dc-torch"}))
+def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+    graphlib.TopologicalSorter(module_graph(package)).prepare()
 
 
 @pytest.mark.parametrize("package", PACKAGES)
@@ -109,6 +156,22 @@ def test_a_private_import_is_seen_in_every_form() -> None:
         (found,) = imports(line)
         assert is_private(found.path, "dc_torch"), line
         assert not is_private(found.path, "dc_core"), line
+
+
+@pytest.mark.parametrize(
+    ("line", "public"),
+    [
+        ("from dc_core import Model, errors", True),
+        ("from dc_core.errors import DatasetError", True),
+        ("from dc_core.testing import BackendSuite", True),
+        ("import dc_core", True),
+        ("from dc_core.parameters import check_count", False),
+        ("from dc_core.plugins.backends import Backend", False),
+        ("import dc_core.dataset", False),
+    ],
+)
+def test_an_import_past_the_public_surface_is_seen(line: str, public: bool) -> None:
+    assert all(is_public(found.path, "dc_torch") for found in imports(line)) is public
 
 
 def test_only_an_import_that_may_fail_is_optional() -> None:

@@ -10,8 +10,11 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
+    from dc_core import dtypes as dtypes
     from dc_core import errors as errors
+    from dc_core import lazy as lazy
     from dc_core import plugins as plugins
+    from dc_core import registry as registry
     from dc_core.arrays import to_array as to_array
     from dc_core.budget import byte_budget as byte_budget
     from dc_core.budget import charge as charge
@@ -19,6 +22,7 @@ if TYPE_CHECKING:
     from dc_core.dataset import Batch as Batch
     from dc_core.dataset import Dataset as Dataset
     from dc_core.dataset import NumpyDataset as NumpyDataset
+    from dc_core.dataset import check_dataset as check_dataset
     from dc_core.dtypes import dtype_from_name as dtype_from_name
     from dc_core.dtypes import dtype_name as dtype_name
     from dc_core.dtypes import raw_bits as raw_bits
@@ -27,9 +31,14 @@ if TYPE_CHECKING:
     from dc_core.failures import FailureReport as FailureReport
     from dc_core.holders import WeightHolder as WeightHolder
     from dc_core.metric import Metric as Metric
+    from dc_core.metric import score_all as score_all
     from dc_core.model import Model as Model
+    from dc_core.parameters import check_count as check_count
+    from dc_core.parameters import check_flag as check_flag
+    from dc_core.parameters import check_names as check_names
     from dc_core.parameters import construct as construct
     from dc_core.plugins.hookspecs import hookimpl as hookimpl
+    from dc_core.plugins.info import BackendInfo as BackendInfo
     from dc_core.registry import register_component as register_component
     from dc_core.registry import register_model as register_model
     from dc_core.roles import Estimator as Estimator
@@ -45,22 +54,38 @@ if TYPE_CHECKING:
     from dc_core.steps import Split as Split
     from dc_core.steps import Splitter as Splitter
     from dc_core.steps import Transformer as Transformer
+    from dc_core.warning import DCWarning as DCWarning
+    from dc_core.warning import warn as warn
     from dc_core.weights import WeightInfo as WeightInfo
     from dc_core.weights import check_weights as check_weights
+    from dc_core.weights import model_name as model_name
     from dc_core.weights import number_by_layer as number_by_layer
 
 _EXPORTS = {
     "dc_core.arrays": ["to_array"],
     "dc_core.budget": ["byte_budget", "charge"],
     "dc_core.component": ["Component"],
-    "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset"],
-    "dc_core.dtypes": ["dtype_name", "dtype_from_name", "raw_bits"],
+    "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset", "check_dataset"],
+    "dc_core.dtypes": ["dtype_from_name", "dtype_name", "dtypes", "raw_bits"],
     "dc_core.errors": ["DCError", "errors"],
     "dc_core.failures": ["Failure", "FailureReport"],
     "dc_core.holders": ["WeightHolder"],
-    "dc_core.metric": ["Metric"],
+    "dc_core.lazy": ["lazy"],
+    "dc_core.metric": ["Metric", "score_all"],
     "dc_core.model": ["Model"],
-    "dc_core.parameters": ["construct"],
+    "dc_core.parameters": ["check_count", "check_flag", "check_names", "construct"],
+    "dc_core.plugins": ["plugins"],
+    "dc_core.plugins.hookspecs": ["hookimpl"],
+    "dc_core.plugins.info": ["BackendInfo"],
+    "dc_core.registry": ["register_component", "register_model", "registry"],
+    "dc_core.roles": [
+        "Estimator",
+        "Generator",
+        "Metalearner",
+        "Policy",
+        "StructuredOutputLearner",
+        "UnsupervisedLearner",
+    ],
     "dc_core.steps": [
         "Features",
         "Featurizer",
@@ -70,18 +95,8 @@ _EXPORTS = {
         "Splitter",
         "Transformer",
     ],
-    "dc_core.plugins": ["plugins"],
-    "dc_core.plugins.hookspecs": ["hookimpl"],
-    "dc_core.registry": ["register_component", "register_model"],
-    "dc_core.roles": [
-        "Estimator",
-        "Generator",
-        "Metalearner",
-        "Policy",
-        "StructuredOutputLearner",
-        "UnsupervisedLearner",
-    ],
-    "dc_core.weights": ["WeightInfo", "check_weights", "number_by_layer"],
+    "dc_core.warning": ["DCWarning", "warn"],
+    "dc_core.weights": ["WeightInfo", "check_weights", "model_name", "number_by_layer"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

@@ -11,10 +11,9 @@ from typing import Any, Final
 
 import numpy as np
 
+from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError
-
-TEXT: Final = np.dtypes.StringDType()
-"""The dtype of text: strings of any length."""
+from dc_core.tables import read_table, table_array
 
 _DEEPEST: Final = 64  # NumPy's own limit of dimensions
 
@@ -28,8 +27,6 @@ def to_array(part: str, values: Any, *, missing: bool = False) -> np.ndarray:
 
     Raises :class:`DatasetError` for ragged lists, and for any other kind of value.
     """
-    from dc_core.tables import read_table, table_array
-
     table = read_table(values)
     if table is not None:
         return table_array(part, table)

@@ -12,9 +12,11 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dc_core.arrays import TEXT, to_array
+from dc_core.arrays import to_array
 from dc_core.display import html_table
+from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
+from dc_core.tables import make_table, read_table, table_array
 
 PARTS: Final = ("X", "y", "w", "ids")
 """The parts of a row."""
@@ -180,8 +182,6 @@ class Dataset(ABC):
 
         Raises :class:`DatasetError` if X has more than two axes or two columns have one name.
         """
-        from dc_core.tables import make_table
-
         X, y, w = self.X, self.y, self.w
         if X.ndim > 2:
             raise DatasetError(
@@ -310,8 +310,6 @@ class NumpyDataset(Dataset):
         Raises :class:`DatasetError` for a column that does not exist, for text beside other
         columns in X, and if ``frame`` is not a DataFrame.
         """
-        from dc_core.tables import read_table, table_array
-
         table = read_table(frame)
         if table is None or not hasattr(table, "columns"):
             raise DatasetError(
@@ -433,8 +431,6 @@ def check_dataset(value: object) -> None:
     """Raise :class:`DatasetError` unless ``value`` is a :class:`Dataset`."""
     if isinstance(value, Dataset):
         return
-    from dc_core.tables import read_table
-
     frame = hasattr(read_table(value), "columns")
     raise DatasetError(
         f"This needs a dataset; a {type(value).__name__} was given.",
@@ -511,8 +507,6 @@ def _is_number(text: str) -> bool:
 
 def _names_of(y: Any, width: int) -> list[str]:
     """Return the names of the columns of a DataFrame or Series; none if it has none."""
-    from dc_core.tables import read_table
-
     table = read_table(y)
     if table is None:
         return []

@@ -16,6 +16,9 @@ import numpy as np
 
 from dc_core.errors import ParameterError
 
+TEXT: Final = np.dtypes.StringDType()
+"""The dtype of text: strings of any length. Weights cannot have it."""
+
 NATIVE: Final = frozenset(
     [
         "bool",

@@ -13,6 +13,7 @@ from typing import Any, Final, overload
 
 from dc_core.display import html_table, shorten
 from dc_core.errors import FeaturizationError
+from dc_core.tables import make_table
 
 STATUSES: Final = (
     "ok",
@@ -110,8 +111,6 @@ class FailureReport:
 
         ``backend`` is as in :meth:`Dataset.to_dataframe`.
         """
-        from dc_core.tables import make_table
-
         names = ("row", "input", "status", "message", "task")
         columns = {name: [getattr(f, name) for f in self.failures] for name in names}
         return make_table(columns, backend)

@@ -150,7 +150,7 @@ class Model(Component):
         The installed hub does it and documents the ``options`` (``dc_hub.from_pretrained``).
         Raises :class:`HubNotInstalled` without one.
         """
-        return plugins.hub().fetch(cls, name, options)  # type: ignore[return-value]
+        return plugins.hub().fetch(cls, name, options)
 
     def _relative(self, names: Collection[Any]) -> list[str]:
         prefix = f"{self.name}/"

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dc_core.arrays import TEXT
+from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
 
 BACKENDS: Final = ("pandas", "polars", "pyarrow")

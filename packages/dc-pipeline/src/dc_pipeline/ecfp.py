@@ -9,8 +9,7 @@ from typing import Any, Final
 import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
-from dc_core import Failure, FailureReport, Features, Featurizer, charge
-from dc_core.parameters import check_count, check_flag
+from dc_core import Failure, FailureReport, Features, Featurizer, charge, check_count, check_flag
 from dc_pipeline.molecules import MAX_ATOMS, parse_smiles
 
 _CHUNK: Final = 1024

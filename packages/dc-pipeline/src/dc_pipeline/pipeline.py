@@ -18,11 +18,11 @@ from dc_core import (
     Metric,
     NumpyDataset,
     Transformer,
+    check_dataset,
+    score_all,
     to_array,
 )
-from dc_core.dataset import check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
-from dc_core.metric import score_all
 
 logger = logging.getLogger(__name__)
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dc_core import Dataset, Splitter
-from dc_core.parameters import check_count
+from dc_core import Dataset, Splitter, check_count
 from dc_pipeline.split_fractions import SplitFractions
 
 

@@ -14,10 +14,8 @@ from sklearn.base import BaseEstimator, clone, is_classifier
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from dc_core import Dataset, DCError, Estimator, NumpyDataset
-from dc_core.dataset import check_dataset
+from dc_core import Dataset, DCError, Estimator, NumpyDataset, check_dataset, model_name
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
-from dc_core.weights import model_name
 
 _MOST_CLASSES: Final = 1 << 16
 

@@ -6,8 +6,7 @@ from collections.abc import Collection, Mapping
 from importlib.metadata import version
 from typing import TYPE_CHECKING, Any
 
-from dc_core import WeightInfo, hookimpl
-from dc_core.plugins import BackendInfo
+from dc_core import BackendInfo, WeightInfo, hookimpl
 from dc_sklearn import components, state
 
 if TYPE_CHECKING:

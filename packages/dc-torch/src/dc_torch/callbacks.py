@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from dc_core.parameters import check_count
+from dc_core import check_count
 
 if TYPE_CHECKING:
     from dc_torch.history import Epoch

@@ -10,10 +10,8 @@ import numpy as np
 import torch
 from torch import nn
 
-from dc_core import Dataset, Estimator, NumpyDataset
-from dc_core.dataset import check_dataset
+from dc_core import Dataset, Estimator, NumpyDataset, check_count, check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, TrainingStateError
-from dc_core.parameters import check_count
 from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
 from dc_torch.inference import predict

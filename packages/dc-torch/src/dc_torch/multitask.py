@@ -8,8 +8,8 @@ from typing import Any, Final, Unpack
 import torch
 from torch import Tensor, nn
 
+from dc_core import check_count
 from dc_core.errors import ParameterError
-from dc_core.parameters import check_count
 from dc_torch.model import TorchModel
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.training_config import TrainingConfig, TrainingOptions, check_choice

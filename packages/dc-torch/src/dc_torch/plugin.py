@@ -8,9 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
-from dc_core import WeightInfo, hookimpl
+from dc_core import BackendInfo, WeightInfo, hookimpl
 from dc_core.errors import NotClaimed
-from dc_core.plugins import BackendInfo
 from dc_torch import weights as named
 from dc_torch.skeleton import skeleton
 

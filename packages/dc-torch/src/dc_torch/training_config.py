@@ -8,8 +8,8 @@ from typing import Any, Literal, Self, TypedDict
 
 import torch
 
+from dc_core import check_count
 from dc_core.errors import ParameterError, UnknownParameter
-from dc_core.parameters import check_count
 from dc_torch.losses import LOSSES, Loss
 from dc_torch.optimizers import OPTIMIZERS
 from dc_torch.schedules import SCHEDULES, Schedule, make_schedule

@@ -8,7 +8,6 @@ from dc_core.plugins.backends import (
     BACKENDS,
     CAPABILITIES,
     Backend,
-    BackendInfo,
     Claimed,
     backend_of,
     claim,
@@ -17,6 +16,7 @@ from dc_core.plugins.discovery import PluginStatus
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks, HubHooks, hookimpl, hookspec
 from dc_core.plugins.hubs import HUBS, hub
+from dc_core.plugins.info import BackendInfo
 
 __all__ = [
     "BACKENDS",

@@ -13,11 +13,11 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from dc_core.errors import DCError, NotClaimed, Unsupported
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
+from dc_core.plugins.info import BackendInfo
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from dc_core.model import Model
     from dc_core.weights import WeightInfo
 
 T = TypeVar("T")
@@ -34,18 +34,6 @@ BACKENDS: Final = PluginGroup(
         "xgboost": "dc-xgboost",
     },
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BackendInfo:
-    """What a backend says of itself.
-
-    ``versions`` maps the distributions it stands on to their versions. ``capabilities`` is a set
-    out of ``weights``, ``skeleton``, ``components``, ``wrap``: the hooks that work.
-    """
-
-    versions: Mapping[str, str]
-    capabilities: frozenset[str] = field(default_factory=frozenset)
 
 
 CAPABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
@@ -107,10 +95,9 @@ class Backend:
         """Make the framework's own object from its stored name and arguments."""
         return self._call("dc_build_component", name=name, params=params)
 
-    def wrap(self, obj: Any) -> Model:
-        """Return a :class:`Model` around the framework's own object."""
-        model: Model = self._call("dc_wrap", obj=obj)
-        return model
+    def wrap(self, obj: Any) -> Any:
+        """Return a :class:`dc_core.Model` around the framework's own object."""
+        return self._call("dc_wrap", obj=obj)
 
     def _call(self, hook: str, **arguments: Any) -> Any:
         result = self._do(hook, **arguments)

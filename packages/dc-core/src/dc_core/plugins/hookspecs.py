@@ -19,8 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     import numpy as np
 
-    from dc_core.model import Model
-    from dc_core.plugins.backends import BackendInfo
+    from dc_core.plugins.info import BackendInfo
     from dc_core.weights import WeightInfo
 
 hookspec = pluggy.HookspecMarker("dc")
@@ -88,8 +87,8 @@ class BackendHooks:
         """
 
     @hookspec
-    def dc_wrap(self, obj: Any) -> Model:
-        """Return a ``Model`` around the framework's own object."""
+    def dc_wrap(self, obj: Any) -> Any:
+        """Return a ``dc_core.Model`` around the framework's own object."""
 
 
 class HubHooks:
@@ -100,5 +99,5 @@ class HubHooks:
         """Store ``model``: ``model.to_pretrained(where, **options)``."""
 
     @hookspec
-    def dc_fetch(self, cls: type[Model], name: Any, options: Mapping[str, Any]) -> Model:
+    def dc_fetch(self, cls: type[Any], name: Any, options: Mapping[str, Any]) -> Any:
         """Return a stored model of class ``cls``: ``cls.from_pretrained(name, **options)``."""

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final, TypeVar
 
 from dc_core.errors import BackendNotInstalled, HubNotInstalled
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import HubHooks
 
-if TYPE_CHECKING:
-    from dc_core.model import Model
+T = TypeVar("T")
 
 HUBS: Final = PluginGroup("dc.hubs", HubHooks, {"dc_hub": "dc-hub"})
 
@@ -26,9 +25,9 @@ class Hub:
         """Store ``model``; see :meth:`dc_core.Model.to_pretrained`."""
         return self._call("dc_publish", model=model, where=where, options=options)
 
-    def fetch(self, cls: type[Model], name: Any, options: Mapping[str, Any]) -> Model:
+    def fetch(self, cls: type[T], name: Any, options: Mapping[str, Any]) -> T:
         """Return a stored model; see :meth:`dc_core.Model.from_pretrained`."""
-        model: Model = self._call("dc_fetch", cls=cls, name=name, options=options)
+        model: T = self._call("dc_fetch", cls=cls, name=name, options=options)
         return model
 
     def _call(self, hook: str, **arguments: Any) -> Any:

@@ -14,8 +14,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dc_core import Component, Model, WeightHolder, WeightInfo, check_weights, plugins
-from dc_core.parameters import check_names
+from dc_core import Component, Model, WeightHolder, WeightInfo, check_names, check_weights, plugins
 from dc_hub.conversion import with_path
 from dc_hub.errors import WeightsMismatch
 from dc_hub.format.filenames import PARAMS

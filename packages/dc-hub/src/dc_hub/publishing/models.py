@@ -16,8 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Component, Model, WeightHolder, WeightInfo, plugins, registry
-from dc_core.weights import model_name
+from dc_core import Component, Model, WeightHolder, WeightInfo, model_name, plugins, registry
 from dc_hub.conversion import with_path
 from dc_hub.errors import NotSerializable
 from dc_hub.files.storage import make_directory, writing
