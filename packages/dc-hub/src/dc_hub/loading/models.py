@@ -8,22 +8,16 @@ compared with the model's before anything is allocated, and the arrays are priva
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
-from dc_core import Component, Model, WeightHolder, WeightInfo, check_names, check_weights, plugins
-from dc_hub.conversion import with_path
+from dc_core import Component, Model, plugins
 from dc_hub.errors import WeightsMismatch
-from dc_hub.format.filenames import PARAMS
-from dc_hub.format.record import StoredWeight
 from dc_hub.hubs.local import HubLike
 from dc_hub.hubs.reference import ModelName
-from dc_hub.loading.building import build_model
-from dc_hub.loading.matching import Names, match, probable_renames
 from dc_hub.loading.opening import Opened, locate, open_model
+from dc_hub.loading.restoring import give, names_of, restore
 from dc_hub.loading.training_state import resume
 from dc_hub.loading.verifying import Verify
 
@@ -95,7 +89,7 @@ def load_weights(
     """
     holder = into if isinstance(into, Component) else plugins.claim(into)
     with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
-        theirs = _names(opened.stored)
+        theirs = names_of(opened.stored.by_name)
         renamed = {theirs.get(old): new for old, new in (rename or {}).items()}
         unknown = [old for old in renamed if old not in theirs.relative]
         if unknown:
@@ -105,85 +99,15 @@ def load_weights(
                 hint=f"`dc-hub info {name}` lists those that are.",
                 unexpected=unknown,
             )
-        loaded: T = _give(opened, holder, allow_missing, renamed)
+        loaded: T = give(opened.stored, holder, allow_missing, renamed)
     return loaded
 
 
 def load_opened(
     opened: Opened, cls: type[M], allow_missing: Collection[str] = (), *, training: bool = False
 ) -> M:
-    """Build the model that ``opened`` holds and give it its weights."""
-    path = str(opened.source.path / PARAMS)
-    built = build_model(opened.record, opened.weights, cls, path)
-    if allow_missing:
-        # A skeleton tells what does not fit before the weights that stay are allocated.
-        _compare(opened, built.model, allow_missing, built.renamed)
-        built = build_model(opened.record, opened.weights, cls, path, initialise=True)
-    _give(opened, built.model, allow_missing, built.renamed)
+    """Return the model that ``opened`` holds, with its training state if that is asked for."""
+    model = restore(opened.stored, cls, allow_missing)
     if training:
-        resume(built.model, opened)
-    return built.model
-
-
-def _give(
-    opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
-) -> Any:
-    """Compare the stored weights with those of ``holder``, hand the arrays over, return the object.
-
-    ``renamed`` maps stored relative names to the holder's.
-    """
-    arrays, allowed = _compare(opened, holder, allow_missing, renamed)
-    with with_path(str(opened.source.path)):
-        return holder.import_weights(arrays, allowed, copy=False)
-
-
-def _compare(
-    opened: Opened, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
-) -> tuple[dict[str, np.ndarray], set[str]]:
-    """Return the arrays for ``holder`` and the names it may lack, or raise where they do not fit.
-
-    Both are by the holder's relative names.
-    """
-    path = str(opened.source.path)
-    with with_path("allow_missing"):
-        check_names("allow_missing", allow_missing)
-    with with_path(path):
-        table = holder.describe_weights()
-    stored, ours = opened.stored, _names(table)
-    allowed = {ours.get(name) for name in allow_missing}
-    found, unmatched = match(stored, table, {old: ours.get(new) for old, new in renamed.items()})
-    arrays = {new: opened.weights[stored[old].native] for new, old in found.items()}
-    missing = [name for name in table if name not in arrays and name not in allowed]
-    if missing or unmatched:
-        surplus = [name for name in arrays if name not in table] if table else []
-        unexpected = [*(stored[name].native or name for name in unmatched), *surplus]
-        raise WeightsMismatch(
-            f"Weights are not stored: {_listed(table[name].native or name for name in missing)}. "
-            f"Stored and not asked for: {_listed(unexpected)}.",
-            path=path,
-            hint=_advice(probable_renames(stored, unmatched, table, missing)),
-            missing=missing,
-            unexpected=unexpected,
-        )
-    with with_path(path):
-        known = {name: array for name, array in arrays.items() if name in table}
-        check_weights(table, known, allowed)
-    return arrays, allowed
-
-
-def _listed(names: Iterable[str]) -> str:
-    return ", ".join(names) or "none"
-
-
-def _advice(renames: Mapping[str, str]) -> str:
-    if not renames:
-        return "Is it the right model? load_weights takes rename= and allow_missing=."
-    shown = ", ".join(f"{old!r}: {new!r}" for old, new in renames.items())
-    return (
-        "Weights are never matched by position. If they were only renamed, say so: "
-        f"load_weights(..., rename={{{shown}}})."
-    )
-
-
-def _names(weights: Mapping[str, StoredWeight] | Mapping[str, WeightInfo]) -> Names:
-    return Names.of({name: (w.native, *w.aliases) for name, w in weights.items()})
+        resume(model, opened)
+    return model

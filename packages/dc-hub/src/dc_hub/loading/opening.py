@@ -7,21 +7,22 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 
 from dc_core import byte_budget
 from dc_hub.conversion import with_path
-from dc_hub.errors import FileMissing, HubWarning, ParamsError, WeightsMismatch
+from dc_hub.errors import FileMissing, HubWarning
 from dc_hub.files.paths import is_directory
 from dc_hub.format.filenames import MANIFEST, PARAMS
-from dc_hub.format.record import MAX_BYTES, Record, StoredWeight
+from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
 from dc_hub.format.tensors import TensorFile
 from dc_hub.hubs.local import HubLike, StoredModel, open_hub
 from dc_hub.hubs.pins import pinned
 from dc_hub.hubs.reference import ModelName, parse
+from dc_hub.loading.restoring import Stored
 from dc_hub.loading.verifying import Contents, Verify, open_contents
 
 BASE_BUDGET: Final = 64 << 20
@@ -44,9 +45,9 @@ class Opened:
     weights: Weights
 
     @property
-    def stored(self) -> dict[str, StoredWeight]:
-        """The stored weights by relative name: without the first part, the model's own name."""
-        return {name.partition("/")[2]: weight for name, weight in self.record.weights.items()}
+    def stored(self) -> Stored:
+        """What a model is restored from."""
+        return Stored(str(self.source.path), self.record, self.weights)
 
     def read_tensors(self, file: str) -> dict[str, np.ndarray]:
         """Return what another weights file of the directory holds, as it was verified."""
@@ -112,39 +113,5 @@ def _read(source: StoredModel, contents: Contents) -> Iterator[Opened]:
     record = Record.from_bytes(data, what=str(source.path / PARAMS))
     with open_weights(source.path, names=contents.names, open_file=contents.open) as weights:
         opened = Opened(source, contents, record, weights)
-        _check_agreement(opened)
+        opened.stored.check_agreement()
         yield opened
-
-
-def _check_agreement(opened: Opened) -> None:
-    """Raise unless the weights file holds just what params.json names: nothing is ever dropped."""
-    path = str(opened.source.path)
-    canonical = opened.record.weights
-    owners = {name.partition("/")[0] for name in canonical}
-    if len(owners) > 1 or not all(opened.stored):
-        raise ParamsError(
-            f"The weights' names {', '.join(sorted(canonical))} are not those of one model.",
-            path=str(opened.source.path / PARAMS),
-            hint="The file was edited: get or publish the model again.",
-        )
-    named = {weight.native for weight in canonical.values()}
-    missing = sorted(named.difference(opened.weights))
-    surplus = sorted(set(opened.weights) - named - set(_referred(opened.record.params)))
-    if missing or surplus:
-        which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
-        raise WeightsMismatch(
-            f"The weights in {path} {which}, other than {PARAMS} says.",
-            path=path,
-            hint="The files are of two models: get or publish the model again.",
-            missing=missing,
-            unexpected=surplus,
-        )
-
-
-def _referred(value: Any) -> Iterator[str]:
-    """Yield the names of the arrays that stored arguments refer to."""
-    items = value.values() if isinstance(value, dict) else value
-    for item in items if isinstance(value, dict | list) else ():
-        yield from _referred(item)
-    if isinstance(value, dict) and isinstance(value.get("$array"), str):
-        yield value["$array"]
