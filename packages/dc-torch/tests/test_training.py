@@ -354,3 +354,31 @@ def test_a_lazy_module_has_to_run_first(rows):
 def test_a_number_of_epochs_has_to_be_positive(rows, epochs):
     with pytest.raises(ParameterError, match="epochs"):
         regressor().fit(rows, epochs=epochs)
+
+
+class Watched(Dataset):
+    """Notes which parts of its rows are gathered."""
+
+    def __init__(self, dataset):
+        self._dataset, self.gathered = dataset, set()
+
+    @property
+    def tasks(self):
+        return self._dataset.tasks
+
+    def __len__(self):
+        return len(self._dataset)
+
+    def rows(self, indices, parts=("X", "y", "w", "ids")):
+        self.gathered |= set(parts)
+        return self._dataset.rows(indices, parts)
+
+    def select(self, indices):
+        return Watched(self._dataset.select(indices))
+
+
+def test_only_the_parts_that_are_used_are_gathered(rows, more_rows):
+    train, valid, new = Watched(rows), Watched(more_rows), Watched(more_rows)
+    regressor(epochs=1).fit(train, valid=valid).predict(new)
+    assert train.gathered == valid.gathered == {"X", "y", "w"}
+    assert new.gathered == {"X"}

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -13,6 +13,9 @@ from dc_core import Batch, Dataset
 from dc_core.errors import DatasetError
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import aligned, to_tensor
+
+LABELLED: Final = ("X", "y", "w")
+"""The parts of a row that a loss needs; gathering ids would cost as much as X."""
 
 
 class Labels(NamedTuple):
@@ -29,14 +32,20 @@ def training_batches(dataset: Dataset, size: int, seed: int, epoch: int) -> Iter
     A single row left at the end joins the batch before it: statistics of one row are undefined.
     """
     waiting: Batch | None = None
-    for batch in dataset.batches(size, shuffle=True, seed=seed, epoch=epoch):
+    for batch in dataset.batches(size, shuffle=True, seed=seed, epoch=epoch, parts=LABELLED):
         if waiting is not None and len(batch.X) == 1 < size:
-            batch = Batch(*(np.concatenate(parts) for parts in zip(waiting, batch, strict=True)))
+            batch = _joined(waiting, batch)
         elif waiting is not None:
             yield waiting
         waiting = batch
     if waiting is not None:
         yield waiting
+
+
+def _joined(first: Batch, second: Batch) -> Batch:
+    absent: Any = None
+    X, y, w = (np.concatenate((getattr(first, p), getattr(second, p))) for p in LABELLED)
+    return Batch(X, y, w, ids=absent)
 
 
 def steps_per_epoch(rows: int, size: int) -> int:

@@ -2,28 +2,29 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from dc_core import check_count
-
-if TYPE_CHECKING:
-    from dc_torch.history import Epoch
-    from dc_torch.model import TorchModel
+from dc_core import Model, check_count
+from dc_torch.history import Epoch
 
 
 class Callback:
-    """Does nothing; a subclass overrides what it needs. Errors that it raises end training."""
+    """Does nothing; a subclass overrides what it needs. Errors that it raises end training.
 
-    def on_fit_start(self, model: TorchModel, epochs: int) -> None:
+    ``model`` is the model that is being trained. What a callback draws at random is drawn from the
+    program's own generators, except in :meth:`on_step`, which runs on those of training.
+    """
+
+    def on_fit_start(self, model: Model, epochs: int) -> None:
         """Run before the first of at most ``epochs`` epochs."""
 
-    def on_step(self, model: TorchModel, step: int, steps: int) -> None:
+    def on_step(self, model: Model, step: int, steps: int) -> None:
         """Run after step number ``step`` (from 1) of ``steps`` in an epoch."""
 
-    def on_epoch_end(self, model: TorchModel, epoch: Epoch) -> bool | None:
+    def on_epoch_end(self, model: Model, epoch: Epoch) -> bool | None:
         """Run after an epoch; returning True ends training."""
 
-    def on_fit_end(self, model: TorchModel) -> None:
+    def on_fit_end(self, model: Model) -> None:
         """Run at the end, also after an error or an interruption; the best weights are in place."""
 
 
@@ -42,7 +43,7 @@ class Checkpoint(Callback):
         self.every = every
         self.options = options
 
-    def on_epoch_end(self, model: TorchModel, epoch: Epoch) -> None:
+    def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
         """Store the model if it is time."""
         if epoch.number % self.every == 0:
             where = self.where.format(epoch=epoch.number)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -31,12 +31,16 @@ def evaluating(module: nn.Module) -> Iterator[None]:
 
 
 def outputs(
-    module: nn.Module, config: TrainingConfig, device: torch.device, dataset: Dataset
+    module: nn.Module,
+    config: TrainingConfig,
+    device: torch.device,
+    dataset: Dataset,
+    parts: Sequence[str],
 ) -> Iterator[tuple[Batch, Tensor]]:
-    """Yield the rows in order, batch by batch, with the module's output for them."""
+    """Yield the ``parts`` of the rows in order, batch by batch, with the module's output."""
     dtype = input_dtype(module, config)
     loss = config.loss_function()
-    for batch in dataset.batches(config.batch_size):
+    for batch in dataset.batches(config.batch_size, parts=parts):
         output = run(module, input_of(batch.X, dtype, device))
         yield batch, loss.with_tasks(output)
 
@@ -68,7 +72,7 @@ def predict(
     result: np.ndarray | None = None
     done = 0
     with evaluating(module):
-        for _, output in outputs(module, config, device, dataset):
+        for _, output in outputs(module, config, device, dataset, ("X",)):
             part = _as_floats(loss.predictions(output))
             if result is None:
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, ClassVar, Self, Unpack
 
@@ -113,9 +114,9 @@ class TorchModel(Estimator):
             )
         if self._trainer is None or not resume:
             self._trainer = Trainer(self.module, self.config)
-        left = max(0, self.config.epochs - len(self._trainer.epochs))
-        watchers = [*callbacks, *progress_bar(progress)]
-        self._trainer.fit(dataset, valid, left if epochs is None else epochs, watchers, self)
+        if epochs is None:
+            epochs = max(0, self.config.epochs - len(self._trainer.epochs))
+        self._train(self._trainer, dataset, valid, epochs, [*callbacks, *progress_bar(progress)])
         return self
 
     def predict(self, dataset: Dataset | np.ndarray) -> np.ndarray:
@@ -162,11 +163,36 @@ class TorchModel(Estimator):
             trainer.load_state(state)
         self._trainer = trainer
 
+    def _train(
+        self,
+        trainer: Trainer,
+        dataset: Dataset,
+        valid: Dataset | None,
+        epochs: int,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        """Let ``trainer`` run, tell the callbacks, and stop when one of them says so."""
+
+        def on_step(step: int, steps: int) -> None:
+            for callback in callbacks:
+                callback.on_step(self, step, steps)
+
+        with ExitStack() as ending:
+            for callback in callbacks:
+                ending.callback(callback.on_fit_end, self)
+                callback.on_fit_start(self, epochs)
+            running = ending.enter_context(closing(trainer.run(dataset, valid, epochs, on_step)))
+            for epoch in running:
+                # Every callback sees the epoch, even if one before it asks to stop.
+                answers = [callback.on_epoch_end(self, epoch) for callback in callbacks]
+                if any(answers):
+                    break
+
     def _check(self, dataset: Dataset) -> None:
         self._check_values()
         if self.input_shape is None or len(dataset) == 0:
             return
-        shape = dataset.rows(np.arange(1)).X.shape[1:]
+        shape = dataset.rows(np.arange(1), ("X",)).X.shape[1:]
         if shape != self.input_shape:
             raise DatasetError(
                 f"{type(self).__name__} takes rows of X of shape {self.input_shape}; "

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from dc_core import Model
 from dc_torch.callbacks import Callback
-
-if TYPE_CHECKING:
-    from dc_torch.history import Epoch
-    from dc_torch.model import TorchModel
+from dc_torch.history import Epoch
 
 
 def progress_bar(show: bool | None) -> list[Callback]:
@@ -35,7 +32,7 @@ class ProgressBar(Callback):
             console=console,
         )
 
-    def on_fit_start(self, model: TorchModel, epochs: int) -> None:
+    def on_fit_start(self, model: Model, epochs: int) -> None:
         """Show the empty bar."""
         self._task = self._progress.add_task(
             f"Training {type(model).__name__}", total=epochs, epoch=0, epochs=epochs, losses=""
@@ -43,11 +40,11 @@ class ProgressBar(Callback):
         self._done = 0
         self._progress.start()
 
-    def on_step(self, model: TorchModel, step: int, steps: int) -> None:
+    def on_step(self, model: Model, step: int, steps: int) -> None:
         """Move the bar by a part of an epoch."""
         self._progress.update(self._task, completed=self._done + step / steps)
 
-    def on_epoch_end(self, model: TorchModel, epoch: Epoch) -> None:
+    def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
         """Show the epoch's losses."""
         self._done += 1
         losses = f"loss {epoch.loss:.4g}"
@@ -55,6 +52,6 @@ class ProgressBar(Callback):
             losses += f" · valid {epoch.valid_loss:.4g}"
         self._progress.update(self._task, completed=self._done, epoch=self._done, losses=losses)
 
-    def on_fit_end(self, model: TorchModel) -> None:
+    def on_fit_end(self, model: Model) -> None:
         """Leave the bar as it is."""
         self._progress.stop()

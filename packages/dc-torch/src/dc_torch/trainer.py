@@ -3,15 +3,18 @@
 The state holds all that the next epoch depends on besides the module's weights: the optimizer's
 moments, the random-number generators, the records of the epochs (schedules and early stopping are
 functions of those), and the best and the last weights where they differ from the module's.
+
+The trainer knows neither models nor callbacks: it yields each epoch, and the caller decides whether
+to ask for another.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from contextlib import AbstractContextManager, ExitStack, nullcontext
+from collections.abc import Callable, Generator, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,8 +24,14 @@ from torch.nn.parameter import is_lazy
 from dc_core import Dataset
 from dc_core.errors import DatasetError, ParameterError, TrainingStateError
 from dc_torch import history
-from dc_torch.batches import input_dtype, input_of, labels_of, steps_per_epoch, training_batches
-from dc_torch.callbacks import Callback
+from dc_torch.batches import (
+    LABELLED,
+    input_dtype,
+    input_of,
+    labels_of,
+    steps_per_epoch,
+    training_batches,
+)
 from dc_torch.errors import TrainingDiverged
 from dc_torch.history import Epoch
 from dc_torch.inference import evaluating, outputs, run
@@ -30,9 +39,6 @@ from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_
 from dc_torch.rng import get_rng_state, isolated_rng, seed_rng, set_rng_state
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import numpy_dtype, to_array, to_tensor
-
-if TYPE_CHECKING:
-    from dc_torch.model import TorchModel
 
 
 class Trainer:
@@ -59,28 +65,27 @@ class Trainer:
             seed_rng(config.seed)
             self._rng = get_rng_state()
 
-    def fit(
+    def run(
         self,
         dataset: Dataset,
         valid: Dataset | None,
         epochs: int,
-        callbacks: Sequence[Callback],
-        model: TorchModel,
-    ) -> None:
-        """Train for at most ``epochs`` epochs; with ``valid``, leave the best weights in place.
+        on_step: Callable[[int, int], None],
+    ) -> Generator[Epoch, None, None]:
+        """Train for at most ``epochs`` epochs, and yield the record of each when it ends.
+
+        ``on_step(step, steps)`` is called after each step. Between epochs the module has the last
+        weights. Close the generator, or exhaust it, to end training: with ``valid`` the module then
+        has the weights of the best epoch.
 
         An epoch that does not end, whatever the reason, leaves no trace: the weights and the
         training state are those from before it.
 
-        Raises :class:`DatasetError` where the data do not fit the module, and
+        Raises :class:`DatasetError` if the data do not fit the module, and
         :class:`TrainingDiverged`.
         """
         before: dict[str, Tensor] = {}
-        with isolated_rng(), ExitStack() as ending:
-            for callback in callbacks:
-                ending.callback(callback.on_fit_end, model)
-                callback.on_fit_start(model, epochs)
-            ending.callback(self._keep_best)
+        try:
             _restore(self.module, self._last)
             self._last = {}
             for _ in range(epochs):
@@ -90,15 +95,16 @@ class Trainer:
                 moments = deepcopy(self._optimizer.state_dict()["state"])
                 finished = len(self.epochs)
                 try:
-                    epoch = self._epoch(dataset, valid, callbacks, model)
+                    with isolated_rng():
+                        epoch = self._epoch(dataset, valid, on_step)
                 finally:
                     if len(self.epochs) == finished:
                         _restore(self.module, before)
                         groups = self._optimizer.state_dict()["param_groups"]
                         self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
-                answers = [callback.on_epoch_end(model, epoch) for callback in callbacks]
-                if any(answers):
-                    break
+                yield epoch
+        finally:
+            self._keep_best()
 
     def state(self) -> dict[str, np.ndarray]:
         """Return all that resuming needs besides the module's weights, as named arrays."""
@@ -141,18 +147,13 @@ class Trainer:
         self.epochs, self._best, self._last, self._rng = epochs, best, last, parts["rng"]
 
     def _epoch(
-        self,
-        dataset: Dataset,
-        valid: Dataset | None,
-        callbacks: Sequence[Callback],
-        model: TorchModel,
+        self, dataset: Dataset, valid: Dataset | None, on_step: Callable[[int, int], None]
     ) -> Epoch:
         """Go through the rows once, validate, and record how it went."""
         number = len(self.epochs) + 1
-        # Whatever callbacks have drawn in between, an epoch starts as it does after resuming.
         set_rng_state(self._rng)
         self.module.train()
-        losses, weights = self._steps(dataset, number, callbacks, model)
+        losses, weights = self._steps(dataset, number, on_step)
         if not any(weights):
             raise DatasetError(
                 "No row of the dataset has a label with a weight.",
@@ -170,7 +171,7 @@ class Trainer:
         return epoch
 
     def _steps(
-        self, dataset: Dataset, number: int, callbacks: Sequence[Callback], model: TorchModel
+        self, dataset: Dataset, number: int, on_step: Callable[[int, int], None]
     ) -> tuple[list[float], list[float]]:
         """Return the loss of each step and the weight of its labels."""
         config, on_cpu = self.config, self.device.type == "cpu"
@@ -197,8 +198,7 @@ class Trainer:
                 self._update(loss)
                 losses.append(loss.detach())
                 weights.append(weight)
-            for callback in callbacks:
-                callback.on_step(model, step + 1, steps)
+            on_step(step + 1, steps)
         values: list[float] = torch.stack(losses).tolist() if losses else []
         for step, value in enumerate(values):
             if not math.isfinite(value):
@@ -225,7 +225,7 @@ class Trainer:
     def _validate(self, valid: Dataset) -> float:
         total, weight = 0.0, 0.0
         with evaluating(self.module):
-            for batch, output in outputs(self.module, self.config, self.device, valid):
+            for batch, output in outputs(self.module, self.config, self.device, valid, LABELLED):
                 labels = labels_of(batch)
                 self._loss.check(output, labels.y, labels.given)
                 total += float(self._weighted(output, labels.y, labels.w))
