@@ -18,6 +18,7 @@ LAWS = [
     "test_no_rows_are_an_error",
     "test_a_model_without_weights_says_that_it_is_not_fitted",
     "test_fitting_returns_the_model_and_keeps_the_data",
+    "test_an_unfitted_copy_learns_what_the_first_fit_learned",
     "test_the_training_state_can_be_stored_and_given_back",
     "test_a_foreign_training_state_is_refused",
 ]

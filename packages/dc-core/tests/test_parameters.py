@@ -23,6 +23,11 @@ class Everything(Component):
         self.seen = (a, b, rest, c, d, options)
 
 
+class Pair(Component):
+    def __init__(self, first, second):
+        self.pair = first, second
+
+
 class Plain(Component):
     pass
 
@@ -166,9 +171,51 @@ def test_a_parameter_may_be_called_cls():
     assert Odd(cls=3).get_parameters() == {"cls": 3, "args": ()}
 
 
-def test_a_wrong_call_raises_what_python_raises():
-    with pytest.raises(TypeError, match="unexpected keyword argument 'ratio'"):
-        Sized(ratio=1)
+def test_an_unknown_keyword_is_answered_with_the_nearest_parameter():
+    with pytest.raises(UnknownParameter, match="Sized has no parameter 'raet'") as caught:
+        Sized(raet=1)
+    assert caught.value.hint == "Did you mean 'rate'? Its parameters are: sizes, rate."
+
+
+@pytest.mark.parametrize(
+    ("call", "error"),
+    [
+        (lambda: Sized(ratio=1), UnknownParameter),
+        (lambda: Sized((1,), 0.5, 3), ParameterError),
+        (lambda: Sized((1,), sizes=(1,)), ParameterError),
+        (lambda: Pair(first=1), MissingParameter),
+    ],
+    ids=["unknown", "too many", "twice", "missing"],
+)
+def test_a_call_that_does_not_fit_is_typed_and_names_the_parameters(call, error):
+    with pytest.raises(error) as caught:
+        call()
+    assert type(caught.value) is error
+    assert "Its parameters are: " in caught.value.hint
+
+
+def test_a_call_without_arguments_raises_what_python_raises():
+    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
+        Pair()
+
+
+def test_a_constructor_that_takes_any_keyword_sees_them_all():
+    class Open(Component):
+        def __init__(self, **options):
+            self.options = options
+
+    assert Open(anything=1).options == {"anything": 1}
+
+
+def test_arguments_nested_too_deeply_are_refused():
+    deep = []
+    for _ in range(10_000):
+        deep = [deep]
+    looped = []
+    looped.append(looped)
+    for value in (deep, looped):
+        with pytest.raises(ParameterError, match="nested more than 100 levels deep"):
+            Typed(value)
 
 
 @pytest.mark.parametrize(
@@ -226,15 +273,26 @@ def test_a_count_that_is_none_is_named_with_its_least_value(value):
     check_count("size", 1, minimum=1)
 
 
-def test_a_count_has_a_most_and_a_vast_one_is_refused_too():
+def test_a_count_has_a_maximum_and_a_vast_one_is_refused_too():
     check_count("size", 7, minimum=1, maximum=7)
     for value in (8, 1 << 20_000):
-        with pytest.raises(ParameterError, match=r"size has .* at most 7\."):
+        with pytest.raises(ParameterError, match=r"size must .* at most 7\."):
             check_count("size", value, minimum=1, maximum=7)
 
 
-@pytest.mark.parametrize("value", [0, 1, None, "True", np.True_], ids=repr)
+@pytest.mark.parametrize("value", [np.int64(5), np.uint8(5), 5])
+def test_integers_of_numpy_are_counts_and_become_plain_ones(value):
+    count = check_count("size", value, minimum=1, maximum=9)
+    assert type(count) is int
+    assert count == 5
+
+
+@pytest.mark.parametrize("value", [np.True_, True, False, np.False_])
+def test_bools_of_numpy_are_flags_and_become_plain_ones(value):
+    assert check_flag("counts", value) is bool(value)
+
+
+@pytest.mark.parametrize("value", [0, 1, None, "True"], ids=repr)
 def test_a_flag_is_a_bool(value):
-    check_flag("counts", False)
     with pytest.raises(ParameterError, match="counts="):
         check_flag("counts", value)

@@ -4,8 +4,9 @@ A :class:`Component` remembers its constructor's arguments, holds its fitted sta
 and nests: an argument may be another component, and its weights are then the composite's too, under
 the argument's name. That is all that storing, comparing and rebuilding need.
 
-A component's weights lie in ``native``, an object of a framework whose backend knows its arrays,
-in the attributes named in ``fitted``, and in its nested components; see :mod:`dc_core.holders`.
+A component's weights are those of ``native``, an object of a framework whose backend reads its
+arrays, of the attributes named in ``fitted``, and of its nested components; see
+:mod:`dc_core.holders`.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Any, ClassVar, Final, Self, final
 import numpy as np
 
 from dc_core import parameters, plugins
-from dc_core.errors import NotSerializable, ParameterError
+from dc_core.errors import NotClaimed, NotSerializable, ParameterError
 from dc_core.holders import (
     FittedAttribute,
     NativeObject,
@@ -43,8 +44,14 @@ class Component:
     class_version: ClassVar[int] = 1
     """The version of the class's stored form; raise it with :meth:`upgrade` when that changes."""
 
-    backend: ClassVar[str | None] = None
-    """The backend that the class needs: its entry point's name in ``dc.backends.v1``."""
+    backend: str | None = None
+    """The backend of this component's ``native``, by its entry point's name in ``dc.backends.v1``.
+
+    A class whose instances all need the same backend names it, and stored models name it too. A
+    class that several backends can serve leaves None, and its constructor sets the attribute of
+    the instance. Its stored models name no backend: they load into the one that the constructor
+    chooses.
+    """
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         """Record the constructor's arguments."""
@@ -84,6 +91,32 @@ class Component:
                 hint="Make it by calling its class.",
             )
         return {name: parameters.snapshot(value) for name, value in captured.items()}
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the component can be used: a featurizer that learns nothing always can.
+
+        By default, whether its fitted attributes are set, its native object has weights, and its
+        nested components are fitted. A class that knows better overrides this.
+        """
+        return (
+            all(getattr(self, name, None) is not None for name in self.fitted)
+            and (self.native is None or bool(plugins.claim(self.native).describe_weights()))
+            and all(child.is_fitted for child in self.children().values())
+        )
+
+    def unfitted(self) -> Self:
+        """Return a new component from the same constructor arguments, nested ones made anew too.
+
+        Nothing that was fitted, trained or set since construction is in it: fitting it gives what
+        fitting this one gave the first time.
+
+        Raises :class:`NotSerializable` for an argument that holds weights of a framework and that
+        its backend cannot make again, like a module that was not registered.
+        """
+        return parameters.construct(
+            type(self), parameters.replace_leaves(self.get_parameters(), _unfitted)
+        )
 
     def children(self) -> dict[str, Component]:
         """Return the nested components by their path in the arguments: ``transformers/0``.
@@ -169,6 +202,30 @@ def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):
             yield from _components(f"{path}/{i}", item)
+
+
+def _unfitted(value: Any) -> Any:
+    """Return ``value`` as it was before fitting: objects with weights are made anew."""
+    if isinstance(value, Component):
+        return value.unfitted()
+    captured = getattr(value, parameters.ATTRIBUTE, None)
+    if captured is not None:
+        return parameters.construct(type(value), parameters.replace_leaves(captured, _unfitted))
+    try:
+        claimed = plugins.claim(value)
+        described = claimed.backend.describe_component(value)
+        if described is None:
+            claimed.describe_weights()
+    except NotClaimed:
+        return value  # neither a framework's object nor anything with weights
+    if described is None:
+        raise NotSerializable(
+            f"This {type(value).__name__} cannot be made anew: its constructor's arguments are "
+            "not known.",
+            hint="Register its class: @dc_core.register_component('mylab/net').",
+        )
+    name, params = described
+    return claimed.backend.build_component(name, parameters.replace_leaves(params, _unfitted))
 
 
 def _ambiguous(component: Component, path: str) -> ParameterError:

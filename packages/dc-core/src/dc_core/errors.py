@@ -32,12 +32,12 @@ class BudgetExceeded(DCError):
     """A stored model asks for more memory than a load of its size may use."""
 
 
-class UnknownParameter(ParameterError):
-    """A stored or given parameter is none that the constructor takes."""
+class UnknownParameter(ParameterError, TypeError):
+    """The constructor has no such parameter."""
 
 
-class MissingParameter(ParameterError):
-    """A parameter without a default is absent."""
+class MissingParameter(ParameterError, TypeError):
+    """A parameter without a default was not given."""
 
 
 class NotSerializable(DCError, TypeError):

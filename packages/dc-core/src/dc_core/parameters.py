@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from copy import copy
+from difflib import get_close_matches
 from functools import lru_cache
 from typing import Any, TypeVar
 
@@ -24,21 +25,44 @@ T = TypeVar("T")
 ATTRIBUTE = "_dc_parameters"
 """Where the captured arguments are kept on an instance."""
 
+MAX_DEPTH = 100
+"""How deeply the containers in an argument may be nested."""
+
 
 def snapshot(value: Any) -> Any:
-    """Copy containers and arrays, all the way down; keep every other object by reference."""
-    if isinstance(value, np.ndarray):
-        return value.copy()
-    if isinstance(value, tuple) and hasattr(value, "_fields"):
-        return type(value)(*map(snapshot, value))
-    if type(value) in (list, tuple, set, frozenset):
-        return type(value)(map(snapshot, value))
+    """Copy containers and arrays at every depth; keep all other objects by reference.
+
+    Raises :class:`ParameterError` for containers that are nested too deeply, or hold themselves.
+    """
+    return replace_leaves(value, lambda leaf: leaf.copy() if isinstance(leaf, np.ndarray) else leaf)
+
+
+def replace_leaves(value: Any, replace: Callable[[Any], Any], depth: int = MAX_DEPTH) -> Any:
+    """Copy nested lists, tuples, sets and dicts, with ``replace(leaf)`` for all that they hold.
+
+    Raises :class:`ParameterError` for containers that are nested too deeply, or hold themselves.
+    """
+    if not isinstance(value, dict | list | tuple | set | frozenset):
+        return replace(value)
+    if depth == 0:
+        raise ParameterError(
+            f"An argument is nested more than {MAX_DEPTH} levels deep.",
+            hint="Give a flatter one, or an array.",
+        )
+
+    def inner(item: Any) -> Any:
+        return replace_leaves(item, replace, depth - 1)
+
     if isinstance(value, dict):
         # Copied first, so that an OrderedDict or a defaultdict stays one.
-        twin = copy(value)
-        twin.update((key, snapshot(item)) for key, item in value.items())
-        return twin
-    return value
+        copied = copy(value)
+        copied.update((key, inner(item)) for key, item in value.items())
+        return copied
+    if isinstance(value, tuple) and hasattr(value, "_fields"):
+        return type(value)(*map(inner, value))
+    if type(value) in (list, tuple, set, frozenset):
+        return type(value)(map(inner, value))
+    return replace(value)
 
 
 @lru_cache(maxsize=1024)
@@ -51,14 +75,23 @@ def signature(cls: type) -> inspect.Signature:
 
 
 def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
-    """Bind a call of ``cls`` to its parameters' names, defaults included.
+    """Bind a call of ``cls`` to the names of its parameters, defaults included.
 
-    Returns None when the call does not fit the signature: the constructor is about to say so.
+    Returns None for a call without any argument that needs some: copying and unpickling make
+    objects that way. Raises :class:`UnknownParameter`, :class:`MissingParameter` or
+    :class:`ParameterError` for any other call that does not fit the signature.
     """
     try:
         bound = signature(cls).bind(*args, **kwargs)
-    except TypeError:
-        return None
+    except TypeError as error:
+        if not args and not kwargs:
+            return None
+        _check_names_of(cls, kwargs)
+        kind = MissingParameter if "missing" in str(error) else ParameterError
+        raise kind(
+            f"{cls.__name__} cannot be made with these arguments: {error}.",
+            hint=f"Its parameters are: {_listed(cls)}.",
+        ) from None
     bound.apply_defaults()
     # A dataclass field with a default factory has a placeholder as its default.
     for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
@@ -91,12 +124,7 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
     class, before anything is constructed.
     """
     expected = signature(cls).parameters  # type: ignore[arg-type]
-    unknown = [name for name in parameters if name not in expected]
-    if unknown:
-        raise UnknownParameter(
-            f"{cls.__name__} takes no parameter {unknown[0]!r}.",
-            hint=f"It takes: {', '.join(expected) or 'none'}.",
-        )
+    _check_names_of(cls, parameters, variadic=True)
     positional = any(p.kind is p.VAR_POSITIONAL for p in expected.values())
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
@@ -121,31 +149,62 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
     return cls(*args, **kwargs)
 
 
-def check_count(name: str, value: object, *, minimum: int, maximum: int | None = None) -> None:
-    """Raise :class:`ParameterError` unless ``name``'s ``value`` is an int of at least ``minimum``.
+def check_count(name: str, value: object, *, minimum: int, maximum: int | None = None) -> int:
+    """Return ``value``, an integer of Python or NumPy, as an int from ``minimum`` to ``maximum``.
 
-    ``maximum`` is inclusive.
+    Raises :class:`ParameterError`, with ``name``, for any other value. ``maximum`` is inclusive.
     """
-    if isinstance(value, bool) or not isinstance(value, int) or value < minimum:
-        raise ParameterError(f"{name}={value!r} has to be an integer (int) of at least {minimum}.")
-    if maximum is not None and value > maximum:
-        # Not shown: Python writes no integer of more than some thousand digits.
-        raise ParameterError(f"{name} has to be an integer (int) of at most {maximum}.")
+    is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
+    if not is_integer or value < minimum:  # type: ignore[operator]
+        raise ParameterError(f"{name}={value!r} must be an integer of at least {minimum}.")
+    if maximum is not None and value > maximum:  # type: ignore[operator]
+        # The value is not shown: Python refuses to write integers of thousands of digits.
+        raise ParameterError(f"{name} must be an integer of at most {maximum}.")
+    return int(value)  # type: ignore[call-overload,no-any-return]
 
 
-def check_flag(name: str, value: object) -> None:
-    """Raise :class:`ParameterError` unless ``name``'s ``value`` is a bool."""
-    if not isinstance(value, bool):
-        raise ParameterError(f"{name}={value!r} has to be True or False (bool).")
+def check_flag(name: str, value: object) -> bool:
+    """Return ``value``, True or False of Python or NumPy, as a bool.
+
+    Raises :class:`ParameterError`, with ``name``, for any other value.
+    """
+    if not isinstance(value, bool | np.bool_):
+        raise ParameterError(f"{name}={value!r} must be True or False.")
+    return bool(value)
 
 
 def check_names(name: str, value: object) -> None:
-    """Raise :class:`ParameterError` unless ``name``'s ``value`` is a collection, and no text.
+    """Raise :class:`ParameterError`, with ``name``, unless ``value`` is a collection of names.
 
-    A text is a collection of its letters, which are not the names that were meant.
+    A str is refused: it would be iterated by character.
     """
     if isinstance(value, str | bytes) or not isinstance(value, Collection):
         raise ParameterError(
-            f"{name}={value!r} has to be a list of names, or another collection.",
+            f"{name}={value!r} must be a list of names, or another collection.",
             hint=f"Give a list: {name}=[{value!r}]." if isinstance(value, str) else "",
         )
+
+
+def _check_names_of(cls: type, names: Collection[str], *, variadic: bool = False) -> None:
+    """Raise :class:`UnknownParameter` for a name that is not a parameter of ``cls``.
+
+    With ``variadic``, ``*args`` and ``**kwargs`` are parameters of those names; without, ``**``
+    takes any name.
+    """
+    parameters = signature(cls).parameters.values()
+    if not variadic and any(p.kind is p.VAR_KEYWORD for p in parameters):
+        return
+    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    known = [p.name for p in parameters if variadic or p.kind not in variable]
+    for name in names:
+        if name not in known:
+            nearest = get_close_matches(str(name), known, n=1)
+            guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
+            raise UnknownParameter(
+                f"{cls.__name__} has no parameter {name!r}.",
+                hint=f"{guess}Its parameters are: {_listed(cls)}.",
+            )
+
+
+def _listed(cls: type) -> str:
+    return ", ".join(signature(cls).parameters) or "none"

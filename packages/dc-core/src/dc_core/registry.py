@@ -206,7 +206,10 @@ def report() -> list[PluginStatus]:
 
 @dataclass(frozen=True, slots=True)
 class Description:
-    """How an object is stored: by registered name and constructor arguments, its weights apart."""
+    """How an object is stored, apart from its weights: registered name and constructor arguments.
+
+    ``backend`` is the one that every object of the class needs, None if several can serve it.
+    """
 
     name: str
     version: int

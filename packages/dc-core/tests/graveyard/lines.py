@@ -1,5 +1,7 @@
 """A model small enough to read that keeps every law, and one bad one for each law."""
 
+from copy import deepcopy
+
 import numpy as np
 
 from dc_core import Estimator, NumpyDataset
@@ -183,6 +185,35 @@ class CentresInPlace(Line):
     def fit(self, dataset):
         dataset.y[:] -= 1
         return super().fit(dataset)
+
+
+class Continues(Line):
+    def fit(self, dataset):
+        past = 0 if self.coef is None else self.coef
+        super().fit(dataset)
+        self.coef = self.coef + past
+        return self
+
+
+@breaks("test_an_unfitted_copy_learns_what_the_first_fit_learned")
+class CopiesWhatWasLearned(Continues):
+    def unfitted(self):
+        return deepcopy(self)
+
+
+@breaks("test_an_unfitted_copy_learns_what_the_first_fit_learned")
+class SharesWhatIsLearned(Continues):
+    def unfitted(self):
+        copied = super().unfitted()
+        copied.fit = lambda dataset: Continues.fit(self, dataset) and Continues.fit(copied, dataset)
+        return copied
+
+
+@breaks("test_an_unfitted_copy_learns_what_the_first_fit_learned")
+class ForgetsInPlace(Line):
+    def unfitted(self):
+        self.__init__(self.power)
+        return self
 
 
 @breaks("test_the_training_state_can_be_stored_and_given_back")

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from inspect import signature
-from typing import Any, ClassVar, Final, Self
+from typing import Any, Final, Self
 
 import numpy as np
 from joblib import parallel_config
@@ -40,7 +40,7 @@ class SklearnModel(Estimator):
     ``random_forest_regressor/estimators_/feature/0``.
     """
 
-    backend: ClassVar[str | None] = "sklearn"
+    backend = "sklearn"
 
     def __init__(self, estimator: Any) -> None:
         if not isinstance(estimator, BaseEstimator) or not hasattr(estimator, "predict"):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import Any, ClassVar, Self, Unpack
+from typing import Any, Self, Unpack
 
 import numpy as np
 import torch
@@ -17,6 +17,7 @@ from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
 from dc_torch.inference import predict
 from dc_torch.progress import progress_bar
+from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.trainer import Trainer
 from dc_torch.training_config import TrainingConfig, TrainingOptions
 
@@ -31,7 +32,7 @@ class TorchModel(Estimator):
     (``@dc_core.register_component("mylab/net")``); its weights can be stored in any case.
     """
 
-    backend: ClassVar[str | None] = "torch"
+    backend = "torch"
 
     def __init__(self, module: nn.Module, **options: Unpack[TrainingOptions]) -> None:
         if not isinstance(module, nn.Module):
@@ -63,6 +64,20 @@ class TorchModel(Estimator):
         if "options" in parameters:
             parameters["options"] = self.config.options()
         return parameters
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the weights have values; whether they were trained cannot be told from them."""
+        return not any(tensor.is_meta for tensor in _tensors(self.module).values())
+
+    def unfitted(self) -> Self:
+        """Return a new model from the same arguments, with initial weights from the config's seed.
+
+        Raises :class:`NotSerializable` if the module's class is not registered.
+        """
+        with isolated_rng():
+            seed_rng(self.config.seed)
+            return super().unfitted()
 
     def fit(
         self,
@@ -201,9 +216,15 @@ class TorchModel(Estimator):
             )
 
     def _check_values(self) -> None:
-        for name, tensor in self.module.state_dict(keep_vars=True).items():
-            if isinstance(tensor, torch.Tensor) and tensor.is_meta:
+        for name, tensor in _tensors(self.module).items():
+            if tensor.is_meta:
                 raise NotFitted(
                     f"The weight {name!r} has no value: the model was made without initialising.",
                     hint="Give it its weights with set_weights() or load them first.",
                 )
+
+
+def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
+    """Return the parameters and buffers that are stored, by name."""
+    state = module.state_dict(keep_vars=True)
+    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}

@@ -193,6 +193,18 @@ class ModelSuite(Suite):
             raise LawBroken(f"After fitting, {changed or 'the arguments differ'}.", hint="Copy.")
 
     @law
+    def test_an_unfitted_copy_learns_what_the_first_fit_learned(self) -> None:
+        """However often a model was fitted, fitting ``unfitted()`` equals its first fit."""
+        model, dataset = self.blank(), self.dataset()
+        first = model.fit(dataset).get_weights()
+        last = model.fit(dataset).get_weights()
+        again = model.unfitted()
+        if again is model or type(again) is not type(model):
+            raise LawBroken(f"unfitted() returned {again!r}.", hint="Return a new model.")
+        self._same_weights(first, again.fit(dataset), "Fitted anew")
+        self._same_weights(last, model, "After its unfitted copy was fitted")
+
+    @law
     def test_the_training_state_can_be_stored_and_given_back(self) -> None:
         """The training state is named arrays; a model with equal weights takes it, bit for bit."""
         model, twin = self.make(0), self.blank()
