@@ -7,7 +7,7 @@ from dc_hub import diff, publish
 
 def test_equal_models_do_not_differ(hub, chain):
     publish(chain, "a", hub=hub)
-    publish(chain, "b", hub=hub, tags=("v1",))
+    publish(chain, "b", hub=hub, tag="v1")
     assert diff("a", "b@v1", hub=hub).identical
 
 

@@ -98,7 +98,7 @@ def test_a_class_without_a_registered_name_comes_back_by_the_callers_class(hub, 
 
 
 def test_every_tag_and_digest_and_unique_beginning_names_its_revision(hub, models, dataset):
-    first = publish(models["Linear"](1.0).fit(dataset), "m", hub=hub, tags=("main", "v1"))
+    first = publish(models["Linear"](1.0).fit(dataset), "m", hub=hub, tag="v1")
     second = publish(models["Linear"](2.0).fit(dataset), "m", hub=hub)
     for revision, alpha in (
         ("v1", 1.0),
@@ -132,7 +132,7 @@ def test_weights_go_into_an_object_of_the_callers(hub, linear, models, dataset):
 
 def test_a_directory_goes_into_a_hub_with_its_revision(hub, linear, tmp_path):
     saved = save(linear, tmp_path / "model")
-    published = publish_directory(tmp_path / "model", "m", hub=hub, tags=("v1",))
+    published = publish_directory(tmp_path / "model", "m", hub=hub, tag="v1")
     assert published.revision == saved.revision == hub.resolve("m", "v1").revision
 
 

@@ -5,7 +5,17 @@ from pathlib import Path
 
 import pytest
 
-from dc_hub import LocalHub, errors, from_pretrained, open_hub, publish
+from dc_hub import (
+    LocalHub,
+    errors,
+    from_pretrained,
+    load,
+    open_hub,
+    pin,
+    publish,
+    publish_directory,
+    save,
+)
 
 BAD_NAMES = [
     "",
@@ -44,12 +54,12 @@ def test_a_name_that_could_lead_elsewhere_is_refused(hub, linear, name):
 )
 def test_a_tag_that_could_lead_elsewhere_is_refused_before_anything_is_written(hub, linear, tag):
     with pytest.raises(errors.UnsafePath):
-        publish(linear, "m", hub=hub, tags=("main", tag))
+        publish(linear, "m", hub=hub, tag=tag)
     assert not hub.path.exists()
 
 
 def test_a_revision_that_is_none_is_an_error_that_lists_the_tags(hub, linear):
-    publish(linear, "m", hub=hub, tags=("lts",))
+    publish(linear, "m", hub=hub, tag="lts", move_main=False)
     for wanted in (None, "v9", "0" * 64, "0" * 12):
         with pytest.raises(errors.RevisionNotFound, match="lts"):
             hub.resolve("m", wanted)
@@ -113,7 +123,7 @@ def test_a_tag_that_holds_no_digest_is_a_typed_error(hub, linear, content):
 def test_a_damaged_tag_does_not_stand_in_the_way_of_others(hub, linear):
     published = publish(linear, "m", hub=hub)
     (hub.path / "m/refs/main.json").write_bytes(b"{}")
-    publish(linear, "m", hub=hub, tags="v1")
+    publish(linear, "m", hub=hub, tag="v1", move_main=False)
     assert hub.resolve("m", "v1") == published
     with pytest.raises(errors.ParamsError, match="Remove that file"):
         publish(linear, "m", hub=hub)
@@ -202,6 +212,54 @@ def test_a_url_that_is_not_served_is_an_error_and_makes_no_directory(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_file_url_is_the_directory_it_names(tmp_path):
-    place = tmp_path / "a hub"
+@pytest.mark.parametrize("url", ["s3://bucket/m", "https://host/m", "file://host/m"])
+def test_no_place_that_is_written_to_is_taken_from_a_url_that_is_not_served(
+    url, tmp_path, monkeypatch, linear
+):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.HubUnavailable, match="://"):
+        save(linear, url)
+    with pytest.raises(errors.HubUnavailable, match="://"):
+        linear.to_pretrained(url)
+    publish(linear, "m", hub="hub")
+    with pytest.raises(errors.HubUnavailable, match="://"):
+        pin("m", hub="hub", lock=url)
+    for load_ in (load, from_pretrained, publish_directory):
+        with pytest.raises(errors.HubUnavailable, match="://"):
+            load_(url, "m") if load_ is publish_directory else load_(url)
+    assert [path.name for path in tmp_path.iterdir() if path.name != "cache"] == ["hub"]
+
+
+ODD = ["a hub", "100%", "a?b#c", "%41", "\u00fc\u2192", "a+b&c=d;e", "new\nline", "tab\t", "'\"\\"]
+
+
+@pytest.mark.parametrize("name", ODD, ids=ascii)
+def test_a_file_url_is_the_directory_it_names(tmp_path, name, linear):
+    place = tmp_path / name
+    for url in (place.as_uri(), place.as_uri().replace("file://", "FILE://localhost")):
+        assert open_hub(url).path == place
+    assert LocalHub(place.as_uri()).path == place
+    saved = save(linear, place.as_uri())
+    assert saved.path == place
+    assert from_pretrained(place.as_uri()).alpha == load(place.as_uri()).alpha == linear.alpha
+
+
+@pytest.mark.skipif(os.name == "nt", reason="paths are bytes on POSIX only")
+def test_a_file_url_of_a_path_that_is_not_unicode_is_that_path(tmp_path):
+    place = tmp_path / os.fsdecode(b"caf\xe9")
     assert open_hub(place.as_uri()).path == place
+
+
+@pytest.mark.parametrize(
+    "url", ["file:///a?b", "file:///a#b", "file:///a%", "file:///a%zz", "file://", "file:////%2",
+            "file://user@localhost/a", "file://localhost:80/a"]
+)  # fmt: skip
+def test_a_file_url_that_could_mean_two_paths_is_refused(url):
+    with pytest.raises(errors.HubUnavailable):
+        open_hub(url)
+
+
+@pytest.mark.parametrize("path", ["a\0b", "file:///a%00b", "~no-such-user-at-all/hub"])
+def test_a_path_that_cannot_be_is_a_typed_error(path):
+    with pytest.raises(errors.UnsafePath):
+        open_hub(path)

@@ -19,7 +19,7 @@ def test_a_pinned_model_stays_when_its_tag_moves(hub, models, dataset, tmp_path)
 def test_pins_are_added_and_replaced(hub, linear, tmp_path):
     lock = tmp_path / "dchub.lock"
     first = publish(linear, "a", hub=hub)
-    publish(linear, "lab/b", hub=hub, tags=("v1",))
+    publish(linear, "lab/b", hub=hub, tag="v1")
     pin("a", hub=hub, lock=lock)
     pin("lab/b@v1", hub=hub, lock=lock)
     pin("a", hub=hub, lock=lock)

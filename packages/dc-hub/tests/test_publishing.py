@@ -129,7 +129,9 @@ def test_publishing_over_a_damaged_revision_is_an_error_that_names_the_file(hub,
 
 def test_a_tag_that_was_moved_meanwhile_is_not_overwritten(hub, models, dataset):
     a, b, c = (
-        publish(models["Linear"](alpha).fit(dataset), "m", hub=hub, tags=(f"v{alpha:.0f}",))
+        publish(
+            models["Linear"](alpha).fit(dataset), "m", hub=hub, tag=f"v{alpha:.0f}", move_main=False
+        )
         for alpha in (1.0, 2.0, 3.0)
     )
     hub.move_tag("m", "main", a.revision, expected=None)
@@ -367,7 +369,9 @@ def test_threads_publish_and_load_side_by_side(hub, models, dataset):
     publish(models["Linear"](0.0).fit(dataset), "m", hub=hub)
 
     def work(i):
-        revision = publish(models["Linear"](float(i)).fit(dataset), f"m{i % 3}", hub=hub, tags=())
+        revision = publish(
+            models["Linear"](float(i)).fit(dataset), f"m{i % 3}", hub=hub, move_main=False
+        )
         back = from_pretrained(f"m{i % 3}", hub=hub, revision=revision.revision)
         return from_pretrained("m", hub=hub).alpha, back.alpha
 

@@ -21,6 +21,13 @@ if TYPE_CHECKING:
     from dc_hub.hubs.local import LocalHub as LocalHub
     from dc_hub.hubs.local import StoredModel as StoredModel
     from dc_hub.hubs.local import open_hub as open_hub
+    from dc_hub.hubs.managing import Listing as Listing
+    from dc_hub.hubs.managing import delete_tag as delete_tag
+    from dc_hub.hubs.managing import list_tags as list_tags
+    from dc_hub.hubs.managing import ls as ls
+    from dc_hub.hubs.managing import move_tag as move_tag
+    from dc_hub.hubs.managing import rm as rm
+    from dc_hub.hubs.managing import set_tag as set_tag
     from dc_hub.hubs.pins import pin as pin
     from dc_hub.hubs.pins import read_pins as read_pins
     from dc_hub.inspecting.difference import Change as Change
@@ -44,6 +51,15 @@ _EXPORTS = {
     "dc_hub.errors": ["HubError", "HubWarning", "errors"],
     "dc_hub.format.golden": ["CheckResult", "Golden"],
     "dc_hub.hubs.local": ["Hub", "LocalHub", "StoredModel", "open_hub"],
+    "dc_hub.hubs.managing": [
+        "Listing",
+        "delete_tag",
+        "list_tags",
+        "ls",
+        "move_tag",
+        "rm",
+        "set_tag",
+    ],
     "dc_hub.inspecting.models": ["Info", "StoredArray", "check_golden", "info", "verify"],
     "dc_hub.loading.models": ["from_pretrained", "load", "load_weights"],
     "dc_hub.hubs.pins": ["pin", "read_pins"],

@@ -18,7 +18,7 @@ from rich.markup import escape
 from dc_core import DCError
 from dc_hub.errors import HubWarning
 from dc_hub.escaping import escape_controls
-from dc_hub.hubs.local import MAIN, open_hub
+from dc_hub.hubs.local import open_hub
 from dc_hub.inspecting import difference
 from dc_hub.inspecting import models as inspecting
 from dc_hub.publishing.directories import publish_directory
@@ -110,10 +110,11 @@ def publish(
     directory: Annotated[Path, typer.Argument(help="A model directory, as dc_hub.save writes it.")],
     name: Annotated[str, typer.Argument(help="Its name in the hub: 'net' or 'lab/net'.")],
     tag: Annotated[list[str] | None, typer.Option(help="A tag to move; repeat for more.")] = None,
+    move_main: Annotated[bool, typer.Option(help="Move the tag 'main' too.")] = True,
     hub: HubOption = None,
 ) -> None:
     """Publish a model directory to a hub under a name; its files are verified first."""
-    published = publish_directory(directory, name, hub=hub, tags=tuple(tag or [MAIN]))
+    published = publish_directory(directory, name, hub=hub, tag=tag or (), move_main=move_main)
     _out.print(f"[green]published[/]  {_text(name)}  revision {published.revision}")
     _out.print(_text(str(published.path)))
 

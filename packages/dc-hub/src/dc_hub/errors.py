@@ -78,10 +78,6 @@ class UnsafePath(HubError, ValueError):
     """A name or file could lead out of its place, or is no regular file."""
 
 
-class Offline(HubError):
-    """The answer needs the network and offline mode forbids it."""
-
-
 class HubUnavailable(HubError):
     """The hub cannot be reached or read."""
 
@@ -95,15 +91,15 @@ class LockTimeout(HubError):
 
 
 class TagMoved(HubError):
-    """Another publisher moved the tag meanwhile."""
+    """The tag does not point at the revision that the caller expected."""
+
+
+class RevisionTagged(HubError):
+    """The revision cannot be removed, because tags point at it."""
 
 
 class AlreadyExists(HubError):
     """The directory holds something else already."""
-
-
-class SignatureError(HubError, ValueError):
-    """A manifest's signature is absent, broken, or by someone else."""
 
 
 class ClassMismatch(HubError, TypeError):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dc_core import Model, hookimpl
+from dc_hub.errors import ParamsError
 from dc_hub.hubs.reference import parse
 from dc_hub.loading.models import from_pretrained
 from dc_hub.publishing.models import publish, save
@@ -16,6 +17,13 @@ def dc_publish(model: Any, where: Any, options: Mapping[str, Any]) -> Any:
     """Publish ``model`` to a hub under the name ``where``, or save it to the directory."""
     reference = parse(where)
     if reference.directory is not None:
+        for option in ("hub", "tag", "move_main"):
+            if option in options:
+                raise ParamsError(
+                    f"{reference.directory} is a directory, for which {option}= means nothing.",
+                    path=option,
+                    hint=f"Leave {option}= out, or give the name of a model in a hub.",
+                )
         return save(model, reference.directory, **options)
     return publish(model, where, **options)
 

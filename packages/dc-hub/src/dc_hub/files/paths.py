@@ -69,10 +69,15 @@ def check_tag(tag: str) -> str:
 
     Raises :class:`UnsafePath`.
     """
-    if not _SEGMENT.fullmatch(tag) or not _portable(tag) or _LOOKS_LIKE_DIGEST.fullmatch(tag):
+    if (
+        type(tag) is not str
+        or not _SEGMENT.fullmatch(tag)
+        or not _portable(tag)
+        or _LOOKS_LIKE_DIGEST.fullmatch(tag)
+    ):
         raise UnsafePath(
             f"{tag!r} cannot be a tag.",
-            path=tag,
+            path=str(tag),
             hint="Use lower-case letters, digits, '.', '_' and '-', such as 'main' or 'v2'; "
             "12 or more hexadecimal digits would look like a revision.",
         )

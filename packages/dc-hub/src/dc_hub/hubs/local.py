@@ -16,13 +16,12 @@ import os
 import re
 import shutil
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
-from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from dc_hub.errors import (
     AmbiguousRevision,
@@ -31,6 +30,7 @@ from dc_hub.errors import (
     ModelNotFound,
     ParamsError,
     RevisionNotFound,
+    RevisionTagged,
     TagMoved,
 )
 from dc_hub.files.lease import lease
@@ -43,7 +43,15 @@ from dc_hub.files.paths import (
     read_small,
     reading,
 )
-from dc_hub.files.storage import TEMPORARY, make_directory, write_atomically, writing
+from dc_hub.files.storage import (
+    TEMPORARY,
+    make_directory,
+    sync_directory,
+    temporary,
+    write_atomically,
+    writing,
+)
+from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.hubs.staging import Staging
 
@@ -52,9 +60,6 @@ VARIABLE: Final = "DEEPCHEM_MODEL_HUB"
 
 MAIN: Final = "main"
 """The tag that a name without a revision stands for."""
-
-_URL = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
-"""A scheme of two or more characters: ``C:/`` is a drive. ``Path`` drops the second slash."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{12,63}")
@@ -93,6 +98,17 @@ class Hub(Protocol):
     ) -> StoredModel:
         """Store the model directory that ``write`` writes, whole or not at all; move the tags."""
 
+    def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
+        """Point ``tag`` at ``revision`` if it points at ``expected`` (None: does not exist)."""
+
+    def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
+        """Delete ``tag``, if it points at ``expected`` where that is given."""
+
+    def remove(
+        self, name: str, revision: str | None = None, *, remove_tags: bool = False
+    ) -> list[str]:
+        """Remove one revision of a model, or the whole model; return the revisions removed."""
+
 
 HubLike = Hub | str | os.PathLike[str] | None
 """A hub, the path of one, or None for the default one; see :func:`open_hub`."""
@@ -105,7 +121,7 @@ class LocalHub:
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
-        self.path = Path(path).expanduser().absolute()
+        self.path = local_path(path)
 
     def __repr__(self) -> str:
         return f"LocalHub({str(self.path)!r})"
@@ -130,10 +146,7 @@ class LocalHub:
         Raises :class:`ModelNotFound`.
         """
         refs = self._home(name) / "refs"
-        with reading(str(refs)):
-            there = is_directory(refs.parent, "refs")
-            found = sorted(entry.name for entry in os.scandir(refs)) if there else []
-        names = [f.removesuffix(".json") for f in found if f.endswith(".json") and f[0] != "."]
+        names = _tag_names(refs) if is_directory(refs.parent, "refs") else []
         read = {tag: self._tag(refs, tag) for tag in names}
         return {tag: revision for tag, revision in read.items() if revision is not None}
 
@@ -173,7 +186,6 @@ class LocalHub:
         :class:`LockTimeout` or :class:`UnsafePath`.
         """
         home = self.path / check_name(name)
-        tags = (tags,) if isinstance(tags, str) else tags
         refs = home / "refs"
         there = is_directory(self.path, *name.split("/"), "refs")
         before = {check_tag(tag): self._tag(refs, tag) if there else None for tag in tags}
@@ -192,32 +204,105 @@ class LocalHub:
     def move_tag(
         self, name: str, tag: str, revision: str, *, expected: str | None, wait: float = 15.0
     ) -> None:
-        """Let ``tag`` stand for ``revision``, if it stands for ``expected`` (None: nothing) now.
+        """Point ``tag`` at ``revision`` if it points at ``expected`` (None: does not exist).
 
-        Raises :class:`TagMoved` where it stands for another one, :class:`RevisionNotFound` where
-        there is no such revision, and :class:`LockTimeout` after ``wait`` seconds.
+        Both are digests. Raises :class:`TagMoved` if it points elsewhere,
+        :class:`RevisionNotFound` if there is no such revision, and :class:`LockTimeout` after
+        ``wait`` seconds.
         """
         refs = self._home(name) / "refs"
-        self.resolve(name, revision)
-        check_tag(tag)
-        file = refs / f"{tag}.json"
-        with writing(self.path):
-            make_directory(refs)
-            while True:
-                with lease(refs / ".lock", wait=wait) as mine:
-                    now = self._tag(refs, tag)
-                    if now == revision:
-                        return
-                    if now != expected:
-                        raise TagMoved(
-                            f"The tag {tag!r} of {name!r} was moved to {now} meanwhile.",
-                            path=str(file),
-                            hint=f"The revision {revision} is stored. To let the tag stand for it: "
-                            f"hub.move_tag({name!r}, {tag!r}, {revision!r}, expected={now!r}).",
-                        )
-                    if mine.held():
-                        write_atomically(file, strict_json.dumps({"revision": revision}))
-                        return
+        file = refs / f"{check_tag(tag)}.json"
+
+        def plan() -> Callable[[], None]:
+            # The lease is held: no other process can remove the revision before the tag moves.
+            self.resolve(name, revision)
+            now = self._tag(refs, tag)
+            if now == revision:
+                return _do_nothing
+            if now != expected:
+                raise _moved(name, tag, now, expected, revision)
+            return partial(write_atomically, file, strict_json.dumps({"revision": revision}))
+
+        self._change_refs(refs, plan, wait)
+
+    def delete_tag(
+        self, name: str, tag: str, *, expected: str | None = None, wait: float = 15.0
+    ) -> None:
+        """Delete ``tag``; the revision that it points at is kept.
+
+        With ``expected``, a digest, only a tag that points at it is deleted. Raises
+        :class:`RevisionNotFound` if there is no such tag, :class:`TagMoved` if it points elsewhere,
+        and :class:`LockTimeout` after ``wait`` seconds.
+        """
+        refs = self._home(name) / "refs"
+        file = refs / f"{check_tag(tag)}.json"
+
+        def plan() -> Callable[[], None]:
+            if not os.path.lexists(file):
+                raise self._no_revision(name, tag)
+            if expected is not None and (now := self._tag(refs, tag)) != expected:
+                raise _moved(name, tag, now, expected)
+            return partial(_delete, [file])
+
+        self._change_refs(refs, plan, wait)
+
+    def remove(
+        self,
+        name: str,
+        revision: str | None = None,
+        *,
+        remove_tags: bool = False,
+        wait: float = 15.0,
+    ) -> list[str]:
+        """Remove one revision of a model, or the whole model, and return the revisions removed.
+
+        ``revision`` is a digest, a tag, or a prefix of a digest; None removes every revision and
+        every tag. Tags that point at the revision are deleted with ``remove_tags``; otherwise they
+        raise :class:`RevisionTagged`. Removing the only revision removes the model.
+
+        Tags go first, then the revision disappears by one rename, so that a crash at any instant
+        leaves a whole model or none, and at most a temporary directory that :meth:`gc` removes.
+
+        Raises :class:`ModelNotFound`, :class:`RevisionNotFound`, :class:`ReadOnlyHub`,
+        :class:`HubUnavailable`, or :class:`LockTimeout` after ``wait`` seconds.
+        """
+        home = self._home(name)
+        digest = None if revision is None else self.resolve(name, revision).revision
+        removed: list[str] = []
+        aside = temporary(home)
+
+        def plan() -> Callable[[], None]:
+            there = self.revisions(name)
+            if digest is None:
+                removed[:] = there
+                tags = _tag_names(home / "refs")
+            elif digest not in there:
+                raise self._no_revision(name, digest)
+            else:
+                removed[:] = [digest]
+                tags = [tag for tag, target in self.tags(name).items() if target == digest]
+                if tags and not remove_tags:
+                    raise RevisionTagged(
+                        f"The revision {digest} of {name!r} is tagged: {', '.join(tags)}.",
+                        path=name,
+                        hint="Move or delete the tags first, or pass remove_tags=True "
+                        "(dc-hub rm --remove-tags).",
+                    )
+            everything = removed == there
+            if everything:
+                tags = _tag_names(home / "refs")
+            source = home / "revisions" if everything else home / "revisions" / removed[0]
+            files = [home / "refs" / f"{tag}.json" for tag in tags]
+            return partial(_delete_then_move, files, source, aside)
+
+        self._change_refs(home / "refs", plan, wait)
+        shutil.rmtree(aside, ignore_errors=True)
+        if not self._has(name):
+            empty = [home / "refs", home, home.parent] if "/" in name else [home / "refs", home]
+            with suppress(OSError):
+                for directory in empty:
+                    directory.rmdir()
+        return removed
 
     def gc(self, name: str, *, older_than: float = 86_400.0) -> list[Path]:
         """Remove what crashed publishers left of ``name`` so many seconds ago, and return it.
@@ -227,8 +312,9 @@ class LocalHub:
         home = self._home(name)
         now = time.time()
         removed = []
-        for folder in ("revisions", "refs"):
-            for path in (home / folder).glob(".*") if is_directory(home, folder) else ():
+        for folder in ("", "revisions", "refs"):
+            there = not folder or is_directory(home, folder)
+            for path in (home / folder).glob(".*") if there else ():
                 leftover = path.name.startswith((TEMPORARY, ".lock."))
                 if leftover and now - _changed(path, now) >= older_than:
                     if path.is_dir() and not path.is_symlink():
@@ -239,6 +325,16 @@ class LocalHub:
                     if not os.path.lexists(path):
                         removed.append(path)
         return removed
+
+    def _change_refs(self, refs: Path, plan: Callable[[], Callable[[], None]], wait: float) -> None:
+        """Hold the lease of ``refs``, let ``plan`` check what is there, and make the change."""
+        with writing(self.path):
+            make_directory(refs)
+            while True:
+                with lease(refs / ".lock", wait=wait) as mine:
+                    change = plan()
+                    if mine.held():
+                        return change()
 
     def _digest(self, name: str, home: Path, wanted: str) -> str:
         """Return the digest that a tag or a prefix stands for."""
@@ -315,30 +411,62 @@ def open_hub(hub: HubLike = None) -> Hub:
     :class:`HubUnavailable` for a URL of another scheme.
     """
     if isinstance(hub, str | os.PathLike):
-        return LocalHub(_local_path(os.fspath(hub)))
+        return LocalHub(hub)
     if hub is not None:
         return hub
     named = os.environ.get(VARIABLE)
     if named:
-        return LocalHub(_local_path(named))
+        return LocalHub(named)
     from platformdirs import user_data_path
 
     return LocalHub(user_data_path("deepchem", appauthor=False) / "hub")
 
 
-def _local_path(text: str) -> str:
-    """Return the directory that a path or a ``file://`` URL names."""
-    found = _URL.match(text)
-    if found is None:
-        return text
-    url = urlsplit(text)
-    if url.scheme == "file" and url.netloc in ("", "localhost"):
-        return url2pathname(url.path)
-    raise HubUnavailable(
-        f"Hubs are not served by {found[1]}: ({text!r}).",
-        path=text,
-        hint="Give the path of a directory, or its file:// URL.",
+def tags_to_move(tag: str | Iterable[str], move_main: bool) -> tuple[str, ...]:
+    """Return the tags that publishing moves: those given and, unless told otherwise, ``main``."""
+    given = (tag,) if isinstance(tag, str) else tuple(tag)
+    return tuple(dict.fromkeys((*given, MAIN) if move_main else given))
+
+
+def _moved(
+    name: str, tag: str, now: str | None, expected: str | None, revision: str = ""
+) -> TagMoved:
+    """Return the error for a tag that does not point where the caller expected."""
+    then = "it should not exist" if expected is None else f"{expected} was expected"
+    return TagMoved(
+        f"The tag {tag!r} of {name!r} points at {now or 'nothing'}; {then}.",
+        path=name,
+        hint=f"To move it all the same: dc_hub.move_tag('{name}@{revision}', {tag!r}, "
+        f"expected={now!r})."
+        if revision and now
+        else "Look at its tags again: dc-hub tag list.",
     )
+
+
+def _tag_names(refs: Path) -> list[str]:
+    """Return the names of the tags in the directory ``refs``, sorted."""
+    with reading(str(refs)), os.scandir(refs) as entries:
+        found = sorted(entry.name for entry in entries)
+    return [
+        name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != "."
+    ]
+
+
+def _delete(files: Iterable[Path]) -> None:
+    """Delete tag files, durably."""
+    for file in files:
+        file.unlink()
+        sync_directory(file.parent)
+
+
+def _delete_then_move(files: Iterable[Path], source: Path, aside: Path) -> None:
+    _delete(files)
+    source.rename(aside)
+    sync_directory(source.parent)
+
+
+def _do_nothing() -> None:
+    pass
 
 
 def _changed(path: Path, default: float) -> float:

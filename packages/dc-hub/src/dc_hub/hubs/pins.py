@@ -9,12 +9,12 @@ from __future__ import annotations
 
 import os
 import re
-from pathlib import Path
 from typing import Any, Final
 
 from dc_hub.errors import FileMissing, ParamsError, RevisionNotFound
 from dc_hub.files.paths import check_name, read_small
 from dc_hub.files.storage import write_atomically, writing
+from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.hubs.local import HubLike, open_hub
 from dc_hub.hubs.reference import parse
@@ -30,7 +30,7 @@ def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
 
     Raises :class:`FileMissing` where there is none and :class:`ParamsError` where it holds no pins.
     """
-    path = Path(lock).absolute()
+    path = local_path(lock)
     content: Any = strict_json.loads(read_small(path.parent, path.name, _LIMIT), what=str(path))
     models = content.get("models") if isinstance(content, dict) else None
     if not isinstance(models, dict) or not all(
@@ -51,7 +51,7 @@ def pin(
     """Pin ``name`` (or ``name@tag``) to the revision it stands for now, and return that."""
     reference = parse(name)
     revision = open_hub(hub).resolve(reference.name, reference.revision).revision
-    path = Path(lock).absolute()
+    path = local_path(lock)
     try:
         pins = read_pins(path)
     except FileMissing:

@@ -9,6 +9,7 @@ from typing import Any
 
 from dc_hub.errors import UnsafePath
 from dc_hub.files.paths import check_name
+from dc_hub.files.urls import is_url, local_path
 
 ModelName = str | os.PathLike[str]
 """How a model is named: ``"net"``, ``"lab/net@v2"``, ``"./directory"``, or a ``pathlib.Path``."""
@@ -26,12 +27,12 @@ class Reference:
 def parse(where: Any, revision: str | None = None) -> Reference:
     """Return what ``where`` refers to.
 
-    A ``pathlib.Path``, or a string that starts with ``/``, ``./``, ``../`` or ``~``, is a
-    directory. Any other string is a name, ``freesolv-mlp`` or ``lab/freesolv-mlp``, with an
-    optional revision after ``@``: a digest, a prefix of one, or a tag.
+    A ``pathlib.Path``, a ``file://`` URL, or a string that starts with ``/``, ``./``, ``../`` or
+    ``~`` is a directory. Any other string is a name, ``freesolv-mlp`` or ``lab/freesolv-mlp``, with
+    an optional revision after ``@``: a digest, a prefix of one, or a tag.
 
     Raises :class:`UnsafePath` for a name that is malformed, and for a revision given twice or with
-    a directory.
+    a directory; :class:`HubUnavailable` for a URL of another scheme.
     """
     if isinstance(where, os.PathLike) or (isinstance(where, str) and _is_path(where)):
         if revision is not None:
@@ -40,7 +41,7 @@ def parse(where: Any, revision: str | None = None) -> Reference:
                 path=os.fspath(where),
                 hint="Leave the revision out, or give the name of a model in a hub.",
             )
-        return Reference(directory=Path(where).expanduser())
+        return Reference(directory=local_path(where))
     if not isinstance(where, str):
         raise UnsafePath(
             f"A model is named by a string or a path, not by {type(where).__name__}.",
@@ -58,4 +59,4 @@ def parse(where: Any, revision: str | None = None) -> Reference:
 
 
 def _is_path(where: str) -> bool:
-    return where in (".", "..") or where.startswith(("/", "./", "../", "~"))
+    return where in (".", "..") or where.startswith(("/", "./", "../", "~")) or is_url(where)

@@ -9,11 +9,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Mapping
-from pathlib import Path
 from typing import Any, TypeVar
 
 from dc_core import Component, Model, plugins
 from dc_hub.errors import WeightsMismatch
+from dc_hub.files.urls import local_path
 from dc_hub.hubs.local import HubLike
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import Opened, locate, open_model
@@ -60,7 +60,7 @@ def from_pretrained(
 
 def load(directory: str | os.PathLike[str], **options: Any) -> Model:
     """Return the model in ``directory``: :func:`from_pretrained` where the path needs no ``./``."""
-    model: Model = from_pretrained(Path(directory), **options)
+    model: Model = from_pretrained(local_path(directory), **options)
     return model
 
 

@@ -41,6 +41,7 @@ from dc_hub.files.paths import (
     reading,
 )
 from dc_hub.files.storage import temporary
+from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import MAX_BYTES, Manifest, check_files, verify_file
 
@@ -211,7 +212,7 @@ def _stamp(directory: Path) -> Path:
     """Return where the stamp of a directory is kept."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
-        cache = Path(named).expanduser().absolute()
+        cache = local_path(named)
     else:
         from platformdirs import user_cache_path
 

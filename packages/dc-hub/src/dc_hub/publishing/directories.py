@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterable
 from typing import Final
 
+from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import SIGNATURES
-from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
+from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
 
@@ -20,14 +20,15 @@ def publish_directory(
     name: str,
     *,
     hub: HubLike = None,
-    tags: Sequence[str] = (MAIN,),
+    tag: str | Iterable[str] = (),
+    move_main: bool = True,
 ) -> StoredModel:
     """Publish the model in ``directory``, as :func:`save` writes it, to a hub under ``name``.
 
     Every file is verified first, and copied as it is. A directory without a manifest gets one. The
     other arguments, and the errors, are those of :func:`publish` and :func:`from_pretrained`.
     """
-    with open_model(locate(Path(directory)), "full") as opened:
+    with open_model(locate(local_path(directory)), "full") as opened:
         contents = opened.contents
         if contents.manifest is not None:
             names = [entry.path for entry in contents.manifest.entries]
@@ -41,4 +42,4 @@ def publish_directory(
                         copy.write(block)
             contents.check_unchanged()
 
-        return open_hub(hub).publish(name, write, tags)
+        return open_hub(hub).publish(name, write, tags_to_move(tag, move_main))

@@ -7,11 +7,10 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import metadata as distributions
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -20,13 +19,14 @@ from dc_core import Component, Model, WeightHolder, WeightInfo, model_name, plug
 from dc_hub.conversion import with_path
 from dc_hub.errors import NotSerializable
 from dc_hub.files.storage import make_directory, writing
+from dc_hub.files.urls import local_path
 from dc_hub.format import values
 from dc_hub.format.filenames import CARD, GOLDEN, PARAMS, TRAINING
 from dc_hub.format.golden import golden_tensors
 from dc_hub.format.record import Record, StoredWeight
 from dc_hub.format.shards import SHARD_SIZE, write_weights
 from dc_hub.format.tensors import check_tensors, write_tensors
-from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
+from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.training_state import training_tensors
 from dc_hub.publishing.card import model_card
@@ -59,7 +59,8 @@ def publish(
     name: str,
     *,
     hub: HubLike = None,
-    tags: Sequence[str] = (MAIN,),
+    tag: str | Iterable[str] = (),
+    move_main: bool = True,
     metadata: Mapping[str, Any] | None = None,
     golden: Any = None,
     training: bool = False,
@@ -72,7 +73,8 @@ def publish(
             :func:`load_weights` (or, where its backend can make it, by :func:`from_pretrained`).
         name: One or two segments of ``[a-z0-9._-]``: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``.
         hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.
-        tags: Names that stand for this revision from now on.
+        tag: A tag, or several, to point at this revision: ``"v2"``.
+        move_main: Whether the tag ``main``, the default revision, moves too.
         metadata: Whatever JSON can say of the model: task, units, featurizer, dataset, metrics,
             licence, pretrained_on, description … It is stored and shown in the model card.
         golden: Sample inputs to keep with the model's outputs, for :func:`check`: an array, a list
@@ -86,7 +88,7 @@ def publish(
     the errors of :meth:`LocalHub.publish`.
     """
     prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
-    return open_hub(hub).publish(name, prepared.write, tags)
+    return open_hub(hub).publish(name, prepared.write, tags_to_move(tag, move_main))
 
 
 def save(
@@ -100,11 +102,12 @@ def save(
 ) -> StoredModel:
     """Save ``model`` as the model directory ``directory``, which appears whole or not at all.
 
-    The arguments are those of :func:`publish`. Raises :class:`AlreadyExists` where the directory
+    ``directory`` is a path or a ``file://`` URL; the other arguments are those of :func:`publish`.
+    Raises :class:`AlreadyExists` where the directory
     holds something else; saving the same model again changes nothing.
     """
     prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
-    path = Path(directory).expanduser().absolute()
+    path = local_path(directory)
     with writing(path):
         make_directory(path.parent)
         with Staging(path.parent) as staging:

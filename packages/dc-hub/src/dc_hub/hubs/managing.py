@@ -1,0 +1,130 @@
+"""What a hub holds, and how its models and tags are removed and moved."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from dc_hub.errors import UnsafePath
+from dc_hub.hubs.local import HubLike, StoredModel, open_hub
+from dc_hub.hubs.reference import ModelName, Reference, parse
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """A model in a hub: its name, the revision that each tag points at, and all revisions."""
+
+    name: str
+    tags: Mapping[str, str]
+    revisions: tuple[str, ...]
+
+
+def ls(*, hub: HubLike = None) -> list[Listing]:
+    """Return the models of a hub, sorted by name.
+
+    Raises :class:`HubUnavailable` if there is no hub.
+    """
+    where = open_hub(hub)
+    return [Listing(name, where.tags(name), tuple(where.revisions(name))) for name in where.names()]
+
+
+def rm(
+    name: ModelName,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+    remove_tags: bool = False,
+) -> list[str]:
+    """Remove a model from a hub, or one revision of it, and return the revisions removed.
+
+    ``name`` alone removes every revision and every tag of the model. ``"name@revision"`` (or
+    ``revision=``, a digest, a tag, or a prefix of a digest) removes that revision; tags that point
+    at it are deleted with ``remove_tags``, and otherwise raise :class:`RevisionTagged`. Removing
+    the only revision of a model removes the model.
+
+    A crash at any instant leaves a whole model or none. Raises :class:`ModelNotFound`,
+    :class:`RevisionNotFound`, :class:`ReadOnlyHub` and the other errors of
+    :meth:`LocalHub.remove`.
+    """
+    model = _in_hub(name, revision)
+    return open_hub(hub).remove(model.name, model.revision, remove_tags=remove_tags)
+
+
+def list_tags(name: ModelName, *, hub: HubLike = None) -> dict[str, str]:
+    """Return the revision that each tag of the model ``name`` points at, sorted by tag."""
+    return open_hub(hub).tags(_without_revision(name))
+
+
+def set_tag(
+    name: ModelName, tag: str, *, hub: HubLike = None, revision: str | None = None
+) -> StoredModel:
+    """Point the new tag ``tag`` at a revision of ``name`` (default ``main``), and return that.
+
+    Raises :class:`TagMoved` if the tag points at another revision already: see :func:`move_tag`.
+    """
+    model, where = _in_hub(name, revision), open_hub(hub)
+    target = where.resolve(model.name, model.revision)
+    where.move_tag(model.name, tag, target.revision, expected=None)
+    return target
+
+
+def move_tag(
+    name: ModelName,
+    tag: str,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+    expected: str | None = None,
+) -> StoredModel:
+    """Move the tag ``tag`` to a revision of ``name`` (default ``main``), and return that.
+
+    The tag moves only if it points at ``expected`` (a digest, a tag, or a prefix of a digest) at
+    that instant; by default, at what it pointed at when this function was called.
+
+    Raises :class:`TagMoved` if it points elsewhere, and :class:`RevisionNotFound` if there is no
+    such tag: see :func:`set_tag`.
+    """
+    model, where = _in_hub(name, revision), open_hub(hub)
+    target = where.resolve(model.name, model.revision)
+    before = where.resolve(model.name, tag).revision
+    if expected is not None:
+        before = where.resolve(model.name, expected).revision
+    where.move_tag(model.name, tag, target.revision, expected=before)
+    return target
+
+
+def delete_tag(
+    name: ModelName, tag: str, *, hub: HubLike = None, expected: str | None = None
+) -> None:
+    """Delete the tag ``tag`` of the model ``name``; the revision is kept.
+
+    With ``expected`` (a digest, a tag, or a prefix of a digest) the tag is deleted only if it
+    points at that revision. Raises :class:`TagMoved` if it points elsewhere, and
+    :class:`RevisionNotFound` if there is no such tag.
+    """
+    model, where = _without_revision(name), open_hub(hub)
+    if expected is not None:
+        expected = where.resolve(model, expected).revision
+    where.delete_tag(model, tag, expected=expected)
+
+
+def _in_hub(name: ModelName, revision: str | None) -> Reference:
+    reference = parse(name, revision)
+    if reference.directory is not None:
+        raise UnsafePath(
+            f"{reference.directory} is a directory; tags and revisions belong to models in a hub.",
+            path=str(reference.directory),
+            hint="Give the name of a model; `dc-hub ls` lists them.",
+        )
+    return reference
+
+
+def _without_revision(name: ModelName) -> str:
+    reference = _in_hub(name, None)
+    if reference.revision is not None:
+        raise UnsafePath(
+            f"{name!r} names one revision; the tags belong to the whole model.",
+            path=str(name),
+            hint=f"Give {reference.name!r} alone.",
+        )
+    return reference.name
