@@ -274,7 +274,7 @@ def test_a_file_that_is_replaced_after_the_weights_are_open_is_refused(
         (published.path / file).write_bytes(evil)
         return model
 
-    monkeypatch.setattr("dc_hub.loading.models.build_model", load_then_swap)
+    monkeypatch.setattr("dc_hub.loading.restoring.build_model", load_then_swap)
     with pytest.raises(errors.HashMismatch, match=file):
         use(hub)
 
