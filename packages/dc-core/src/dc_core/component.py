@@ -17,6 +17,7 @@ from typing import Any, ClassVar, Final, Self, final
 import numpy as np
 
 from dc_core import parameters, plugins
+from dc_core.display import html_table, value_text
 from dc_core.errors import NotClaimed, NotSerializable, ParameterError
 from dc_core.holders import (
     FittedAttribute,
@@ -81,6 +82,23 @@ class Component:
         makes a new object.
         """
         return None
+
+    def __repr__(self) -> str:
+        """Return the constructor call that makes the component, defaults left out."""
+        return self.call_text()
+
+    def call_text(self) -> str:
+        """Return the constructor call that makes the component, defaults left out."""
+        if getattr(self, parameters.ATTRIBUTE, None) is None:
+            return object.__repr__(self)
+        arguments = parameters.given(self).items()
+        texts = [f"{name}={value_text(value)}" for name, value in arguments]
+        return f"{type(self).__name__}({', '.join(texts)})"
+
+    def _repr_html_(self) -> str:
+        """Show the constructor's arguments in a notebook."""
+        rows = [(name, value_text(value)) for name, value in parameters.given(self).items()]
+        return html_table(type(self).__name__, ("parameter", "value"), rows)
 
     def get_parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments by name, with defaults; components as they are."""

@@ -1,9 +1,15 @@
-"""Small HTML tables for notebooks. Every cell is escaped: names and inputs come from files."""
+"""How objects are shown: constructor calls as text, and small HTML tables for notebooks.
+
+Every HTML cell is escaped: names and inputs come from files.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
+from typing import Any
+
+import numpy as np
 
 
 def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -21,3 +27,16 @@ def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object
 def shorten(text: str, width: int = 60) -> str:
     """Return ``text``, cut to ``width`` characters with an ellipsis if it is longer."""
     return text if len(text) <= width else f"{text[: width - 1]}…"
+
+
+def value_text(value: Any) -> str:
+    """Return ``value`` as one line of code, or what stands for it where that would be long."""
+    if isinstance(value, np.ndarray):
+        return f"<array {value.shape} {value.dtype}>"
+    if type(value) in (list, tuple) and value:
+        inner = ", ".join(map(value_text, value))
+        return f"[{inner}]" if type(value) is list else f"({inner}{',' * (len(value) == 1)})"
+    if type(value) is dict:
+        return f"{{{', '.join(f'{key!r}: {value_text(item)}' for key, item in value.items())}}}"
+    text = value.call_text() if hasattr(value, "call_text") else repr(value)
+    return text if "\n" not in text else f"<{type(value).__name__}>"

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Collection, ItemsView, Iterator, KeysView, Mapping, ValuesView
-from typing import Any, Self
+from itertools import islice
+from math import prod
+from typing import Any, Final, Self
 
 import numpy as np
 
 from dc_core import plugins
 from dc_core.component import Component
+from dc_core.display import html_table
+from dc_core.dtypes import dtype_name
 from dc_core.errors import TrainingStateError, UnknownWeight
 from dc_core.holders import import_all
 from dc_core.weights import WeightInfo, model_name
+
+_SHOWN: Final = 20
+"""How many weights a notebook shows."""
 
 
 class Model(Component):
@@ -27,6 +34,34 @@ class Model(Component):
     def name(self) -> str:
         """The first part of the weights' names: by default the class's name in snake case."""
         return model_name(type(self))
+
+    def __repr__(self) -> str:
+        """Return the constructor call, and in a comment what it holds."""
+        try:
+            return f"{self.call_text()}  # {self._state()}"
+        except AttributeError:  # the constructor has not finished
+            return self.call_text()
+
+    def _repr_html_(self) -> str:
+        """Show the arguments, whether it is fitted, and the weights in a notebook."""
+        table = self.weight_table()
+        rows: list[tuple[object, ...]] = [
+            (name, info.shape, dtype_name(info.dtype))
+            for name, info in islice(table.items(), _SHOWN)
+        ]
+        if len(table) > _SHOWN:
+            rows.append((f"… and {len(table) - _SHOWN} more", "", ""))
+        return super()._repr_html_() + html_table(self._state(), ("weight", "shape", "dtype"), rows)
+
+    def _state(self) -> str:
+        table = self.weight_table()
+        size = sum(prod(info.shape) for info in table.values())
+        fitted = "fitted" if self.is_fitted else "not fitted"
+        return (
+            f"{fitted}, {len(table)} weight{'s' * (len(table) > 1)} of {size:,} numbers"
+            if table
+            else fitted
+        )
 
     def weight_table(self) -> dict[str, WeightInfo]:
         """Describe every weight by its canonical name: native name, shape, dtype, aliases."""

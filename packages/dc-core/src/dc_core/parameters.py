@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
+from dc_core.display import value_text
 from dc_core.errors import MissingParameter, ParameterError, UnknownParameter
 
 T = TypeVar("T")
@@ -100,6 +101,22 @@ def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
             if given is bound.signature.parameters[field.name].default:
                 bound.arguments[field.name] = field.default_factory()
     return {name: snapshot(value) for name, value in bound.arguments.items()}
+
+
+def given(obj: Any) -> dict[str, Any]:
+    """Return the captured arguments of ``obj`` that are not its constructor's defaults.
+
+    Those that ``**`` took are among them by their own names.
+    """
+    found: dict[str, Any] = {}
+    expected = signature(type(obj)).parameters  # type: ignore[arg-type]
+    for name, value in (getattr(obj, ATTRIBUTE, None) or {}).items():
+        parameter = expected[name]
+        if parameter.kind is parameter.VAR_KEYWORD:
+            found |= value
+        elif value_text(value) != value_text(parameter.default):
+            found[name] = value
+    return found
 
 
 def capture_constructor(cls: type[T]) -> type[T]:

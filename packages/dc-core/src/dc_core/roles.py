@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from functools import wraps
 from typing import TYPE_CHECKING, Any, Self
 
 from dc_core.dataset import check_dataset
-from dc_core.errors import EmptyDataset
+from dc_core.errors import DatasetError, EmptyDataset
 from dc_core.metric import Metric, score_all
 from dc_core.model import Model
 
@@ -24,12 +25,24 @@ class Estimator(Model, ABC):
     ``(n, tasks, classes)`` of probabilities for classification.
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Let ``fit(X, y)`` say what ``fit`` takes instead."""
+        super().__init_subclass__(**options)
+        if "fit" in vars(cls):
+            cls.fit = _of_one_dataset(cls.fit)  # type: ignore[method-assign]
+
     @abstractmethod
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
         """Learn from ``dataset`` and return the model itself.
 
-        ``valid`` is held out, to choose when to stop and what to keep; a model that has nothing of
-        the kind to choose does not look at it. Backends add options by keyword.
+        ``valid`` is held out, to choose when to stop and what to keep; models that have no such
+        choice ignore it. Backends add options by keyword.
+
+        Whether a second ``fit`` starts afresh or continues is the framework's custom:
+        scikit-learn's estimators start afresh, networks train on from their present weights.
+        ``unfitted().fit(dataset)`` always starts afresh.
+
+        Raises :class:`DatasetError` for anything but one dataset, like ``fit(X, y)``.
         """
 
     @abstractmethod
@@ -43,8 +56,10 @@ class Estimator(Model, ABC):
         """Return each metric's value on ``dataset``, averaged over the tasks, by the metric's name.
 
         With several tasks there is also ``<metric>/<task>`` for each. Labels of weight 0 are left
-        out. Raises :class:`EmptyDataset` when there is no row, and :class:`ParameterError` for what
-        is no metric.
+        out.
+
+        Raises :class:`EmptyDataset` if there is no row, and :class:`ParameterError` if ``metrics``
+        is not a sequence of metrics.
         """
         check_dataset(dataset)
         if len(dataset) == 0:
@@ -111,3 +126,18 @@ class Policy(Model, ABC):
     @abstractmethod
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return the action for an observation, or one per row of a batch of them."""
+
+
+def _of_one_dataset(fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Return ``fit`` with a typed error for ``fit(X, y)``, the call of many other libraries."""
+
+    @wraps(fit)
+    def checked(self: Estimator, *datasets: Any, **options: Any) -> Any:
+        if len(datasets) > 1:
+            raise DatasetError(
+                f"{type(self).__name__}.fit takes one dataset; {len(datasets)} values were given.",
+                hint="Put X and y into one: fit(NumpyDataset(X, y)).",
+            )
+        return fit(self, *datasets, **options)
+
+    return checked

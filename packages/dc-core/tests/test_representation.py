@@ -1,0 +1,89 @@
+"""How components and models are shown, and what a call like ``fit(X, y)`` is answered."""
+
+import numpy as np
+import pytest
+
+from dc_core import Component, Estimator, NumpyDataset
+from dc_core.errors import DatasetError
+
+
+class Scale(Component):
+    fitted = ("mean",)
+
+    def __init__(self, eps=1e-6, columns=None, **options):
+        self.mean = None
+
+
+class Line(Estimator):
+    fitted = ("coef",)
+
+    def __init__(self, scale=None, name="line"):
+        self.coef = None
+
+    def fit(self, dataset, *, valid=None):
+        self.coef = np.ones((3, 2), np.float32)
+        return self
+
+    def predict(self, dataset):
+        return dataset.X @ self.coef
+
+
+DATASET = NumpyDataset(np.zeros((4, 3)), np.zeros((4, 2)))
+
+
+def test_a_component_is_shown_as_the_call_that_makes_it():
+    assert repr(Scale()) == "Scale()"
+    assert repr(Scale(1e-6, columns=[1, "a"], deep=True)) == "Scale(columns=[1, 'a'], deep=True)"
+    assert repr(Scale(columns=np.zeros((2, 3)))) == "Scale(columns=<array (2, 3) float64>)"
+    assert repr(Scale(columns={"a": (Scale(),)})) == "Scale(columns={'a': (Scale(),)})"
+
+
+def test_a_model_says_whether_it_is_fitted_and_how_large_it_is():
+    assert repr(Line()) == "Line()  # not fitted"
+    assert repr(Line().fit(DATASET)) == "Line()  # fitted, 1 weight of 6 numbers"
+
+
+def test_a_nested_model_is_shown_by_its_call_alone():
+    model = Line(scale=Line().fit(DATASET))
+    assert repr(model) == "Line(scale=Line())  # not fitted, 1 weight of 6 numbers"
+
+
+def test_a_value_of_several_lines_is_shown_by_its_class():
+    class Long:
+        def __repr__(self):
+            return "a\nb"
+
+    assert repr(Scale(columns=Long())) == "Scale(columns=<Long>)"
+
+
+def test_an_object_whose_constructor_failed_can_be_shown():
+    class Failing(Line):
+        def __init__(self, scale):
+            raise ValueError(repr(self))
+
+        @property
+        def native(self):
+            return self.missing
+
+    with pytest.raises(ValueError, match=r"^Failing\(scale=1\)$"):
+        Failing(1)
+    assert repr(object.__new__(Line)).startswith("<")
+
+
+def test_notebooks_show_arguments_and_weights_escaped():
+    shown = Line(name="<b>").fit(DATASET)._repr_html_()
+    assert "&#x27;&lt;b&gt;&#x27;" in shown
+    assert "<b>" not in shown
+    assert "<td>line/coef/0</td><td>(3, 2)</td><td>float32</td>" in shown
+
+
+def test_notebooks_show_some_of_many_weights():
+    many = Line(scale=[Line().fit(DATASET) for _ in range(30)])
+    assert many._repr_html_().count("float32") == 20
+    assert "… and 10 more" in many._repr_html_()
+
+
+def test_fit_given_two_arrays_says_how_to_make_a_dataset():
+    with pytest.raises(DatasetError, match=r"Line\.fit takes one dataset; 2 values") as caught:
+        Line().fit(DATASET.X, DATASET.y)
+    assert "fit(NumpyDataset(X, y))" in caught.value.hint
