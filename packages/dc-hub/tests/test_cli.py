@@ -1,13 +1,16 @@
 """The command: what it prints, and what it exits with."""
 
+import io
 import json
 import os
 import subprocess
 import sys
+from importlib import metadata
+from pathlib import Path
 
 import pytest
 
-from dc_hub import cli, publish, read_tensors, save, write_tensors
+from dc_hub import cli, list_tags, publish, read_tensors, save, write_tensors
 
 
 @pytest.fixture
@@ -61,26 +64,29 @@ def test_verify_names_the_damaged_file_and_exits_with_one(run, published):
     weights = published.path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-1] + b"\xff")
     code, out, err = run("verify", "lab/chain")
-    assert code == 1
+    assert code == 2
     assert "HashMismatch" in err
     assert "model.safetensors" in err
     assert "Traceback" not in out + err
 
 
 def test_check_says_whether_the_model_computes_the_same(run, published):
-    code, out, _ = run("check", "lab/chain")
+    code, out, _ = run("check-golden", "lab/chain")
     assert code == 0
-    assert "as stored" in out
-    code, out, _ = run("check", "lab/chain", "--json")
+    assert "passed" in out
+    code, out, _ = run("check-golden", "lab/chain", "--json")
     assert json.loads(out)["passed"] is True
 
 
 def test_publish_copies_a_directory_and_moves_the_tags(run, published, linear, tmp_path, hub):
     saved = save(linear, tmp_path / "model")
-    code, out, _ = run("publish", tmp_path / "model", "lab/linear", "--tag", "v1", "--tag", "main")
+    code, out, _ = run("publish", tmp_path / "model", "lab/linear", "--tag", "v1")
     assert code == 0
     assert saved.revision in out
     assert hub.tags("lab/linear") == {"main": saved.revision, "v1": saved.revision}
+    run("publish", published.path, "lab/linear", "--tag", "v2", "--no-move-main")
+    assert hub.tags("lab/linear")["main"] == saved.revision
+    assert hub.tags("lab/linear")["v2"] == published.revision
 
 
 def test_diff_exits_with_one_where_models_differ(run, published, linear, hub):
@@ -104,7 +110,7 @@ def test_diff_exits_with_one_where_models_differ(run, published, linear, hub):
 )
 def test_an_error_is_one_line_and_the_next_step(run, published, arguments, text):
     code, out, err = run(*arguments)
-    assert code == 1
+    assert code == 2
     assert out == ""
     assert err.startswith(text)
     assert 1 <= err.count("\n") <= 2
@@ -115,11 +121,29 @@ def test_wrong_usage_exits_with_two(run, arguments):
     assert run(*arguments)[0] == 2
 
 
-@pytest.mark.parametrize("command", ["ls", "info", "verify", "check", "publish", "diff"])
+COMMANDS = [
+    *(["ls"], ["info"], ["verify"], ["check-golden"], ["publish"], ["diff"], ["rm"], ["tag"]),
+    *(["tag", "list"], ["tag", "set"], ["tag", "move"], ["tag", "delete"]),
+]
+
+
+@pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
 def test_every_command_has_help(run, command):
-    code, out, _ = run(command, "--help")
+    code, out, _ = run(*command, "--help")
     assert code == 0
     assert "Usage: dc-hub" in out
+    assert "[OPTIONS]" in out
+
+
+def test_help_names_every_command(run):
+    code, out, _ = run("--help")
+    assert code == 0
+    for command in COMMANDS:
+        assert f"\n  {command[0]} " in out
+
+
+def test_version_is_that_of_the_distribution(run):
+    assert run("--version") == (0, f"dc-hub {metadata.version('dc-hub')}\n", "")
 
 
 def test_a_warning_is_one_line(run, linear, tmp_path):
@@ -189,6 +213,94 @@ def test_json_says_null_where_a_number_is_infinite(run, linear, dataset, hub, re
     with (path / "golden.safetensors").open("wb") as file:
         write_tensors(file, golden)
     reseal(path)
-    code, out, _ = run("check", path, "--json")
+    code, out, _ = run("check-golden", path, "--json")
     assert code == 1
     assert json.loads(out, parse_constant=pytest.fail)["max_difference"] is None
+
+
+def test_rm_asks_unless_told_not_to(run, published, hub, monkeypatch):
+    for answer in ("n\n", "", "\n"):
+        monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
+        code, out, err = run("rm", "lab/chain")
+        assert code == 1
+        assert "Remove lab/chain with 1 revisions (tags: main)?" in err
+        assert "Traceback" not in out + err
+    assert hub.names() == ["lab/chain"]
+    monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
+    assert run("rm", "lab/chain")[0] == 0
+    assert hub.names() == []
+
+
+def test_rm_removes_a_tagged_revision_only_with_its_tags(run, published, hub):
+    reference = f"lab/chain@{published.revision}"
+    code, _, err = run("rm", reference, "--yes")
+    assert code == 2
+    assert "RevisionTagged" in err
+    assert "--remove-tags" in err
+    code, out, _ = run("rm", reference, "--yes", "--remove-tags")
+    assert code == 0
+    assert published.revision in out
+    assert hub.names() == []
+
+
+def test_tags_are_set_moved_deleted_and_listed(run, published, linear, hub):
+    second = publish(linear, "lab/chain", hub=hub).revision
+    assert run("tag", "set", f"lab/chain@{published.revision}", "v1")[0] == 0
+    code, _, err = run("tag", "set", "lab/chain", "v1")
+    assert code == 2
+    assert "TagMoved" in err
+    assert run("tag", "move", "lab/chain", "v1", "--expected", "main")[0] == 2
+    assert run("tag", "move", "lab/chain", "v1", "--expected", published.revision)[0] == 0
+    code, out, _ = run("tag", "list", "lab/chain", "--json")
+    assert json.loads(out) == {"main": second, "v1": second} == list_tags("lab/chain", hub=hub)
+    assert run("tag", "delete", "lab/chain", "v1")[0] == 0
+    _, out, _ = run("tag", "list", "lab/chain")
+    assert out.split() == ["main", second]
+
+
+LONG = "k" * 900_000
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda content: content["metadata"].update({LONG: 1, **{f"key {i}": 1 for i in range(9)}}),
+        lambda content: content["metadata"].update({str(i): 1 for i in range(40_000)}),
+        lambda content: content["metadata"].update(note=LONG),
+        lambda content: content["metadata"].update(notes=list(range(100_000))),
+        lambda content: content["params"].update({LONG: {"$model": {}}}),
+        lambda content: content.update({"class": LONG}),
+        lambda content: content.update({LONG: 1}),
+        lambda content: content["weights"].update({LONG: {"native": "w", "aliases": []}}),
+    ],
+    ids=["key", "keys", "string", "list", "argument", "class", "unknown key", "weight"],
+)
+def test_what_a_command_prints_of_a_file_is_bounded(run, linear, tmp_path, edit_params, change):
+    good = save(linear, tmp_path / "good").path
+    path = save(linear, tmp_path / "model").path
+    edit_params(path, change)
+    for command in (("info", path), ("verify", path), ("diff", good, path), ("diff", path, good)):
+        code, out, err = run(*command)
+        assert code in (0, 1, 2)
+        assert len(out) + len(err) < 100_000
+    _, out, _ = run("info", path, "--json")
+    assert len(out) < 1_500_000
+
+
+def test_a_list_that_is_cut_says_how_much_is_left_out(run, linear, hub):
+    publish(linear, "m", hub=hub, metadata={f"key {i:04}": i for i in range(1200)})
+    _, out, _ = run("info", "m", "--hub", hub.path)
+    assert "… and 201 more" in out  # created_with is one of 1 201
+    assert "model.safetensors" in out
+    _, out, _ = run("info", "m", "--hub", hub.path, "--json")
+    assert len(json.loads(out)["metadata"]) == 1201
+
+
+def test_the_installed_command_removes_a_model_and_reports_an_error(published, hub):
+    command = [Path(sys.executable).with_name("dc-hub"), "rm", "lab/chain", "--yes"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert (done.returncode, done.stderr) == (0, "")
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stderr.startswith("ModelNotFound: ")
+    assert "Traceback" not in done.stderr

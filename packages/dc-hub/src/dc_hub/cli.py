@@ -1,145 +1,303 @@
-"""``dc-hub``: look at a hub, verify it, and publish to it, from the command line."""
+"""``dc-hub``: list, inspect, verify, publish, tag and remove models from the command line.
+
+The exit code is 0 on success, 1 if the answer is no (``diff`` found a difference, ``check-golden``
+failed, a question was not answered with yes), and 2 for wrong usage and every error.
+"""
 
 from __future__ import annotations
 
 import dataclasses
 import io
-import json
 import sys
 import warnings
-from collections.abc import Iterable
-from pathlib import Path
+from importlib import metadata
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
-from rich.markup import escape
 
 from dc_core import DCError
 from dc_hub.errors import HubWarning
-from dc_hub.escaping import escape_controls
+from dc_hub.hubs import managing
 from dc_hub.hubs.local import open_hub
+from dc_hub.hubs.reference import parse
 from dc_hub.inspecting import difference
 from dc_hub.inspecting import models as inspecting
-from dc_hub.publishing.directories import publish_directory
+from dc_hub.printing import (
+    MAX_TEXT,
+    as_written,
+    cut,
+    err,
+    out,
+    plain,
+    print_columns,
+    print_json,
+)
+from dc_hub.publishing import directories
+
+NO = 1
+ERROR = 2
 
 app = typer.Typer(
     help="Models in a hub: verified, readable by anyone, and never executable.",
-    epilog="A MODEL is a name ('lab/net'), a name and a revision ('lab/net@v2'), or a directory "
-    "('./net'). The hub is --hub, or DEEPCHEM_MODEL_HUB, or a folder of the user's.",
+    epilog="MODEL is a name ('lab/net'), a name and a revision ('lab/net@v2'), or a directory "
+    "('./net'). The hub is --hub, else DEEPCHEM_MODEL_HUB, else a folder in your data folder. "
+    "Exit codes: 0 success, 1 the answer is no, 2 an error.",
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
-_out = Console(soft_wrap=True, highlight=False, emoji=False)
-_err = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+tags = typer.Typer(
+    help="List, set, move and delete tags.",
+    epilog="A tag points at one revision. 'main' is the revision that a name alone means.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(tags, name="tag")
 
-ModelArgument = Annotated[str, typer.Argument(metavar="MODEL", help="A name, or ./a-directory.")]
-HubOption = Annotated[
-    Path | None, typer.Option("--hub", metavar="DIRECTORY", help="The hub to use.")
+ModelArgument = Annotated[
+    str, typer.Argument(metavar="MODEL", help="A name, name@revision, or ./directory.")
 ]
-JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON for programs to read.")]
+NameArgument = Annotated[
+    str, typer.Argument(metavar="NAME", help="The name of a model in the hub.")
+]
+TargetArgument = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME[@REVISION]", help="The revision to point at: a digest, or a tag (main)."
+    ),
+]
+TagArgument = Annotated[str, typer.Argument(metavar="TAG", help="The tag, such as 'v2'.")]
+ExpectedOption = Annotated[
+    str | None,
+    typer.Option(metavar="REVISION", help="Fail unless the tag points at this revision now."),
+]
+HubOption = Annotated[
+    str | None,
+    typer.Option("--hub", metavar="DIRECTORY", help="The hub: a directory or its file:// URL."),
+]
+JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, complete and on one line.")]
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"dc-hub {metadata.version('dc-hub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
 
 
 @app.command()
 def ls(hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """List the models of a hub, with their tags and revisions."""
-    where = open_hub(hub)
-    found = {name: (where.tags(name), where.revisions(name)) for name in where.names()}
+    """List the models of a hub and their tags."""
+    found = managing.ls(hub=hub)
     if as_json:
-        _print_json([{"name": name, "tags": t, "revisions": r} for name, (t, r) in found.items()])
+        print_json([dataclasses.asdict(listing) for listing in found])
         return
     if not found:
-        _out.print(_text(f"There is no model in {where!r} yet."))
+        out.print(plain(f"There is no model in {open_hub(hub)!r} yet."))
         return
     rows = [("model", "revisions", "tags")]
-    for name, (tags, revisions) in found.items():
-        shown = ", ".join(f"{tag} → {revision[:12]}" for tag, revision in tags.items())
-        rows.append((name, str(len(revisions)), shown))
-    _print_columns(rows)
+    for listing in found:
+        shown = ", ".join(f"{tag} → {revision[:12]}" for tag, revision in listing.tags.items())
+        rows.append((listing.name, str(len(listing.revisions)), shown))
+    print_columns(*([row] for row in rows))
 
 
 @app.command()
 def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """Show what a stored model is: class, arguments, metadata, weights, files."""
+    """Show what is stored of a model.
+
+    Its class, arguments, metadata, weights and files; nothing is built.
+    """
     found = inspecting.info(model, hub=hub)
     if as_json:
-        _print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(found))
         return
-    rows = [
-        ("revision", found.revision or "none: the directory has no manifest"),
-        ("path", str(found.path)),
-        ("class", f"{found.cls or 'none'} (version {found.class_version})"),
-        ("backend", found.backend or "none"),
-    ]
-    rows += [(f"params.{key}", _spoken(value)) for key, value in found.params.items()]
-    rows += [(f"metadata.{key}", _spoken(value)) for key, value in found.metadata.items()]
-    rows += [
-        (name, f"{weight.dtype} {list(weight.shape)}  {weight.native}")
-        for name, weight in found.weights.items()
-    ]
-    rows += [(name, f"{size:,} bytes") for name, size in found.files.items()]
-    _print_columns(rows)
+    print_columns(
+        [
+            ("revision", found.revision or "none: the directory has no manifest"),
+            ("path", str(found.path)),
+            ("class", f"{found.cls or 'none'} (version {found.class_version})"),
+            ("backend", found.backend or "none"),
+        ],
+        ((f"params.{key}", as_written(value)) for key, value in found.params.items()),
+        ((f"metadata.{key}", as_written(value)) for key, value in found.metadata.items()),
+        (
+            (name, f"{weight.dtype} {list(weight.shape)}  {weight.native}")
+            for name, weight in found.weights.items()
+        ),
+        ((name, f"{size:,} bytes") for name, size in found.files.items()),
+    )
 
 
 @app.command()
 def verify(model: ModelArgument, hub: HubOption = None) -> None:
-    """Hash every file of a model and compare with its manifest."""
+    """Hash every file of a model and check it."""
     source = inspecting.verify(model, hub=hub)
-    _out.print(f"[green]whole[/]  {_text(model)}  revision {source.revision}")
+    out.print(f"[green]verified[/]  {plain(model)}  revision {source.revision}")
 
 
 @app.command()
-def check(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """Let a model compute its golden inputs anew and compare with the outputs stored."""
+def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
+    """Check a model's outputs for golden inputs.
+
+    The model computes them again. The exit code is 1 if they differ from the stored outputs by more
+    than the stored tolerance.
+    """
     result = inspecting.check_golden(model, hub=hub)
     if as_json:
-        _print_json(dataclasses.asdict(result))
+        print_json(dataclasses.asdict(result))
     else:
-        verdict = "[green]as stored[/]" if result.passed else "[red]different[/]"
-        _out.print(
+        verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
+        out.print(
             f"{verdict}  {result.rows} rows, largest difference {result.max_difference:.3g} "
             f"(allowed: {result.atol:g} + {result.rtol:g} · |stored|)"
         )
     if not result.passed:
-        raise typer.Exit(1)
+        raise typer.Exit(NO)
 
 
 @app.command()
 def publish(
-    directory: Annotated[Path, typer.Argument(help="A model directory, as dc_hub.save writes it.")],
+    directory: Annotated[str, typer.Argument(help="A model directory, as dc_hub.save writes it.")],
     name: Annotated[str, typer.Argument(help="Its name in the hub: 'net' or 'lab/net'.")],
-    tag: Annotated[list[str] | None, typer.Option(help="A tag to move; repeat for more.")] = None,
-    move_main: Annotated[bool, typer.Option(help="Move the tag 'main' too.")] = True,
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag to point at this revision; repeat for more.")
+    ] = None,
+    move_main: Annotated[bool, typer.Option(help="Move the tag 'main' too, or leave it.")] = True,
     hub: HubOption = None,
 ) -> None:
-    """Publish a model directory to a hub under a name; its files are verified first."""
-    published = publish_directory(directory, name, hub=hub, tag=tag or (), move_main=move_main)
-    _out.print(f"[green]published[/]  {_text(name)}  revision {published.revision}")
-    _out.print(_text(str(published.path)))
+    """Publish a model directory to a hub.
+
+    Every file is verified first. The tag 'main' moves to the new revision, and so does each --tag.
+    """
+    published = directories.publish_directory(
+        directory, name, hub=hub, tag=tag or (), move_main=move_main
+    )
+    out.print(f"[green]published[/]  {plain(name)}  revision {published.revision}")
+    out.print(plain(str(published.path)))
 
 
 @app.command()
 def diff(
     before: ModelArgument, after: ModelArgument, hub: HubOption = None, as_json: JsonOption = False
 ) -> None:
-    """Show how two stored models differ; the exit code is 1 if they do."""
+    """Show how two stored models differ.
+
+    The exit code is 1 if they do.
+    """
     found = difference.diff(before, after, hub=hub)
     if as_json:
-        _print_json(dataclasses.asdict(found))
+        print_json(dataclasses.asdict(found))
     elif found.identical:
-        _out.print("[green]equal[/]: the same class, arguments, metadata and weights")
+        out.print("[green]equal[/]: the same class, arguments, metadata and weights")
     else:
-        _print_columns(
-            (change.where, f"{_spoken(change.before)} → {_spoken(change.after)}")
-            for change in (*found.record, *found.weights)
+        print_columns(
+            *(
+                (
+                    (change.where, f"{_side(change.before)} → {_side(change.after)}")
+                    for change in changes
+                )
+                for changes in (found.record, found.weights)
+            )
         )
     if not found.identical:
-        raise typer.Exit(1)
+        raise typer.Exit(NO)
+
+
+@app.command()
+def rm(
+    model: Annotated[
+        str, typer.Argument(metavar="NAME[@REVISION]", help="A model, or one revision of it.")
+    ],
+    remove_tags: Annotated[
+        bool,
+        typer.Option("--remove-tags", help="Delete the tags that point at the revision as well."),
+    ] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    hub: HubOption = None,
+) -> None:
+    """Remove a model, or one revision of it.
+
+    A name alone removes all revisions and all tags of the model. A revision that tags point at is
+    removed only with --remove-tags.
+    """
+    if not yes:
+        _confirm_removal(model, hub)
+    removed = managing.rm(model, hub=hub, remove_tags=remove_tags)
+    for revision in removed:
+        out.print(f"[green]removed[/]  {plain(model)}  revision {revision}")
+
+
+def _confirm_removal(model: str, hub: str | None) -> None:
+    """Say what would be removed, and abort unless the answer is yes."""
+    reference = parse(model)
+    if reference.directory is None:
+        where = open_hub(hub)
+        if reference.revision is not None:
+            target = where.resolve(reference.name, reference.revision).revision
+            question = f"Remove revision {target} of {reference.name}?"
+        else:
+            revisions, tagged = where.revisions(reference.name), where.tags(reference.name)
+            question = (
+                f"Remove {reference.name} with {len(revisions)} revisions "
+                f"(tags: {', '.join(tagged) or 'none'})?"
+            )
+        typer.confirm(question, abort=True, err=True)
+
+
+@tags.command("list")
+def list_tags(name: NameArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
+    """List the tags and the revisions they point at."""
+    found = managing.list_tags(name, hub=hub)
+    if as_json:
+        print_json(found)
+    else:
+        print_columns(*([pair] for pair in found.items()))
+
+
+@tags.command("set")
+def set_tag(target: TargetArgument, tag: TagArgument, hub: HubOption = None) -> None:
+    """Point a new tag at a revision."""
+    _print_tag(tag, managing.set_tag(target, tag, hub=hub).revision)
+
+
+@tags.command("move")
+def move_tag(
+    target: TargetArgument,
+    tag: TagArgument,
+    expected: ExpectedOption = None,
+    hub: HubOption = None,
+) -> None:
+    """Move a tag to another revision.
+
+    It is not moved if another process moves it meanwhile.
+    """
+    _print_tag(tag, managing.move_tag(target, tag, hub=hub, expected=expected).revision)
+
+
+@tags.command("delete")
+def delete_tag(
+    name: NameArgument, tag: TagArgument, expected: ExpectedOption = None, hub: HubOption = None
+) -> None:
+    """Delete a tag; its revision is kept."""
+    managing.delete_tag(name, tag, hub=hub, expected=expected)
+    out.print(f"[green]deleted[/]  {plain(tag)}")
 
 
 def main() -> None:
-    """Run the command line; an error of this project is one line and the next step, and exit 1."""
+    """Run the command; an error is printed as one line and the next step, without a traceback."""
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
@@ -149,48 +307,20 @@ def main() -> None:
             warnings.showwarning = _show_warning
             app(prog_name="dc-hub")
     except DCError as error:
-        _err.print(f"[red]{type(error).__name__}[/]: {_text(str(error.args[0]))}")
+        err.print(f"[red]{type(error).__name__}[/]: {plain(str(error.args[0]))}")
         if error.hint:
-            _err.print(_text(error.hint), style="dim")
-        raise SystemExit(1) from None
+            err.print(plain(error.hint), style="dim")
+        raise SystemExit(ERROR) from None
+
+
+def _print_tag(tag: str, revision: str) -> None:
+    out.print(f"{plain(tag)} → {revision}")
+
+
+def _side(value: Any) -> str:
+    """Return one side of a change, cut so that the other side stays in sight."""
+    return cut(as_written(value), MAX_TEXT // 3)
 
 
 def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
-    _err.print(f"[yellow]warning[/]: {_text(str(message))}")
-
-
-def _print_json(value: Any) -> None:
-    # JSON lacks NaN and infinity: null stands for them.
-    plain = json.loads(json.dumps(value, default=str), parse_constant=lambda name: None)
-    _out.print_json(data=plain, ensure_ascii=True)
-
-
-def _print_columns(rows: Iterable[tuple[str, ...]]) -> None:
-    """Print a line a row, its columns aligned and the last one whole, however wide that is."""
-    shown = [[escape_controls(cell) for cell in row] for row in rows]
-    widths = [max(map(len, column)) for column in zip(*shown, strict=True)][:-1]
-    for *cells, last in shown:
-        padded = "  ".join(map(str.ljust, cells, widths))
-        _out.print(f"[bold]{escape(padded)}[/]  {escape(last)}")
-
-
-def _text(text: str) -> str:
-    return escape(escape_controls(text))
-
-
-def _spoken(value: Any) -> str:
-    """Return a stored value as one would write it: nested objects as calls, arrays by name."""
-    match value:
-        case list():
-            return f"[{', '.join(map(_spoken, value))}]"
-        case {"$tuple": list(items)}:
-            return f"({', '.join(map(_spoken, items))})"
-        case {"$model": {"class": str(name), "params": dict(params)}} | {
-            "$component": {"class": str(name), "params": dict(params)}
-        }:
-            return f"{name}({', '.join(f'{k}={_spoken(v)}' for k, v in params.items())})"
-        case {"$dict": [*pairs]} if all(type(pair) is list and len(pair) == 2 for pair in pairs):
-            return ", ".join(f"{_spoken(key)} {_spoken(item)}" for key, item in pairs)
-        case dict():
-            return ", ".join(f"{key.removeprefix('$')} {_spoken(v)}" for key, v in value.items())
-    return str(value)
+    err.print(f"[yellow]warning[/]: {plain(str(message))}")

@@ -1,0 +1,87 @@
+"""Print what a model's files say: bounded, on aligned lines, and without effect on the terminal.
+
+A file may hold a key of a megabyte or a hundred thousand weights. Every text that is printed here
+is cut after ``MAX_TEXT`` characters and every list after ``MAX_ROWS`` rows, and both say so; the
+padding of a column never exceeds ``MAX_PADDING``.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Sequence
+from itertools import islice
+from typing import Any, Final
+
+from rich.console import Console
+from rich.markup import escape
+
+from dc_hub.escaping import escape_controls
+
+MAX_TEXT: Final = 2_000
+MAX_ROWS: Final = 1_000
+MAX_PADDING: Final = 48
+
+Row = tuple[str, ...]
+
+out: Final = Console(soft_wrap=True, highlight=False, emoji=False)
+err: Final = Console(stderr=True, soft_wrap=True, highlight=False, emoji=False)
+
+
+def cut(text: str, limit: int = MAX_TEXT) -> str:
+    """Return ``text``, or its first ``limit`` characters and how many it has."""
+    return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters in all)"
+
+
+def plain(text: str) -> str:
+    """Return ``text`` for a console to print literally: cut, controls and markup escaped."""
+    return escape(_shown(text))
+
+
+def print_json(value: Any) -> None:
+    """Print ``value`` as JSON on one line, in ASCII; NaN and infinity become null."""
+    finite = json.loads(json.dumps(value, default=str), parse_constant=lambda name: None)
+    out.file.write(json.dumps(finite) + "\n")
+
+
+def print_columns(*sections: Iterable[Row]) -> None:
+    """Print the rows of all sections, one a line, with aligned columns; the last is not padded."""
+    shown: list[Row] = []
+    for section in sections:
+        rows = iter(section)
+        shown += (tuple(map(_shown, row)) for row in islice(rows, MAX_ROWS))
+        more = sum(1 for _ in rows)
+        if more:
+            shown.append((f"… and {more:,} more", "(--json prints all)"))
+    widths = [
+        min(max(len(row[i]) for row in shown if i < len(row) - 1), MAX_PADDING)
+        for i in range(max(map(len, shown), default=0) - 1)
+    ]
+    for *cells, last in shown:
+        padded = "  ".join(map(str.ljust, cells, widths))
+        out.print(f"[bold]{escape(padded)}[/]  {escape(last)}")
+
+
+def as_written(value: Any) -> str:
+    """Return a stored value as one would write it: nested objects as calls, arrays by name."""
+    match value:
+        case list():
+            return f"[{_all(value)}]"
+        case {"$tuple": list(items)}:
+            return f"({_all(items)})"
+        case {"$model": {"class": str(name), "params": dict(params)}} | {
+            "$component": {"class": str(name), "params": dict(params)}
+        }:
+            return f"{name}({', '.join(f'{k}={as_written(v)}' for k, v in params.items())})"
+        case {"$dict": [*pairs]} if all(type(pair) is list and len(pair) == 2 for pair in pairs):
+            return ", ".join(f"{as_written(key)} {as_written(item)}" for key, item in pairs)
+        case dict():
+            return ", ".join(f"{key.removeprefix('$')} {as_written(v)}" for key, v in value.items())
+    return str(value)
+
+
+def _all(items: Sequence[Any]) -> str:
+    return ", ".join(map(as_written, items))
+
+
+def _shown(text: str) -> str:
+    return escape_controls(cut(text))
