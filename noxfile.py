@@ -113,6 +113,7 @@ def lint(session: nox.Session) -> None:
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy", "--strict")
+    session.run("mypy", "--strict", "--platform=win32")
     session.run("lint-imports")
 
 

@@ -232,6 +232,7 @@ def test_a_missing_file_and_a_surplus_one_are_named(model):
         verify_directory(directory, whole)
 
 
+@pytest.mark.needs("FIFOs")
 def test_links_and_fifos_are_not_verified_but_refused(model):
     directory, whole = model
     twin = directory.parent / "twin"

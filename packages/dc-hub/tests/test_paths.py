@@ -98,13 +98,17 @@ TRAPS = {
     "a dangling link": lambda path: path.symlink_to("nowhere"),
     "a link to itself": lambda path: path.symlink_to(path.name),
     "a hard link": lambda path: path.hardlink_to(path.with_name("file")),
-    "a FIFO": os.mkfifo,
+    "a FIFO": lambda path: os.mkfifo(path),
     "a directory": os.mkdir,
     "a socket": make_socket,
 }
+NEEDS = {"a FIFO": "FIFOs", "a socket": "/proc"}
 
 
-@pytest.mark.parametrize("trap", TRAPS)
+@pytest.mark.parametrize(
+    "trap",
+    [pytest.param(t, marks=[pytest.mark.needs(NEEDS[t])] if t in NEEDS else []) for t in TRAPS],
+)
 def test_whatever_is_no_plain_file_is_refused_without_waiting(folder, trap):
     TRAPS[trap](folder / "trap")
     with pytest.raises(UnsafePath, match="trap"):
@@ -113,6 +117,7 @@ def test_whatever_is_no_plain_file_is_refused_without_waiting(folder, trap):
         open_regular(descriptor, "trap")
 
 
+@pytest.mark.needs("/proc")
 def test_a_device_is_refused():
     with pytest.raises(UnsafePath):
         open_regular("/dev", "zero")
@@ -142,13 +147,14 @@ def test_a_directory_behind_a_link_is_not_entered(folder):
         pass
 
 
-@pytest.mark.skipif(os.geteuid() == 0, reason="root may read everything")
+@pytest.mark.needs("a user without rights")
 def test_a_file_that_may_not_be_read_says_so(folder):
     (folder / "file").chmod(0)
     with pytest.raises(HubUnavailable, match="permission"):
         open_regular(folder, "file")
 
 
+@pytest.mark.needs("/proc")
 def test_a_disk_that_fails_says_so():
     """Address 0 of a process has no page: the system answers as a broken disk does, by EIO."""
     broken = pytest.raises(HubUnavailable, match="Input/output error")
@@ -166,6 +172,7 @@ def test_a_process_without_descriptors_says_so(folder, monkeypatch):
         open_regular(folder, "file")
 
 
+@pytest.mark.needs("/proc")
 def test_a_refused_file_leaves_no_descriptor_open(folder):
     (folder / "link").hardlink_to(folder / "file")
     before = len(list(Path("/proc/self/fd").iterdir()))

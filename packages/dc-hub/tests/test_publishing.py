@@ -1,7 +1,6 @@
 """Publishing is atomic: killed, raced, without room or permission, nothing is half there."""
 
 import os
-import resource
 import signal
 import sys
 import time
@@ -57,6 +56,7 @@ def leftovers(hub):
     return [path for path in hub.path.rglob("*") if path.name.startswith(".")]
 
 
+@pytest.mark.needs("fork")
 def test_a_publisher_killed_at_any_step_leaves_the_old_state_or_the_new(hub, models, dataset):
     old, new = (models["Linear"](alpha).fit(dataset) for alpha in (1.0, 2.0))
     before = publish(old, "m", hub=hub)
@@ -80,6 +80,7 @@ def test_a_publisher_killed_at_any_step_leaves_the_old_state_or_the_new(hub, mod
     assert seen == {before.revision, after}
 
 
+@pytest.mark.needs("fork")
 def test_the_first_publisher_killed_at_any_step_leaves_no_model_or_the_model(hub, linear):
     step = 0
     while killed_at(step := step + 4, lambda: publish(linear, f"m{step}", hub=hub)):
@@ -90,6 +91,7 @@ def test_the_first_publisher_killed_at_any_step_leaves_no_model_or_the_model(hub
             assert from_pretrained(f"m{step}", hub=hub).alpha == linear.alpha
 
 
+@pytest.mark.needs("fork")
 def test_of_many_publishers_of_one_tag_all_are_kept_and_one_has_the_tag(hub, models, dataset):
     trained = [models["Linear"](float(alpha)).fit(dataset) for alpha in range(6)]
     children = []
@@ -153,6 +155,7 @@ def test_a_lease_that_is_held_is_waited_for_and_its_holder_named(hub, linear):
     hub.move_tag("m", "v1", published.revision, expected=None, wait=0.1)
 
 
+@pytest.mark.needs("fork", "process numbers")
 def test_a_lease_of_a_dead_process_is_broken_at_once(hub, linear):
     published = publish(linear, "m", hub=hub)
     lock = hub.path / "m/refs/.lock"
@@ -203,8 +206,11 @@ def test_metadata_that_is_no_json_leaves_no_trace(hub, linear):
     assert not hub.path.exists()
 
 
+@pytest.mark.needs("resource limits")
 def test_a_disk_without_room_is_an_error_and_nothing_is_half_there(hub, linear):
     linear.coefficients = np.zeros((100_000, 1))
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, hard))
     try:
@@ -232,7 +238,7 @@ def somebody_else(path):
             folder.chmod(0o700)
 
 
-needs_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody else")
+needs_root = pytest.mark.needs("root")
 
 
 @needs_root
@@ -330,6 +336,7 @@ def test_a_directory_that_holds_something_else_is_not_overwritten(
     assert sorted(path.name for path in tmp_path.iterdir()) == ["mine", "model"]
 
 
+@pytest.mark.needs("file modes")
 def test_files_have_the_mode_that_the_umask_leaves(tmp_path, linear):
     before = os.umask(0o027)
     try:
@@ -340,9 +347,12 @@ def test_files_have_the_mode_that_the_umask_leaves(tmp_path, linear):
     assert published.path.stat().st_mode & 0o777 == 0o750
 
 
+@pytest.mark.needs("resource limits")
 @pytest.mark.parametrize("spare", range(4))
 def test_too_few_file_descriptors_are_a_typed_error_and_nothing_is_lost(hub, linear, spare):
     published = publish(linear, "m", hub=hub)
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     lowest = os.dup(0)
     os.close(lowest)
@@ -380,7 +390,16 @@ def test_threads_publish_and_load_side_by_side(hub, models, dataset):
     assert not leftovers(hub)
 
 
-@pytest.mark.parametrize("kind", ["fifo", "sparse", "no text", "link", "dangling link"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        pytest.param("fifo", marks=pytest.mark.needs("FIFOs")),
+        "sparse",
+        "no text",
+        "link",
+        "dangling link",
+    ],
+)
 def test_whatever_lies_in_the_place_of_a_lease_neither_hangs_nor_breaks_publishing(
     hub, linear, tmp_path, monkeypatch, kind
 ):

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import os
-import resource
 import struct
 import subprocess
 import sys
@@ -308,8 +307,11 @@ def test_more_tensors_than_the_format_allows_are_refused_on_save():
         written({f"t{i}": one for i in range(100_001)})
 
 
+@pytest.mark.needs("resource limits")
 def test_opening_and_dropping_many_files_leaks_no_descriptor(saved):
     path = saved({"w": np.ones(4)})
+    import resource
+
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (128, limit[1]))
     try:

@@ -205,6 +205,7 @@ def test_a_hard_link_is_refused(good):
         TensorFile.open(good)
 
 
+@pytest.mark.needs("FIFOs")
 def test_a_fifo_is_refused_without_waiting(tmp_path):
     os.mkfifo(tmp_path / "w")
     with pytest.raises(UnsafePath):

@@ -2,7 +2,6 @@
 
 import json
 import os
-import resource
 import shutil
 import threading
 import time
@@ -107,7 +106,15 @@ def test_a_manifest_that_lies_about_the_files_is_refused(directory, change):
         load(directory)
 
 
-@pytest.mark.parametrize("kind", ["symlink", "hard link", "fifo", "directory"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "symlink",
+        "hard link",
+        pytest.param("fifo", marks=pytest.mark.needs("FIFOs")),
+        "directory",
+    ],
+)
 @pytest.mark.parametrize("name", ["params.json", "README.md", MANIFEST])
 def test_a_file_that_is_no_plain_file_is_refused(directory, tmp_path, kind, name):
     file = directory / name
@@ -175,6 +182,7 @@ def stamped(large, hub, cache, settled):
     return large
 
 
+@pytest.mark.needs("file owners")
 def test_an_unchanged_file_is_not_hashed_again(stamped, hub, cache):
     forge(stamped, cache, hub)
     from_pretrained("large", hub=hub)
@@ -182,7 +190,17 @@ def test_an_unchanged_file_is_not_hashed_again(stamped, hub, cache):
         from_pretrained("large", hub=hub, verify="full")
 
 
-@pytest.mark.parametrize("who", ["group", "everybody", "folder", "somebody else", "link"])
+@pytest.mark.needs("file owners")
+@pytest.mark.parametrize(
+    "who",
+    [
+        "group",
+        "everybody",
+        "folder",
+        pytest.param("somebody else", marks=pytest.mark.needs("root")),
+        "link",
+    ],
+)
 def test_a_stamp_that_others_could_have_written_is_not_believed(stamped, hub, cache, who):
     stamp = forge(stamped, cache, hub)
     if who == "group":
@@ -194,14 +212,13 @@ def test_a_stamp_that_others_could_have_written_is_not_believed(stamped, hub, ca
     elif who == "link":
         stamp.rename(stamp.with_name("real"))
         stamp.symlink_to(stamp.with_name("real"))
-    elif os.geteuid() == 0:
-        os.chown(stamp, 65534, -1)
     else:
-        pytest.skip("only root can give a file away")
+        os.chown(stamp, 65534, -1)
     with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):
         from_pretrained("large", hub=hub)
 
 
+@pytest.mark.needs("file owners")
 def test_a_change_that_keeps_size_and_time_is_noticed(stamped, hub):
     weights = stamped.path / "model.safetensors"
     before = weights.stat()
@@ -216,6 +233,7 @@ def test_a_file_changed_a_moment_ago_is_not_stamped(large, hub, cache):
     assert not (cache / "verified").exists()
 
 
+@pytest.mark.needs("file owners")
 @pytest.mark.parametrize("content", ["", "[]", "{}", '{"revision": 5}', "\0", '{"files": {}}'])
 def test_a_damaged_stamp_costs_time_and_nothing_else(stamped, hub, cache, content):
     (stamp,) = (cache / "verified").iterdir()
@@ -232,6 +250,7 @@ def test_a_cache_that_cannot_be_written_costs_time_and_nothing_else(
     from_pretrained("large", hub=hub)
 
 
+@pytest.mark.needs("file owners")
 def test_a_hub_cannot_vote_on_its_own_trust(stamped, hub, cache):
     stamp = forge(stamped, cache, hub)
     shutil.move(stamp, stamped.path / "verified.json")
@@ -325,7 +344,7 @@ def test_what_was_verified_is_what_is_loaded_while_directories_are_exchanged(hub
     assert loaded
 
 
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+@pytest.mark.needs("file owners", "root")
 def test_a_file_of_another_user_is_never_stamped_and_is_used_as_a_private_copy(
     large, hub, cache, settled, dataset
 ):
@@ -353,7 +372,15 @@ def test_weights_that_others_can_write_to_are_never_stamped(large, hub, cache, s
     assert not (cache / "verified").exists()
 
 
-@pytest.mark.parametrize("kind", ["symlink", "hard link", "fifo", "directory"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        "symlink",
+        "hard link",
+        pytest.param("fifo", marks=pytest.mark.needs("FIFOs")),
+        "directory",
+    ],
+)
 @pytest.mark.parametrize("name", SIGNATURES)
 def test_a_signature_that_is_no_plain_file_is_refused(directory, tmp_path, kind, name):
     file, aside = directory / name, tmp_path / "aside"
@@ -370,6 +397,7 @@ def test_a_signature_that_is_no_plain_file_is_refused(directory, tmp_path, kind,
         load(directory)
 
 
+@pytest.mark.needs("resource limits")
 def test_running_out_of_file_descriptors_is_a_typed_error_everywhere(hub, linear, dataset):
     publish(linear, "m", hub=hub, golden=dataset.X)
     uses = {
@@ -380,6 +408,8 @@ def test_running_out_of_file_descriptors_is_a_typed_error_everywhere(hub, linear
     }
     for use in uses.values():
         use()
+    import resource
+
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     for name, use in uses.items():
         outcomes = set()

@@ -21,6 +21,7 @@ from typing import Final
 
 from dc_hub.errors import FileMissing, LockTimeout
 from dc_hub.files.paths import open_regular
+from dc_hub.files.system import create_file, is_busy, patiently, process_is_dead
 
 TERM: Final = 5.0
 """Seconds after which an unchanged lease counts as abandoned."""
@@ -70,15 +71,17 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
         yield mine
     finally:
         if mine.held():
-            path.unlink(missing_ok=True)
+            patiently(lambda: path.unlink(missing_ok=True))
 
 
 def _take(mine: Lease) -> bool:
     """Create the lease's file, unless there is one."""
     try:
-        descriptor = os.open(mine.path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
-    except FileExistsError:
-        return False
+        descriptor = create_file(mine.path.parent, mine.path.name)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or is_busy(error):
+            return False
+        raise
     try:
         os.write(descriptor, mine.text.encode())
     finally:
@@ -104,15 +107,7 @@ def _read(path: Path) -> str | None:
 
 def _owner_is_dead(text: str) -> bool:
     host, pid, *_ = [*text.split(), "", ""]
-    if host != socket.gethostname() or not pid.isdecimal():
-        return False
-    try:
-        os.kill(int(pid), 0)
-    except ProcessLookupError:
-        return True
-    except (PermissionError, OverflowError):
-        return False
-    return False
+    return host == socket.gethostname() and pid.isdecimal() and process_is_dead(int(pid))
 
 
 def _break(path: Path, text: str) -> None:

@@ -12,7 +12,6 @@ import io
 import os
 import re
 import stat
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -20,9 +19,8 @@ from pathlib import Path
 from typing import Final
 
 from dc_hub.errors import FileMissing, HubError, HubUnavailable, LimitExceeded, UnsafePath
-
-Where = str | os.PathLike[str] | int
-"""A directory: its path, or the descriptor of the open directory."""
+from dc_hub.files import system
+from dc_hub.files.system import Where
 
 MAX_FILES: Final = 10_000
 """The most files a model directory may hold."""
@@ -34,7 +32,6 @@ _DEVICE: Final = re.compile(
 )
 _LOOKS_LIKE_DIGEST: Final = re.compile(r"[0-9a-f]{12,64}")
 _HUB_FOLDERS: Final = frozenset({"refs", "revisions"})
-_READ: Final = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOCTTY
 _COPIED: Final = 1 << 20
 _NOT_PLAIN: Final = frozenset(
     {errno.ELOOP, errno.ENOTDIR, errno.ENXIO, errno.ENODEV, errno.EINVAL, errno.ENAMETOOLONG}
@@ -123,33 +120,34 @@ def is_directory(root: Path, *segments: str) -> bool:
         path = f"{path}/{segment}" if number else path
         with reading(path):
             try:
-                mode = (os.lstat(path) if number else root.stat()).st_mode
+                found = os.lstat(path) if number else root.stat()
             except (FileNotFoundError, NotADirectoryError):
                 return False
-        if stat.S_ISLNK(mode):
+        if system.is_link(found):
             raise UnsafePath(
                 f"{path} is a link.",
                 path=path,
                 hint="A hub holds no links: publish the model again.",
             )
-        if not stat.S_ISDIR(mode):
+        if not stat.S_ISDIR(found.st_mode):
             return False
     return True
 
 
 @contextmanager
-def open_directory(where: Where, name: str = ".") -> Iterator[int]:
-    """Open the directory ``where``, or the one called ``name`` in it, and yield its descriptor.
+def open_directory(where: Where, name: str = ".") -> Iterator[Where]:
+    """Open the directory ``where``, or the one called ``name`` in it, and yield it.
 
-    Links in the path ``where`` are followed, since the caller chose it; ``name`` must be none.
-    Raises :class:`FileMissing`, :class:`UnsafePath` where it is no directory, or
-    :class:`HubUnavailable`.
+    It is yielded as a descriptor, or as a path on systems that open no directories. Links in the
+    path ``where`` are followed, since the caller chose it; ``name`` must not be a link. Raises
+    :class:`FileMissing`, :class:`UnsafePath` if it is not a directory, or :class:`HubUnavailable`.
     """
-    descriptor = _open(where, name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC)
+    with reading(system.join(where, name)):
+        folder = system.open_folder(where, name)
     try:
-        yield descriptor
+        yield folder
     finally:
-        os.close(descriptor)
+        system.close_folder(folder)
 
 
 def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.FileIO:
@@ -164,19 +162,21 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
     """
     if not name or "/" in name or "\0" in name or name in (".", ".."):
         raise UnsafePath(f"{name!r} is not the name of a file in one directory.", path=name)
-    descriptor = _open(where, name, _READ)
+    shown = system.join(where, name)
+    with reading(shown):
+        descriptor = system.open_file(where, name)
     try:
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnsafePath(
-                f"{_shown(where, name)} is no regular file.",
-                path=_shown(where, name),
+                f"{shown} is no regular file.",
+                path=shown,
                 hint="Models are plain files; this may be a trap. Remove it, or get a fresh copy.",
             )
         if single_link and status.st_nlink != 1:
             raise UnsafePath(
-                f"{_shown(where, name)} has {status.st_nlink} names (hard links).",
-                path=_shown(where, name),
+                f"{shown} has {status.st_nlink} names (hard links).",
+                path=shown,
                 hint="It could be changed under another name: make a copy of the directory.",
             )
         return io.FileIO(descriptor, "rb")
@@ -185,25 +185,13 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
         raise
 
 
-def others_can_write(found: os.stat_result) -> bool:
-    """Tell whether users other than this one (and root) may write to a file of this status.
-
-    Its owner always may, whatever the mode says: through a memory map made before, content can
-    change without a trace in the file's times. The user's own group, which many systems give to
-    that user alone, does not count.
-    """
-    group = found.st_mode & stat.S_IWGRP and found.st_gid != os.getegid()
-    foreign = found.st_uid not in (0, os.geteuid())
-    return bool(foreign or group or found.st_mode & stat.S_IWOTH)
-
-
 def private_copy(file: io.FileIO) -> io.FileIO:
     """Return a copy of the open ``file`` in memory that nobody else can change or cut off.
 
     Where the system has no files in memory it is a temporary one without a name. Raises
     :class:`HubUnavailable` where the file cannot be read or there is no room.
     """
-    copy = _nameless_file()
+    copy = system.nameless_file()
     buffer = memoryview(bytearray(_COPIED))
     try:
         while count := file.readinto(buffer):
@@ -226,7 +214,7 @@ def list_names(where: Where) -> list[str]:
     Raises :class:`LimitExceeded` beyond ``MAX_FILES``, :class:`FileMissing` or
     :class:`HubUnavailable`.
     """
-    shown = _shown(where)
+    shown = system.join(where, ".")
     with reading(shown), os.scandir(where) as entries:
         names = [entry.name for entry in islice(entries, MAX_FILES + 1)]
     if len(names) > MAX_FILES:
@@ -240,7 +228,7 @@ def read_small(where: Where, name: str, limit: int) -> bytes:
     Raises what :func:`open_regular` and :func:`read_all` raise.
     """
     with open_regular(where, name) as file:
-        return read_all(file, limit, _shown(where, name))
+        return read_all(file, limit, system.join(where, name))
 
 
 def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
@@ -258,13 +246,6 @@ def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
     return data
 
 
-def _open(where: Where, name: str, flags: int) -> int:
-    with reading(_shown(where, name)):
-        if isinstance(where, int):
-            return os.open(name, flags, dir_fd=where)
-        return os.open(f"{os.fspath(where)}/{name}", flags)
-
-
 def _refusal(error: OSError, shown: str) -> HubError:
     if error.errno == errno.ENOENT:
         return FileMissing(f"{shown} is not there.", path=shown)
@@ -279,18 +260,6 @@ def _refusal(error: OSError, shown: str) -> HubError:
         path=shown,
         hint="Check its permissions and the state of the disk.",
     )
-
-
-def _nameless_file() -> io.FileIO:
-    if hasattr(os, "memfd_create"):
-        return io.FileIO(os.memfd_create("dc-hub"), "r+b")
-    return tempfile.TemporaryFile(buffering=0)
-
-
-def _shown(where: Where, name: str = ".") -> str:
-    if isinstance(where, int):
-        return name
-    return os.fspath(where) if name == "." else f"{os.fspath(where)}/{name}"
 
 
 def _portable(segment: str) -> bool:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dc_hub.errors import HubUnavailable, ReadOnlyHub
+from dc_hub.files.system import patiently, sync_directory
 
 TEMPORARY: Final = ".tmp-"
 """How the names of files and directories begin that are not finished."""
@@ -47,15 +48,6 @@ def writing(path: Path) -> Iterator[None]:
         ) from error
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory survive a loss of power."""
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def make_directory(path: Path) -> None:
     """Make a directory and its parents, durably; nothing happens where it exists."""
     if path.is_dir():
@@ -74,7 +66,7 @@ def write_atomically(path: Path, data: bytes) -> None:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
-        unfinished.replace(path)
+        patiently(lambda: unfinished.replace(path))
     except BaseException:
         unfinished.unlink(missing_ok=True)
         raise

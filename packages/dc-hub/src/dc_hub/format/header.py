@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import math
-import os
 import re
 import unicodedata
 from collections.abc import Mapping
@@ -20,6 +19,7 @@ import numpy as np
 
 from dc_core import dtype_from_name, dtype_name
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
+from dc_hub.files.system import read_at
 from dc_hub.format import strict_json
 
 CODES: Final[Mapping[str, str]] = {
@@ -114,7 +114,7 @@ def read_header(
     ``descriptor`` is of a file of ``size`` bytes that ``what`` names in messages. Raises
     :class:`WeightsFileError` or :class:`LimitExceeded`.
     """
-    start = os.pread(descriptor, 8, 0)
+    start = read_at(descriptor, 8, 0)
     if len(start) < 8:
         raise WeightsFileError(
             f"{what} has {len(start)} bytes, which is too short for a weights file.",
@@ -132,7 +132,7 @@ def read_header(
         raise LimitExceeded(
             f"{what} announces a header of {length} bytes; {limits.header} are allowed.", path=what
         )
-    text = os.pread(descriptor, length, 8)
+    text = read_at(descriptor, length, 8)
     if len(text) < length or not text.startswith(b"{"):
         raise WeightsFileError(
             f"{what} has no header of JSON.", path=what, hint=_likely_origin(start)

@@ -16,7 +16,6 @@ from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cached_property
-from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
@@ -30,13 +29,13 @@ from dc_hub.errors import (
     UnsafePath,
 )
 from dc_hub.files.paths import (
-    Where,
     check_member,
     list_names,
     open_directory,
     open_regular,
     reading,
 )
+from dc_hub.files.system import Where, create_file, read_into, status_of
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST, SIGNATURES
 
@@ -51,7 +50,6 @@ _WORTH_A_THREAD: Final = 1 << 16
 _CHANGED: Final = "It was changed, cut short or damaged: get or publish the model again."
 _KEYS: Final = frozenset({"format", "format_version", "chunk_size", "files"})
 _ENTRY_KEYS: Final = frozenset({"path", "size", "sha256", "chunks"})
-_CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,11 +181,7 @@ class HashingFile:
         the system refuses.
         """
         check_member(name)
-        if isinstance(where, int):
-            descriptor = os.open(name, _CREATE, 0o666, dir_fd=where)
-        else:
-            descriptor = os.open(Path(where) / name, _CREATE, 0o666)
-        return cls(io.FileIO(descriptor, "wb"), name)
+        return cls(io.FileIO(create_file(where, name), "wb"), name)
 
     @property
     def entry(self) -> Entry:
@@ -298,7 +292,7 @@ def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
         )
 
 
-def check_files(folder: int, manifest: Manifest, shown: str) -> dict[str, os.stat_result]:
+def check_files(folder: Where, manifest: Manifest, shown: str) -> dict[str, os.stat_result]:
     """Return the status of every file of ``manifest`` in the open directory ``folder``.
 
     ``shown`` is the directory's path in messages. Nothing is hashed. Raises :class:`FileMissing`,
@@ -324,7 +318,7 @@ def check_files(folder: int, manifest: Manifest, shown: str) -> dict[str, os.sta
                 hint="Get or publish the model again.",
             )
         with reading(path):
-            status = os.stat(name, dir_fd=folder, follow_symlinks=False)
+            status = status_of(folder, name)
         if not stat.S_ISREG(status.st_mode) or status.st_nlink != 1:
             raise UnsafePath(
                 f"{path} is a link or not a regular file.",
@@ -363,7 +357,7 @@ def _digest(descriptor: int, start: int, length: int) -> str:
     buffer = memoryview(bytearray(min(_BLOCK, length)))
     stop = start + length
     while start < stop:
-        count = os.preadv(descriptor, [buffer[: stop - start]], start)
+        count = read_into(descriptor, buffer[: stop - start], start)
         if count == 0:
             break
         digest.update(buffer[:count])

@@ -23,6 +23,7 @@ from dc_core import charge, dtype_name, raw_bits
 from dc_core.errors import ParameterError
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.files.paths import open_regular, reading
+from dc_hub.files.system import read_into
 from dc_hub.format.header import (
     ALIGNMENT,
     CODE_OF,
@@ -108,7 +109,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         done = 0
         while done < len(view):
             with reading(self._what):
-                count = os.preadv(self._file.fileno(), [view[done:]], start + done)
+                count = read_into(self._file.fileno(), view[done:], start + done)
             if count == 0:
                 raise self._changed()
             done += count

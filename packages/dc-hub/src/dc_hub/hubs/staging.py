@@ -5,14 +5,15 @@ from __future__ import annotations
 import errno
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from dc_hub.errors import AlreadyExists
 from dc_hub.files.paths import check_member
-from dc_hub.files.storage import sync_directory, temporary
+from dc_hub.files.storage import temporary
+from dc_hub.files.system import sync_directory
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import Entry, HashingFile, Manifest, verify_directory
 
@@ -71,6 +72,8 @@ class Staging:
         """
         if self._manifest is None:
             raise ValueError("The directory was not sealed: call seal() first.")
+        with suppress(OSError):
+            destination.rmdir()  # Windows renames nothing onto an empty directory.
         try:
             self.path.rename(destination)
         except OSError as error:

@@ -17,7 +17,6 @@ import io
 import json
 import logging
 import os
-import stat
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -34,13 +33,13 @@ from dc_hub.files.paths import (
     list_names,
     open_directory,
     open_regular,
-    others_can_write,
     private_copy,
     read_all,
     read_small,
     reading,
 )
 from dc_hub.files.storage import temporary
+from dc_hub.files.system import Where, create_file, is_private, others_can_write, status_of
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import MAX_BYTES, Manifest, check_files, verify_file
@@ -74,7 +73,7 @@ class Contents:
     """
 
     path: Path
-    folder: int
+    folder: Where
     names: frozenset[str]
     manifest: Manifest | None
     marks: Marks
@@ -84,7 +83,7 @@ class Contents:
         """The size of all files in bytes."""
         if self.manifest is not None:
             return sum(entry.size for entry in self.manifest.entries)
-        return sum(os.stat(name, dir_fd=self.folder).st_size for name in self.names)
+        return sum(status_of(self.folder, name).st_size for name in self.names)
 
     def open(self, name: str) -> io.FileIO:
         """Open the file ``name`` for reading.
@@ -162,7 +161,7 @@ def mark(status: os.stat_result) -> Mark:
     )
 
 
-def _read_manifest(directory: Path, folder: int, revision: str) -> Manifest:
+def _read_manifest(directory: Path, folder: Where, revision: str) -> Manifest:
     shown = f"{directory}/{MANIFEST}"
     data = read_small(folder, MANIFEST, MAX_BYTES)
     if revision and hashlib.sha256(data).hexdigest() != revision:
@@ -174,7 +173,7 @@ def _read_manifest(directory: Path, folder: int, revision: str) -> Manifest:
     return Manifest.from_bytes(data, what=shown)
 
 
-def _verify(directory: Path, folder: int, manifest: Manifest, mode: Verify) -> Marks:
+def _verify(directory: Path, folder: Where, manifest: Manifest, mode: Verify) -> Marks:
     """Hash what has to be hashed, and return the marks of the files that were found intact."""
     found = check_files(folder, manifest, str(directory))
     marks = {name: mark(status) for name, status in found.items()}
@@ -225,7 +224,7 @@ def _read_stamp(directory: Path, revision: str) -> Marks:
     """Return the marks under which this user found the files whole; none where that is doubtful."""
     file = _stamp(directory)
     try:
-        if not (_own(file.parent.lstat()) and _own(file.lstat())):
+        if not (is_private(file.parent.lstat()) and is_private(file.lstat())):
             return {}
         content = json.loads(file.read_bytes())
         if content["revision"] != revision:
@@ -244,18 +243,9 @@ def _write_stamp(directory: Path, revision: str, marks: Marks) -> None:
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = temporary(file.parent)
-        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC
-        with os.fdopen(os.open(unfinished, flags, 0o600), "w") as stream:
+        descriptor = create_file(file.parent, unfinished.name, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
             json.dump({"revision": revision, "files": marks}, stream)
         unfinished.replace(file)
     except OSError as error:
         logger.debug("the stamp %s is not written: %s", file, error)
-
-
-def _own(found: os.stat_result) -> bool:
-    """Tell whether nobody but this user (and root) can have written a file or directory."""
-    return (
-        found.st_uid == os.geteuid()
-        and not found.st_mode & (stat.S_IWGRP | stat.S_IWOTH)
-        and not stat.S_ISLNK(found.st_mode)
-    )
