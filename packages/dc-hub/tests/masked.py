@@ -47,7 +47,6 @@ def masked_os() -> types.ModuleType:
 
     masked.open, masked.scandir, masked.stat, masked.kill = open_file, scandir, stat, kill
     masked.supports_dir_fd = masked.supports_fd = frozenset()
-    masked.name = "nt"
     return masked
 
 

@@ -38,7 +38,7 @@ _group: Final[Callable[[], int] | None] = getattr(os, "getegid", None)
 OWNERS: Final = _user is not None and _group is not None
 """Whether a file's status says whose it is."""
 
-PROCESSES: Final = os.name == "posix"
+PROCESSES: Final = hasattr(os, "killpg")
 """Whether one can ask for a process by its number: on Windows signal 0 is Ctrl-C."""
 
 _CLOEXEC: Final = getattr(os, "O_CLOEXEC", 0)

@@ -46,11 +46,11 @@ from dc_hub.files.paths import (
 from dc_hub.files.storage import (
     TEMPORARY,
     make_directory,
-    sync_directory,
     temporary,
     write_atomically,
     writing,
 )
+from dc_hub.files.system import patiently, sync_directory
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.hubs.staging import Staging
@@ -455,13 +455,13 @@ def _tag_names(refs: Path) -> list[str]:
 def _delete(files: Iterable[Path]) -> None:
     """Delete tag files, durably."""
     for file in files:
-        file.unlink()
+        patiently(file.unlink)
         sync_directory(file.parent)
 
 
 def _delete_then_move(files: Iterable[Path], source: Path, aside: Path) -> None:
     _delete(files)
-    source.rename(aside)
+    patiently(lambda: source.rename(aside))
     sync_directory(source.parent)
 
 
