@@ -209,6 +209,14 @@ def test_a_foreign_training_state_changes_no_nested_model():
     assert chain.model.step == 0
 
 
+def test_a_training_state_that_a_later_model_refuses_changes_no_earlier_one():
+    both = Chain(LinearNet(), [LinearNet()])
+    both.model.step = 3
+    with pytest.raises(TrainingStateError, match="no step"):
+        both.set_training_state({"model/step": np.array(9), "transformers/0/pace": np.array(1)})
+    assert both.model.step == 3
+
+
 def test_a_framework_s_object_is_a_model_s_weights(tiny):
     model = Holder(tiny.Net(1))
     assert "holder/dense/0" in model

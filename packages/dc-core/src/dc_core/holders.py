@@ -86,8 +86,12 @@ class NativeObject:
 
         Raises :class:`Unsupported` if the component has another one and cannot replace it.
         """
-        if obj is self.component.native:
-            return
+        if obj is not self.component.native:
+            self.check_replaceable(obj)
+            self.component.native = obj
+
+    def check_replaceable(self, obj: Any) -> None:
+        """Raise :class:`Unsupported` if the component cannot replace its native object by ``obj``."""
         owner = type(self.component)
         if getattr(getattr(owner, "native", None), "fset", None) is None:
             raise Unsupported(
@@ -95,7 +99,6 @@ class NativeObject:
                 f"{type(obj).__name__} cannot be changed in place.",
                 hint="Give the class a setter: @native.setter.",
             )
-        self.component.native = obj
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,14 +256,16 @@ def import_all(
     for p in unfitted[1:]:
         claimed = natives[p].claimed
         rehearsal = replace(claimed, obj=deepcopy(claimed.obj))
-        rehearsal.import_weights(parts[p], copy=False)
+        loaded = rehearsal.import_weights(parts[p], copy=False)
+        if loaded is not rehearsal.obj:
+            natives[p].check_replaceable(loaded)
     former: dict[str, dict[str, np.ndarray]] = {}
     try:
         for p in (*filled, *unfitted):
             if p in filled and (p != filled[-1] or unfitted):
                 former[p] = natives[p].export_weights()
             natives[p].import_weights(parts[p], allowed[p], copy=copy)
-    except Exception:
+    except BaseException:  # Ctrl-C too
         for p, arrays in former.items():
             # An object that was replaced was not changed.
             if natives[p].component.native is natives[p].claimed.obj:

@@ -154,7 +154,8 @@ class Model(Component):
     def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Take a state that :meth:`get_training_state` returned, so that training resumes exactly.
 
-        Raises :class:`TrainingStateError` when it belongs to another model.
+        Raises :class:`TrainingStateError` if it belongs to another model; every nested model then
+        keeps the state that it had.
         """
         rest = dict(state)
         parts: list[tuple[Model, dict[str, np.ndarray]]] = []
@@ -167,8 +168,16 @@ class Model(Component):
                 f"{type(self).__name__} has no training state {next(iter(rest))!r}.",
                 hint="The state is of another model.",
             )
-        for child, part in parts:
-            child.set_training_state(part)
+        former: list[tuple[Model, dict[str, np.ndarray]]] = []
+        try:
+            for child, part in parts:
+                before = child.get_training_state()
+                child.set_training_state(part)
+                former.append((child, before))
+        except BaseException:  # Ctrl-C too
+            for child, before in former:
+                child.set_training_state(before)
+            raise
 
     def to_pretrained(self, where: Any, **options: Any) -> Any:
         """Publish the model to a hub under the name ``where``, or save it to a directory.
