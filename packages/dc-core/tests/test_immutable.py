@@ -55,8 +55,9 @@ def dc_export_weights(obj, names, copy):
 
 @hookimpl
 def dc_import_weights(obj, weights, allow_missing, copy):
-    if obj.scale is not None:
-        check_weights(dc_describe_weights(obj), weights, allow_missing)
+    table = dc_describe_weights(obj)
+    if table:
+        check_weights(table, weights, allow_missing)
     if "0" not in weights:
         return obj
     if (weights["0"] == 13).any():

@@ -91,7 +91,7 @@ class NativeObject:
             self.component.native = obj
 
     def check_replaceable(self, obj: Any) -> None:
-        """Raise :class:`Unsupported` if the component cannot replace its native object by ``obj``."""
+        """Raise :class:`Unsupported` if the component cannot take ``obj`` as its native object."""
         owner = type(self.component)
         if getattr(getattr(owner, "native", None), "fset", None) is None:
             raise Unsupported(
