@@ -173,7 +173,7 @@ def test_a_reordered_part_is_found_by_its_name(hub, toyframe, net):
 
 
 def test_weights_are_never_matched_by_position(hub, toyframe):
-    net = toyframe.Net(2)
+    net = toyframe.Bare(2)
     net.arrays = {"norm.weight": np.array([1.0, 2.0]), "norm.bias": np.array([3.0, 4.0])}
     publish(net, "net", hub=hub)
     renamed = toyframe.Net(2)

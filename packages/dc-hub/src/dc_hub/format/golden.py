@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dc_core import Dataset, Model, charge
+from dc_core import Component, Dataset, charge
 from dc_hub.errors import NotSerializable, ParamsError, WeightsFileError
 
 _METHODS: Final = ("predict", "embed", "act")
@@ -67,7 +67,7 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
     }
 
 
-def compare_golden(model: Model, tensors: Mapping[str, np.ndarray], path: str) -> CheckResult:
+def compare_golden(model: Component, tensors: Mapping[str, np.ndarray], path: str) -> CheckResult:
     """Compute the outputs of ``model`` anew and compare them with those in ``tensors``."""
     try:
         inputs = _inputs(tensors)

@@ -19,7 +19,7 @@ from dc_hub.errors import ClassMismatch, FormatVersionError, ParamsError
 from dc_hub.format import values
 from dc_hub.format.record import Record
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=Component)
 T = TypeVar("T")
 
 
@@ -58,7 +58,8 @@ def build_model(
             hint="Construct it yourself and call dc_hub.load_weights(name, into=obj).",
         )
     builder = _Builder(path, initialise)
-    stored = registry.models.stored_name(cls)
+    classes = registry.models if issubclass(cls, Model) else registry.components
+    stored = classes.stored_name(cls)
     local = record.cls.startswith(f"{registry.LOCAL}/")
     with with_path(path):
         if record.cls == stored:

@@ -21,7 +21,7 @@ from dc_hub.loading.restoring import give, names_of, restore
 from dc_hub.loading.training_state import resume
 from dc_hub.loading.verifying import Verify
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=Component)
 T = TypeVar("T")
 
 

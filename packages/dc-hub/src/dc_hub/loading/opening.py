@@ -102,9 +102,14 @@ def open_model(
             )
         elif not source.revision:
             source = StoredModel(source.name, contents.manifest.revision, directory)
-        budget = BASE_BUDGET + BUDGET_PER_BYTE * contents.size
-        with with_path(str(directory)), byte_budget(budget), _read(source, contents) as opened:
+        budget = byte_budget(load_budget(contents.size))
+        with with_path(str(directory)), budget, _read(source, contents) as opened:
             yield opened
+
+
+def load_budget(size: int) -> int:
+    """Return how many bytes loading may allocate for a model whose files have ``size`` bytes."""
+    return BASE_BUDGET + BUDGET_PER_BYTE * size
 
 
 @contextmanager

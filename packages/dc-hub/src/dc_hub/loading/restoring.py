@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dc_core import Model, WeightHolder, WeightInfo, check_names, check_weights
+from dc_core import Component, WeightHolder, WeightInfo, check_names, check_weights
 from dc_hub.conversion import with_path
 from dc_hub.errors import ParamsError, WeightsMismatch
 from dc_hub.format.filenames import PARAMS
@@ -20,7 +20,7 @@ from dc_hub.format.record import Record, StoredWeight
 from dc_hub.loading.building import build_model
 from dc_hub.loading.matching import Names, match, probable_renames
 
-M = TypeVar("M", bound=Model)
+M = TypeVar("M", bound=Component)
 
 
 @dataclass(frozen=True, slots=True)

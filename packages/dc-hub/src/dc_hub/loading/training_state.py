@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Model
-from dc_hub.errors import FileMissing, NotSerializable
-from dc_hub.format.filenames import TRAINING
+from dc_core import Component, Model
+from dc_hub.errors import ClassMismatch, FileMissing, NotSerializable
+from dc_hub.format.filenames import PARAMS, TRAINING
 from dc_hub.loading.opening import Opened
 
 
@@ -30,12 +30,18 @@ def training_tensors(model: Any) -> dict[str, np.ndarray]:
     return model.get_training_state()
 
 
-def resume(model: Model, opened: Opened) -> None:
+def resume(model: Component, opened: Opened) -> None:
     """Give ``model`` the training state that ``opened`` keeps.
 
-    Raises :class:`FileMissing` where none is kept, and ``TrainingStateError`` where it is another
-    model's.
+    Raises :class:`ClassMismatch` for a component that is not a model, :class:`FileMissing` if no
+    training state is kept, and ``TrainingStateError`` if it belongs to another model.
     """
+    if not isinstance(model, Model):
+        raise ClassMismatch(
+            f"A {type(model).__name__} is not a model and has no training state.",
+            path=str(opened.source.path / PARAMS),
+            hint="Load it with training=False.",
+        )
     if TRAINING not in opened.contents.names:
         raise FileMissing(
             f"{opened.source.path} holds no training state.",

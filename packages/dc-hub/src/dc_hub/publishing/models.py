@@ -15,12 +15,11 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Component, Model, WeightHolder, WeightInfo, model_name, plugins, registry
+from dc_core import Component, Model, WeightHolder, WeightInfo, model_name, plugins
 from dc_hub.conversion import with_path
 from dc_hub.errors import NotSerializable
 from dc_hub.files.storage import make_directory, writing
 from dc_hub.files.urls import local_path
-from dc_hub.format import values
 from dc_hub.format.filenames import CARD, GOLDEN, PARAMS, TRAINING
 from dc_hub.format.golden import golden_tensors
 from dc_hub.format.record import Record, StoredWeight
@@ -28,8 +27,11 @@ from dc_hub.format.shards import SHARD_SIZE, write_weights
 from dc_hub.format.tensors import check_tensors, write_tensors
 from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
 from dc_hub.hubs.staging import Staging
+from dc_hub.loading.restoring import Stored
 from dc_hub.loading.training_state import training_tensors
 from dc_hub.publishing.card import model_card
+from dc_hub.publishing.describing import Described, describe
+from dc_hub.publishing.restoring import can_be_built, check_restores
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,17 +126,14 @@ def prepare(
     training: bool = False,
     shard_size: int = SHARD_SIZE,
 ) -> Prepared:
-    """Describe ``model`` completely, copying no weights. Raises :class:`NotSerializable`."""
+    """Describe ``model`` completely, and restore it, copying no weights where that can be avoided.
+
+    Raises :class:`NotSerializable`.
+    """
     name = type(model).__name__
     with with_path(name):
         holder: WeightHolder = model if isinstance(model, Component) else plugins.claim(model)
-        backends = _Backends()
-        arrays: dict[str, np.ndarray] = {}
-        body = _body(registry.describe(model) or _nameless(holder), backends)
-        params = {
-            key: values.encode(value, path=key, arrays=arrays, component=backends.describe)
-            for key, value in body["params"].items()
-        }
+        described = describe(model, holder)
         table = holder.describe_weights()
         exported = holder.export_weights(list(table), copy=False)
     prefix = model.name if isinstance(model, Model) else model_name(type(model))
@@ -145,76 +144,59 @@ def prepare(
             hint="Let its property `name` return a word without '/'.",
         )
     weights = {info.native or relative: exported[relative] for relative, info in table.items()}
-    _check_distinct(name, table, arrays)
+    _check_distinct(name, table, described.arrays)
     record = Record(
-        cls=body["class"] or None,
-        class_version=body["class_version"],
-        backend=body["backend"],
-        params=params,
+        cls=described.cls,
+        class_version=described.class_version,
+        backend=described.backend,
+        params=described.params,
         weights={
             f"{prefix}/{relative}": StoredWeight(info.native or relative, info.aliases)
             for relative, info in table.items()
         },
-        metadata={**_plain(metadata or {}), "created_with": backends.versions()},
+        metadata={**_plain(metadata or {}), "created_with": _versions(described.backends)},
     )
-    weights |= arrays
-    beside = {TRAINING: training_tensors(model)} if training else {}
+    params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})
+    beside = {TRAINING: check_tensors(training_tensors(model))} if training else {}
     if golden is not None:
-        beside[GOLDEN] = golden_tensors(model, golden)
-    return Prepared(
-        params=record.to_bytes(),
-        card=model_card(record, weights).encode(),
-        weights=check_tensors(weights),
-        beside={name: check_tensors(tensors) for name, tensors in beside.items()},
-        shard_size=shard_size,
-    )
+        with with_path("golden"):
+            predicting = _predicting(model, holder, described)
+        beside[GOLDEN] = check_tensors(golden_tensors(predicting, golden))
+    stored = Stored(name, Record.from_bytes(params), weights)
+    check_restores(model, holder, described, stored, beside.get(GOLDEN))
+    card = model_card(record, weights).encode()
+    return Prepared(params, card, weights, beside, shard_size)
 
 
-class _Backends:
-    """Describes nested objects, and notes which backends they need."""
+def _predicting(model: Any, holder: WeightHolder, described: Described) -> Component:
+    """Return what computes golden rows: the model, or the one that loading puts around an object.
 
-    def __init__(self) -> None:
-        self.names: set[str] = set()
+    Raises :class:`NotSerializable` for an object that loading cannot make.
+    """
+    if isinstance(model, Component):
+        return model
+    if not isinstance(holder, plugins.Claimed) or not can_be_built(holder, described):
+        raise NotSerializable(
+            f"Golden rows of a {type(model).__name__} could not be checked: only load_weights() "
+            "can load it.",
+            path="golden",
+            hint="Publish it without golden=...",
+        )
+    wrapped: Model = holder.backend.wrap(model)
+    return wrapped
 
-    def note(self, name: str | None) -> str | None:
-        """Note a backend and return it."""
-        if name is not None:
-            self.names.add(name)
-        return name
 
-    def describe(self, obj: Any) -> Mapping[str, Any] | None:
-        """Return the tagged description of a nested object, None for one that has none."""
-        description = registry.describe(obj)
-        if description is None:
-            return None
-        return {"$model" if isinstance(obj, Model) else "$component": _body(description, self)}
-
-    def versions(self) -> dict[str, str]:
-        """Return the versions of this project's packages and of what the backends stand on."""
-        found = {name: _version(name) for name in ("dc-core", "dc-hub", "numpy")}
-        for name in self.names:
-            found |= plugins.backend(name).info().versions
-        return found
+def _versions(backends: Iterable[str]) -> dict[str, str]:
+    """Return the versions of this project's packages and of what ``backends`` stand on."""
+    found = {name: _version(name) for name in ("dc-core", "dc-hub", "numpy")}
+    for name in backends:
+        found |= plugins.backend(name).info().versions
+    return found
 
 
 @cache
 def _version(distribution: str) -> str:
     return distributions.version(distribution)
-
-
-def _nameless(holder: WeightHolder) -> registry.Description:
-    """Describe a framework's object that has no stored form but its weights."""
-    backend = holder.backend.name if isinstance(holder, plugins.Claimed) else None
-    return registry.Description("", 1, backend, {})
-
-
-def _body(description: registry.Description, backends: _Backends) -> dict[str, Any]:
-    return {
-        "class": description.name,
-        "class_version": description.version,
-        "backend": backends.note(description.backend),
-        "params": dict(description.params),
-    }
 
 
 def _check_distinct(

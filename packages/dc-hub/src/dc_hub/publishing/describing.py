@@ -1,0 +1,92 @@
+"""Describe an object for storing: its registered name and its constructor's arguments."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from dc_core import Model, WeightHolder, plugins, registry
+from dc_hub.errors import NotSerializable
+from dc_hub.format import values
+
+
+@dataclass(frozen=True, slots=True)
+class Described:
+    """What an object is, apart from its weights.
+
+    ``params`` are encoded (:mod:`dc_hub.format.values`), and ``arrays`` are those that they refer
+    to. ``cls`` is None for an object of a framework that has no registered name. ``backends`` are
+    those that the object and its parts need.
+    """
+
+    cls: str | None
+    class_version: int
+    backend: str | None
+    params: Mapping[str, Any]
+    arrays: Mapping[str, np.ndarray]
+    backends: frozenset[str]
+
+
+def describe(obj: Any, holder: WeightHolder) -> Described:
+    """Describe ``obj``, whose weights ``holder`` holds.
+
+    Raises :class:`NotSerializable`, naming the argument, for one that has no stored form.
+    """
+    description = registry.describe(obj) or _nameless(holder)
+    backends = {description.backend}
+
+    def nested(part: Any) -> Mapping[str, Any] | None:
+        found = registry.describe(part)
+        if found is None:
+            return None
+        _check_registered(part, found.name)
+        backends.add(found.backend)
+        return {"$model" if isinstance(part, Model) else "$component": _body(found)}
+
+    arrays: dict[str, np.ndarray] = {}
+    params = {
+        key: values.encode(value, path=key, arrays=arrays, component=nested)
+        for key, value in description.params.items()
+    }
+    return Described(
+        cls=description.name or None,
+        class_version=description.version,
+        backend=description.backend,
+        params=params,
+        arrays=arrays,
+        backends=frozenset(filter(None, backends)),
+    )
+
+
+def _nameless(holder: WeightHolder) -> registry.Description:
+    """Describe a framework's object that has no stored form but its weights."""
+    backend = holder.backend.name if isinstance(holder, plugins.Claimed) else None
+    return registry.Description("", 1, backend, {})
+
+
+def _body(description: registry.Description) -> dict[str, Any]:
+    return {
+        "class": description.name,
+        "class_version": description.version,
+        "backend": description.backend,
+        "params": dict(description.params),
+    }
+
+
+def _check_registered(part: Any, name: str) -> None:
+    """Raise unless loading can find the class of ``part``, which a model holds as an argument.
+
+    The caller can supply the class of the model itself, but not those of its parts.
+    """
+    if name.startswith(f"{registry.LOCAL}/"):
+        cls = type(part).__name__
+        kind = "model" if isinstance(part, Model) else "component"
+        raise NotSerializable(
+            f"The model contains a {cls}, whose class has no registered name, so that loading "
+            "could not find it.",
+            path=cls,
+            hint=f"Register the class: @dc_core.register_{kind}('<namespace>/{cls}').",
+        )
