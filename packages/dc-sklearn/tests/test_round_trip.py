@@ -15,13 +15,17 @@ from sklearn.datasets import load_diabetes, load_iris
 from sklearn.decomposition import PCA
 from sklearn.ensemble import (
     BaggingClassifier,
+    BaggingRegressor,
     ExtraTreesRegressor,
     GradientBoostingClassifier,
     GradientBoostingRegressor,
     HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    StackingClassifier,
+    StackingRegressor,
 )
 from sklearn.gaussian_process import GaussianProcessRegressor
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -31,19 +35,22 @@ from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
     Ridge,
+    SGDRegressor,
 )
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.pipeline import make_pipeline
+from sklearn.neural_network import MLPRegressor
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     MinMaxScaler,
     OneHotEncoder,
     QuantileTransformer,
     StandardScaler,
 )
-from sklearn.svm import SVC, SVR, OneClassSVM
+from sklearn.svm import SVC, SVR, NuSVR, OneClassSVM
 from sklearn.tree import DecisionTreeClassifier
 
-from dc_sklearn import estimators, state
+from dc_core.errors import StructureError
+from dc_sklearn import estimators, state, values
 
 X, Y = (part[:80] for part in load_diabetes(return_X_y=True))
 IRIS, KIND = load_iris(return_X_y=True)
@@ -222,6 +229,15 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
         Y,
     ),
     "kernel of one class": (OneClassSVM(), X, None),
+    "kernel of one class, sparse rows": (OneClassSVM(), sparse.csr_matrix(X), None),
+    "kernel regression of sparse rows": (SVR(), sparse.csr_matrix(X), Y),
+    "kernel regression of sparse rows by nu": (NuSVR(), sparse.csr_matrix(X), Y),
+    "bag of kernel regressions of sparse rows": (
+        BaggingRegressor(SVR(), n_estimators=2, random_state=0),
+        sparse.csr_matrix(X),
+        Y,
+    ),
+    "Gaussian process of the default kernel": (GaussianProcessRegressor(), X, Y),
     "kernel that was computed": (SVC(kernel="precomputed"), IRIS @ IRIS.T, KIND),
     "kernel of sparse rows": (SVC(), sparse.csr_matrix(IRIS), KIND),
     "linear model without intercept": (LinearRegression(fit_intercept=False), X, Y),
@@ -234,6 +250,13 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
     ),
     "neighbors of sparse rows": (KNeighborsRegressor(), sparse.csr_matrix(X), Y),
     "one-hot encoder of unknowns": (OneHotEncoder(handle_unknown="ignore"), np.round(IRIS), None),
+    "components of sparse rows, whose rows are reversed": (PCA(4), sparse.csr_matrix(X), None),
+    "early stopping by a score": (
+        HistGradientBoostingRegressor(max_iter=3, early_stopping=True, scoring="r2"),
+        X,
+        Y,
+    ),
+    "network trained by L-BFGS": (MLPRegressor(solver="lbfgs", max_iter=20, random_state=0), X, Y),
     "pipeline with a forest": (
         make_pipeline(StandardScaler(), RandomForestRegressor(n_estimators=3, random_state=0)),
         X,
@@ -241,6 +264,16 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
     ),
     "scaler with an output container": (StandardScaler().set_output(transform="default"), X, None),
     "scaler without mean and scale": (StandardScaler(with_mean=False, with_std=False), X, None),
+    "stack with the default final classifier": (
+        StackingClassifier([("a", LogisticRegression())]),
+        IRIS,
+        KIND,
+    ),
+    "stack with the default final regressor": (
+        StackingRegressor([("a", Ridge()), ("b", "drop")], passthrough=True),
+        X,
+        Y,
+    ),
     "tree of two classifications": (
         DecisionTreeClassifier(max_depth=3),
         IRIS,
@@ -252,6 +285,78 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
 @pytest.mark.parametrize(("estimator", "x", "y"), OPTIONS.values(), ids=OPTIONS.keys())
 def test_other_data_and_options_come_back_bit_for_bit(estimator: Any, x: Any, y: Any) -> None:
     check_round_trip(clone(estimator).fit(x, y), x)
+
+
+PASSING: Mapping[str, Any] = {
+    "union": FeatureUnion([("a", "passthrough"), ("b", PCA(2)), ("c", "drop")]),
+    "union that only passes": FeatureUnion([("a", "passthrough")]),
+    "union in a pipeline": make_pipeline(FeatureUnion([("a", "passthrough")]), PCA(2)),
+    "union of columns": ColumnTransformer(
+        [("a", FeatureUnion([("b", "passthrough"), ("c", PCA(2))]), [0, 1, 2])],
+        remainder="passthrough",
+    ),
+    "columns": ColumnTransformer(
+        [("a", StandardScaler(), [0]), ("b", "drop", [1]), ("c", "passthrough", [2, 3])],
+        remainder="passthrough",
+    ),
+}
+
+
+@pytest.mark.parametrize("rows", [X, sparse.csr_matrix(X)], ids=["dense", "sparse"])
+@pytest.mark.parametrize("given", PASSING.values(), ids=PASSING.keys())
+def test_what_passes_columns_on_comes_back_into_its_own_parameters(given: Any, rows: Any) -> None:
+    given = clone(given).set_params(
+        **{n: False for n in given.get_params() if n.endswith("__with_mean")}
+    )
+    fitted = clone(given).fit(rows)
+    blank = clone(given)
+    state.restore(blank, state.export(fitted))
+    expected, found = outputs(fitted, rows), outputs(blank, rows)
+    assert expected
+    assert all(same(expected[m], found[m]) for m in expected)
+    assert list(blank.get_feature_names_out()) == list(fitted.get_feature_names_out())
+
+
+CONTINUED: Mapping[str, Any] = {
+    "boosted trees": GradientBoostingRegressor(
+        n_estimators=3, subsample=0.5, max_features=0.5, random_state=0
+    ),
+    "boosted trees of the global generator": GradientBoostingRegressor(
+        n_estimators=3, subsample=0.5
+    ),
+    "boosted histograms": HistGradientBoostingRegressor(
+        max_iter=3, max_features=0.5, random_state=0
+    ),
+    "boosted histograms, stopped by a score": HistGradientBoostingRegressor(
+        max_iter=3, early_stopping=True, scoring="r2", random_state=0
+    ),
+    "bag": BaggingRegressor(n_estimators=3, random_state=0),
+    "forest": RandomForestRegressor(n_estimators=3, random_state=0),
+    "isolation forest": IsolationForest(n_estimators=3, random_state=0),
+    "linear model by coordinates": Lasso(max_iter=20),
+    "linear model by gradients": SGDRegressor(max_iter=5, random_state=0),
+    "network": MLPRegressor(max_iter=5, random_state=0),
+    "network by L-BFGS": MLPRegressor(max_iter=5, solver="lbfgs", random_state=0),
+    "network, stopped early": MLPRegressor(max_iter=20, early_stopping=True, random_state=0),
+}
+
+
+@pytest.mark.parametrize("estimator", CONTINUED.values(), ids=CONTINUED.keys())
+def test_a_warm_start_continues_as_if_it_had_never_been_stored(estimator: Any) -> None:
+    fitted = clone(estimator).set_params(warm_start=True)
+    np.random.seed(1)  # noqa: NPY002
+    fitted.fit(X, Y)
+    blank = clone(fitted)
+    state.restore(blank, state.export(fitted))
+    for going_on in (fitted, blank):
+        more = {
+            n: 2 * v for n, v in going_on.get_params().items() if n in SMALL and n != "random_state"
+        }
+        np.random.seed(2)  # noqa: NPY002
+        going_on.set_params(**more).fit(X, Y)
+    expected, found = outputs(fitted, X), outputs(blank, X)
+    assert expected
+    assert all(same(expected[m], found[m]) for m in expected)
 
 
 def test_predictions_on_float32_keep_their_dtype() -> None:
@@ -307,6 +412,31 @@ def test_the_seeds_of_a_forest_come_back() -> None:
     assert [t.get_params() for t in blank.estimators_] == [
         t.get_params() for t in forest.estimators_
     ]
+
+
+@pytest.mark.parametrize("bounds", ["free", (0.0, 1.0), (2.0, 1.0), (1.0, np.inf), (1.0, 2.0, 3.0)])
+def test_bounds_of_the_default_kernel_that_are_no_limits_are_refused(bounds: Any) -> None:
+    model = GaussianProcessRegressor().fit(X, Y)
+    stored = state.export(model)
+    names = [n for n in stored if n.startswith("kernel_/k1__constant_value_bounds")]
+    assert names
+    changed = {n: a for n, a in stored.items() if n not in names}
+    encoded = values.encode("kernel_/k1__constant_value_bounds", bounds)
+    changed |= {name: slot.read(copy=True) for name, slot in encoded}
+    with pytest.raises(StructureError, match="bounds"):
+        state.restore(GaussianProcessRegressor(), changed)
+
+
+def test_generators_whose_state_is_out_of_range_are_refused(refused: Any) -> None:
+    boosted = GradientBoostingRegressor(n_estimators=2, random_state=0).fit(X, Y)
+    for position in ([625, 0], [-1, 0], [0, 2], [0]):
+        refused(boosted, {"_rng/position/0": np.array(position)})
+    refused(boosted, {"_rng/key/0": np.zeros(623, np.uint32)})
+    refused(boosted, {"_rng/gauss/0": np.array(np.nan)})
+    histogram = HistGradientBoostingRegressor(max_iter=2, random_state=0).fit(X, Y)
+    for numbers in ([0, 0, 0, 2, 0, 0], [0, 0, 0, 1, 2, 0], [0, 0, 0, 1, 0, 2**32], [1]):
+        refused(histogram, {"_feature_subsample_rng/pcg64/0": np.array(numbers, np.uint64)})
+    refused(histogram, {"_random_seed/0": np.uint64(2**32).reshape(())})
 
 
 def test_names_are_paths_and_native_names_have_dots() -> None:

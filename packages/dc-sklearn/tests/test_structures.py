@@ -29,7 +29,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     StandardScaler,
 )
-from sklearn.svm import SVC, SVR
+from sklearn.svm import SVC
 
 from dc_core import byte_budget
 from dc_core.errors import (
@@ -255,14 +255,6 @@ def test_probabilities_without_their_parameters_are_a_typed_error(
         state.restore(asking, state.export(kernel))
     if "_effective_probability/0" in state.describe(kernel):  # newer versions of scikit-learn
         refused(kernel, {"_effective_probability/0": np.array(True)})
-
-
-def test_a_regression_kernel_with_other_counts_is_a_typed_error(
-    diabetes: Data, refused: Refused
-) -> None:
-    kernel = SVR().fit(*diabetes)
-    refused(kernel, {"_n_support/0": np.array([60, 60], np.int32)})
-    refused(kernel, {"_n_support/0": np.array([120, 120, 0], np.int32)})
 
 
 def test_a_label_that_is_no_class_is_a_typed_error(iris: Data, refused: Refused) -> None:

@@ -74,6 +74,10 @@ def _no_parts(owner: Any) -> Mapping[str, Any]:
     return {}
 
 
+def _adopt_none(owner: Any, parts: Mapping[str, Any]) -> State:
+    return {}
+
+
 @dataclass(frozen=True)
 class Schema:
     """The fitted state of one class.
@@ -98,6 +102,8 @@ class Schema:
     """Raises :class:`StructureError` where the state contradicts itself."""
     parts: Callable[[Any], Mapping[str, Any]] = _no_parts
     """Returns the nested estimators that ``fit`` fits in place, by name."""
+    adopt: Callable[[Any, Mapping[str, Any]], State] = _adopt_none
+    """Returns the attributes that hold ``parts`` if ``fit`` sets others in their place."""
 
 
 def schema(

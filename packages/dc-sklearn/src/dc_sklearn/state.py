@@ -104,6 +104,9 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
     parts = schema.parts(estimator)
     for name, part in parts.items():
         nested(part, reader, _join(path, name), commits)
+    given = {name: part for name, part in parts.items() if reader.holds(_join(path, name))}
+    if adopted := schema.adopt(estimator, given):
+        commits.append((estimator, adopted))
     own = reader.below(path) - parts.keys()
     if not own and not schema.required:
         return {}

@@ -5,6 +5,8 @@ that it comes back as what it was:
 
 ====================  ============================================================================
 ``fortran/0``         an array in Fortran order, transposed (the order decides the last bit of BLAS)
+``strided/0, 1``      an array with axes in another order or reversed: its data, and per axis of the
+                      data the array's axis and the sign of its stride, ``(2, ndim)``
 ``float/0``           a Python float (a NumPy one promotes float32, this one does not)
 ``none/0``            None, as an empty array
 ``str/0``             a string's UTF-8 bytes
@@ -108,6 +110,8 @@ def decode(reader: Reader, path: str) -> Any:
             return _dtype(at, reader.take_text(f"{at}/0"))
         case "fortran":
             return _numeric(at, reader.take(f"{at}/0", keep=True)).T
+        case "strided":
+            return _decode_strided(reader, at)
         case "text":
             return _decode_text(reader, at)
         case "csr_matrix" | "csr_array":
@@ -132,8 +136,14 @@ def decode(reader: Reader, path: str) -> Any:
 
 def _encode_array(path: str, value: np.ndarray) -> Slots:
     if value.dtype.kind in _NUMERIC:
-        fortran = value.flags.f_contiguous and not value.flags.c_contiguous
-        yield (f"{path}/fortran/0", Slot.of(value.T)) if fortran else (f"{path}/0", Slot.of(value))
+        layout = _layout(value)
+        if value.flags.c_contiguous or layout is None:
+            yield f"{path}/0", Slot.of(value)
+        elif layout.tolist() == [[*reversed(range(value.ndim))], [1] * value.ndim]:
+            yield f"{path}/fortran/0", Slot.of(value.T)
+        else:
+            yield f"{path}/strided/0", Slot.of(_to_c_order(value, layout))
+            yield f"{path}/strided/1", Slot.made(layout)
     elif value.ndim == 1 and (
         value.dtype.kind == "U"
         or (value.dtype.kind == "O" and all(type(v) is str for v in value) and len(value))
@@ -149,6 +159,32 @@ def _encode_array(path: str, value: np.ndarray) -> Slots:
         yield from _encode_items(path, value.ravel())
     else:
         raise _refused(path, value)
+
+
+def _layout(value: np.ndarray) -> np.ndarray | None:
+    """Return the axes by falling stride and the signs of their strides; None if it is C order.
+
+    NumPy multiplies a matrix with reversed rows without BLAS, so the last bit depends on the signs.
+    """
+    axes = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
+    signs = [-1 if value.strides[axis] < 0 else 1 for axis in axes]
+    plain = axes == list(range(value.ndim)) and min(signs, default=1) > 0
+    return None if plain or value.size == 0 else np.array((axes, signs), np.int64)
+
+
+def _to_c_order(value: np.ndarray, layout: np.ndarray) -> np.ndarray:
+    """Return a view of ``value`` in which every stride is positive and no axis is out of order."""
+    axes, signs = layout.tolist()
+    return value.transpose(axes)[tuple(slice(None, None, sign) for sign in signs)]
+
+
+def _decode_strided(reader: Reader, at: str) -> np.ndarray:
+    data = _numeric(at, reader.take(f"{at}/0", keep=True))
+    layout = reader.take(f"{at}/1", dtype=np.int64, ndim=2)
+    axes, signs = layout.tolist() if len(layout) == 2 else ([], [])
+    if sorted(axes) != list(range(data.ndim)) or not {*signs} <= {-1, 1}:
+        raise StructureError(f"{at!r} does not give each of {data.ndim} axes a place and a sign.")
+    return data[tuple(slice(None, None, sign) for sign in signs)].transpose(np.argsort(axes))
 
 
 def _encode_items(path: str, items: Iterable[Any]) -> Slots:

@@ -10,12 +10,14 @@ from typing import Any, Final
 import numpy as np
 from sklearn.compose import ColumnTransformer
 from sklearn.dummy import DummyClassifier, DummyRegressor
+from sklearn.metrics import check_scoring
 from sklearn.preprocessing import FunctionTransformer, OrdinalEncoder
 from sklearn.tree import DecisionTreeRegressor
 from sklearn.utils import check_array
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn.families.forest import Forest, one_output
+from dc_sklearn.generators import Generator, LegacyGenerator
 from dc_sklearn.histogram import BinMapper, Predictors
 from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Restoring, State, Storing, schema
@@ -100,6 +102,15 @@ def _rebuild(owner: Any, state: State) -> State:
     return {"_loss": shell._get_loss(sample_weight=None)}
 
 
+def _rebuild_histogram(owner: Any, state: State) -> State:
+    """Make the loss again, and the scorer that early stopping goes on with."""
+    stops = state.get("do_early_stopping_") is True and owner.scoring != "loss"
+    return {
+        **_rebuild(owner, state),
+        "_scorer": check_scoring(owner, owner.scoring) if stops else None,
+    }
+
+
 def _histogram_preprocessor(owner: Any, state: State) -> Any:
     """Return the preprocessor that ``fit`` makes for categorical features."""
     categorical = state["is_categorical_"]
@@ -151,7 +162,10 @@ class _Preprocessor:
 
 
 def _check_histogram(owner: Any, state: State) -> None:
-    """Check the counts of features and trees against each other."""
+    """Check the seed, and the counts of features and trees against each other."""
+    seed = state["_random_seed"]
+    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
+        raise StructureError(f"_random_seed is {seed!r}, which is not a seed.")
     n, columns = state["n_features_in_"], state["n_trees_per_iteration_"]
     if state["_n_features"] != n:
         raise StructureError(f"_n_features is {state['_n_features']!r} for {n} features.")
@@ -165,27 +179,28 @@ def _check_histogram(owner: Any, state: State) -> None:
 
 
 _STAGES: Final = {
+    "_rng": LegacyGenerator(),
     "estimators_": Forest(_tree, one_output, staged=True),
     "init_": _FirstGuess(),
 }
-_STAGED: Final = "n_features_in_ n_trees_per_iteration_ max_features_"
+_STAGED: Final = "_rng n_features_in_ n_trees_per_iteration_ max_features_"
 _BINNED: Final = {
+    "_feature_subsample_rng": Generator(),
     "_preprocessor": _Preprocessor(),
     "_bin_mapper": BinMapper(),
     "_predictors": Predictors(),
 }
 _HISTOGRAM: Final = (
     "n_features_in_ n_trees_per_iteration_ _n_features is_categorical_ _preprocessor "
-    "_baseline_prediction _bin_mapper _predictors"
+    "_baseline_prediction _bin_mapper _predictors _random_seed _feature_subsample_rng"
 )
 _HISTOGRAM_PRIVATE: Final = "_use_validation_data _is_categorical_remapped"
-_HISTOGRAM_TRAINING: Final = "_label_encoder _random_seed _feature_subsample_rng _scorer _in_fit"
+_HISTOGRAM_TRAINING: Final = "_label_encoder _raw_predict _in_fit"
 
 SCHEMAS: Final = {
     "ensemble.GradientBoostingClassifier": schema(
         f"{_STAGED} classes_ n_classes_ init_ estimators_",
         fields=_STAGES,
-        training="_rng",
         rebuilt="_loss",
         rebuild=_rebuild,
         check=_check,
@@ -193,7 +208,6 @@ SCHEMAS: Final = {
     "ensemble.GradientBoostingRegressor": schema(
         f"{_STAGED} init_ estimators_",
         fields=_STAGES,
-        training="_rng",
         rebuilt="_loss",
         rebuild=_rebuild,
         check=_check,
@@ -203,8 +217,8 @@ SCHEMAS: Final = {
         _HISTOGRAM_PRIVATE,
         fields=_BINNED,
         training=_HISTOGRAM_TRAINING,
-        rebuilt="_loss",
-        rebuild=_rebuild,
+        rebuilt="_loss _scorer",
+        rebuild=_rebuild_histogram,
         check=_check_histogram,
     ),
     "ensemble.HistGradientBoostingRegressor": schema(
@@ -212,8 +226,8 @@ SCHEMAS: Final = {
         _HISTOGRAM_PRIVATE,
         fields=_BINNED,
         training=_HISTOGRAM_TRAINING,
-        rebuilt="_loss",
-        rebuild=_rebuild,
+        rebuilt="_loss _scorer",
+        rebuild=_rebuild_histogram,
         check=_check_histogram,
     ),
 }

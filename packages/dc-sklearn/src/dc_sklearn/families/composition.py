@@ -35,7 +35,23 @@ def _steps(owner: Any) -> Mapping[str, Any]:
 
 
 def _union(owner: Any) -> Mapping[str, Any]:
-    return _named(owner.transformer_list)
+    """Return the transformers of a union; its ``fit`` makes one for each ``"passthrough"``."""
+    return _named(
+        [
+            (name, _identity() if part == "passthrough" else part)
+            for name, part in owner.transformer_list
+        ]
+    )
+
+
+def _identity() -> Any:
+    return FunctionTransformer(feature_names_out="one-to-one")
+
+
+def _adopt_union(owner: Any, parts: Mapping[str, Any]) -> State:
+    if all(part != "passthrough" for _, part in owner.transformer_list):
+        return {}
+    return {"transformer_list": [(name, parts.get(name, p)) for name, p in owner.transformer_list]}
 
 
 def _copies(owner: Any, n: int) -> Sequence[Any]:
@@ -266,6 +282,6 @@ SCHEMAS: Final = {
     ),
     "multioutput.MultiOutputRegressor": schema("estimators_", "n_features_in_", fields=_OUTPUTS),
     "multioutput.RegressorChain": schema("order_ estimators_", "n_features_in_", fields=_OUTPUTS),
-    "pipeline.FeatureUnion": schema("", "n_features_in_", parts=_union),
+    "pipeline.FeatureUnion": schema("", "n_features_in_", parts=_union, adopt=_adopt_union),
     "pipeline.Pipeline": schema(parts=_steps),
 }

@@ -9,6 +9,7 @@ from sklearn.preprocessing import KernelCenterer
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from dc_core.errors import StructureError
+from dc_sklearn.generators import LegacyGenerator
 from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Schema, State, schema
 
@@ -44,10 +45,11 @@ def _projection(required: str = "", optional: str = "", **rest: Any) -> Schema:
     )
 
 
-def _clusters(optional: str = "") -> Schema:
+def _clusters(optional: str = "", **fields: Any) -> Schema:
     return schema(
         "n_features_in_ cluster_centers_ _n_features_out",
         f"_tol _n_init {optional}",
+        fields=fields,
         rebuilt="_n_threads",
         rebuild=_threads,
         check=_check_centers,
@@ -65,7 +67,8 @@ SCHEMAS: Final = {
     "cluster.KMeans": _clusters("_algorithm"),
     "cluster.MiniBatchKMeans": _clusters(
         "_batch_size _init_size _counts _ewa_inertia _ewa_inertia_min _no_improvement "
-        "_n_since_last_reassign"
+        "_n_since_last_reassign _random_state",
+        _random_state=LegacyGenerator(),
     ),
     "cross_decomposition.CCA": _PLS,
     "cross_decomposition.PLSCanonical": _PLS,

@@ -15,16 +15,18 @@ from dc_sklearn.slots import Reader, Slots
 
 
 def _prior(owner: Any) -> Any:
-    """Return the kernel before fitting; the default is that of ``GaussianProcessRegressor.fit``."""
-    if owner.kernel is not None:
-        return clone(owner.kernel)
-    return ConstantKernel(1.0, constant_value_bounds="fixed") * RBF(
-        1.0, length_scale_bounds="fixed"
-    )
+    """Return the kernel before fitting.
+
+    The bounds of the default kernel depend on the version of scikit-learn, so they are stored.
+    """
+    return ConstantKernel() * RBF() if owner.kernel is None else clone(owner.kernel)
 
 
 class _Kernel:
-    """The attribute ``kernel_``: the values of its hyperparameters, by scikit-learn's names."""
+    """The attribute ``kernel_``: the values of its hyperparameters, by scikit-learn's names.
+
+    The bounds are those of the parameter ``kernel``; if that is None, they are stored too.
+    """
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the hyperparameters."""
@@ -38,17 +40,32 @@ class _Kernel:
         found = value.get_params()
         for name in names:
             yield from values.encode(f"{path}/{name}", found[name])
+            if storing.owner.kernel is None:
+                yield from values.encode(f"{path}/{name}_bounds", found[f"{name}_bounds"])
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
-        """Return the kernel with the given hyperparameters."""
+        """Return the kernel with the stored hyperparameters."""
         kernel = _prior(restoring.owner)
         found = {}
         for parameter in kernel.hyperparameters:
-            value = values.decode(reader, f"{path}/{parameter.name}")
+            name = parameter.name
+            value = values.decode(reader, f"{path}/{name}")
             if np.size(value) != parameter.n_elements or not np.all(np.isfinite(value)):
-                raise StructureError(f"{path}/{parameter.name} is {value!r}, which is no scale.")
-            found[parameter.name] = value
+                raise StructureError(f"{path}/{name} is {value!r}, which is not a scale.")
+            found[name] = value
+            if restoring.owner.kernel is None:
+                bounds = values.decode(reader, f"{path}/{name}_bounds")
+                _check_bounds(f"{path}/{name}_bounds", bounds)
+                found[f"{name}_bounds"] = bounds
         return kernel.set_params(**found)
+
+
+def _check_bounds(name: str, bounds: Any) -> None:
+    """Check that ``bounds`` are "fixed", or a lower and an upper limit above 0."""
+    if isinstance(bounds, str) and bounds == "fixed":
+        return
+    if np.shape(bounds) != (2,) or not 0 < bounds[0] <= bounds[1] < np.inf:
+        raise StructureError(f"{name} is {bounds!r}, which is neither 'fixed' nor two limits.")
 
 
 def _check(owner: Any, state: State) -> None:

@@ -41,12 +41,21 @@ def _interpolate(owner: Any, state: State) -> State:
     return {"f_": shell.f_}
 
 
+def _best(owner: Any, state: State) -> State:
+    """Return the best weights so far, which are the weights that early stopping ended with."""
+    if not owner.early_stopping:
+        return {}
+    return {"_best_coefs": state["coefs_"], "_best_intercepts": state["intercepts_"]}
+
+
 def _labels(owner: Any, state: State) -> Any:
     return LabelBinarizer()
 
 
 _NETWORK: Final = "n_features_in_ n_outputs_ n_layers_ out_activation_ coefs_ intercepts_"
-_SOLVER: Final = "_random_state _optimizer _best_coefs _best_intercepts _no_improvement_count"
+_STOPPING: Final = "_no_improvement_count"
+_SOLVER: Final = "_random_state _optimizer _coef_indptr _intercept_indptr _layer_units"
+_BEST: Final = "_best_coefs _best_intercepts"
 
 SCHEMAS: Final = {
     "isotonic.IsotonicRegression": schema(
@@ -59,9 +68,14 @@ SCHEMAS: Final = {
     "kernel_ridge.KernelRidge": schema("n_features_in_ dual_coef_ X_fit_"),
     "neural_network.MLPClassifier": schema(
         f"{_NETWORK} _label_binarizer",
+        _STOPPING,
         fields={"_label_binarizer": Nested(_labels)},
         training=_SOLVER,
+        rebuilt=_BEST,
+        rebuild=_best,
         check=_check_layers,
     ),
-    "neural_network.MLPRegressor": schema(_NETWORK, training=_SOLVER, check=_check_layers),
+    "neural_network.MLPRegressor": schema(
+        _NETWORK, _STOPPING, training=_SOLVER, rebuilt=_BEST, rebuild=_best, check=_check_layers
+    ),
 }

@@ -19,18 +19,8 @@ def _check(owner: Any, state: State) -> None:
     ``_n_support`` sums up to l; see the struct ``svm_model`` of libsvm's ``svm.h``.
     """
     support = _array(state, "support_", np.int32, 1)
-    counts = _array(state, "_n_support", np.int32, 1)
     vectors, dual, total = state["support_vectors_"], state["_dual_coef_"], len(support)
-    classifies = "classes_" in state
-    k = len(counts)
-    if k < 2 or np.any(counts < 0) or (not classifies and k != 2):
-        raise StructureError(f"_n_support is {counts.tolist()}, which are no counts of vectors.")
-    wanted = [total] if classifies else [total, total]
-    found = [int(counts.sum(dtype=np.int64))] if classifies else counts.tolist()
-    if found != wanted:
-        raise StructureError(f"_n_support is {counts.tolist()}; there are {total} support vectors.")
-    if classifies and np.shape(state["classes_"]) != (k,):
-        raise StructureError(f"classes_ does not hold {k} classes.")
+    k = _check_counts(state, total) if "classes_" in state else 2
 
     pairs = k * (k - 1) // 2
     for name in ("_intercept_", "intercept_"):
@@ -74,6 +64,26 @@ def _check(owner: Any, state: State) -> None:
         raise StructureError("support_vectors_ and _dual_coef_ need float64.")
 
 
+def _check_counts(state: State, total: int) -> int:
+    """Check the number of support vectors of each class, and return the number of classes."""
+    counts = _array(state, "_n_support", np.int32, 1)
+    k = len(counts)
+    if k < 2 or np.any(counts < 0) or counts.sum(dtype=np.int64) != total:
+        raise StructureError(f"_n_support is {counts.tolist()}; there are {total} support vectors.")
+    if np.shape(state["classes_"]) != (k,):
+        raise StructureError(f"classes_ does not hold {k} classes.")
+    return k
+
+
+def _regression_counts(owner: Any, state: State) -> State:
+    """Return the counts of a regression, which has no classes.
+
+    ``fit`` leaves the second one uninitialised if its rows are sparse.
+    """
+    total = len(state["support_"])
+    return {"_n_support": np.array([total, total], np.int32)}
+
+
 def _array(state: State, name: str, dtype: Any, ndim: int) -> np.ndarray:
     array = state[name]
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
@@ -87,12 +97,14 @@ def _shaped(name: str, array: Any, shape: tuple[int, ...]) -> None:
 
 
 _KERNEL: Final = (
-    "n_features_in_ support_ support_vectors_ _n_support dual_coef_ intercept_ _dual_coef_ "
+    "n_features_in_ support_ support_vectors_ dual_coef_ intercept_ _dual_coef_ "
     "_intercept_ _probA _probB _gamma _sparse shape_fit_ fit_status_"
 )
 _PRIVATE: Final = "_num_iter _effective_probability"
-_REGRESSOR: Final = schema(_KERNEL, _PRIVATE, check=_check)
-_CLASSIFIER: Final = schema(f"{_KERNEL} classes_ class_weight_", _PRIVATE, check=_check)
+_REGRESSOR: Final = schema(
+    _KERNEL, _PRIVATE, rebuilt="_n_support", rebuild=_regression_counts, check=_check
+)
+_CLASSIFIER: Final = schema(f"{_KERNEL} _n_support classes_ class_weight_", _PRIVATE, check=_check)
 _LINEAR_REGRESSOR: Final = schema("n_features_in_ coef_ intercept_", check=check_linear)
 _LINEAR_CLASSIFIER: Final = schema("n_features_in_ classes_ coef_ intercept_", check=check_linear)
 
