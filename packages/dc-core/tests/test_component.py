@@ -163,7 +163,7 @@ def test_a_fitted_attribute_named_like_a_component_argument_is_ambiguous():
     "parts", [{"a/b": Scale(), "a": {"b": Scale()}}, {1: Scale(), "1": Scale()}]
 )
 def test_keys_that_give_two_parts_one_path_are_ambiguous(parts):
-    with pytest.raises(ParameterError, match="two places"):
+    with pytest.raises(ParameterError, match="Two parts of"):
         Chain(parts).children()
 
 

@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from dc_core.steps import Splitter as Splitter
     from dc_core.steps import Transformer as Transformer
     from dc_core.warning import DCWarning as DCWarning
+    from dc_core.warning import PluginWarning as PluginWarning
     from dc_core.warning import warn as warn
     from dc_core.weights import WeightInfo as WeightInfo
     from dc_core.weights import check_weights as check_weights
@@ -95,7 +96,7 @@ _EXPORTS = {
         "Splitter",
         "Transformer",
     ],
-    "dc_core.warning": ["DCWarning", "warn"],
+    "dc_core.warning": ["DCWarning", "PluginWarning", "warn"],
     "dc_core.weights": ["WeightInfo", "check_weights", "model_name", "number_by_layer"],
 }
 

@@ -1,9 +1,9 @@
-"""One byte budget per load: whatever a stored model makes the process allocate is charged to it.
+"""One byte budget per load: every allocation whose size a stored model decides is charged to it.
 
 A few kilobytes of a file can ask for gigabytes: a layer of 2⁶² units, a histogram of 10⁹ bins, one
 long string that pads all others. A reader opens a budget of a small multiple of the files' size,
-and everything that allocates on a file's word calls :func:`charge` first. Outside a load there is
-no budget, and charging does nothing.
+and code calls :func:`charge` before it allocates what a file asks for. Outside a load there is no
+budget, and charging does nothing.
 """
 
 from __future__ import annotations
@@ -28,9 +28,9 @@ _current: Final[ContextVar[_Budget | None]] = ContextVar("dc_core_byte_budget", 
 
 @contextmanager
 def byte_budget(limit: int) -> Iterator[None]:
-    """Bound what the block may allocate on a file's word to ``limit`` bytes in all.
+    """Limit the bytes charged within the block to ``limit`` in total.
 
-    Within another budget the block is charged to that one as well: the outer limit still holds.
+    Nested budgets add up: what the inner block charges counts towards the outer limit too.
     """
     outer = _current.get()
     inner = _Budget(limit if outer is None else min(limit, outer.limit - outer.spent))
@@ -46,8 +46,8 @@ def byte_budget(limit: int) -> Iterator[None]:
 def charge(nbytes: int, what: str) -> None:
     """Charge ``nbytes`` bytes for ``what`` to the load in progress, before allocating them.
 
-    Raises :class:`BudgetExceeded`, and charges nothing, if the budget does not cover them. Does
-    nothing outside :func:`byte_budget`.
+    Raises :class:`BudgetExceeded`, and charges nothing, if they exceed what is left. Does nothing
+    outside :func:`byte_budget`.
     """
     budget = _current.get()
     if budget is None:
@@ -56,11 +56,11 @@ def charge(nbytes: int, what: str) -> None:
         raise BudgetExceeded(
             f"{what} needs {_size(nbytes)}, but only "
             f"{_size(budget.limit - budget.spent)} of this load's {_size(budget.limit)} are left.",
-            hint="The model asks for far more memory than its files hold; it may be hostile.",
+            hint="The model asks for far more memory than its files hold: it may be hostile.",
         )
     budget.spent += nbytes
 
 
 def _size(nbytes: int) -> str:
-    # A file may name a number that Python refuses to write out (over 4300 digits).
+    # Python refuses to format integers of more than 4300 digits.
     return f"{nbytes} bytes" if nbytes < 1 << 63 else "over 2**63 bytes"

@@ -1,8 +1,8 @@
 """What models, featurizers, transformers and metrics have in common: parameters and weights.
 
-A :class:`Component` remembers its constructor's arguments, holds its fitted state as named arrays,
-and nests: an argument may be another component, and its weights are then the composite's too, under
-the argument's name. That is all that storing, comparing and rebuilding need.
+A :class:`Component` records its constructor's arguments and holds its fitted state as named arrays.
+An argument may be another component, whose weights then belong to the composite too, under the
+argument's name. Storing, comparing and rebuilding need nothing else.
 
 A component's weights are those of ``native``, an object of a framework whose backend reads its
 arrays, of the attributes named in ``fitted``, and of its nested components; see
@@ -35,15 +35,15 @@ _CHILDREN: Final = "_dc_children"
 class Component:
     """A part of a model that is stored with it.
 
-    A subclass writes an ordinary constructor and, where it is fitted, names in ``fitted`` the
-    attributes that hold its fitted arrays: unset or None before fitting, and all set after.
+    A subclass writes an ordinary constructor. If it is fitted, it names in ``fitted`` the
+    attributes that hold its fitted arrays: unset or None before fitting, and all set afterwards.
     """
 
     fitted: ClassVar[tuple[str, ...]] = ()
     """Names of the attributes that hold this class's own fitted arrays."""
 
     class_version: ClassVar[int] = 1
-    """The version of the class's stored form; raise it with :meth:`upgrade` when that changes."""
+    """The version of the stored form: raise it when that changes, and extend :meth:`upgrade`."""
 
     backend: str | None = None
     """The backend of this component's ``native``, by its entry point's name in ``dc.backends.v1``.
@@ -56,7 +56,7 @@ class Component:
 
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         """Record the constructor's arguments."""
-        # Because of this __new__, a class without __init__ would take any argument in silence.
+        # Because of this __new__, a class without __init__ would silently accept any argument.
         if cls.__init__ is object.__init__ and (args or kwargs):
             raise TypeError(f"{cls.__name__}() takes no arguments")
         self = super().__new__(cls)
@@ -67,10 +67,10 @@ class Component:
     def upgrade(
         cls, version: int, params: dict[str, Any]
     ) -> tuple[dict[str, Any], Mapping[str, str]]:
-        """Bring what an older ``version`` of the class stored to the present one.
+        """Convert the arguments that an older ``version`` of the class stored.
 
-        Returns the constructor's arguments and a map from stored to present weight names (relative
-        ones, ``<layer>/<i>``; those that kept their name may be left out).
+        Returns the present constructor's arguments, and a map from stored to present weight names
+        (relative ones, ``<layer>/<i>``; weights that kept their name may be left out).
         """
         return params, {}
 
@@ -78,8 +78,8 @@ class Component:
     def native(self) -> Any:
         """The framework's object that holds this component's weights, or None.
 
-        A class whose objects of a framework are immutable defines a setter too: importing weights
-        makes a new object.
+        If the framework's objects are immutable, the class defines a setter too, because importing
+        weights makes a new object.
         """
         return None
 
@@ -139,9 +139,9 @@ class Component:
     def children(self) -> dict[str, Component]:
         """Return the nested components by their path in the arguments: ``transformers/0``.
 
-        Raises :class:`ParameterError` where keys of a dictionary give two of them one path.
+        Raises :class:`ParameterError` if keys of a dictionary give two of them the same path.
         """
-        # The captured containers are this component's own, so what is found in them once stays.
+        # The captured containers are this component's own, so their components never change.
         found: dict[str, Component] | None = vars(self).get(_CHILDREN)
         if found is None:
             found = {}
@@ -156,7 +156,7 @@ class Component:
     def describe_weights(self) -> dict[str, WeightInfo]:
         """Describe every weight by its relative name, without copying or allocating any.
 
-        Raises :class:`ParameterError` where two places would give a weight one name.
+        Raises :class:`ParameterError` if two weights would have the same name.
         """
         return describe_all(self._holders())
 
@@ -166,7 +166,7 @@ class Component:
     ) -> dict[str, np.ndarray]:
         """Return weights by relative name: those in ``names``, or all.
 
-        With ``copy=False`` the arrays may share memory with the model: read them, never write.
+        With ``copy=False`` the arrays may share memory with the component: do not write to them.
         """
         holders = self._holders()
         divided: Mapping[str, Collection[str] | None] = (
@@ -186,13 +186,13 @@ class Component:
         *,
         copy: bool = True,
     ) -> Self:
-        """Take ``weights`` by relative name, all or nothing, and return the component itself.
+        """Set ``weights`` by relative name, all or nothing, and return the component itself.
 
-        Names, shapes and dtypes must be those that the component has; a part that is not fitted yet
-        takes its complete fitted state, or stays as it is. With ``copy=False`` the component may
-        keep the arrays themselves, so that a memory-mapped file stays mapped.
+        Names, shapes and dtypes must equal the component's. A part that is not fitted takes its
+        complete fitted state, or stays as it is. With ``copy=False`` the component may keep the
+        arrays themselves, so that a memory-mapped file stays mapped.
 
-        Raises :class:`WeightsMismatch` or :class:`StructureError` and is then unchanged.
+        Raises :class:`WeightsMismatch` or :class:`StructureError`, and is then unchanged.
         """
         import_all(self._holders(), weights, allow_missing, copy=copy)
         return self
@@ -248,6 +248,6 @@ def _unfitted(value: Any) -> Any:
 
 def _ambiguous(component: Component, path: str) -> ParameterError:
     return ParameterError(
-        f"{type(component).__name__} has two places that would both name their weights {path!r}.",
+        f"Two parts of {type(component).__name__} would both name their weights {path!r}.",
         hint="Rename the key of the dictionary or the fitted attribute.",
     )

@@ -1,8 +1,8 @@
-"""NumPy dtypes by name, including the ones NumPy itself lacks (bfloat16, the 8-bit floats).
+"""NumPy dtypes by name, including those that NumPy lacks: bfloat16 and the 8-bit floats.
 
-Where ``ml_dtypes`` is installed they are its dtypes. Where it is not, an array holds the raw bits
-under a structured dtype with one field named for the logical type, ``[("bfloat16", "<u2")]``: it
-copies, compares and stores exactly, and it can never be mistaken for integers.
+If ``ml_dtypes`` is installed, they are its dtypes. If not, an array holds the raw bits in a
+structured dtype with one field named after the logical type, ``[("bfloat16", "<u2")]``: it is
+copied, compared and stored exactly, and cannot be mistaken for integers.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ EXTENDED: Final[dict[str, str]] = {
     "float8_e5m2fnuz": "<u1",
     "float8_e8m0fnu": "<u1",
 }
-"""Logical dtypes that NumPy lacks, with the integers that carry their bits."""
+"""Logical dtypes that NumPy lacks, with the integer dtypes that hold their bits."""
 
 
 @cache
@@ -66,7 +66,7 @@ def dtype_from_name(name: str) -> np.dtype[Any]:
 
 
 def dtype_name(dtype: np.dtype[Any]) -> str:
-    """Return the name of ``dtype``, the inverse of :func:`dtype_from_name`.
+    """Return the name of ``dtype``: the inverse of :func:`dtype_from_name`.
 
     Raises :class:`ParameterError` for dtypes that weights cannot have: objects, strings, dates.
     """
@@ -83,6 +83,6 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
 
 
 def raw_bits(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return the dtype that NumPy can compare bit for bit: itself, or the carrying integer."""
+    """Return a dtype that NumPy compares bit for bit: ``dtype``, or the integer with its bits."""
     name = dtype_name(dtype)
     return np.dtype(EXTENDED[name]) if name in EXTENDED else dtype

@@ -1,7 +1,7 @@
 """Every error that dc-core raises: one root, typed leaves, each with the next step in its message.
 
-All of them pickle (they cross process borders in the pipeline's engines): an error is rebuilt from
-its message, and everything else lives in its ``__dict__``.
+All of them can be pickled, because engines pass them between processes: an error is rebuilt from
+its message, and its other fields are in its ``__dict__``.
 """
 
 from __future__ import annotations
@@ -25,11 +25,11 @@ class DCError(Exception):
 
 
 class ParameterError(DCError, ValueError):
-    """A constructor's argument or a setting has a value that cannot be used."""
+    """A constructor argument or a setting has a value that cannot be used."""
 
 
 class BudgetExceeded(DCError):
-    """A stored model asks for more memory than a load of its size may use."""
+    """A stored model asks for more memory than loading a model of its size may use."""
 
 
 class UnknownParameter(ParameterError, TypeError):
@@ -41,11 +41,11 @@ class MissingParameter(ParameterError, TypeError):
 
 
 class NotSerializable(DCError, TypeError):
-    """Something that prediction depends on has no stored form; nothing is ever dropped instead."""
+    """Something that predictions depend on cannot be stored. It is never left out instead."""
 
 
 class WeightsMismatch(DCError, ValueError):
-    """Given weights do not fit the model: their names, shapes or dtypes differ."""
+    """The names, shapes or dtypes of the given weights differ from the model's."""
 
     def __init__(
         self,
@@ -65,31 +65,31 @@ class UnknownWeight(WeightsMismatch, KeyError):
 
 
 class StructureError(DCError, ValueError):
-    """Arrays that describe a structure (a tree, a kernel's support) contradict each other."""
+    """Arrays that describe a structure (a tree, support vectors) contradict each other."""
 
 
 class TrainingStateError(DCError, ValueError):
-    """A training state does not belong to this model or its trainer."""
+    """A training state belongs to another model or trainer."""
 
 
 class NotFitted(DCError):
-    """The object has to be fitted first."""
+    """The object must be fitted first."""
 
 
 class DatasetError(DCError, ValueError):
-    """A dataset's parts do not fit together, or it cannot be used for this."""
+    """The parts of a dataset do not fit together, or the dataset does not fit its use."""
 
 
 class EmptyDataset(DatasetError):
-    """There is no row to work on."""
+    """The dataset has no rows."""
 
 
 class LoaderError(DCError, ValueError):
-    """A file of data cannot be read as asked."""
+    """A data file cannot be read with these settings."""
 
 
 class FeaturizationError(DCError, ValueError):
-    """An input could not be turned into features and ``strict`` was asked for."""
+    """An input could not be featurized, and ``strict`` was set."""
 
 
 class PluginError(DCError):
@@ -101,7 +101,7 @@ class BackendNotInstalled(PluginError, ImportError):
 
 
 class BackendBroken(PluginError):
-    """A plugin is installed and cannot be used; nothing else is affected."""
+    """An installed plugin cannot be used. No other plugin is affected."""
 
     def __init__(
         self,
@@ -119,7 +119,7 @@ class BackendBroken(PluginError):
 
 
 class BackendConflict(PluginError):
-    """Two distributions claim one name, so neither is used."""
+    """Two distributions claim the same name, so neither is used."""
 
     def __init__(self, message: str, *, hint: str = "", distributions: Sequence[str] = ()) -> None:
         super().__init__(message, hint=hint)
@@ -131,7 +131,7 @@ class NotClaimed(PluginError, TypeError):
 
 
 class Unsupported(PluginError):
-    """The backend does not declare the capability that was asked for."""
+    """The backend, or the object, does not support the operation."""
 
 
 class HubNotInstalled(PluginError, ImportError):
@@ -143,4 +143,4 @@ class UnknownClass(DCError, LookupError):
 
 
 class ClassConflict(DCError):
-    """A registered name is taken, or names something of the wrong kind."""
+    """A registered name is taken, or its class is of the wrong kind."""

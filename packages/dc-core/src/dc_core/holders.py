@@ -1,9 +1,9 @@
-"""Where a component's weights lie, and how several holders take theirs together or not at all.
+"""The holders of a component's weights, and importing into several of them all or nothing.
 
-There are two kinds: ``native``, an object of a framework whose backend knows its arrays, and
-``fitted``, an attribute of the component itself. Both answer the same three calls.
+There are two kinds of holders: ``native``, an object of a framework whose backend reads its arrays,
+and ``fitted``, an attribute of the component itself. Both have the same three methods.
 
-Importing returns the object that has the weights afterwards: the same one, or a new one where the
+Importing returns the object that has the weights afterwards: the same one, or a new one if the
 framework's objects are immutable. A component then takes the new one as its ``native``.
 """
 
@@ -49,13 +49,13 @@ class WeightHolder(Protocol):
     ) -> Any:
         """Take ``weights``, all or nothing; ``copy=False`` may keep the arrays themselves.
 
-        Returns the object that has them now.
+        Returns the object that has them afterwards.
         """
 
 
 @dataclass(frozen=True, slots=True)
 class NativeObject:
-    """The framework's object of a component, with the backend that serves it."""
+    """The framework's object in a component, with the backend that serves it."""
 
     component: Any
     claimed: Claimed
@@ -168,9 +168,9 @@ class FittedAttribute:
 
 
 def describe_all(holders: Mapping[str, WeightHolder]) -> dict[str, WeightInfo]:
-    """Describe the weights of every holder; the names carry the prefixes.
+    """Describe the weights of all holders, under names with the holders' prefixes.
 
-    Raises :class:`ParameterError` where one holder's name would lead to another holder.
+    Raises :class:`ParameterError` if a weight's name would also belong to another holder.
     """
     table: dict[str, WeightInfo] = {}
     natives: set[str] = set()
@@ -188,16 +188,16 @@ def describe_all(holders: Mapping[str, WeightHolder]) -> dict[str, WeightInfo]:
 
 
 def divide(holders: Mapping[str, WeightHolder], names: Collection[str]) -> dict[str, list[str]]:
-    """Sort names by the holder whose prefix fits best, and take that prefix off.
+    """Group names by the holder with the longest matching prefix, and remove the prefix.
 
-    Raises :class:`UnknownWeight` for a name that fits none.
+    Raises :class:`UnknownWeight` for a name that matches no holder.
     """
     divided: dict[str, list[str]] = {prefix: [] for prefix in holders}
     for name in names:
         prefix = _route(holders, name)
         if prefix is None:
             raise UnknownWeight(
-                f"There is no weight {name!r} here.",
+                f"There is no weight {name!r}.",
                 hint=f"Names begin with {', '.join(map(repr, holders)) or 'nothing: it has none'}.",
                 unexpected=[name],
             )
@@ -206,7 +206,7 @@ def divide(holders: Mapping[str, WeightHolder], names: Collection[str]) -> dict[
 
 
 def _route(holders: Mapping[str, WeightHolder], name: str) -> str | None:
-    """Return the longest prefix that ``name`` has among the holders', each empty or ending in /."""
+    """Return the longest of the holders' prefixes that ``name`` begins with, None without one."""
     prefix = name[: name.rfind("/") + 1]
     while prefix not in holders:
         if not prefix:
@@ -222,17 +222,17 @@ def import_all(
     *,
     copy: bool,
 ) -> None:
-    """Give every holder its part of ``weights``, all or nothing; the names carry the prefixes.
+    """Give every holder its part of ``weights``, all or nothing.
 
-    All names, shapes and dtypes are checked before any holder is touched. After that only a
-    framework's object can still refuse (a contradictory structure), so those come first. Where
-    there are several, one that has weights gets them back when a later one refuses; one that is not
-    fitted could not be emptied again, so it takes its part on a copy beforehand. An immutable
-    object is replaced, and put back.
+    All names, shapes and dtypes are checked before any holder changes. After that only a
+    framework's object can refuse (a contradictory structure), so those come first. If there are
+    several and a later one refuses, those that had weights get them back. One that is not fitted
+    could not be emptied again, so its part is tried on a copy beforehand. An immutable object is
+    replaced, and put back.
     """
     check_names("allow_missing", allow_missing)
     if list(holders) == [""]:
-        # A single holder of unprefixed names checks them all itself; a small model loads sooner.
+        # A single holder of unprefixed names checks them all itself: small models load sooner.
         holders[""].import_weights(weights, allow_missing, copy=copy)
         return
     tables = {p: holder.describe_weights() for p, holder in holders.items()}
@@ -283,7 +283,7 @@ def _check_fitted_together(
     parts: Mapping[str, Mapping[str, np.ndarray]],
     allow_missing: Collection[str],
 ) -> None:
-    """Raise :class:`WeightsMismatch` where only some fitted arrays of a component would be set."""
+    """Raise :class:`WeightsMismatch` if only some fitted arrays of a component would be set."""
     components: dict[int, dict[str, bool]] = {}
     for prefix, attribute in attributes.items():
         will_be_set = bool(tables[prefix] or parts[prefix])
@@ -294,6 +294,6 @@ def _check_fitted_together(
         if missing and len(unset) < len(arrays):
             raise WeightsMismatch(
                 f"The weight {missing[0]!r} is missing.",
-                hint="A component that is not fitted takes all of its fitted arrays.",
+                hint="A component that is not fitted takes all of its fitted arrays at once.",
                 missing=missing,
             )

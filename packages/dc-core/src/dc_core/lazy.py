@@ -1,7 +1,7 @@
-"""Lazy public surfaces (PEP 562), so that importing a package costs nothing before it is used.
+"""Lazy exports (PEP 562), so that importing a package is quick.
 
-A package's ``__init__`` names what it exports and where each thing lives; the module is imported
-when the name is first asked for. The same names stand under ``TYPE_CHECKING`` for type checkers.
+A package's ``__init__`` says which module defines each name that it exports. The module is imported
+when the name is first used. Type checkers see the same names under ``TYPE_CHECKING``.
 """
 
 from __future__ import annotations
@@ -17,8 +17,8 @@ def attach(
 ) -> tuple[Callable[[str], Any], Callable[[], list[str]]]:
     """Return ``__getattr__`` and ``__dir__`` for ``package``.
 
-    ``exports`` maps a module to the names it provides: ``{"dc_core.model": ["Model"]}``. A name
-    equal to the module's own last part exports the module itself.
+    ``exports`` maps a module to the names that it defines: ``{"dc_core.model": ["Model"]}``. A name
+    equal to the last part of the module's name exports the module itself.
     """
     home = {name: module for module, names in exports.items() for name in names}
 

@@ -1,4 +1,4 @@
-"""``Model``: named weights, parameters, training state, and the way to a hub and back."""
+"""``Model``: named weights, parameters, training state, publishing and loading."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ _SHOWN: Final = 20
 
 
 class Model(Component):
-    """The root of every model, whatever made it.
+    """The base class of every model, of whichever framework.
 
     A model is a mapping of its weights: ``model["gcn/conv1/0"]`` reads one as an array,
     ``model["gcn/conv1/0"] = array`` sets one, and iteration gives the names in a stable order.
     Names are canonical, ``<model>/<layer>/<i>``; ``weight_table()`` gives the framework's own name
-    for each. Setting never casts, and leaves the model as it was when it raises.
+    for each. Setting never casts. If it raises, the model is unchanged.
     """
 
     @property
@@ -71,13 +71,13 @@ class Model(Component):
     def get_weights(self) -> dict[str, np.ndarray]:
         """Return a copy of every weight by its canonical name.
 
-        "Weights" is all that prediction depends on, buffers and fitted statistics included.
+        "Weights" is everything that predictions depend on, buffers and fitted statistics included.
         """
         prefix = f"{self.name}/"
         return {prefix + name: array for name, array in self.export_weights().items()}
 
     def get_weight(self, name: str) -> np.ndarray:
-        """Return a copy of one weight; :class:`UnknownWeight` (a ``KeyError``) if there is none."""
+        """Return a copy of one weight. Raises :class:`UnknownWeight`, which is a ``KeyError``."""
         (relative,) = self._relative((name,))
         if relative not in self.describe_weights():
             raise self._unknown(name)
@@ -86,17 +86,17 @@ class Model(Component):
     def set_weights(
         self, weights: Mapping[str, np.ndarray], allow_missing: Collection[str] = ()
     ) -> None:
-        """Set all weights; those named in ``allow_missing`` may be absent and stay as they are.
+        """Set all weights; those named in ``allow_missing`` may be absent and keep their values.
 
-        Raises :class:`WeightsMismatch` where names, shapes or dtypes differ; the model is then
-        unchanged. Nothing is cast.
+        Nothing is cast. Raises :class:`WeightsMismatch` if names, shapes or dtypes differ; the
+        model is then unchanged.
         """
         self._relative(weights)
         arrays = {name: _without_scalars(value) for name, value in weights.items()}
         import_all(self._holders(f"{self.name}/"), arrays, allow_missing, copy=True)
 
     def set_weight(self, name: str, value: np.ndarray) -> None:
-        """Set one weight; the checks are those of :meth:`set_weights`."""
+        """Set one weight, with the checks of :meth:`set_weights`."""
         table = self.weight_table()
         if name not in table:
             raise self._unknown(name)
@@ -123,11 +123,11 @@ class Model(Component):
         return self.weight_table().keys()
 
     def values(self) -> ValuesView[np.ndarray]:
-        """Return copies of the weights, in the order of their names."""
+        """Return copies of the weights, in the order of the names."""
         return self.get_weights().values()
 
     def items(self) -> ItemsView[str, np.ndarray]:
-        """Return the weights' names with copies of the weights."""
+        """Return pairs of the weights' names and copies of the weights."""
         return self.get_weights().items()
 
     def __len__(self) -> int:
@@ -135,14 +135,14 @@ class Model(Component):
         return len(self.weight_table())
 
     def __bool__(self) -> bool:
-        """Return True: a model without weights is a model too."""
+        """Return True, also for a model without weights."""
         return True
 
     def get_training_state(self) -> dict[str, np.ndarray]:
-        """Return what resuming needs beyond the weights, as named arrays.
+        """Return what resuming needs besides the weights, as named arrays.
 
-        Optimiser moments, schedule, step and random-number state; empty for a model that has none.
-        Nested models' states carry their path as a prefix.
+        These are optimizer moments, schedule, step and random-number state; a model that needs none
+        returns ``{}``. The names of nested models' states begin with the nested model's path.
         """
         state = {}
         for path, child in self.children().items():
@@ -152,7 +152,7 @@ class Model(Component):
         return state
 
     def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take a state that :meth:`get_training_state` returned, so that training resumes exactly.
+        """Set a state that :meth:`get_training_state` returned, so that training resumes exactly.
 
         Raises :class:`TrainingStateError` if it belongs to another model; every nested model then
         keeps the state that it had.
@@ -166,7 +166,7 @@ class Model(Component):
         if rest:
             raise TrainingStateError(
                 f"{type(self).__name__} has no training state {next(iter(rest))!r}.",
-                hint="The state is of another model.",
+                hint="The state belongs to another model.",
             )
         former: list[tuple[Model, dict[str, np.ndarray]]] = []
         try:
@@ -182,8 +182,8 @@ class Model(Component):
     def to_pretrained(self, where: Any, **options: Any) -> Any:
         """Publish the model to a hub under the name ``where``, or save it to a directory.
 
-        The installed hub does it and documents the ``options`` (``dc_hub.publish``). Raises
-        :class:`HubNotInstalled` without one.
+        The installed hub does the work and documents the ``options``: see ``dc_hub.publish``.
+        Raises :class:`HubNotInstalled` if dc-hub is not installed.
         """
         return plugins.hub().publish(self, where, options)
 
@@ -191,8 +191,8 @@ class Model(Component):
     def from_pretrained(cls, name: Any, **options: Any) -> Self:
         """Return the stored model ``name``, which must be of this class or a subclass.
 
-        The installed hub does it and documents the ``options`` (``dc_hub.from_pretrained``).
-        Raises :class:`HubNotInstalled` without one.
+        The installed hub does the work and documents the ``options``: see
+        ``dc_hub.from_pretrained``. Raises :class:`HubNotInstalled` if dc-hub is not installed.
         """
         return plugins.hub().fetch(cls, name, options)
 
@@ -206,11 +206,11 @@ class Model(Component):
     def _unknown(self, name: str) -> UnknownWeight:
         return UnknownWeight(
             f"{type(self).__name__} has no weight {name!r}.",
-            hint=f"Its names start with {self.name!r} and are those of list(model).",
+            hint=f"Its names start with {self.name!r}; list(model) gives all of them.",
             unexpected=[name],
         )
 
 
 def _without_scalars(value: Any) -> Any:
-    """Return a NumPy scalar, which computing with a 0-d array gives, as a 0-d array again."""
+    """Return a NumPy scalar, which arithmetic on 0-d arrays gives, as a 0-d array again."""
     return np.asarray(value) if isinstance(value, np.generic) else value

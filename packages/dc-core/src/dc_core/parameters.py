@@ -1,9 +1,9 @@
 """Constructor arguments: captured when an object is made, and used to make it again.
 
 A subclass author writes an ordinary ``__init__`` and nothing else. The arguments are bound to its
-signature with the defaults filled in. Plain containers and arrays are copied, so that nothing the
-constructor does to them later is recorded; other components are kept by reference, because a
-composite goes on to fit the very objects it was given.
+signature with the defaults filled in. Containers and arrays are copied, so that later changes to
+them are not recorded. Other components are kept by reference, because a composite fits the very
+objects that it was given.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dc_core.errors import MissingParameter, ParameterError, UnknownParameter
 T = TypeVar("T")
 
 ATTRIBUTE = "_dc_parameters"
-"""Where the captured arguments are kept on an instance."""
+"""The attribute of an instance that holds the captured arguments."""
 
 MAX_DEPTH = 100
 """How deeply the containers in an argument may be nested."""
@@ -120,7 +120,7 @@ def given(obj: Any) -> dict[str, Any]:
 
 
 def capture_constructor(cls: type[T]) -> type[T]:
-    """Make a class that is no ``Component``, like a ``torch.nn.Module``, record its arguments."""
+    """Let a class that is not a ``Component``, like ``torch.nn.Module``, record its arguments."""
     original = cls.__init__
 
     def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:
@@ -135,9 +135,9 @@ def capture_constructor(cls: type[T]) -> type[T]:
 
 
 def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
-    """Make a ``cls`` from captured ``parameters``, the inverse of :func:`capture`.
+    """Make a ``cls`` from captured ``parameters``: the inverse of :func:`capture`.
 
-    Raises :class:`UnknownParameter` and :class:`MissingParameter`, naming the parameter and the
+    Raises :class:`UnknownParameter` or :class:`MissingParameter`, which name the parameter and the
     class, before anything is constructed.
     """
     expected = signature(cls).parameters  # type: ignore[arg-type]

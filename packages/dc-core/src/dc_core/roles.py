@@ -1,4 +1,4 @@
-"""The six roles a model can have; each says what it is asked to do, and nothing of how."""
+"""The six roles that a model can have: what each is asked to do, not how."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ class Estimator(Model, ABC):
     def predict(self, dataset: Dataset) -> np.ndarray:
         """Return the predictions for ``dataset`` (or an array of its X); records no gradients.
 
-        Raises :class:`EmptyDataset` when there is no row.
+        Raises :class:`EmptyDataset` if there are no rows.
         """
 
     def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
@@ -63,7 +63,7 @@ class Estimator(Model, ABC):
         """
         check_dataset(dataset)
         if len(dataset) == 0:
-            raise EmptyDataset("There is no row to evaluate on.")
+            raise EmptyDataset("The dataset has no rows to evaluate on.")
         prediction = self.predict(dataset)
         return score_all(metrics, dataset.y, prediction, dataset.w, dataset.tasks)
 
@@ -81,7 +81,7 @@ class UnsupervisedLearner(Model, ABC):
 
 
 class Generator(Model, ABC):
-    """A model that makes new rows."""
+    """A model that generates new rows."""
 
     @abstractmethod
     def fit(self, dataset: Dataset) -> Self:
@@ -113,7 +113,7 @@ class Metalearner(Model, ABC):
 
     @abstractmethod
     def adapt(self, task: Dataset) -> Model:
-        """Return a model adapted to ``task``; this one is unchanged."""
+        """Return a model adapted to ``task``, and leave this one unchanged."""
 
 
 class Policy(Model, ABC):

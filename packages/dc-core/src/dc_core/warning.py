@@ -1,4 +1,4 @@
-"""Warnings: typed, and issued in one place, so that they point at the user's own line."""
+"""Warnings: typed, and issued by one function, so that they point at the user's own line."""
 
 from __future__ import annotations
 

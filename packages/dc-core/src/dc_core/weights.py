@@ -1,9 +1,9 @@
-"""Weights as named arrays: their description, their names, and the one check all of them pass.
+"""Weights as named arrays: their descriptions, their names, and the check that all of them pass.
 
-"Weights" is everything that prediction depends on: parameters, buffers, fitted attributes, tree
-structures, normaliser statistics. A weight's canonical name is ``<model>/<layer>/<i>``: the model's
-name, the layer's path in the model, and the number of the weight within its layer. Below the model
-(in the hooks, in nested components) names are relative: ``<layer>/<i>``, or ``<i>`` at the root.
+"Weights" is everything that predictions depend on: parameters, buffers, fitted attributes, tree
+structures, normalization statistics. A weight's canonical name is ``<model>/<layer>/<i>``: the
+model's name, the layer's path in the model, and the number of the weight within its layer. Hooks
+and nested components use relative names: ``<layer>/<i>``, or ``<i>`` at the root.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from dc_core.parameters import check_names
 
 @dataclass(frozen=True, slots=True)
 class WeightInfo:
-    """What is known of a weight without its values.
+    """The description of a weight: everything but its values.
 
-    ``native`` is the framework's own name (``conv1.weight``); ``aliases`` are the further native
-    names of a tied weight, which appears once.
+    ``native`` is the framework's own name (``conv1.weight``). A tied weight is described once;
+    ``aliases`` are its further native names.
     """
 
     native: str
@@ -34,7 +34,7 @@ class WeightInfo:
     aliases: tuple[str, ...] = ()
 
     def within(self, path: str) -> WeightInfo:
-        """Return this description for a composite that holds the weight's owner at ``path``."""
+        """Return the description for a composite that has the weight's owner at ``path``."""
         place = path.strip("/").replace("/", ".")
 
         def full(native: str) -> str:
@@ -44,13 +44,13 @@ class WeightInfo:
 
 
 def model_name(cls: type) -> str:
-    """Return the first part of canonical names for ``cls``: ``MyNet`` → ``my_net``."""
+    """Return the first part of the canonical names for ``cls``: ``MyNet`` → ``my_net``."""
     words = re.sub(r"(?<=[a-z0-9])(?=[A-Z])|(?<=[A-Z])(?=[A-Z][a-z])", "_", cls.__name__)
     return words.strip("_").lower()
 
 
 def number_by_layer(natives: Iterable[str], separator: str = ".") -> dict[str, str]:
-    """Give each native name its relative canonical name, in the given (stable) order.
+    """Map native names, given in a stable order, to relative canonical names.
 
     ``["conv1.weight", "conv1.bias", "scale"]`` → ``{"conv1.weight": "conv1/0",
     "conv1.bias": "conv1/1", "scale": "0"}``.
@@ -71,10 +71,10 @@ def check_weights(
     weights: Mapping[str, np.ndarray],
     allow_missing: Collection[str] = (),
 ) -> None:
-    """Raise :class:`WeightsMismatch` unless ``weights`` fits ``table`` in names, shapes and dtypes.
+    """Raise :class:`WeightsMismatch` unless names, shapes and dtypes agree with ``table``.
 
-    Nothing is cast. ``allow_missing`` names weights that may be absent and then stay as they are;
-    it raises :class:`ParameterError` where it is one text and not a collection of names.
+    Nothing is cast. Weights named in ``allow_missing`` may be absent; they keep their values.
+    Raises :class:`ParameterError` if ``allow_missing`` is a str instead of a collection of names.
     """
     check_names("allow_missing", allow_missing)
     unexpected = [name for name in weights if name not in table]
@@ -88,14 +88,14 @@ def check_weights(
     if missing:
         raise WeightsMismatch(
             f"Weights are missing: {_listed(missing)}.",
-            hint="Give them too, or name them in allow_missing to keep the model's own.",
+            hint="Give them too, or name them in allow_missing to keep the model's values.",
             missing=missing,
         )
     for name, value in weights.items():
         info = table[name]
         if not isinstance(value, np.ndarray):
             raise WeightsMismatch(
-                f"The weight {name!r} was given as {type(value).__name__}, not as a NumPy array.",
+                f"The weight {name!r} must be a NumPy array; a {type(value).__name__} was given.",
                 hint=f"Give an array of shape {info.shape} and dtype {dtype_name(info.dtype)}.",
             )
         if value.shape != info.shape:
@@ -105,7 +105,7 @@ def check_weights(
         if value.dtype != info.dtype:
             raise WeightsMismatch(
                 f"The weight {name!r} has dtype {dtype_name(info.dtype)}; {value.dtype} was given.",
-                hint="Nothing is cast silently: convert it with .astype() if that is meant.",
+                hint="Weights are never cast: convert it with .astype() if that is intended.",
             )
 
 
