@@ -128,6 +128,14 @@ def tests(session: nox.Session) -> None:
 
 @nox.session(default=False)
 @constrained
+def fuzz(session: nox.Session) -> None:
+    """Change 20 000 stored models, load and use them; `-- --seed 1 --report FILE` and the like."""
+    install_editable(session, DEMO, "pytest")
+    session.run("python", "tests/fuzz", *session.posargs)
+
+
+@nox.session(default=False)
+@constrained
 def bench(session: nox.Session) -> None:
     """Measure the project beside its peers."""
     install_editable(session, DEMO, *PEERS)

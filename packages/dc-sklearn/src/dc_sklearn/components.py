@@ -7,15 +7,22 @@ from typing import Any, Final
 
 import numpy as np
 from sklearn import feature_selection
+from sklearn.utils._param_validation import validate_parameter_constraints
 
 from dc_core import construct
 from dc_core.errors import DCError, NotSerializable, ParameterError
 from dc_sklearn.estimators import estimator_class, schema_of, stored_name
 
-_ITERATIONS: Final = frozenset({"max_doc_update_iter", "max_iter", "transform_max_iter"})
-"""The parameters that say how often an estimator iterates; some do so when they predict."""
+_LIMITS: Final[Mapping[str, int]] = {
+    "max_iter": 1_000_000,
+    "n_jobs": 256,
+    "n_estimators": 1_000_000,
+}
+"""The largest values of parameters that say how much work, or how many threads, there are."""
 
-_MAX_ITERATIONS: Final = 1_000_000
+_MAX_PREDICT_ITERATIONS: Final[Mapping[str, int]] = {"NMF": 10_000}
+"""The largest ``max_iter`` of the classes that iterate when they transform."""
+
 _SCORE: Final = "score_func"
 _SCORES: Final[Mapping[str, Any]] = {
     name: getattr(feature_selection, name)
@@ -64,6 +71,7 @@ def build(name: str, params: Mapping[str, Any]) -> Any:
     }
     estimator = construct(cls, given)
     try:
+        _validate(estimator)
         schema_of(estimator).parts(estimator)
         estimator.get_params()
     except (AttributeError, LookupError, TypeError, ValueError) as error:
@@ -83,12 +91,27 @@ def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
             f"{cls.__name__}(memory=…) is refused: such a cache runs pickles from the disk.",
             hint="Set it on the loaded estimator, if the directory is your own.",
         )
-    for name in _ITERATIONS.intersection(params):
-        value = params[name]
-        if isinstance(value, int | float) and value > _MAX_ITERATIONS:
+    for name, limit in _LIMITS.items():
+        most = _MAX_PREDICT_ITERATIONS.get(cls.__name__, limit) if name == "max_iter" else limit
+        value = params.get(name)
+        if isinstance(value, int | float) and not abs(value) <= most:
             raise ParameterError(
-                f"{cls.__name__}({name}=…) may be at most {_MAX_ITERATIONS} in a stored model."
+                f"{cls.__name__}({name}={value!r}) is refused: a stored model may ask for {most}.",
+                hint="Set it on the loaded estimator.",
             )
+
+
+def _validate(estimator: Any) -> None:
+    """Check the parameters by scikit-learn's own constraints, as ``fit`` does; prediction does not.
+
+    Raises :class:`ValueError`.
+    """
+    constraints = getattr(estimator, "_parameter_constraints", None)
+    params = estimator.get_params(deep=False)
+    if constraints is not None:
+        # The constraints know NumPy's types, which are stored as dtypes.
+        given = {n: v.type if isinstance(v, np.dtype) else v for n, v in params.items()}
+        validate_parameter_constraints(constraints, given, type(estimator).__name__)
 
 
 def _stored(parameter: str, value: Any) -> Any:

@@ -1,8 +1,8 @@
 """What an attribute may hold: a kind of value, its shape, and the range of its numbers.
 
-Shapes are written with names of sizes: ``Floats("targets n")``. A name stands for the same number in
-all attributes of one estimator; ``n`` is the number of features. An attribute that may hold one of
-several kinds says so with ``|``.
+Shapes are written with names of sizes: ``Floats("targets n")``. A name stands for the same number
+in all attributes of one estimator; ``n`` is the number of features. An attribute that may hold one
+of several kinds says so with ``|``.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ class Kind(ABC):
         return _Either((self, other))
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
-        """Yield the slots of ``value``; raises :class:`NotSerializable` if it is not of the kind."""
+        """Yield the slots of ``value``; raise :class:`NotSerializable` if it is of another kind."""
         if not self.accepts(value, storing.sizes):
             raise NotSerializable(
                 f"The attribute {path.replace('/', '.')!r} is {_shown(value)}, not {self}.",
@@ -51,7 +51,7 @@ class Kind(ABC):
         return values.encode(path, value)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
-        """Return the value at ``path``; raises :class:`StructureError` if it is not of the kind."""
+        """Return the value at ``path``; raise :class:`StructureError` if it is of another kind."""
         value = values.decode(reader, path)
         if not self.accepts(value, restoring.sizes):
             raise StructureError(f"{path!r} is {_shown(value)}, not {self}.")
@@ -273,7 +273,7 @@ class ListOf(Kind):
     type: type[list[Any]] | type[tuple[Any, ...]] = list
 
     def accepts(self, value: Any, sizes: Sizes) -> bool:
-        """Tell whether ``value`` is a list of such items; what they name differs from one to all."""
+        """Tell whether ``value`` is such a list; a size that an item names is that item's own."""
         if type(value) is not self.type or not fits((len(value),), self.size, sizes):
             return False
         return all(self.item.accepts(item, dict(sizes)) for item in value)

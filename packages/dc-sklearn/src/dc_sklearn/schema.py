@@ -24,6 +24,8 @@ class Storing:
     owner: Any
     nested: Callable[[Any, str], Slots]
     """Yields the slots of a nested estimator: ``nested(estimator, path)``."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """The sizes of the estimator's arrays that are known so far; see :mod:`dc_sklearn.kinds`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +40,8 @@ class Restoring:
     commits: list[tuple[Any, State]]
     nested: Callable[[Any, Reader, str, list[tuple[Any, State]]], State]
     """Restores a nested estimator: ``nested(estimator, reader, path, commits)``."""
+    sizes: dict[str, int] = field(default_factory=dict)
+    """The sizes of the estimator's arrays that are known so far; see :mod:`dc_sklearn.kinds`."""
 
 
 class Field(Protocol):
@@ -92,6 +96,8 @@ class Schema:
     """Private attributes that may be there."""
     fields: Mapping[str, Field] = field(default_factory=dict)
     """Attributes that are no plain values."""
+    closed: bool = False
+    """Whether every attribute is declared; otherwise any that is public may be there."""
     training: frozenset[str] = frozenset()
     """Attributes that only further fitting reads: they are not stored."""
     rebuilt: frozenset[str] = frozenset()
@@ -107,12 +113,24 @@ class Schema:
 
 
 def schema(
-    required: str = "", optional: str = "", *, training: str = "", rebuilt: str = "", **rest: Any
+    required: Mapping[str, Field] | str = "",
+    optional: Mapping[str, Field] | str = "",
+    *,
+    training: str = "",
+    rebuilt: str = "",
+    fields: Mapping[str, Field] | None = None,
+    **rest: Any,
 ) -> Schema:
-    """Return a schema; the names are given as words."""
+    """Return a schema of attributes with their fields; the other names are given as words."""
+    given: dict[str, Field] = dict(fields or {})
+    for attributes in (required, optional):
+        if not isinstance(attributes, str):
+            given |= attributes
     return Schema(
-        tuple(required.split()),
-        tuple(optional.split()),
+        tuple(required.split() if isinstance(required, str) else required),
+        tuple(optional.split() if isinstance(optional, str) else optional),
+        fields=given,
+        closed=not isinstance(required, str) or not isinstance(optional, str),
         training=frozenset(training.split()),
         rebuilt=frozenset(rebuilt.split()),
         **rest,

@@ -15,7 +15,8 @@ from dc_core import WeightInfo, check_weights
 from dc_core.errors import DCError, NotSerializable, StructureError
 from dc_sklearn import values
 from dc_sklearn.estimators import constructed, schema_of
-from dc_sklearn.schema import Plain, Restoring, Schema, State, Storing
+from dc_sklearn.kinds import Labels, Record, Word
+from dc_sklearn.schema import Field, Plain, Restoring, Schema, State, Storing
 from dc_sklearn.slots import Reader, Slots, incomplete, info
 
 _PUBLIC: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*_")
@@ -23,8 +24,11 @@ _PLAIN: Final = Plain()
 _DEEPEST: Final = 32
 _COUNT: Final = "attributes"
 """How many attributes an estimator stores, so that none that may be absent is missing unnoticed."""
-_OUTPUT: Final = "_sklearn_output_config"
-"""Where ``set_output`` keeps what ``transform`` returns; any transformer may have it."""
+_COMMON: Final[Mapping[str, Field]] = {
+    "feature_names_in_": Labels("n"),
+    "_sklearn_output_config": Record({"transform": Word(("default", "pandas", "polars"))}),
+}
+"""What any estimator may have: the names of columns, and where ``set_output`` keeps its choice."""
 
 
 def describe(estimator: Any) -> dict[str, WeightInfo]:
@@ -90,7 +94,7 @@ def slots(estimator: Any, path: str = "") -> Slots:
     if fitted:
         yield f"{_join(path, _COUNT)}/0", values.count(len(fitted))
     for name, value in fitted:
-        yield from schema.fields.get(name, _PLAIN).encode(_join(path, name), value, storing)
+        yield from _field(schema, name).encode(_join(path, name), value, storing)
 
 
 def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, State]]) -> State:
@@ -116,7 +120,7 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
         at = _join(path, name)
         if name not in own:
             raise incomplete(f"{at}/0")
-        state[name] = schema.fields.get(name, _PLAIN).decode(reader, at, restoring)
+        state[name] = _field(schema, name).decode(reader, at, restoring)
     counted = f"{_join(path, _COUNT)}/0"
     if int(reader.take(counted, dtype=np.int64, ndim=0)) != len(state):
         raise incomplete(f"{_join(path, '…')}/0")
@@ -130,19 +134,19 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
 def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
     """Yield the fitted attributes that are stored, in the schema's order and then by name."""
     present = vars(estimator)
-    optional = (*schema.optional, _OUTPUT)
+    optional = (*schema.optional, *_COMMON)
     known = {*schema.required, *optional}
     others = sorted(
         present.keys() - known - schema.training - schema.rebuilt - constructed(estimator)
     )
     for name in others:
-        if not _PUBLIC.fullmatch(name):
+        if schema.closed or not _PUBLIC.fullmatch(name):
             raise NotSerializable(
                 f"{type(estimator).__name__} has an attribute {name!r} that is not known here.",
                 hint="It was set by the caller or by another version of scikit-learn; "
                 "remove it, or upgrade dc-sklearn.",
             )
-    fitted = any(name in present for name in schema.required or (*schema.optional, *others))
+    fitted = any(name in present for name in schema.required or (*optional, *others))
     for name in (*schema.required, *optional, *others) if fitted else ():
         if name in present:
             yield name, present[name]
@@ -151,7 +155,7 @@ def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
 def _given(estimator: Any, schema: Schema, below: set[str]) -> list[str]:
     """Return the attributes beyond the required ones that are given and that the class may have."""
     cls = type(estimator)
-    optional = (*schema.optional, _OUTPUT)
+    optional = (*schema.optional, *_COMMON)
     taken = {
         *schema.required,
         *schema.training,
@@ -160,9 +164,15 @@ def _given(estimator: Any, schema: Schema, below: set[str]) -> list[str]:
         *constructed(estimator),
     }
     others = [
-        name for name in sorted(below - taken) if _PUBLIC.fullmatch(name) and not hasattr(cls, name)
+        name
+        for name in sorted(below - taken)
+        if not schema.closed and _PUBLIC.fullmatch(name) and not hasattr(cls, name)
     ]
     return [name for name in (*optional, *others) if name in below]
+
+
+def _field(schema: Schema, name: str) -> Field:
+    return schema.fields.get(name) or _COMMON.get(name, _PLAIN)
 
 
 def _check_features(path: str, state: State) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from functools import partial
 from inspect import signature
@@ -20,7 +21,7 @@ from dc_sklearn.families.forest import Forest, one_output
 from dc_sklearn.generators import Generator, LegacyGenerator
 from dc_sklearn.histogram import BinMapper, Predictors
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import Restoring, State, Storing, schema
+from dc_sklearn.schema import Field, Restoring, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 _ANY_NUMBER: Final = next(
@@ -178,13 +179,13 @@ def _check_histogram(owner: Any, state: State) -> None:
         raise StructureError(f"There is another number of trees an iteration than {columns}.")
 
 
-_STAGES: Final = {
+_STAGES: Final[Mapping[str, Field]] = {
     "_rng": LegacyGenerator(),
     "estimators_": Forest(_tree, one_output, staged=True),
     "init_": _FirstGuess(),
 }
 _STAGED: Final = "_rng n_features_in_ n_trees_per_iteration_ max_features_"
-_BINNED: Final = {
+_BINNED: Final[Mapping[str, Field]] = {
     "_feature_subsample_rng": Generator(),
     "_preprocessor": _Preprocessor(),
     "_bin_mapper": BinMapper(),

@@ -2,29 +2,28 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 from sklearn.preprocessing import KernelCenterer
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
-from dc_core.errors import StructureError
 from dc_sklearn.generators import LegacyGenerator
+from dc_sklearn.kinds import (
+    MISSING,
+    Count,
+    Flag,
+    Floats,
+    Integers,
+    ListOf,
+    Number,
+    Reals,
+    Size,
+    Sparse,
+    Word,
+)
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import Schema, State, schema
-
-
-def _check_components(owner: Any, state: State) -> None:
-    n, components = state["n_features_in_"], state["components_"]
-    if np.ndim(components) != 2 or components.shape[1] != n:
-        raise StructureError(f"components_ has shape {np.shape(components)} for {n} features.")
-
-
-def _check_centers(owner: Any, state: State) -> None:
-    n, centers = state["n_features_in_"], state["cluster_centers_"]
-    floats = isinstance(centers, np.ndarray) and centers.dtype in (np.float32, np.float64)
-    if not floats or centers.ndim != 2 or centers.shape[1] != n or not len(centers):
-        raise StructureError(f"cluster_centers_ has shape {np.shape(centers)} for {n} features.")
+from dc_sklearn.schema import Field, Schema, State, schema
 
 
 def _centerer(owner: Any, state: State) -> Any:
@@ -36,58 +35,182 @@ def _threads(owner: Any, state: State) -> State:
     return {"_n_threads": _openmp_effective_n_threads()}
 
 
-def _projection(required: str = "", optional: str = "", **rest: Any) -> Schema:
-    return schema(
-        f"n_features_in_ components_ {required}",
-        f"_n_features_out {optional}",
-        check=_check_components,
-        **rest,
-    )
+_PROJECTION: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "components_": Floats("components n"),
+}
+_OUTPUTS: Final[Mapping[str, Field]] = {"_n_features_out": Count()}
+_VARIANCES: Final[Mapping[str, Field]] = {
+    "explained_variance_ratio_": Floats("components"),
+    "singular_values_": Floats("components"),
+    "noise_variance_": Number(),
+}
 
 
-def _clusters(optional: str = "", **fields: Any) -> Schema:
+def _projection(
+    required: Mapping[str, Field] | None = None,
+    optional: Mapping[str, Field] | None = None,
+    **rest: Any,
+) -> Schema:
+    return schema({**_PROJECTION, **(required or {})}, {**_OUTPUTS, **(optional or {})}, **rest)
+
+
+def _clusters(optional: Mapping[str, Field]) -> Schema:
     return schema(
-        "n_features_in_ cluster_centers_ _n_features_out",
-        f"_tol _n_init {optional}",
-        fields=fields,
+        {
+            "n_features_in_": Size("n"),
+            "cluster_centers_": Floats("clusters n"),
+            "_n_features_out": Size("clusters", minimum=1),
+        },
+        {
+            "_tol": Number(),
+            "_n_init": Count(),
+            "inertia_": Number() | MISSING,
+            "labels_": Integers("_", below="clusters"),
+            "n_iter_": Count(),
+            **optional,
+        },
         rebuilt="_n_threads",
         rebuild=_threads,
-        check=_check_centers,
     )
 
 
 _PLS: Final = schema(
-    "n_features_in_ x_rotations_ y_rotations_ _x_mean _y_mean _x_std _y_std coef_",
-    "_predict_1d _norm_y_weights _x_scores _y_scores _n_features_out",
+    {
+        "n_features_in_": Size("n"),
+        "x_rotations_": Floats("n components"),
+        "y_rotations_": Floats("targets components"),
+        "_x_mean": Floats("n"),
+        "_y_mean": Floats("targets"),
+        "_x_std": Floats("n"),
+        "_y_std": Floats("targets"),
+        "coef_": Floats("targets n"),
+        "intercept_": Floats("targets"),
+        "_predict_1d": Flag(),
+    },
+    {
+        "_norm_y_weights": Flag(),
+        "_x_scores": Floats("_ components"),
+        "_y_scores": Floats("_ components"),
+        "_n_features_out": Size("components"),
+        "n_iter_": ListOf(Count()),
+        "x_loadings_": Floats("n components"),
+        "x_scores_": Floats("_ components"),
+        "x_weights_": Floats("n components"),
+        "y_loadings_": Floats("targets components"),
+        "y_scores_": Floats("_ components"),
+        "y_weights_": Floats("targets components"),
+    },
 )
-_NMF: Final = "_n_components _beta_loss"
-_SAMPLER: Final = schema("n_features_in_ random_weights_ random_offset_", "_gamma _n_features_out")
+_SAMPLER: Final = schema(
+    {
+        "n_features_in_": Size("n"),
+        "random_weights_": Floats("n components"),
+        "random_offset_": Floats("components"),
+    },
+    {"_gamma": Number(), "_n_features_out": Size("components")},
+)
+_DRAWN: Final[Mapping[str, Field]] = {"n_components_": Size("components")}
 
 SCHEMAS: Final = {
-    "cluster.KMeans": _clusters("_algorithm"),
+    "cluster.KMeans": _clusters({"_algorithm": Word(("lloyd", "elkan"))}),
     "cluster.MiniBatchKMeans": _clusters(
-        "_batch_size _init_size _counts _ewa_inertia _ewa_inertia_min _no_improvement "
-        "_n_since_last_reassign _random_state",
-        _random_state=LegacyGenerator(),
+        {
+            "_batch_size": Count(),
+            "_init_size": Count(),
+            "_counts": Floats("clusters"),
+            "_ewa_inertia": Number() | MISSING,
+            "_ewa_inertia_min": Number() | MISSING,
+            "_no_improvement": Count(),
+            "_n_since_last_reassign": Count(),
+            "n_steps_": Count(),
+            "_random_state": LegacyGenerator(),
+        }
     ),
     "cross_decomposition.CCA": _PLS,
     "cross_decomposition.PLSCanonical": _PLS,
     "cross_decomposition.PLSRegression": _PLS,
-    "decomposition.FactorAnalysis": _projection("mean_ noise_variance_"),
-    "decomposition.FastICA": _projection("mixing_", "_unmixing"),
-    "decomposition.IncrementalPCA": _projection("mean_ explained_variance_"),
-    "decomposition.KernelPCA": schema(
-        "n_features_in_ X_fit_ eigenvalues_ eigenvectors_ _centerer",
-        "_n_features_out",
-        fields={"_centerer": Nested(_centerer)},
+    "decomposition.FactorAnalysis": _projection(
+        {"mean_": Floats("n"), "noise_variance_": Floats("n")},
+        {"loglike_": ListOf(Number()), "n_iter_": Count()},
     ),
-    "decomposition.NMF": _projection("n_components_", _NMF),
-    "decomposition.PCA": _projection("mean_ explained_variance_ n_components_", "_fit_svd_solver"),
-    "decomposition.TruncatedSVD": _projection(),
-    "kernel_approximation.Nystroem": _projection("normalization_"),
+    "decomposition.FastICA": _projection(
+        {"mixing_": Floats("n components")},
+        {
+            "_unmixing": Floats("components components"),
+            "mean_": Floats("n"),
+            "n_iter_": Count(),
+            "whitening_": Floats("components n"),
+        },
+    ),
+    "decomposition.IncrementalPCA": _projection(
+        {"mean_": Floats("n"), "explained_variance_": Floats("components")},
+        {
+            **_VARIANCES,
+            "batch_size_": Count(),
+            "n_components_": Size("components"),
+            "n_samples_seen_": Number(),
+            "var_": Floats("n"),
+        },
+    ),
+    "decomposition.KernelPCA": schema(
+        {
+            "n_features_in_": Size("n"),
+            "X_fit_": Reals("rows n") | Sparse("rows n"),
+            "eigenvalues_": Floats("components"),
+            "eigenvectors_": Floats("rows components"),
+            "_centerer": Nested(_centerer),
+        },
+        {
+            **_OUTPUTS,
+            "gamma_": Number() | MISSING,
+            "dual_coef_": Floats("_ n"),
+            "X_transformed_fit_": Floats("rows _"),
+        },
+    ),
+    "decomposition.NMF": _projection(
+        {"n_components_": Size("components")},
+        {
+            "_n_components": Count() | Word(("auto",)),
+            "_beta_loss": Number(),
+            "n_iter_": Count(),
+            "reconstruction_err_": Number(),
+        },
+    ),
+    "decomposition.PCA": _projection(
+        {
+            "mean_": Floats("n"),
+            "explained_variance_": Floats("components"),
+            "n_components_": Size("components"),
+        },
+        {**_VARIANCES, "_fit_svd_solver": Word(), "n_samples_": Count()},
+    ),
+    "decomposition.TruncatedSVD": _projection(
+        optional={**_VARIANCES, "explained_variance_": Floats("components")}
+    ),
+    "kernel_approximation.Nystroem": schema(
+        {
+            "n_features_in_": Size("n"),
+            "components_": Reals("components n") | Sparse("components n"),
+            "normalization_": Floats("components components"),
+        },
+        {"_n_features_out": Size("components"), "component_indices_": Integers("components")},
+    ),
     "kernel_approximation.RBFSampler": _SAMPLER,
     "kernel_approximation.SkewedChi2Sampler": _SAMPLER,
-    "preprocessing.KernelCenterer": schema("n_features_in_ K_fit_rows_ K_fit_all_"),
-    "random_projection.GaussianRandomProjection": _projection("n_components_"),
-    "random_projection.SparseRandomProjection": _projection("n_components_ density_"),
+    "preprocessing.KernelCenterer": schema(
+        {"n_features_in_": Size("n"), "K_fit_rows_": Floats("n"), "K_fit_all_": Number()}
+    ),
+    "random_projection.GaussianRandomProjection": _projection(
+        _DRAWN, {"inverse_components_": Floats("n components")}
+    ),
+    "random_projection.SparseRandomProjection": schema(
+        {
+            "n_features_in_": Size("n"),
+            "components_": Sparse("components n") | Floats("components n"),
+            **_DRAWN,
+            "density_": Number(),
+        },
+        {**_OUTPUTS, "inverse_components_": Floats("n components")},
+    ),
 }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -13,8 +13,9 @@ from sklearn.tree import ExtraTreeRegressor
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import trees, values
-from dc_sklearn.families.tree import classes_per_output
-from dc_sklearn.schema import Restoring, Schema, State, Storing, schema
+from dc_sklearn.families.tree import CLASSES, classes_per_output
+from dc_sklearn.kinds import MISSING, Count, Floats, Integers, ListOf, Number, Reals, Size
+from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
 from dc_sklearn.slots import Reader, Slot, Slots
 
 _SHARED: Final = ("n_features_in_", "n_outputs_", "max_features_", "classes_", "n_classes_")
@@ -114,15 +115,9 @@ def one_output(state: State) -> list[int]:
 
 
 def _isolation_check(owner: Any, state: State) -> None:
-    """Check which features each tree sees: predicting selects their columns."""
-    n, seen = state["n_features_in_"], state["estimators_features_"]
-    if not isinstance(seen, list) or len(seen) != len(state["estimators_"]):
+    """Check that it is known of each tree which features it sees."""
+    if len(state["estimators_features_"]) != len(state["estimators_"]):
         raise StructureError("estimators_features_ does not hold one array per tree.")
-    for columns in seen:
-        if np.shape(columns) != (state["_max_features"],) or columns.dtype.kind not in "iu":
-            raise StructureError("estimators_features_ does not fit max_features.")
-        if columns.size and not 0 <= columns.min() <= columns.max() < n:
-            raise StructureError(f"estimators_features_ names a feature that is none of the {n}.")
 
 
 def _isolation_rebuild(owner: Any, state: State) -> State:
@@ -141,22 +136,47 @@ def _rebuild(owner: Any, state: State) -> State:
     return {"estimator_": owner.estimator}
 
 
-def _forest(required: str) -> Schema:
+_SAMPLES: Final[Mapping[str, Field]] = {
+    "_n_samples": Count(),
+    "_n_samples_bootstrap": Count() | MISSING,
+    "_sample_weight": Reals("_") | MISSING,
+    "oob_score_": Number(),
+}
+
+
+def _forest(required: Mapping[str, Field], optional: Mapping[str, Field]) -> Schema:
     return schema(
-        f"{required} estimators_",
-        "_n_samples _n_samples_bootstrap _sample_weight",
-        fields={"estimators_": Forest(_forest_tree, classes_per_output)},
+        {
+            "n_features_in_": Size("n"),
+            "n_outputs_": Count(1),
+            **required,
+            "estimators_": Forest(_forest_tree, classes_per_output),
+        },
+        {**_SAMPLES, **optional},
         rebuilt="estimator_",
         rebuild=_rebuild,
     )
 
 
-_REGRESSOR: Final = _forest("n_features_in_ n_outputs_")
-_CLASSIFIER: Final = _forest("n_features_in_ n_outputs_ classes_ n_classes_")
+_REGRESSOR: Final = _forest({}, {"oob_prediction_": Floats("_") | Floats("_ _")})
+_CLASSIFIER: Final = _forest(
+    CLASSES, {"oob_decision_function_": Floats("_ _") | Floats("_ _ _") | ListOf(Floats("_ _"))}
+)
 _ISOLATION: Final = schema(
-    "n_features_in_ max_samples_ offset_ estimators_features_ _max_features estimators_",
-    "_n_samples _max_samples _sample_weight _seeds",
-    fields={"estimators_": Forest(_isolation_tree, one_output, "_max_features")},
+    {
+        "n_features_in_": Size("n"),
+        "max_samples_": Count(1),
+        "offset_": Number(),
+        "_max_features": Size("seen", 1),
+        "estimators_features_": ListOf(Integers("seen", minimum=0, below="n")),
+        "estimators_": Forest(_isolation_tree, one_output, "_max_features"),
+    },
+    {
+        "_n_samples": Count(),
+        "_max_samples": Count(1),
+        "_sample_weight": Reals("_") | MISSING,
+        "_seeds": Integers("_"),
+    },
     rebuilt="estimator_ _average_path_length_per_tree _decision_path_lengths",
     rebuild=_isolation_rebuild,
     check=_isolation_check,

@@ -2,24 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-import numpy as np
 from sklearn.base import clone
 from sklearn.linear_model import LinearRegression
 from sklearn.preprocessing import LabelBinarizer
 
 from dc_core.errors import StructureError
+from dc_sklearn.kinds import (
+    MISSING,
+    ArrayOf,
+    Count,
+    DictOf,
+    Flags,
+    Floats,
+    Integers,
+    Labels,
+    ListOf,
+    Number,
+    Reals,
+    Size,
+    Sparse,
+    Word,
+)
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import State, schema
-
-
-def check_linear(owner: Any, state: State) -> None:
-    """Check that ``coef_`` has one column per feature."""
-    n, coef = state["n_features_in_"], state["coef_"]
-    shape = np.shape(coef)
-    if not shape or shape[-1] != n:
-        raise StructureError(f"coef_ has shape {shape} for {n} features.")
+from dc_sklearn.schema import Field, Schema, State, schema
 
 
 def _loss(owner: Any, state: State) -> State:
@@ -35,63 +43,173 @@ def _consensus(owner: Any, state: State) -> Any:
     return LinearRegression() if owner.estimator is None else clone(owner.estimator)
 
 
-_FITTED: Final = "n_features_in_ coef_ intercept_"
-_REGRESSOR: Final = schema(_FITTED, check=check_linear)
-_GLM: Final = schema(_FITTED, rebuilt="_base_loss", rebuild=_loss, check=check_linear)
-_CLASSIFIER: Final = schema(f"{_FITTED} classes_", check=check_linear)
-_RIDGE_CLASSIFIER: Final = schema(
-    f"{_FITTED} _label_binarizer",
-    fields={"_label_binarizer": Nested(_signed_labels)},
-    check=check_linear,
+_FITTED: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "coef_": Reals("n") | Reals("targets n") | Sparse("targets n"),
+    "intercept_": Number() | Floats("targets"),
+}
+_ITERATIONS: Final[Mapping[str, Field]] = {
+    "n_iter_": Count() | Integers("_") | ListOf(Count() | ListOf(Count())) | MISSING,
+}
+_CHOSEN: Final[Mapping[str, Field]] = {
+    "alpha_": Number(),
+    "alphas_": Floats("_") | Floats("_ _"),
+    "mse_path_": Floats("_ _") | Floats("_ _ _"),
+}
+_DESCENT: Final[Mapping[str, Field]] = {
+    **_ITERATIONS,
+    "dual_gap_": Number() | Floats("targets"),
+    "eps_": Number(),
+}
+_ANGLES: Final[Mapping[str, Field]] = {
+    **_ITERATIONS,
+    "alphas_": Floats("_") | ListOf(Floats("_")),
+    "active_": ListOf(Count() | ListOf(Count())),
+    "coef_path_": Floats("n _") | ListOf(Floats("n _")),
+}
+_BAYESIAN: Final[Mapping[str, Field]] = {
+    **_ITERATIONS,
+    "X_offset_": Floats("n"),
+    "X_scale_": Floats("n"),
+    "alpha_": Number(),
+    "scores_": ListOf(Number()) | Floats("_"),
+    "sigma_": Floats("_ _"),
+}
+_LABELLED: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "classes_": Labels("classes", minimum=1),
+    "coef_": Floats("rows n") | Sparse("rows n"),
+    "intercept_": Floats("rows") | Number(),
+}
+
+
+def _check_classes(owner: Any, state: State) -> None:
+    """Check that there is one row of coefficients per class, and one for two classes."""
+    classes, rows = len(state["classes_"]), state["coef_"].shape[0]
+    if rows != (classes if classes > 2 else 1):
+        raise StructureError(f"coef_ has {rows} rows for {classes} classes.")
+
+
+def _check_logistic(owner: Any, state: State) -> None:
+    """Check the rows of coefficients: two classes may have one or, in older versions, two."""
+    classes, rows = len(state["classes_"]), state["coef_"].shape[0]
+    if rows != classes and not (rows == 1 and classes == 2):
+        raise StructureError(f"coef_ has {rows} rows for {classes} classes.")
+
+
+def linear_regressor(optional: Mapping[str, Field] | None = None, **rest: Any) -> Schema:
+    """Return the schema of a linear regressor with these attributes besides its coefficients."""
+    return schema(_FITTED, optional or _ITERATIONS, **rest)
+
+
+def linear_classifier(optional: Mapping[str, Field], **rest: Any) -> Schema:
+    """Return the schema of a linear classifier with these attributes besides its coefficients."""
+    return schema(_LABELLED, optional, check=_check_classes, **rest)
+
+
+_LASSO: Final = linear_regressor(_DESCENT)
+_LASSO_CV: Final = linear_regressor({**_DESCENT, **_CHOSEN, "l1_ratio_": Number()})
+_LARS: Final = linear_regressor(_ANGLES)
+_LARS_CV: Final = linear_regressor(
+    {**_ANGLES, **_CHOSEN, "alphas_": Floats("_"), "cv_alphas_": Floats("_")}
 )
-_SGD_REGRESSOR: Final = schema(
-    _FITTED,
-    "_standard_coef _standard_intercept _average_coef _average_intercept",
-    check=check_linear,
-)
-_SGD_CLASSIFIER: Final = schema(
-    f"{_FITTED} classes_",
-    "_expanded_class_weight _standard_coef _standard_intercept _average_coef _average_intercept",
+_GLM: Final = linear_regressor(rebuilt="_base_loss", rebuild=_loss)
+_PURSUIT: Final = linear_regressor({**_ITERATIONS, "n_nonzero_coefs_": Count() | MISSING})
+_CROSS_VALIDATED: Final[Mapping[str, Field]] = {
+    "alpha_": Number() | Floats("targets"),
+    "best_score_": Number() | Floats("targets"),
+    "cv_results_": Floats("_ _") | Floats("_ _ _"),
+    "cv_values_": Floats("_ _") | Floats("_ _ _"),
+}
+_RIDGE: Final[Mapping[str, Field]] = {
+    "n_iter_": Integers("_") | Count() | MISSING,
+    "solver_": Word(),
+}
+_RIDGE_LABELLED: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "coef_": Floats("rows n"),
+    "intercept_": Floats("rows") | Number(),
+    "_label_binarizer": Nested(_signed_labels),
+}
+_RIDGE_CLASSES: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=1)}
+_SGD: Final[Mapping[str, Field]] = {
+    "n_iter_": Count(),
+    "t_": Number(minimum=0),
+    "_standard_coef": Floats("n") | Floats("rows n"),
+    "_standard_intercept": Floats("_"),
+    "_average_coef": Floats("n") | Floats("rows n") | MISSING,
+    "_average_intercept": Floats("_") | MISSING,
+}
+_SGD_REGRESSOR: Final = linear_regressor(_SGD)
+_SGD_CLASSIFIER: Final = linear_classifier(
+    {**_SGD, "_expanded_class_weight": Floats("classes")},
     training="_loss_function_ loss_function_",
-    check=check_linear,
 )
-_RANSAC: Final = schema("n_features_in_ estimator_", fields={"estimator_": Nested(_consensus)})
+_PATHS: Final[Mapping[str, Field]] = {
+    "n_iter_": Integers("_") | Integers("_ _ _") | Integers("_ _ _ _"),
+    "C_": Floats("_") | Number(),
+    "Cs_": Floats("_"),
+    "coefs_paths_": DictOf(Floats("_ _ _") | Floats("_ _ _ _")) | Floats("_ _ _ _ _"),
+    "l1_ratio_": ArrayOf(MISSING) | Floats("_") | Number() | MISSING,
+    "l1_ratios_": ArrayOf(MISSING) | Floats("_"),
+    "scores_": DictOf(Floats("_ _") | Floats("_ _ _")) | Floats("_ _ _"),
+}
+_RANSAC: Final = schema(
+    {"n_features_in_": Size("n"), "estimator_": Nested(_consensus)},
+    {
+        "inlier_mask_": Flags("_"),
+        "n_skips_invalid_data_": Count(),
+        "n_skips_invalid_model_": Count(),
+        "n_skips_no_inliers_": Count(),
+        "n_trials_": Count(),
+    },
+)
 
 SCHEMAS: Final = {
-    "linear_model.ARDRegression": _REGRESSOR,
-    "linear_model.BayesianRidge": _REGRESSOR,
-    "linear_model.ElasticNet": _REGRESSOR,
-    "linear_model.ElasticNetCV": _REGRESSOR,
+    "linear_model.ARDRegression": linear_regressor({**_BAYESIAN, "lambda_": Floats("n")}),
+    "linear_model.BayesianRidge": linear_regressor({**_BAYESIAN, "lambda_": Number()}),
+    "linear_model.ElasticNet": _LASSO,
+    "linear_model.ElasticNetCV": _LASSO_CV,
     "linear_model.GammaRegressor": _GLM,
-    "linear_model.HuberRegressor": _REGRESSOR,
-    "linear_model.Lars": _REGRESSOR,
-    "linear_model.LarsCV": _REGRESSOR,
-    "linear_model.Lasso": _REGRESSOR,
-    "linear_model.LassoCV": _REGRESSOR,
-    "linear_model.LassoLars": _REGRESSOR,
-    "linear_model.LassoLarsCV": _REGRESSOR,
-    "linear_model.LassoLarsIC": _REGRESSOR,
-    "linear_model.LinearRegression": _REGRESSOR,
-    "linear_model.LogisticRegression": _CLASSIFIER,
-    "linear_model.LogisticRegressionCV": _CLASSIFIER,
-    "linear_model.MultiTaskElasticNet": _REGRESSOR,
-    "linear_model.MultiTaskElasticNetCV": _REGRESSOR,
-    "linear_model.MultiTaskLasso": _REGRESSOR,
-    "linear_model.MultiTaskLassoCV": _REGRESSOR,
-    "linear_model.OrthogonalMatchingPursuit": _REGRESSOR,
-    "linear_model.OrthogonalMatchingPursuitCV": _REGRESSOR,
+    "linear_model.HuberRegressor": linear_regressor(
+        {**_ITERATIONS, "outliers_": Flags("_"), "scale_": Number()}
+    ),
+    "linear_model.Lars": _LARS,
+    "linear_model.LarsCV": _LARS_CV,
+    "linear_model.Lasso": _LASSO,
+    "linear_model.LassoCV": _LASSO_CV,
+    "linear_model.LassoLars": _LARS,
+    "linear_model.LassoLarsCV": _LARS_CV,
+    "linear_model.LassoLarsIC": linear_regressor(
+        {**_ANGLES, "alpha_": Number(), "criterion_": Floats("_"), "noise_variance_": Number()}
+    ),
+    "linear_model.LinearRegression": linear_regressor(
+        {"rank_": Count() | ListOf(Count()), "singular_": Floats("_") | ListOf(Floats("_"))}
+    ),
+    "linear_model.LogisticRegression": schema(_LABELLED, _ITERATIONS, check=_check_logistic),
+    "linear_model.LogisticRegressionCV": schema(_LABELLED, _PATHS, check=_check_logistic),
+    "linear_model.MultiTaskElasticNet": _LASSO,
+    "linear_model.MultiTaskElasticNetCV": _LASSO_CV,
+    "linear_model.MultiTaskLasso": _LASSO,
+    "linear_model.MultiTaskLassoCV": _LASSO_CV,
+    "linear_model.OrthogonalMatchingPursuit": _PURSUIT,
+    "linear_model.OrthogonalMatchingPursuitCV": _PURSUIT,
     "linear_model.PassiveAggressiveClassifier": _SGD_CLASSIFIER,
     "linear_model.PassiveAggressiveRegressor": _SGD_REGRESSOR,
     "linear_model.Perceptron": _SGD_CLASSIFIER,
     "linear_model.PoissonRegressor": _GLM,
-    "linear_model.QuantileRegressor": _REGRESSOR,
+    "linear_model.QuantileRegressor": linear_regressor(),
     "linear_model.RANSACRegressor": _RANSAC,
-    "linear_model.Ridge": _REGRESSOR,
-    "linear_model.RidgeCV": _REGRESSOR,
-    "linear_model.RidgeClassifier": _RIDGE_CLASSIFIER,
-    "linear_model.RidgeClassifierCV": _RIDGE_CLASSIFIER,
+    "linear_model.Ridge": linear_regressor(_RIDGE),
+    "linear_model.RidgeCV": linear_regressor(_CROSS_VALIDATED),
+    "linear_model.RidgeClassifier": schema(_RIDGE_LABELLED, {**_RIDGE_CLASSES, **_RIDGE}),
+    "linear_model.RidgeClassifierCV": schema(
+        _RIDGE_LABELLED, {**_RIDGE_CLASSES, **_CROSS_VALIDATED}
+    ),
     "linear_model.SGDClassifier": _SGD_CLASSIFIER,
     "linear_model.SGDRegressor": _SGD_REGRESSOR,
-    "linear_model.TheilSenRegressor": _REGRESSOR,
+    "linear_model.TheilSenRegressor": linear_regressor(
+        {**_ITERATIONS, "breakdown_": Number(), "n_subpopulation_": Count()}
+    ),
     "linear_model.TweedieRegressor": _GLM,
 }

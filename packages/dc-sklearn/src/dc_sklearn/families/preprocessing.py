@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from copy import copy
 from typing import Any, Final
 
@@ -13,24 +14,48 @@ from sklearn.utils._missing import is_scalar_nan
 
 from dc_core import charge
 from dc_core.errors import StructureError
+from dc_sklearn.kinds import (
+    MISSING,
+    ArrayOf,
+    Count,
+    DictOf,
+    Dtype,
+    Flag,
+    Flags,
+    Floats,
+    Integers,
+    Labels,
+    ListOf,
+    Number,
+    Reals,
+    Size,
+    Word,
+)
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import Schema, State, schema
+from dc_sklearn.schema import Field, State, schema
 
 
-def _per_feature(*names: str) -> Any:
-    """Return a check that each of the attributes is None or holds one value per feature."""
+def _given(**parameters: str) -> Callable[[Any, State], None]:
+    """Return a check that the attributes are there whose ``parameters`` say that they are used."""
 
     def check(owner: Any, state: State) -> None:
-        n = state["n_features_in_"]
-        for name in names:
-            if state[name] is not None and np.shape(state[name]) != (n,):
-                raise StructureError(f"{name} has shape {np.shape(state[name])} for {n} features.")
+        for name, parameter in parameters.items():
+            if getattr(owner, parameter) and state.get(name) is None:
+                raise StructureError(f"{name} is None, and {parameter} asks for it.")
 
     return check
 
 
-def _scaler(names: str) -> Schema:
-    return schema(f"n_features_in_ {names}", check=_per_feature(*names.split()))
+def _check_indicator(owner: Any, state: State) -> None:
+    """Check that missing values are indicated if the parameter says so."""
+    if bool(owner.add_indicator) != (state["indicator_"] is not None):
+        raise StructureError("indicator_ and the parameter add_indicator do not fit together.")
+
+
+def _check_selection(owner: Any, state: State) -> None:
+    """Check that there are p-values if the selector goes by them."""
+    if owner.mode not in ("percentile", "k_best") and state["pvalues_"] is None:
+        raise StructureError(f"pvalues_ is None, and mode={owner.mode!r} selects by it.")
 
 
 def _indicator(owner: Any, state: State) -> Any:
@@ -40,34 +65,23 @@ def _indicator(owner: Any, state: State) -> Any:
 
 
 def _check_categories(owner: Any, state: State) -> None:
-    """Check the categories, and which of them are infrequent or dropped."""
-    n, categories = state["n_features_in_"], state["categories_"]
-    if not isinstance(categories, list) or len(categories) != n:
-        raise StructureError(f"categories_ does not hold one array for each of {n} features.")
-    if not all(isinstance(known, np.ndarray) and known.ndim == 1 for known in categories):
-        raise StructureError("categories_ does not hold 1-d arrays.")
-    infrequent = state.get("_infrequent_indices")
-    if _groups(owner):
-        if not isinstance(infrequent, list) or len(infrequent) != n:
-            raise StructureError("_infrequent_indices does not hold one item per feature.")
-        for indices, known in zip(infrequent, categories, strict=True):
-            if indices is not None:
-                _check_indices("_infrequent_indices", indices, len(known))
-    elif infrequent is not None and infrequent != []:
-        raise StructureError("_infrequent_indices is given, and the parameters group none.")
-    dropped = state.get("drop_idx_")
-    if dropped is not None:
-        if np.shape(dropped) != (n,):
-            raise StructureError("drop_idx_ does not hold one item per feature.")
-        for i, known in zip(dropped, categories, strict=True):
+    """Check which categories are infrequent or dropped."""
+    categories = state["categories_"]
+    infrequent = state.get("_infrequent_indices") or []
+    if len(infrequent) != (len(categories) if _groups(owner) else 0):
+        raise StructureError("_infrequent_indices does not hold one item per feature.")
+    for indices, known in zip(infrequent, categories, strict=bool(infrequent)):
+        if indices is not None:
+            _check_indices("_infrequent_indices", indices, len(known))
+    if state.get("drop_idx_") is not None:
+        for i, known in zip(state["drop_idx_"], categories, strict=True):
             if i is not None:
                 _check_indices("drop_idx_", np.array([i]), len(known))
 
 
 def _check_indices(name: str, indices: Any, total: int) -> None:
     """Check that ``indices`` are different integers from 0 to ``total`` - 1."""
-    integers = isinstance(indices, np.ndarray) and indices.dtype.kind in "iu" and indices.ndim == 1
-    if not integers or len(np.unique(indices)) != len(indices):
+    if len(np.unique(indices)) != len(indices):
         raise StructureError(f"{name} does not hold different indices.")
     if len(indices) and not 0 <= indices.min() <= indices.max() < total:
         raise StructureError(f"{name} names a category that is none of {total}.")
@@ -126,11 +140,8 @@ def _rebuild_ordinal(owner: Any, state: State) -> State:
 
 def _check_bins(owner: Any, state: State) -> None:
     """Check that each feature has one bin between any two of its edges."""
-    n, bins, edges = state["n_features_in_"], state["n_bins_"], state["bin_edges_"]
-    if np.shape(bins) != (n,) or bins.dtype.kind not in "iu" or np.shape(edges) != (n,):
-        raise StructureError(f"n_bins_ and bin_edges_ do not hold one item for {n} features.")
-    for count, edge in zip(bins, edges, strict=True):
-        if np.ndim(edge) != 1 or len(edge) != count + 1 or np.any(np.diff(edge) < 0):
+    for count, edges in zip(state["n_bins_"], state["bin_edges_"], strict=True):
+        if len(edges) != count + 1 or not np.all(np.diff(edges) >= 0):
             raise StructureError(f"bin_edges_ does not hold the rising edges of {count} bins.")
 
 
@@ -163,76 +174,148 @@ def _selected_by(owner: Any, state: State) -> Any:
     return clone(owner.estimator)
 
 
-_IMPUTED: Final = {"indicator_": Nested(_indicator)}
+_FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
+_PER_FEATURE: Final = Floats("n") | MISSING
+_SEEN: Final[Mapping[str, Field]] = {"n_samples_seen_": Number(0) | Reals("n", minimum=0)}
 _GROUPED: Final = "_infrequent_enabled _default_to_infrequent_mappings"
-_STATELESS: Final = schema("", "n_features_in_")
-_SCORED: Final = schema("n_features_in_ scores_")
+_STATELESS: Final = schema({}, _FEATURES)
+_SCORES: Final[Mapping[str, Field]] = {**_FEATURES, "scores_": Floats("n")}
+_BEST: Final = schema({**_SCORES, "pvalues_": Floats("n") | MISSING})
+_SIGNIFICANT: Final = schema({**_SCORES, "pvalues_": Floats("n")})
 _ELIMINATION: Final = schema(
-    "n_features_in_ support_ ranking_ n_features_ estimator_",
-    fields={"estimator_": Nested(_selected_by)},
+    {
+        **_FEATURES,
+        "support_": Flags("n"),
+        "ranking_": Integers("n"),
+        "n_features_": Count(),
+        "estimator_": Nested(_selected_by),
+    },
+    {
+        "cv_results_": DictOf(Reals("_") | Reals("_ _")),
+        "step_n_features_": ListOf(Count()),
+        "step_ranking_": ListOf(Integers("n")),
+        "step_scores_": ListOf(Number() | Floats("_")),
+        "step_support_": ListOf(Flags("n")),
+    },
 )
+_VALUES: Final = Labels("_") | ArrayOf(Word() | Number() | MISSING)
+_CATEGORIES: Final[Mapping[str, Field]] = {**_FEATURES, "categories_": ListOf(_VALUES, "n")}
+_INFREQUENT: Final[Mapping[str, Field]] = {
+    "_infrequent_indices": ListOf(Integers("_", minimum=0) | MISSING)
+}
 
 SCHEMAS: Final = {
-    "feature_selection.GenericUnivariateSelect": _SCORED,
+    "feature_selection.GenericUnivariateSelect": schema(
+        {**_SCORES, "pvalues_": Floats("n") | MISSING}, check=_check_selection
+    ),
     "feature_selection.RFE": _ELIMINATION,
     "feature_selection.RFECV": _ELIMINATION,
-    "feature_selection.SelectFdr": _SCORED,
-    "feature_selection.SelectFpr": _SCORED,
+    "feature_selection.SelectFdr": _SIGNIFICANT,
+    "feature_selection.SelectFpr": _SIGNIFICANT,
     "feature_selection.SelectFromModel": schema(
-        "estimator_", fields={"estimator_": Nested(_selected_by)}
+        {"estimator_": Nested(_selected_by)}, {"max_features_": Count()}
     ),
-    "feature_selection.SelectFwe": _SCORED,
-    "feature_selection.SelectKBest": _SCORED,
-    "feature_selection.SelectPercentile": _SCORED,
-    "feature_selection.VarianceThreshold": schema("n_features_in_ variances_"),
+    "feature_selection.SelectFwe": _SIGNIFICANT,
+    "feature_selection.SelectKBest": _BEST,
+    "feature_selection.SelectPercentile": _BEST,
+    "feature_selection.VarianceThreshold": schema({**_FEATURES, "variances_": Floats("n")}),
     "impute.KNNImputer": schema(
-        "n_features_in_ _fit_X _mask_fit_X _valid_mask indicator_", fields=_IMPUTED
+        {
+            **_FEATURES,
+            "_fit_X": Floats("rows n"),
+            "_mask_fit_X": Flags("rows n"),
+            "_valid_mask": Flags("n"),
+            "indicator_": Nested(_indicator),
+        },
+        check=_check_indicator,
     ),
-    "impute.MissingIndicator": schema("n_features_in_ features_", "_precomputed _n_features"),
+    "impute.MissingIndicator": schema(
+        {**_FEATURES, "features_": Integers("_", minimum=0, below="n")},
+        {"_precomputed": Flag(), "_n_features": Size("n")},
+    ),
     "impute.SimpleImputer": schema(
-        "n_features_in_ statistics_ indicator_", "_fit_dtype _fill_dtype", fields=_IMPUTED
+        {
+            **_FEATURES,
+            "statistics_": Labels("n") | ArrayOf(Word() | Number() | MISSING, "n"),
+            "indicator_": Nested(_indicator),
+        },
+        {"_fit_dtype": Dtype(), "_fill_dtype": Dtype()},
+        check=_check_indicator,
     ),
     "preprocessing.Binarizer": _STATELESS,
     "preprocessing.FunctionTransformer": _STATELESS,
     "preprocessing.KBinsDiscretizer": schema(
-        "n_features_in_ bin_edges_ n_bins_",
+        {
+            **_FEATURES,
+            "bin_edges_": ArrayOf(Floats("_"), "n"),
+            "n_bins_": Integers("n", minimum=1),
+        },
         rebuilt="_encoder",
         rebuild=_bin_encoder,
         check=_check_bins,
     ),
-    "preprocessing.LabelBinarizer": schema("classes_ y_type_ sparse_input_"),
-    "preprocessing.LabelEncoder": schema("classes_"),
-    "preprocessing.MaxAbsScaler": _scaler("max_abs_ scale_"),
-    "preprocessing.MinMaxScaler": _scaler("scale_ min_ data_min_ data_max_ data_range_"),
+    "preprocessing.LabelBinarizer": schema(
+        {
+            "classes_": Labels("classes", minimum=1),
+            "y_type_": Word(("binary", "multiclass", "multilabel-indicator")),
+            "sparse_input_": Flag(),
+        }
+    ),
+    "preprocessing.LabelEncoder": schema({"classes_": Labels("classes")}),
+    "preprocessing.MaxAbsScaler": schema(
+        {**_FEATURES, "max_abs_": Floats("n"), "scale_": Floats("n")}, _SEEN
+    ),
+    "preprocessing.MinMaxScaler": schema(
+        {
+            **_FEATURES,
+            "scale_": Floats("n"),
+            "min_": Floats("n"),
+            "data_min_": Floats("n"),
+            "data_max_": Floats("n"),
+            "data_range_": Floats("n"),
+        },
+        _SEEN,
+    ),
     "preprocessing.Normalizer": _STATELESS,
     "preprocessing.OneHotEncoder": schema(
-        "n_features_in_ categories_ drop_idx_",
-        "_infrequent_indices",
+        {**_CATEGORIES, "drop_idx_": ArrayOf(Count() | MISSING, "n") | MISSING},
+        _INFREQUENT,
         rebuilt=f"{_GROUPED} _drop_idx_after_grouping _n_features_outs",
         rebuild=_rebuild_one_hot,
         check=_check_categories,
     ),
     "preprocessing.OrdinalEncoder": schema(
-        "n_features_in_ categories_",
-        "_infrequent_indices",
+        _CATEGORIES,
+        _INFREQUENT,
         rebuilt=f"{_GROUPED} _missing_indices",
         rebuild=_rebuild_ordinal,
         check=_check_categories,
     ),
     "preprocessing.PolynomialFeatures": schema(
-        "n_features_in_",
+        _FEATURES,
         rebuilt="n_output_features_ _min_degree _max_degree _n_out_full",
         rebuild=_combinations,
     ),
     "preprocessing.PowerTransformer": schema(
-        "n_features_in_ lambdas_",
-        "_scaler",
-        fields={"_scaler": Nested(_power_scaler)},
-        check=_per_feature("lambdas_"),
+        {**_FEATURES, "lambdas_": Floats("n")},
+        {"_scaler": Nested(_power_scaler)},
+        check=_given(_scaler="standardize"),
     ),
     "preprocessing.QuantileTransformer": schema(
-        "n_features_in_ n_quantiles_ references_ quantiles_"
+        {
+            **_FEATURES,
+            "n_quantiles_": Size("quantiles", 1),
+            "references_": Floats("quantiles"),
+            "quantiles_": Floats("quantiles n"),
+        }
     ),
-    "preprocessing.RobustScaler": _scaler("center_ scale_"),
-    "preprocessing.StandardScaler": _scaler("mean_ var_ scale_"),
+    "preprocessing.RobustScaler": schema(
+        {**_FEATURES, "center_": _PER_FEATURE, "scale_": _PER_FEATURE},
+        check=_given(center_="with_centering", scale_="with_scaling"),
+    ),
+    "preprocessing.StandardScaler": schema(
+        {**_FEATURES, "mean_": _PER_FEATURE, "var_": _PER_FEATURE, "scale_": _PER_FEATURE},
+        _SEEN,
+        check=_given(mean_="with_mean", scale_="with_std"),
+    ),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from copy import copy
 from typing import Any, Final
 
@@ -9,29 +10,40 @@ import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 
 from dc_core.errors import StructureError
+from dc_sklearn.kinds import (
+    MISSING,
+    Count,
+    Flag,
+    Floats,
+    Labels,
+    ListOf,
+    Number,
+    Reals,
+    Size,
+    Sparse,
+    Word,
+)
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import State, schema
+from dc_sklearn.schema import Field, State, schema
 
 
 def _check_layers(owner: Any, state: State) -> None:
     """Check that each layer takes as many numbers as the one before it gives."""
     coefs, biases, width = state["coefs_"], state["intercepts_"], state["n_features_in_"]
-    if len(coefs) != len(biases) or len(coefs) != state["n_layers_"] - 1:
+    if not len(coefs) == len(biases) == state["n_layers_"] - 1 > 0:
         raise StructureError("coefs_, intercepts_ and n_layers_ do not fit together.")
     for coef, bias in zip(coefs, biases, strict=True):
-        if np.ndim(coef) != 2 or coef.shape[0] != width or np.shape(bias) != coef.shape[1:]:
-            raise StructureError(
-                f"coefs_ has a layer of shape {np.shape(coef)} after {width} units."
-            )
+        if coef.shape[0] != width or bias.shape != coef.shape[1:]:
+            raise StructureError(f"coefs_ has a layer of shape {coef.shape} after {width} units.")
         width = coef.shape[1]
     if width != state["n_outputs_"]:
         raise StructureError(f"The last layer has {width} units for {state['n_outputs_']} outputs.")
 
 
 def _check_thresholds(owner: Any, state: State) -> None:
-    x, y = state["X_thresholds_"], state["y_thresholds_"]
-    if np.ndim(x) != 1 or np.shape(x) != np.shape(y) or not len(x) or np.any(np.diff(x) < 0):
-        raise StructureError("X_thresholds_ and y_thresholds_ are no rising steps.")
+    x = state["X_thresholds_"]
+    if not len(x) or not np.all(np.diff(x) >= 0):
+        raise StructureError("X_thresholds_ does not rise.")
 
 
 def _interpolate(owner: Any, state: State) -> State:
@@ -52,30 +64,57 @@ def _labels(owner: Any, state: State) -> Any:
     return LabelBinarizer()
 
 
-_NETWORK: Final = "n_features_in_ n_outputs_ n_layers_ out_activation_ coefs_ intercepts_"
-_STOPPING: Final = "_no_improvement_count"
+_NETWORK: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "n_outputs_": Count(1),
+    "n_layers_": Count(2),
+    "out_activation_": Word(("identity", "logistic", "softmax")),
+    "coefs_": ListOf(Floats("_ _")),
+    "intercepts_": ListOf(Floats("_")),
+}
+_TRAINED: Final[Mapping[str, Field]] = {
+    "_no_improvement_count": Count(),
+    "best_loss_": Number() | MISSING,
+    "best_validation_score_": Number() | MISSING,
+    "loss_": Number(),
+    "loss_curve_": ListOf(Number()),
+    "n_iter_": Count(),
+    "t_": Count(),
+    "validation_scores_": ListOf(Number()) | MISSING,
+}
 _SOLVER: Final = "_random_state _optimizer _coef_indptr _intercept_indptr _layer_units"
 _BEST: Final = "_best_coefs _best_intercepts"
 
 SCHEMAS: Final = {
     "isotonic.IsotonicRegression": schema(
-        "X_min_ X_max_ X_thresholds_ y_thresholds_ increasing_",
-        "n_features_in_",
+        {
+            "X_min_": Number(),
+            "X_max_": Number(),
+            "X_thresholds_": Floats("steps"),
+            "y_thresholds_": Floats("steps"),
+            "increasing_": Flag(),
+        },
+        {"n_features_in_": Size("n")},
         rebuilt="f_",
         rebuild=_interpolate,
         check=_check_thresholds,
     ),
-    "kernel_ridge.KernelRidge": schema("n_features_in_ dual_coef_ X_fit_"),
+    "kernel_ridge.KernelRidge": schema(
+        {
+            "n_features_in_": Size("n"),
+            "dual_coef_": Floats("rows") | Floats("rows targets"),
+            "X_fit_": Reals("rows n") | Sparse("rows n"),
+        }
+    ),
     "neural_network.MLPClassifier": schema(
-        f"{_NETWORK} _label_binarizer",
-        _STOPPING,
-        fields={"_label_binarizer": Nested(_labels)},
+        {**_NETWORK, "_label_binarizer": Nested(_labels)},
+        {**_TRAINED, "classes_": Labels("classes", minimum=1)},
         training=_SOLVER,
         rebuilt=_BEST,
         rebuild=_best,
         check=_check_layers,
     ),
     "neural_network.MLPRegressor": schema(
-        _NETWORK, _STOPPING, training=_SOLVER, rebuilt=_BEST, rebuild=_best, check=_check_layers
+        _NETWORK, _TRAINED, training=_SOLVER, rebuilt=_BEST, rebuild=_best, check=_check_layers
     ),
 }

@@ -8,7 +8,8 @@ import numpy as np
 from scipy import sparse
 
 from dc_core.errors import StructureError
-from dc_sklearn.families.linear import check_linear
+from dc_sklearn.families.linear import linear_classifier, linear_regressor
+from dc_sklearn.kinds import Count
 from dc_sklearn.schema import State, schema
 
 
@@ -105,12 +106,10 @@ _REGRESSOR: Final = schema(
     _KERNEL, _PRIVATE, rebuilt="_n_support", rebuild=_regression_counts, check=_check
 )
 _CLASSIFIER: Final = schema(f"{_KERNEL} _n_support classes_ class_weight_", _PRIVATE, check=_check)
-_LINEAR_REGRESSOR: Final = schema("n_features_in_ coef_ intercept_", check=check_linear)
-_LINEAR_CLASSIFIER: Final = schema("n_features_in_ classes_ coef_ intercept_", check=check_linear)
 
 SCHEMAS: Final = {
-    "svm.LinearSVC": _LINEAR_CLASSIFIER,
-    "svm.LinearSVR": _LINEAR_REGRESSOR,
+    "svm.LinearSVC": linear_classifier({"n_iter_": Count()}),
+    "svm.LinearSVR": linear_regressor({"n_iter_": Count()}),
     "svm.NuSVC": _CLASSIFIER,
     "svm.NuSVR": _REGRESSOR,
     "svm.OneClassSVM": _REGRESSOR,

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
 
 from dc_core.errors import StructureError
 from dc_sklearn import trees
-from dc_sklearn.schema import Restoring, State, Storing, schema
+from dc_sklearn.kinds import Count, Integers, Labels, ListOf, Size
+from dc_sklearn.schema import Field, Restoring, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 _MOST_OUTPUTS: Final = 1 << 20
@@ -51,10 +53,28 @@ class _SingleTree:
         return found[0]
 
 
-_FIELDS: Final = {"tree_": _SingleTree()}
-_REGRESSOR: Final = schema("n_features_in_ n_outputs_ max_features_ tree_", fields=_FIELDS)
+CLASSES: Final[Mapping[str, Field]] = {
+    "classes_": Labels("_") | ListOf(Labels("_")),
+    "n_classes_": Count(1) | Integers("_", minimum=1) | ListOf(Count(1)),
+}
+"""The classes of a tree or forest, of one output or of several."""
+
+_REGRESSOR: Final = schema(
+    {
+        "n_features_in_": Size("n"),
+        "n_outputs_": Count(1),
+        "max_features_": Count(1),
+        "tree_": _SingleTree(),
+    }
+)
 _CLASSIFIER: Final = schema(
-    "n_features_in_ n_outputs_ max_features_ classes_ n_classes_ tree_", fields=_FIELDS
+    {
+        "n_features_in_": Size("n"),
+        "n_outputs_": Count(1),
+        "max_features_": Count(1),
+        **CLASSES,
+        "tree_": _SingleTree(),
+    }
 )
 
 SCHEMAS: Final = {
