@@ -21,6 +21,7 @@ import time
 import traceback
 import warnings
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -42,8 +43,9 @@ class Worker:
     """Runs cases one after the other, in this process."""
 
     def __init__(self, corpus: Path, seed: int) -> None:
-        import numpy as np
         import runpy
+
+        import numpy as np
 
         import dc_hub
         from dc_hub.format.tensors import read_tensors
@@ -80,11 +82,12 @@ class Worker:
         """Return what became of the case."""
         import copy
 
+        from mutations import mutate
+
         from dc_core.errors import DCError
         from dc_hub import HubError, load
         from dc_hub.errors import NotSerializable
         from dc_hub.format.tensors import write_tensors
-        from mutations import mutate
 
         rng = self.np.random.default_rng([self.seed, case])
         name, other = (self.names[int(rng.integers(len(self.names)))] for _ in range(2))
@@ -128,9 +131,8 @@ class Worker:
             calls.append(("model.predict", lambda: model.predict(rows), (HubError, DCError)))
         if hasattr(native, "get_params"):
             given = sparse.csr_matrix(rows) if is_sparse else rows
-            for method in METHODS:
-                # scikit-learn says ValueError of input that does not fit; so may the estimator.
-                calls.append((method, lambda m=method: _call(native, m, given), (ValueError,)))
+            # scikit-learn raises ValueError for input that does not fit; so may the estimator.
+            calls += [(m, partial(_call, native, m, given), (ValueError,)) for m in METHODS]
         errors = []
         for what, call, typed in calls:
             try:
@@ -222,7 +224,7 @@ def main() -> int:
     if options.report and options.report.exists():
         outcomes = [json.loads(line) for line in options.report.read_text().splitlines()]
     first = max([options.first, *(outcome["case"] + 1 for outcome in outcomes)])
-    with tempfile.TemporaryDirectory() as temporary, open(os.devnull, "w") as log:
+    with tempfile.TemporaryDirectory() as temporary, Path(os.devnull).open("w") as log:
         place = Path(temporary)
         if options.corpus:
             (place / "corpus").symlink_to(options.corpus.resolve(), target_is_directory=True)
