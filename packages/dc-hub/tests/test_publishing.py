@@ -10,7 +10,8 @@ from contextlib import contextmanager
 import numpy as np
 import pytest
 
-from dc_hub import errors, from_pretrained, pin, publish, read_pins, save
+import dc_core
+from dc_hub import check_publishable, errors, from_pretrained, pin, publish, read_pins, save
 from dc_hub.files.lease import lease
 
 SYSTEM_CALLS = frozenset(
@@ -423,3 +424,39 @@ def test_whatever_lies_in_the_place_of_a_lease_neither_hangs_nor_breaks_publishi
     assert time.monotonic() - started < 3
     assert hub.tags("m") == {"main": published.revision}
     assert kind != "link" or (tmp_path / "target").read_text() == "kept"
+
+
+def test_what_is_not_fitted_is_refused_naming_the_part_unless_it_is_asked_for(hub, chain, models):
+    Linear, Shift, Chain = models["Linear"], models["Shift"], models["Chain"]
+    half = Chain(chain.model, chain.featurizer, [Shift(), chain.transformers[0]])
+    for model, part in (
+        (Linear(), "This Linear"),
+        (half, r"The part transformers/0 \(a Shift\)"),
+        (Chain(half), r"The part model/transformers/0 \(a Shift\)"),
+        (Shift(), "This Shift"),
+    ):
+        with pytest.raises(errors.NotFitted, match=part) as caught:
+            publish(model, "m", hub=hub)
+        assert isinstance(caught.value, dc_core.errors.NotFitted)
+        assert "unfitted=True" in caught.value.hint
+        assert not hub.path.exists()
+    publish(half, "half", hub=hub, unfitted=True)
+    back = from_pretrained("half", hub=hub)
+    assert back.model.is_fitted
+    assert not back.transformers[0].is_fitted
+
+
+def test_what_has_nothing_to_learn_is_published_as_it_is(hub, models):
+    publish(models["Letters"](), "letters", hub=hub)
+
+
+def test_a_model_can_be_checked_before_it_is_trained(hub, models, dataset):
+    check_publishable(models["Linear"]())
+    check_publishable(models["Linear"]().fit(dataset))
+    model = models["Linear"](seed=lambda: 0)
+    with pytest.raises(errors.NotSerializable) as before:
+        check_publishable(model)
+    with pytest.raises(errors.NotSerializable) as after:
+        publish(model.fit(dataset), "m", hub=hub)
+    assert str(before.value) == str(after.value)
+    assert not hub.path.exists()

@@ -42,6 +42,7 @@ if TYPE_CHECKING:
     from dc_hub.loading.models import load as load
     from dc_hub.loading.models import load_weights as load_weights
     from dc_hub.publishing.directories import publish_directory as publish_directory
+    from dc_hub.publishing.models import check_publishable as check_publishable
     from dc_hub.publishing.models import publish as publish
     from dc_hub.publishing.models import save as save
 
@@ -63,7 +64,7 @@ _EXPORTS = {
     "dc_hub.inspecting.models": ["Info", "StoredArray", "check_golden", "info", "verify"],
     "dc_hub.loading.models": ["from_pretrained", "load", "load_weights"],
     "dc_hub.hubs.pins": ["pin", "read_pins"],
-    "dc_hub.publishing.models": ["publish", "save"],
+    "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
     "dc_hub.format.tensors": ["TensorFile", "read_tensors", "write_tensors"],
 }
 

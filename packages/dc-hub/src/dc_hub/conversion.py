@@ -14,6 +14,7 @@ _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
     (core.WeightsMismatch, errors.WeightsMismatch),
     (core.StructureError, errors.StructureError),
     (core.NotSerializable, errors.NotSerializable),
+    (core.NotFitted, errors.NotFitted),
     (core.UnknownParameter, errors.UnknownParameter),
     (core.MissingParameter, errors.MissingParameter),
     (core.ParameterError, errors.ParamsError),

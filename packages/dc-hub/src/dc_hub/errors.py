@@ -120,6 +120,10 @@ class NotSerializable(HubError, core.NotSerializable):
     """Something that prediction depends on has no stored form."""
 
 
+class NotFitted(HubError, core.NotFitted):
+    """The model, or a part of it, has to be fitted before it is published."""
+
+
 class UnknownParameter(HubError, core.UnknownParameter):
     """A stored parameter is none that the class takes."""
 

@@ -16,6 +16,7 @@ from sklearn.utils.validation import check_is_fitted
 
 from dc_core import Dataset, DCError, Estimator, NumpyDataset, check_dataset, model_name
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_sklearn.estimators import schema_of, stored_name
 
 _MOST_CLASSES: Final = 1 << 16
 
@@ -60,6 +61,11 @@ class SklearnModel(Estimator):
     def native(self) -> Any:
         """The estimator that is fitted and predicts: a clone of the constructor's argument."""
         return self._native
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the estimator can predict: all steps of a pipeline are fitted."""
+        return _is_fitted(self._native)
 
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
         """Fit a fresh clone of the estimator to ``dataset`` and return the model itself.
@@ -114,7 +120,7 @@ class SklearnModel(Estimator):
         Raises :class:`NotFitted` before :meth:`fit`, :class:`EmptyDataset` when there is no row,
         and :class:`DatasetError` where X does not fit the estimator.
         """
-        if not _is_fitted(self._native):
+        if not self.is_fitted:
             raise NotFitted(
                 f"This {type(self._native).__name__} is not fitted.",
                 hint="Call fit(dataset), or load a fitted one.",
@@ -219,8 +225,11 @@ def _stacked(tasks: list[np.ndarray]) -> np.ndarray:
 
 
 def _is_fitted(estimator: Any) -> bool:
+    """Tell whether ``estimator`` and all its steps are fitted, or have nothing to learn."""
     try:
         check_is_fitted(estimator)
     except NotFittedError:
         return False
-    return True
+    # scikit-learn itself asks a pipeline's last step alone.
+    known = stored_name(estimator) is not None
+    return all(map(_is_fitted, schema_of(estimator).parts(estimator).values() if known else ()))

@@ -31,6 +31,7 @@ from dc_hub.loading.restoring import Stored
 from dc_hub.loading.training_state import training_tensors
 from dc_hub.publishing.card import model_card
 from dc_hub.publishing.describing import Described, describe
+from dc_hub.publishing.fitting import check_fitted
 from dc_hub.publishing.restoring import can_be_built, check_restores
 
 
@@ -66,6 +67,7 @@ def publish(
     metadata: Mapping[str, Any] | None = None,
     golden: Any = None,
     training: bool = False,
+    unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
 ) -> StoredModel:
     """Publish ``model`` to a hub under ``name``, and return its revision and where it lies.
@@ -82,14 +84,20 @@ def publish(
         golden: Sample inputs to keep with the model's outputs, for :func:`check`: an array, a list
             of strings, a dataset, or a :class:`Golden` with tolerances.
         training: Keep the training state too, so that training can go on exactly.
+        unfitted: Publish a model that is not fitted, or a part of which is not.
         shard_size: The most bytes of weights in one file.
 
     Equal models have equal revisions, and publishing one again changes nothing.
 
-    Raises :class:`NotSerializable` naming what cannot be stored, before anything is written, and
-    the errors of :meth:`LocalHub.publish`.
+    Before anything is written the model is restored, in memory, from what is to be written, so that
+    every published model loads. :func:`check_publishable` tells before training.
+
+    Raises :class:`NotSerializable` naming what cannot be stored or would not load,
+    :class:`NotFitted`, and the errors of :meth:`LocalHub.publish`.
     """
-    prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
+    prepared = prepare(
+        model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
+    )
     return open_hub(hub).publish(name, prepared.write, tags_to_move(tag, move_main))
 
 
@@ -100,6 +108,7 @@ def save(
     metadata: Mapping[str, Any] | None = None,
     golden: Any = None,
     training: bool = False,
+    unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
 ) -> StoredModel:
     """Save ``model`` as the model directory ``directory``, which appears whole or not at all.
@@ -108,7 +117,9 @@ def save(
     Raises :class:`AlreadyExists` where the directory
     holds something else; saving the same model again changes nothing.
     """
-    prepared = prepare(model, metadata, golden, training=training, shard_size=shard_size)
+    prepared = prepare(
+        model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
+    )
     path = local_path(directory)
     with writing(path):
         make_directory(path.parent)
@@ -118,21 +129,34 @@ def save(
             return StoredModel("", revision, staging.move_to(path))
 
 
+def check_publishable(model: Any) -> None:
+    """Raise :class:`NotSerializable`, as :func:`publish` would, unless ``model`` can be published.
+
+    The model need not be fitted: call this before a long training. Nothing is written, and no
+    weights are copied where that can be avoided. Fitting may still add state that has no stored
+    form.
+    """
+    prepare(model, None, None, unfitted=True)
+
+
 def prepare(
     model: Any,
     metadata: Mapping[str, Any] | None,
     golden: Any,
     *,
     training: bool = False,
+    unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
 ) -> Prepared:
     """Describe ``model`` completely, and restore it, copying no weights where that can be avoided.
 
-    Raises :class:`NotSerializable`.
+    Raises :class:`NotSerializable` or :class:`NotFitted`.
     """
     name = type(model).__name__
     with with_path(name):
         holder: WeightHolder = model if isinstance(model, Component) else plugins.claim(model)
+        if isinstance(model, Component) and not unfitted:
+            check_fitted(model)
         described = describe(model, holder)
         table = holder.describe_weights()
         exported = holder.export_weights(list(table), copy=False)
@@ -163,7 +187,9 @@ def prepare(
             predicting = _predicting(model, holder, described)
         beside[GOLDEN] = check_tensors(golden_tensors(predicting, golden))
     stored = Stored(name, Record.from_bytes(params), weights)
-    check_restores(model, holder, described, stored, beside.get(GOLDEN))
+    restored = check_restores(model, holder, described, stored, beside.get(GOLDEN))
+    if not isinstance(model, Component) and restored is not None and not unfitted:
+        check_fitted(restored)
     card = model_card(record, weights).encode()
     return Prepared(params, card, weights, beside, shard_size)
 

@@ -28,12 +28,14 @@ def check_restores(
     described: Described,
     stored: Stored,
     golden: Mapping[str, np.ndarray] | None,
-) -> None:
-    """Raise :class:`NotSerializable` unless ``stored`` restores to a model equal to ``model``.
+) -> Component | None:
+    """Restore a model from ``stored``, and return it if it is equal to ``model``.
 
     Arguments and weights have to be equal, the latter bit for bit, and the predictions for
-    ``golden`` rows within their tolerance. An object that only :func:`dc_hub.load_weights` can load
-    has to accept the weights.
+    ``golden`` rows within their tolerance. For an object that only :func:`dc_hub.load_weights` can
+    load, which has to accept the weights, None is returned.
+
+    Raises :class:`NotSerializable`.
     """
     name = stored.place
     try:
@@ -41,7 +43,7 @@ def check_restores(
             stored.check_agreement()
             if not can_be_built(holder, described):
                 compare(stored, holder, (), {})
-                return
+                return None
             restored = restore(stored, type(model) if isinstance(model, Component) else Model)
             if isinstance(model, Component):
                 _check_equal(described, stored, restored, restored)
@@ -50,6 +52,7 @@ def check_restores(
                 _check_equal(described, stored, native.obj, native)
             if golden is not None:
                 _check_predictions(name, restored, golden)
+            return restored
     except (MemoryError, NotSerializable):
         raise
     except Exception as error:
