@@ -165,7 +165,7 @@ def main() -> None:
     for line in (
         f"{dc_hub_command} ls --hub {hub}",
         f"{dc_hub_command} info freesolv-network --hub {hub}",
-        f"{dc_hub_command} check freesolv-forest --hub {hub}",
+        f"{dc_hub_command} check-golden freesolv-forest --hub {hub}",
         f"{sys.executable} {predict_script()} freesolv-network --hub {hub} CCO c1ccccc1",
     ):
         console.print(f"  {line}", soft_wrap=True)
