@@ -48,12 +48,13 @@ def test_a_nested_model_is_shown_by_its_call_alone():
     assert repr(model) == "Line(scale=Line())  # not fitted, 1 weight of 6 numbers"
 
 
-def test_a_value_of_several_lines_is_shown_by_its_class():
+def test_a_long_value_is_one_line_and_cut():
     class Long:
         def __repr__(self):
-            return "a\nb"
+            return "Long(\n  a,\n  b)" + "c" * 1000
 
-    assert repr(Scale(columns=Long())) == "Scale(columns=<Long>)"
+    assert repr(Scale(columns=Long())).startswith("Scale(columns=Long( a, b)ccc")
+    assert len(repr(Scale(columns=Long()))) < 140
 
 
 def test_an_object_whose_constructor_failed_can_be_shown():

@@ -7,9 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
+
+_WIDEST: Final = 120
+"""How many characters of a value are shown."""
 
 
 def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
@@ -30,7 +33,7 @@ def shorten(text: str, width: int = 60) -> str:
 
 
 def value_text(value: Any) -> str:
-    """Return ``value`` as one line of code, or what stands for it where that would be long."""
+    """Return ``value`` as one line of code; arrays are described, and long values cut."""
     if isinstance(value, np.ndarray):
         return f"<array {value.shape} {value.dtype}>"
     if type(value) in (list, tuple) and value:
@@ -38,5 +41,6 @@ def value_text(value: Any) -> str:
         return f"[{inner}]" if type(value) is list else f"({inner}{',' * (len(value) == 1)})"
     if type(value) is dict:
         return f"{{{', '.join(f'{key!r}: {value_text(item)}' for key, item in value.items())}}}"
-    text = value.call_text() if hasattr(value, "call_text") else repr(value)
-    return text if "\n" not in text else f"<{type(value).__name__}>"
+    if hasattr(value, "call_text"):
+        return str(value.call_text())
+    return shorten(" ".join(repr(value).split()), _WIDEST)
