@@ -55,6 +55,7 @@ def test_a_long_value_is_one_line_and_cut():
 
     assert repr(Scale(columns=Long())).startswith("Scale(columns=Long( a, b)ccc")
     assert len(repr(Scale(columns=Long()))) < 140
+    assert repr(Scale(columns=[0] * 1000)).endswith("0, 0, … 980 more])")
 
 
 def test_an_object_whose_constructor_failed_can_be_shown():

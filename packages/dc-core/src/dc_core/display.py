@@ -14,6 +14,9 @@ import numpy as np
 _WIDEST: Final = 120
 """How many characters of a value are shown."""
 
+_LONGEST: Final = 20
+"""How many items of a list are shown."""
+
 
 def html_table(title: str, header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     """Return an HTML table with a title; ``header`` and ``rows`` are shown as text."""
@@ -37,7 +40,8 @@ def value_text(value: Any) -> str:
     if isinstance(value, np.ndarray):
         return f"<array {value.shape} {value.dtype}>"
     if type(value) in (list, tuple) and value:
-        inner = ", ".join(map(value_text, value))
+        more = [f"… {len(value) - _LONGEST} more"] if len(value) > _LONGEST else []
+        inner = ", ".join([*map(value_text, value[:_LONGEST]), *more])
         return f"[{inner}]" if type(value) is list else f"({inner}{',' * (len(value) == 1)})"
     if type(value) is dict:
         return f"{{{', '.join(f'{key!r}: {value_text(item)}' for key, item in value.items())}}}"
