@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
@@ -160,8 +161,6 @@ def test_the_weights_of_any_module_come_back_into_the_callers_own(hub: Path) -> 
     module = build()
     module(torch.randn(16, 4))
     dc_hub.publish(module, "bare")
-    with pytest.raises(dc_hub.errors.ClassMismatch, match="load_weights"):
-        dc_hub.from_pretrained("bare")
     other = build()
     dc_hub.load_weights("bare", into=other)
     x = torch.randn(5, 4)
@@ -173,8 +172,52 @@ def test_the_weights_of_any_module_come_back_into_the_callers_own(hub: Path) -> 
     assert all(torch.equal(before[name], tensor) for name, tensor in wrong.state_dict().items())
 
 
+class Unregistered(torch.nn.Linear):
+    """A layer of a class without a name."""
+
+
+def test_containers_of_layers_are_stored_as_what_they_are(hub: Path, numbers: NumpyDataset) -> None:
+    module = torch.nn.Sequential(
+        torch.nn.Unflatten(1, (1, 10)),
+        torch.nn.Conv1d(1, 4, 3, padding="same"),
+        torch.nn.Sequential(OrderedDict(norm=torch.nn.BatchNorm1d(4), act=torch.nn.GELU("tanh"))),
+        torch.nn.Flatten(),
+        torch.nn.Linear(40, 1),
+    )
+    module[1].weight.requires_grad_(False)
+    model = TorchModel(module, epochs=1).fit(numbers)
+    model.to_pretrained("lab/layers")
+    loaded = TorchModel.from_pretrained("lab/layers")
+    assert repr(loaded.module) == repr(module)
+    assert [p.requires_grad for p in loaded.module.parameters()] == [
+        p.requires_grad for p in module.parameters()
+    ]
+    assert np.array_equal(loaded.predict(numbers), model.predict(numbers))
+    dc_hub.publish(module, "lab/bare-layers")
+    bare = dc_hub.from_pretrained("lab/bare-layers")
+    assert np.array_equal(bare.predict(numbers), model.predict(numbers))
+
+
+def test_registered_modules_are_stored_within_containers(hub: Path, numbers: NumpyDataset) -> None:
+    module = torch.nn.Sequential(Normed(10), torch.nn.Tanh())
+    model = TorchModel(module, epochs=1).fit(numbers)
+    model.to_pretrained("lab/mixed")
+    loaded = TorchModel.from_pretrained("lab/mixed")
+    assert type(loaded.module[0]) is Normed
+    assert np.array_equal(loaded.predict(numbers), model.predict(numbers))
+
+
+def test_the_weights_of_a_container_of_anything_are_stored_alone(hub: Path) -> None:
+    module = torch.nn.Sequential(Unregistered(4, 3))
+    dc_hub.publish(module, "lab/foreign")
+    with pytest.raises(dc_hub.errors.ClassMismatch, match="load_weights"):
+        dc_hub.from_pretrained("lab/foreign")
+    other = dc_hub.load_weights("lab/foreign", into=torch.nn.Sequential(Unregistered(4, 3)))
+    assert torch.equal(other[0].weight, module[0].weight)
+
+
 def test_a_module_that_no_name_stands_for_says_so_at_save(hub: Path, numbers: NumpyDataset) -> None:
-    model = TorchModel(torch.nn.Linear(10, 1), epochs=1).fit(numbers)
+    model = TorchModel(Unregistered(10, 1), epochs=1).fit(numbers)
     with pytest.raises(NotSerializable, match="module"):
         model.to_pretrained("nameless")
     assert not (hub / "nameless" / "refs").exists() or not any((hub / "nameless/refs").iterdir())

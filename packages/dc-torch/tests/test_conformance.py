@@ -1,5 +1,7 @@
 """The conformance kit, on modules that hold every kind of weight."""
 
+from collections import OrderedDict
+
 import numpy as np
 import torch
 from torch import nn
@@ -96,3 +98,23 @@ class TestTorch(BackendSuite):
 
     def make_bfloat16(self, seed):
         return filled(Holder((5, 2)).to(torch.bfloat16), seed)
+
+
+class TestLayers(TestTorch):
+    """Torch's own layers, which the backend can also describe and build."""
+
+    def make(self, seed):
+        return filled(self.blank(), seed)
+
+    def blank(self):
+        branch = nn.Sequential(OrderedDict(norm=nn.BatchNorm1d(4), act=nn.GELU("tanh")))
+        last = nn.Linear(20, 3, bias=False)
+        last.weight.requires_grad_(False)
+        return nn.Sequential(nn.Conv1d(3, 4, 3), branch, nn.Flatten(), last).eval()
+
+    def predict(self, obj):
+        x = torch.linspace(-1, 1, 42)
+        if isinstance(obj, nn.Sequential):
+            with torch.no_grad():
+                return obj(x.reshape(2, 3, 7)).numpy()
+        return super().predict(obj)

@@ -3,7 +3,7 @@
 import numpy as np
 from torch import nn
 
-from dc_core import NumpyDataset, register_component
+from dc_core import NumpyDataset
 from dc_core.testing import ModelSuite
 from dc_torch import MultitaskClassifier, MultitaskRegressor, TorchModel
 from dc_torch.rng import isolated_rng, seed_rng
@@ -33,15 +33,9 @@ class TestClassifier(TestRegressor):
         return MultitaskClassifier(2, 4, n_classes=3, layer_sizes=(8,), epochs=2)
 
 
-@register_component("dc-torch-tests/Normalized")
-class Normalized(nn.Sequential):
-    def __init__(self, width):
-        super().__init__(nn.Linear(4, width), nn.BatchNorm1d(width), nn.Linear(width, 2))
-
-
 class TestModule(TestRegressor):
     def blank(self):
         with isolated_rng():
             seed_rng(0)
-            module = Normalized(6)
+            module = nn.Sequential(nn.Linear(4, 6), nn.BatchNorm1d(6), nn.Linear(6, 2))
         return TorchModel(module, epochs=2, optimizer="sgd", optimizer_options={"momentum": 0.9})

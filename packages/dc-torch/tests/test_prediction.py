@@ -112,12 +112,10 @@ def test_a_half_precision_module_predicts_float32(rows):
     assert model.predict(rows).dtype == np.float32
 
 
-def test_a_model_made_for_another_machine_can_be_moved_to_this_one(rows):
-    model = MultitaskRegressor(1, 8, device="cuda:63")
-    with pytest.raises(ParameterError, match=r"model\.to\('cpu'\)"):
-        model.predict(rows)
-    assert model.to("cpu").predict(rows).shape == (60, 1)
-    assert model.get_parameters()["options"]["device"] == "cpu"
+def test_the_device_is_the_machine_s_and_not_the_model_s():
+    model = MultitaskRegressor(1, 8, device="cpu")
+    assert "device" not in model.get_parameters()["options"]
+    assert model.unfitted().config.device == "cpu"
     with pytest.raises(ParameterError, match="cuda:63"):
         model.to("cuda:63")
     assert model.config.device == "cpu"
@@ -140,8 +138,13 @@ def test_a_wrapped_module_is_a_model(rows):
 
 
 def test_what_is_no_module_is_not_wrapped():
-    with pytest.raises(ParameterError, match=r"torch\.nn\.Module; a dict"):
+    with pytest.raises(ParameterError, match=r"torch\.nn\.Module, not a dict"):
         TorchModel({})
+
+
+def test_a_class_in_place_of_a_module_gets_a_hint():
+    with pytest.raises(ParameterError, match="and not its class"):
+        TorchModel(nn.Linear)
 
 
 def test_evaluation_leaves_unlabelled_entries_out(rows):

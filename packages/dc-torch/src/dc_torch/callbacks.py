@@ -6,6 +6,7 @@ from typing import Any
 
 from dc_core import Model, check_count
 from dc_torch.history import Epoch
+from dc_torch.layers import check_storable
 
 
 class Callback:
@@ -42,6 +43,10 @@ class Checkpoint(Callback):
         self.where = where
         self.every = every
         self.options = options
+
+    def on_fit_start(self, model: Model, epochs: int) -> None:
+        """Raise :class:`NotSerializable` at once if the model cannot be stored."""
+        check_storable(model)
 
     def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
         """Store the model if it is time."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
+from copy import deepcopy
 from dataclasses import replace
 from typing import Any, Self, Unpack
 
@@ -11,15 +12,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from dc_core import Dataset, Estimator, NumpyDataset, check_count, check_dataset
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, TrainingStateError
+from dc_core import Dataset, Estimator, NumpyDataset, check_count, check_dataset, construct
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    NotFitted,
+    NotSerializable,
+    ParameterError,
+    TrainingStateError,
+)
 from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
 from dc_torch.inference import predict
+from dc_torch.layers import check_storable, modules_in
 from dc_torch.progress import progress_bar
 from dc_torch.rng import isolated_rng, seed_rng
-from dc_torch.trainer import Trainer
+from dc_torch.trainer import Trainer, named_tensors
 from dc_torch.training_config import TrainingConfig, TrainingOptions
+from dc_torch.weights import times_imported
 
 
 class TorchModel(Estimator):
@@ -28,8 +38,10 @@ class TorchModel(Estimator):
     ``options`` are those of :class:`TrainingConfig`: the loss, the optimizer, the schedule and
     so on. For the losses on logits, predictions are probabilities.
 
-    The module is stored with the model if its class is registered
-    (``@dc_core.register_component("mylab/net")``); its weights can be stored in any case.
+    The module is stored with the model if it is built of torch.nn's own layers, or if its class is
+    registered: ``@dc_core.register_component("mylab/net")``. ``repr(model)`` says if it cannot be
+    stored, and why. The weights of any module can be stored without it:
+    ``dc_hub.publish(module, name)``.
     """
 
     backend = "torch"
@@ -37,11 +49,16 @@ class TorchModel(Estimator):
     def __init__(self, module: nn.Module, **options: Unpack[TrainingOptions]) -> None:
         if not isinstance(module, nn.Module):
             raise ParameterError(
-                f"TorchModel wraps a torch.nn.Module; a {type(module).__name__} was given."
+                f"TorchModel wraps a torch.nn.Module, not a {type(module).__name__}.",
+                hint="Pass an object, as in TorchModel(Net(64)), and not its class."
+                if isinstance(module, type)
+                else "",
             )
         self.module = module
         self.config = TrainingConfig.of(options)
         self._trainer: Trainer | None = None
+        self._first: dict[str, torch.Tensor] = {}
+        self._imports = times_imported(module)
 
     @property
     def native(self) -> nn.Module:
@@ -59,25 +76,41 @@ class TorchModel(Estimator):
         return () if self._trainer is None else tuple(self._trainer.epochs)
 
     def get_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments, and every option with its value."""
+        """Return the constructor's arguments, and every option with its value but the device.
+
+        The device is the machine's: a model that is loaded works on what is there.
+        """
         parameters = super().get_parameters()
         if "options" in parameters:
-            parameters["options"] = self.config.options()
+            options = self.config.options()
+            parameters["options"] = {name: options[name] for name in options if name != "device"}
         return parameters
 
     @property
     def is_fitted(self) -> bool:
-        """Whether the weights have values; whether they were trained cannot be told from them."""
-        return not any(tensor.is_meta for tensor in _tensors(self.module).values())
+        """Whether it was trained or given weights; a module that was passed in may have been."""
+        if self._has_module_argument():
+            return not any(tensor.is_meta for tensor in named_tensors(self.module).values())
+        return bool(self.history) or times_imported(self.module) > 0
 
     def unfitted(self) -> Self:
-        """Return a new model from the same arguments, with initial weights from the config's seed.
+        """Return a new model from the same constructor arguments.
 
-        Raises :class:`NotSerializable` if the module's class is not registered.
+        A module among them is copied with the weights that it had before the first :meth:`fit`.
+        Where those are not known, because the model was loaded or its weights were set, it is made
+        anew, with initial weights from the config's seed.
+
+        Raises :class:`NotSerializable` for a module that has to be made anew and whose class is not
+        registered.
         """
-        with isolated_rng():
-            seed_rng(self.config.seed)
-            return super().unfitted()
+        if self._has_module_argument() and self._knows_first_weights():
+            made = self._with_first_weights()
+        else:
+            with isolated_rng():
+                seed_rng(self.config.seed)
+                made = super().unfitted()
+        made.config = replace(made.config, device=self.config.device)
+        return made
 
     def fit(
         self,
@@ -129,6 +162,7 @@ class TorchModel(Estimator):
             )
         if self._trainer is None or not resume:
             self._trainer = Trainer(self.module, self.config)
+        self._keep_first_weights()
         if epochs is None:
             epochs = max(0, self.config.epochs - len(self._trainer.epochs))
         self._train(self._trainer, dataset, valid, epochs, [*callbacks, *progress_bar(progress)])
@@ -178,6 +212,38 @@ class TorchModel(Estimator):
             trainer.load_state(state)
         self._trainer = trainer
 
+    def _state(self) -> str:
+        try:
+            text = super()._state()
+            check_storable(self)
+        except NotSerializable as error:
+            fitted = "fitted" if self.is_fitted else "not fitted"
+            return f"{fitted}, cannot be stored: {error.args[0]}"
+        return text
+
+    def _has_module_argument(self) -> bool:
+        return any(True for _ in modules_in(self.get_parameters()))
+
+    def _knows_first_weights(self) -> bool:
+        """Whether they were kept, or the module still has them."""
+        return bool(self._first) or times_imported(self.module) == self._imports
+
+    def _keep_first_weights(self) -> None:
+        if self._has_module_argument() and not self._first and self._knows_first_weights():
+            tensors = named_tensors(self.module).items()
+            self._first = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
+
+    def _with_first_weights(self) -> Self:
+        """Return a new model whose modules are copies of this one's, with their first weights."""
+        copies: dict[int, Any] = {id(child): child.unfitted() for child in self.children().values()}
+        for name, tensor in named_tensors(self.module).items():
+            if name in self._first:
+                first = self._first[name].clone().as_subclass(type(tensor))
+                vars(first).update(vars(tensor))
+                copies[id(tensor)] = first.requires_grad_(tensor.requires_grad)
+        # deepcopy takes these for the copies that it has made already.
+        return construct(type(self), deepcopy(self.get_parameters(), copies))
+
     def _train(
         self,
         trainer: Trainer,
@@ -216,15 +282,9 @@ class TorchModel(Estimator):
             )
 
     def _check_values(self) -> None:
-        for name, tensor in _tensors(self.module).items():
+        for name, tensor in named_tensors(self.module).items():
             if tensor.is_meta:
                 raise NotFitted(
                     f"The weight {name!r} has no value: the model was made without initialising.",
                     hint="Give it its weights with set_weights() or load them first.",
                 )
-
-
-def _tensors(module: nn.Module) -> dict[str, torch.Tensor]:
-    """Return the parameters and buffers that are stored, by name."""
-    state = module.state_dict(keep_vars=True)
-    return {name: value for name, value in state.items() if isinstance(value, torch.Tensor)}

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, Final, Unpack
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import check_count
+from dc_core import charge, check_count
 from dc_core.errors import ParameterError
 from dc_torch.model import TorchModel
+from dc_torch.plain import plain
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.training_config import TrainingConfig, TrainingOptions, check_choice
 
@@ -25,8 +27,11 @@ ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
 }
 """The activations by name."""
 
-_MOST_LAYERS: Final = 1000
+_MAX_LAYERS: Final = 1000
 """A stored list may be long, and each of its numbers costs a layer."""
+
+_CHARGED_ROWS: Final = 1000
+"""For how many rows of predictions a load is charged."""
 
 
 class MultitaskNetwork(nn.Module):
@@ -61,7 +66,51 @@ class MultitaskNetwork(nn.Module):
         return torch.unflatten(output, -1, self.outputs)
 
 
-class MultitaskRegressor(TorchModel):
+class _Multitask(TorchModel):
+    """A model around a :class:`MultitaskNetwork`, whose first weights come from the seed alone."""
+
+    def __init__(
+        self,
+        n_tasks: int,
+        n_features: int,
+        n_classes: int | None,
+        layer_sizes: Sequence[int],
+        dropout: float,
+        activation: str,
+        options: TrainingOptions,
+    ) -> None:
+        for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
+            check_count(name, plain(value), minimum=1)
+        sizes = _layer_sizes(layer_sizes)
+        rate = plain(dropout)
+        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
+            raise ParameterError(f"dropout={dropout!r} must be in [0, 1).")
+        check_choice("activation", activation, ACTIVATIONS)
+        outputs = plain(n_tasks) * (plain(n_classes) or 1)
+        # A file decides how wide the predictions are, at two weights for each output.
+        charge(4 * outputs * _CHARGED_ROWS, f"Predictions of {outputs} numbers a row")
+        with isolated_rng():
+            seed_rng(TrainingConfig.of(options).seed)
+            network = MultitaskNetwork(
+                plain(n_features), plain(n_tasks), plain(n_classes), sizes, rate, activation
+            )
+        super().__init__(network, **options)
+        self._n_features = plain(n_features)
+
+    @property
+    def input_shape(self) -> tuple[int, ...]:
+        """The shape of one row of X."""
+        return (self._n_features,)
+
+    def get_parameters(self) -> dict[str, Any]:
+        """Return the constructor's arguments, NumPy's numbers as Python's."""
+        parameters = super().get_parameters()
+        if isinstance(parameters.get("layer_sizes"), np.ndarray):
+            parameters["layer_sizes"] = parameters["layer_sizes"].tolist()
+        return {name: plain(value) for name, value in parameters.items()}
+
+
+class MultitaskRegressor(_Multitask):
     """Regression of several tasks from a vector of features.
 
     The network has a hidden layer for each of ``layer_sizes`` (at most 1000), with ``activation``
@@ -81,21 +130,14 @@ class MultitaskRegressor(TorchModel):
         activation: str = "relu",
         **options: Unpack[TrainingOptions],
     ) -> None:
-        network = _network(n_features, n_tasks, None, layer_sizes, dropout, activation, options)
-        super().__init__(network, **options)
-        self._n_features = n_features
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one row of X."""
-        return (self._n_features,)
+        super().__init__(n_tasks, n_features, None, layer_sizes, dropout, activation, options)
 
 
-class MultitaskClassifier(TorchModel):
+class MultitaskClassifier(_Multitask):
     """Classification of several tasks, each into ``n_classes``, from a vector of features.
 
     Labels are the classes' numbers. The network is that of :class:`MultitaskRegressor`, and the
-    loss is the cross entropy unless ``options`` say otherwise.
+    loss is the cross entropy.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -111,50 +153,25 @@ class MultitaskClassifier(TorchModel):
         activation: str = "relu",
         **options: Unpack[TrainingOptions],
     ) -> None:
-        check_count("n_classes", n_classes, minimum=2)
+        check_count("n_classes", plain(n_classes), minimum=2)
         options = {"loss": "cross_entropy", **options}
         if options["loss"] != "cross_entropy":
             raise ParameterError(
                 f"A classifier's loss is 'cross_entropy', not {options['loss']!r}."
             )
-        network = _network(
-            n_features, n_tasks, n_classes, layer_sizes, dropout, activation, options
-        )
-        super().__init__(network, **options)
-        self._n_features = n_features
-
-    @property
-    def input_shape(self) -> tuple[int, ...]:
-        """The shape of one row of X."""
-        return (self._n_features,)
+        super().__init__(n_tasks, n_features, n_classes, layer_sizes, dropout, activation, options)
 
 
-def _network(
-    n_features: int,
-    n_tasks: int,
-    n_classes: int | None,
-    layer_sizes: Any,
-    dropout: Any,
-    activation: str,
-    options: TrainingOptions,
-) -> MultitaskNetwork:
-    """Check the values and make the network, its first weights from the config's seed alone."""
-    for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
-        check_count(name, value, minimum=1)
-    if not isinstance(layer_sizes, Sequence):
+def _layer_sizes(given: Any) -> list[int]:
+    """Return the sizes of the hidden layers as Python's integers."""
+    sizes = given.tolist() if isinstance(given, np.ndarray) else plain(given)
+    if isinstance(sizes, str) or not isinstance(sizes, Sequence):
         raise ParameterError(
-            f"layer_sizes={layer_sizes!r} has to have a size for each hidden layer, as (1000,) has."
+            f"layer_sizes={given!r} must hold the size of each hidden layer.",
+            hint="One hidden layer of 1000 units is layer_sizes=(1000,).",
         )
-    if len(layer_sizes) > _MOST_LAYERS:
+    if len(sizes) > _MAX_LAYERS:
         raise ParameterError(
-            f"layer_sizes has {len(layer_sizes)} sizes; at most {_MOST_LAYERS} hidden layers can "
-            "be made."
+            f"layer_sizes has {len(sizes)} sizes; at most {_MAX_LAYERS} hidden layers can be made."
         )
-    for size in layer_sizes:
-        check_count("layer_sizes", size, minimum=1)
-    if not isinstance(dropout, int | float) or not 0 <= dropout < 1:
-        raise ParameterError(f"dropout={dropout!r} has to be in [0, 1).")
-    check_choice("activation", activation, ACTIVATIONS)
-    with isolated_rng():
-        seed_rng(TrainingConfig.of(options).seed)
-        return MultitaskNetwork(n_features, n_tasks, n_classes, layer_sizes, dropout, activation)
+    return [check_count("layer_sizes", size, minimum=1) for size in sizes]

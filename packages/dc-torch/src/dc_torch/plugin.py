@@ -10,6 +10,7 @@ from torch import nn
 
 from dc_core import BackendInfo, WeightInfo, hookimpl
 from dc_core.errors import NotClaimed
+from dc_torch import layers
 from dc_torch import weights as named
 from dc_torch.skeleton import skeleton
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 def dc_backend_info() -> BackendInfo:
     """Return the versions of dc-torch and torch, and the capabilities."""
     versions = {name: metadata.version(name) for name in ("dc-torch", "torch")}
-    return BackendInfo(versions, frozenset({"weights", "skeleton", "wrap"}))
+    return BackendInfo(versions, frozenset({"weights", "skeleton", "components", "wrap"}))
 
 
 @hookimpl
@@ -53,6 +54,18 @@ def dc_import_weights(
 def dc_skeleton(build: Callable[[], Any]) -> Any:
     """Run ``build`` on the meta device where everything it makes comes from weights."""
     return skeleton(build)
+
+
+@hookimpl
+def dc_describe_component(obj: Any) -> tuple[str, Mapping[str, Any]] | None:
+    """Return the stored name and arguments of one of torch.nn's own layers or containers."""
+    return layers.describe(_module(obj))
+
+
+@hookimpl
+def dc_build_component(name: str, params: Mapping[str, Any]) -> Any:
+    """Make a layer or container of the closed table."""
+    return layers.build(name, params)
 
 
 @hookimpl

@@ -284,14 +284,15 @@ def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     return parameters
 
 
-def _tensors(module: nn.Module) -> dict[str, Tensor]:
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and buffers of ``module``, those that are not persistent included."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 @torch.no_grad()
 def _snapshot(module: nn.Module, into: dict[str, Tensor]) -> dict[str, Tensor]:
     """Return a copy of all that the module holds; it reuses the memory of ``into``."""
-    tensors = _tensors(module)
+    tensors = named_tensors(module)
     if into.keys() != tensors.keys():
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}
     for name, tensor in tensors.items():
@@ -302,14 +303,14 @@ def _snapshot(module: nn.Module, into: dict[str, Tensor]) -> dict[str, Tensor]:
 @torch.no_grad()
 def _restore(module: nn.Module, snapshot: Mapping[str, Tensor]) -> None:
     if snapshot:
-        for name, tensor in _tensors(module).items():
+        for name, tensor in named_tensors(module).items():
             tensor.copy_(snapshot[name])
 
 
 def _snapshot_from(module: nn.Module, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
     if not arrays:
         return {}
-    tensors = _tensors(module)
+    tensors = named_tensors(module)
     forms = {name: (tuple(t.shape), numpy_dtype(t.dtype)) for name, t in tensors.items()}
     if forms != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
         raise TrainingStateError(

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, fields
+from difflib import get_close_matches
 from typing import Any, Literal, Self, TypedDict
 
 import torch
 
 from dc_core import check_count
 from dc_core.errors import ParameterError, UnknownParameter
+from dc_torch.devices import resolve_device
 from dc_torch.losses import LOSSES, Loss
 from dc_torch.optimizers import OPTIMIZERS
+from dc_torch.plain import plain
 from dc_torch.schedules import SCHEDULES, Schedule, make_schedule
 
 
@@ -84,32 +87,32 @@ class TrainingConfig:
     """A torch device; ``auto`` is a GPU where there is one."""
 
     def __post_init__(self) -> None:
+        for each in fields(self):
+            object.__setattr__(self, each.name, plain(getattr(self, each.name)))
         check_choice("loss", self.loss, LOSSES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
         for option in ("optimizer_options", "schedule_options"):
             value = getattr(self, option)
-            if not isinstance(value, Mapping):
-                raise ParameterError(f"{option}={value!r} has to map names to values.")
-            object.__setattr__(self, option, dict(value))
+            if not isinstance(value, dict):
+                raise ParameterError(f"{option}={value!r} must map names to values.")
         check_choice("schedule", self.schedule, SCHEDULES)
         make_schedule(self.schedule, self.schedule_options)
-        _positive("learning_rate", self.learning_rate)
+        _check_positive("learning_rate", self.learning_rate)
         for option in ("batch_size", "epochs", "patience"):
             if option != "patience" or self.patience is not None:
                 check_count(option, getattr(self, option), minimum=1)
-        check_count("seed", self.seed, minimum=0)
-        if self.seed >= 2**63:
-            raise ParameterError(f"seed={self.seed} has to be less than 2**63.")
+        check_count("seed", self.seed, minimum=0, maximum=2**63 - 1)
         if self.gradient_clip is not None:
-            _positive("gradient_clip", self.gradient_clip)
+            _check_positive("gradient_clip", self.gradient_clip)
         if self.input_dtype is not None:
             dtype = vars(torch).get(self.input_dtype)
             if not isinstance(dtype, torch.dtype):
                 raise ParameterError(
-                    f"input_dtype={self.input_dtype!r} is no torch dtype.",
+                    f"input_dtype={self.input_dtype!r} is not a torch dtype.",
                     hint="Use a name such as 'float32' or 'int64'.",
                 )
+        self.resolve_device()
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
@@ -117,8 +120,11 @@ class TrainingConfig:
         known = [each.name for each in fields(cls)]
         for name in options:
             if name not in known:
+                nearest = get_close_matches(name, known, n=1)
+                guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
                 raise UnknownParameter(
-                    f"There is no option {name!r}.", hint=f"The options are: {', '.join(known)}."
+                    f"There is no option {name!r}.",
+                    hint=f"{guess}The options are: {', '.join(known)}.",
                 )
         return cls(**options)
 
@@ -137,18 +143,7 @@ class TrainingConfig:
 
     def resolve_device(self) -> torch.device:
         """Return the device to work on; raises :class:`ParameterError` if the machine lacks it."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            # Also refuses the meta device: weights that moved there would have no values any more.
-            torch.zeros(1, device=device).item()
-        except (AssertionError, RuntimeError, TypeError) as error:
-            raise ParameterError(
-                f"The device {self.device!r} cannot be used here: {str(error).splitlines()[0]}",
-                hint="Use device='auto' or 'cpu'; a model that is loaded moves by model.to('cpu').",
-            ) from error
-        return device
+        return resolve_device(self.device)
 
     def is_mixed(self, device: torch.device) -> bool:
         """Tell whether training on ``device`` mixes in bfloat16."""
@@ -165,10 +160,10 @@ def check_choice(option: str, value: object, among: Collection[str]) -> None:
         )
 
 
-def _positive(option: str, value: Any) -> None:
+def _check_positive(option: str, value: Any) -> None:
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
         or not 0 < value < float("inf")
     ):
-        raise ParameterError(f"{option}={value!r} has to be a positive number.")
+        raise ParameterError(f"{option}={value!r} must be a positive number.")

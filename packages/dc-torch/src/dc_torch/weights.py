@@ -40,6 +40,9 @@ _SHARED: Final = frozenset(
 _ALIGNMENT: Final = 64
 """To how many bytes torch aligns the memory that it allocates on a CPU."""
 
+IMPORTS: Final = "_dc_imports"
+"""The attribute of a module that counts how often it was given weights."""
+
 
 @dataclass(frozen=True, slots=True)
 class Place:
@@ -114,6 +117,13 @@ def import_weights(
         for name, array in weights.items():
             if name not in overlapping:
                 _write(table[name], array, copy=copy)
+    vars(module)[IMPORTS] = times_imported(module) + 1
+
+
+def times_imported(module: nn.Module) -> int:
+    """Return how often :func:`import_weights` has given ``module`` its weights."""
+    count: int = vars(module).get(IMPORTS, 0)
+    return count
 
 
 def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:

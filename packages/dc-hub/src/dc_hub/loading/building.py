@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -122,8 +123,10 @@ class _Builder:
         name, backend = body["class"], body["backend"]
         with with_path(self.path):
             if backend is not None and name not in registry.components.names():
-                made = plugins.backend(backend).build_component
-                return _constructed(name, lambda: made(name, body["params"]), self.path)
+                served = plugins.backend(backend)
+                make = partial(served.build_component, name, body["params"])
+                skeleton = partial(served.skeleton, make)
+                return _constructed(name, make if self.initialise else skeleton, self.path)
             cls = registry.components.lookup(name)
         return self.construct(cls, body, where)
 
