@@ -22,7 +22,7 @@ from dc_hub.errors import (
     UnsafePath,
 )
 from dc_hub.files.paths import open_directory
-from dc_hub.format import manifest
+from dc_hub.format import manifest, strict_json
 from dc_hub.format.manifest import (
     CHUNK,
     Entry,
@@ -136,6 +136,23 @@ def test_the_revision_depends_on_the_files_alone():
     assert Manifest.of([a, b]).revision == Manifest.of([b, a]).revision
     assert Manifest.of([a, b]).revision != Manifest.of([a, entry("b", b"3")]).revision
     assert Manifest.of([a, b]).revision != Manifest.of([a, entry("c", b"2")]).revision
+
+
+@pytest.mark.parametrize("count", range(4))
+def test_the_bytes_of_a_manifest_are_the_canonical_json_of_its_content(count):
+    sizes = [0, 5, CHUNK + 1, 3 * CHUNK]
+    entries = [
+        Entry(
+            f"file-{i}.bin", size, f"{i:064x}", tuple(f"{n:064x}" for n in range(-(-size // CHUNK)))
+        )
+        for i, size in enumerate(sizes[:count])
+    ]
+    data = Manifest.of(reversed(entries)).to_bytes()
+    assert data == strict_json.dumps(json.loads(data))
+    assert json.loads(data)["files"] == [
+        {"path": e.path, "size": e.size, "sha256": e.sha256, "chunks": list(e.chunks)}
+        for e in entries
+    ]
 
 
 def test_the_canonical_bytes_are_those_of_the_specification():

@@ -8,6 +8,7 @@ from torch import nn
 from dc_core import byte_budget, plugins
 from dc_core.errors import BudgetExceeded, NotFitted
 from dc_torch import MultitaskRegressor, TorchModel
+from dc_torch.rng import get_rng_state, isolated_rng, seed_rng
 
 
 def skeleton(build):
@@ -259,3 +260,22 @@ def test_what_is_built_for_real_is_charged_before_it_is_allocated():
         with pytest.raises(BudgetExceeded, match="10000000000"):
             skeleton(lambda: Table(10**10))
     assert skeleton(lambda: Table(1 << 20)).table.shape == (1 << 20,)
+
+
+def test_a_skeleton_restores_the_random_numbers_once_for_nested_isolations(monkeypatch):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            with isolated_rng():
+                seed_rng(3)
+                self.width = int(np.random.randint(1, 9))  # noqa: NPY002
+            self.layer = nn.Linear(self.width, 2)
+
+    saved = []
+    monkeypatch.setattr("dc_torch.rng.get_rng_state", lambda: saved.append(1) or get_rng_state())
+    before = get_rng_state()
+    built = skeleton(Net)
+    assert saved == [1]
+    assert built.width == Net().width
+    for name, state in get_rng_state().items():
+        np.testing.assert_array_equal(state, before[name])

@@ -36,6 +36,8 @@ class WeightInfo:
     def within(self, path: str) -> WeightInfo:
         """Return the description for a composite that has the weight's owner at ``path``."""
         place = path.strip("/").replace("/", ".")
+        if not place:
+            return self
 
         def full(native: str) -> str:
             return ".".join(filter(None, (place, native)))

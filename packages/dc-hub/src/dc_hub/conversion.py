@@ -1,9 +1,8 @@
-"""Where dc-core's errors become the hub's: the same leaf, with the file or argument concerned."""
+"""Convert errors of dc-core to errors of dc-hub, which name the file or argument concerned."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
+from types import TracebackType
 from typing import Final
 
 from dc_core import errors as core
@@ -24,18 +23,28 @@ _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
 )
 
 
-@contextmanager
-def with_path(path: str) -> Iterator[None]:
-    """Raise dc-core's errors as the hub's leaves of the same name, with ``path``."""
-    try:
-        yield
-    except errors.HubError:
-        raise
-    except core.DCError as error:
+class with_path:
+    """Convert errors of dc-core to the hub's errors of the same names, with ``path``."""
+
+    __slots__ = ("_path",)
+
+    def __init__(self, path: str) -> None:
+        self._path = path
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise the hub's error in place of dc-core's."""
+        if not isinstance(error, core.DCError) or isinstance(error, errors.HubError):
+            return
         for theirs, ours in _LEAVES:
             if isinstance(error, theirs):
-                details = {
-                    key: vars(error)[key] for key in ("missing", "unexpected") if key in vars(error)
-                }
-                raise ours(error.args[0], path=path, hint=error.hint, **details) from error
-        raise
+                given = vars(error)
+                details = {key: given[key] for key in ("missing", "unexpected") if key in given}
+                raise ours(error.args[0], path=self._path, hint=error.hint, **details) from error

@@ -8,21 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
+from typing import Final
 
 import numpy as np
 import torch
 
 from dc_core.errors import TrainingStateError
 
+_SHARES: Final = ContextVar("shares", default=False)
+"""Whether nested :func:`isolated_rng` leave the restoring to the outermost one."""
+
 
 @contextmanager
 def isolated_rng() -> Iterator[None]:
     """Restore at exit the generators of torch (CUDA's where it is in use) and of NumPy."""
+    if _SHARES.get():
+        yield
+        return
     before = get_rng_state()
     try:
         yield
     finally:
         set_rng_state(before)
+
+
+@contextmanager
+def shared_isolation() -> Iterator[None]:
+    """Let every :func:`isolated_rng` within leave the restoring to the one around this context.
+
+    Saving and restoring NumPy's generator takes a tenth of a millisecond. What is drawn after a
+    nested isolation continues its sequence instead of the program's.
+    """
+    token = _SHARES.set(True)
+    try:
+        yield
+    finally:
+        _SHARES.reset(token)
 
 
 def seed_rng(seed: int) -> None:

@@ -21,7 +21,7 @@ from torch.overrides import TorchFunctionMode
 
 from dc_core import Component, charge
 from dc_core.errors import BudgetExceeded
-from dc_torch.rng import isolated_rng
+from dc_torch.rng import isolated_rng, shared_isolation
 from dc_torch.weights import memory_of, storage_of
 
 T = TypeVar("T")
@@ -51,7 +51,7 @@ def skeleton(build: Callable[[], T]) -> T:
     with isolated_rng():
         made = _Watch()
         try:
-            with torch.device("meta"), made:
+            with shared_isolation(), torch.device("meta"), made:
                 built = build()
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             # Values were asked of a tensor that has none; if it is another error it comes again.

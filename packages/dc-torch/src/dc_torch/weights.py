@@ -188,16 +188,18 @@ def _places(module: nn.Module) -> Iterator[Place]:
     state = module.state_dict(keep_vars=True)
     for path, owner in module.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""
-        parameters = owner.named_parameters(recurse=False, remove_duplicate=False)
-        for attribute, parameter in parameters:
+        # named_parameters() and named_buffers() of one module take five times as long.
+        for attribute, parameter in owner._parameters.items():
+            if parameter is None:
+                continue
             if state.pop(f"{prefix}{attribute}", None) is not parameter:
                 raise NotSerializable(
                     f"The parameter '{prefix}{attribute}' is not in the module's state dict.",
                     hint="Remove the hook that changes state_dict() before storing the module.",
                 )
             yield Place(owner, attribute, prefix + attribute, parameter)
-        for attribute, buffer in owner.named_buffers(recurse=False, remove_duplicate=False):
-            if state.pop(f"{prefix}{attribute}", None) is buffer:
+        for attribute, buffer in owner._buffers.items():
+            if buffer is not None and state.pop(f"{prefix}{attribute}", None) is buffer:
                 yield Place(owner, attribute, prefix + attribute, buffer)
     if state:
         raise NotSerializable(

@@ -16,6 +16,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
+from types import TracebackType
 from typing import Final
 
 from dc_hub.errors import FileMissing, HubError, HubUnavailable, LimitExceeded, UnsafePath
@@ -97,16 +98,29 @@ def check_member(path: str) -> str:
     return path
 
 
-@contextmanager
-def reading(shown: str) -> Iterator[None]:
-    """Turn what the system refuses into the hub's errors; ``shown`` is the path that is read.
+class reading:
+    """Convert an ``OSError`` to an error of the hub; ``shown`` is the path that is read.
 
     Raises :class:`FileMissing`, :class:`UnsafePath` or :class:`HubUnavailable`.
     """
-    try:
-        yield
-    except OSError as error:
-        raise _refusal(error, shown) from error
+
+    __slots__ = ("_shown",)
+
+    def __init__(self, shown: str) -> None:
+        self._shown = shown
+
+    def __enter__(self) -> None:
+        """Do nothing."""
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Raise the hub's error in place of the system's."""
+        if isinstance(error, OSError):
+            raise _refusal(error, self._shown) from error
 
 
 def is_directory(root: Path, *segments: str) -> bool:
@@ -239,7 +253,10 @@ def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
     """
     with reading(shown):
         size = os.fstat(file.fileno()).st_size
-        data = file.read(limit + 1) if size <= limit else b""
+        # FileIO allocates as much as is asked for, so a growing file is read in two steps.
+        data = file.read(size + 1) if size <= limit else b""
+        if size < len(data) <= limit:
+            data += file.read(limit + 1 - len(data))
     size = max(size, len(data))
     if size > limit:
         raise LimitExceeded(f"{shown} has {size} bytes; {limit} are allowed.", path=shown)

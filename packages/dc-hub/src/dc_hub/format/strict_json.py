@@ -11,6 +11,7 @@ import json
 import math
 import re
 from collections import Counter
+from collections.abc import Callable
 from typing import Any, Final, NoReturn
 
 from dc_hub.errors import HubError, LimitExceeded, NotSerializable, ParamsError
@@ -19,6 +20,7 @@ MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
 MAX_DIGITS: Final = 20
 
+_SHORT: Final = 1 << 16
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _CONTENT: Final = bytes(set(range(256)) - set(b'[]{},:"'))
@@ -53,14 +55,9 @@ def loads(
         )
     _check_structure(data, what, depth, tokens)
     try:
-        value = json.loads(
-            data.decode("utf-8"),
-            object_pairs_hook=_without_duplicates,
-            parse_constant=_refuse_constant,
-            parse_float=_finite,
-            # A call for each of 300 000 offsets costs more than looking at all digits once.
-            parse_int=_bounded if _LONG_NUMBER.search(data) else int,
-        )
+        # A call for each of 300 000 offsets costs more than looking at all digits once.
+        trusted = len(data) > _SHORT and not _LONG_NUMBER.search(data)
+        value = (_FAST if trusted else _CAREFUL).decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as cause:
@@ -123,6 +120,20 @@ def _bounded(text: str) -> int:
     if len(text) > MAX_DIGITS:
         raise ValueError(f"the integer {text[:MAX_DIGITS]}… has more than {MAX_DIGITS} digits")
     return int(text)
+
+
+def _decoder(parse_int: Callable[[str], int]) -> json.JSONDecoder:
+    return json.JSONDecoder(
+        object_pairs_hook=_without_duplicates,
+        parse_constant=_refuse_constant,
+        parse_float=_finite,
+        parse_int=parse_int,
+    )
+
+
+_CAREFUL: Final = _decoder(_bounded)
+_FAST: Final = _decoder(int)
+"""For a text without a long number."""
 
 
 def _check_plain(value: Any, where: str, depth: int) -> None:

@@ -145,9 +145,9 @@ class LocalHub:
 
         Raises :class:`ModelNotFound`.
         """
-        refs = self._home(name) / "refs"
-        names = _tag_names(refs) if is_directory(refs.parent, "refs") else []
-        read = {tag: self._tag(refs, tag) for tag in names}
+        home = self._home(name)
+        names = _tag_names(home / "refs") if is_directory(home, "refs") else []
+        read = {tag: self._tag(home, tag) for tag in names}
         return {tag: revision for tag, revision in read.items() if revision is not None}
 
     def revisions(self, name: str) -> list[str]:
@@ -167,10 +167,9 @@ class LocalHub:
         home = self._home(name)
         wanted = MAIN if revision is None else revision
         digest = wanted if _DIGEST.fullmatch(wanted) else self._digest(name, home, wanted)
-        path = home / "revisions" / digest
         if not is_directory(home, "revisions", digest):
             raise self._no_revision(name, wanted)
-        return StoredModel(name, digest, path)
+        return StoredModel(name, digest, home.joinpath("revisions", digest))
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
@@ -188,7 +187,7 @@ class LocalHub:
         home = self.path / check_name(name)
         refs = home / "refs"
         there = is_directory(self.path, *name.split("/"), "refs")
-        before = {check_tag(tag): self._tag(refs, tag) if there else None for tag in tags}
+        before = {check_tag(tag): self._tag(home, tag) if there else None for tag in tags}
         with writing(self.path):
             make_directory(home / "revisions")
             make_directory(refs)
@@ -210,20 +209,20 @@ class LocalHub:
         :class:`RevisionNotFound` if there is no such revision, and :class:`LockTimeout` after
         ``wait`` seconds.
         """
-        refs = self._home(name) / "refs"
-        file = refs / f"{check_tag(tag)}.json"
+        home = self._home(name)
+        file = home.joinpath("refs", f"{check_tag(tag)}.json")
 
         def plan() -> Callable[[], None]:
             # The lease is held: no other process can remove the revision before the tag moves.
             self.resolve(name, revision)
-            now = self._tag(refs, tag)
+            now = self._tag(home, tag)
             if now == revision:
                 return _do_nothing
             if now != expected:
                 raise _moved(name, tag, now, expected, revision)
             return partial(write_atomically, file, strict_json.dumps({"revision": revision}))
 
-        self._change_refs(refs, plan, wait)
+        self._change_refs(home, plan, wait)
 
     def delete_tag(
         self, name: str, tag: str, *, expected: str | None = None, wait: float = 15.0
@@ -234,17 +233,17 @@ class LocalHub:
         :class:`RevisionNotFound` if there is no such tag, :class:`TagMoved` if it points elsewhere,
         and :class:`LockTimeout` after ``wait`` seconds.
         """
-        refs = self._home(name) / "refs"
-        file = refs / f"{check_tag(tag)}.json"
+        home = self._home(name)
+        file = home.joinpath("refs", f"{check_tag(tag)}.json")
 
         def plan() -> Callable[[], None]:
             if not os.path.lexists(file):
                 raise self._no_revision(name, tag)
-            if expected is not None and (now := self._tag(refs, tag)) != expected:
+            if expected is not None and (now := self._tag(home, tag)) != expected:
                 raise _moved(name, tag, now, expected)
             return partial(_delete, [file])
 
-        self._change_refs(refs, plan, wait)
+        self._change_refs(home, plan, wait)
 
     def remove(
         self,
@@ -295,7 +294,7 @@ class LocalHub:
             files = [home / "refs" / f"{tag}.json" for tag in tags]
             return partial(_delete_then_move, files, source, aside)
 
-        self._change_refs(home / "refs", plan, wait)
+        self._change_refs(home, plan, wait)
         shutil.rmtree(aside, ignore_errors=True)
         if not self._has(name):
             empty = [home / "refs", home, home.parent] if "/" in name else [home / "refs", home]
@@ -326,8 +325,9 @@ class LocalHub:
                         removed.append(path)
         return removed
 
-    def _change_refs(self, refs: Path, plan: Callable[[], Callable[[], None]], wait: float) -> None:
-        """Hold the lease of ``refs``, let ``plan`` check what is there, and make the change."""
+    def _change_refs(self, home: Path, plan: Callable[[], Callable[[], None]], wait: float) -> None:
+        """Hold the lease of the tags in ``home``, let ``plan`` check, and make the change."""
+        refs = home / "refs"
         with writing(self.path):
             make_directory(refs)
             while True:
@@ -339,7 +339,7 @@ class LocalHub:
     def _digest(self, name: str, home: Path, wanted: str) -> str:
         """Return the digest that a tag or a prefix stands for."""
         if not _PREFIX.fullmatch(wanted):
-            tagged = self._tag(home / "refs", wanted)
+            tagged = self._tag(home, wanted)
             if tagged is None:
                 raise self._no_revision(name, wanted)
             return tagged
@@ -354,20 +354,21 @@ class LocalHub:
             raise self._no_revision(name, wanted)
         return found[0]
 
-    def _tag(self, refs: Path, tag: str) -> str | None:
-        """Return the revision that a tag stands for, None where there is no such tag."""
-        file = refs / f"{check_tag(tag)}.json"
+    def _tag(self, home: Path, tag: str) -> str | None:
+        """Return the revision that a tag of the model in ``home`` points at, or None."""
+        name = f"{check_tag(tag)}.json"
+        shown = f"{home}/refs/{name}"
         try:
-            with open_directory(refs.parent, refs.name) as folder:
-                data = read_small(folder, file.name, 4096)
+            with open_directory(home, "refs") as folder:
+                data = read_small(folder, name, 4096)
         except FileMissing:
             return None
-        content: Any = strict_json.loads(data, what=str(file))
+        content: Any = strict_json.loads(data, what=shown)
         revision = content.get("revision") if isinstance(content, dict) else None
         if not isinstance(revision, str) or not _DIGEST.fullmatch(revision) or len(content) != 1:
             raise ParamsError(
                 f"The tag {tag!r} does not hold a revision.",
-                path=str(file),
+                path=shown,
                 hint="Remove that file, and publish with that tag again.",
             )
         return revision

@@ -52,7 +52,8 @@ class Stored:
             )
         named = {weight.native for weight in canonical.values()}
         missing = sorted(named.difference(self.weights))
-        surplus = sorted(set(self.weights) - named - set(_referred(self.record.params)))
+        others = set(self.weights) - named
+        surplus = sorted(others.difference(_referred(self.record.params)) if others else ())
         if missing or surplus:
             which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
             raise WeightsMismatch(

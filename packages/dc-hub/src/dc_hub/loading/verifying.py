@@ -18,7 +18,7 @@ import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -143,7 +143,7 @@ def open_contents(
         names = frozenset(list_names(folder))
         if versioned or revision or MANIFEST in names:
             manifest = _read_manifest(directory, folder, revision)
-            marks = _verify(directory, folder, manifest, mode)
+            marks = _verify(directory, folder, names, manifest, mode)
             contents = Contents(directory, folder, names, manifest, marks)
         else:
             contents = Contents(directory, folder, names, None, {})
@@ -173,9 +173,11 @@ def _read_manifest(directory: Path, folder: Where, revision: str) -> Manifest:
     return Manifest.from_bytes(data, what=shown)
 
 
-def _verify(directory: Path, folder: Where, manifest: Manifest, mode: Verify) -> Marks:
+def _verify(
+    directory: Path, folder: Where, names: Collection[str], manifest: Manifest, mode: Verify
+) -> Marks:
     """Hash what has to be hashed, and return the marks of the files that were found intact."""
-    found = check_files(folder, manifest, str(directory))
+    found = check_files(folder, manifest, str(directory), names)
     marks = {name: mark(status) for name, status in found.items()}
     large = any(entry.size > SMALL for entry in manifest.entries)
     believed = _read_stamp(directory, manifest.revision) if large and mode == "changed" else {}
