@@ -276,6 +276,6 @@ def test_a_skeleton_restores_the_random_numbers_once_for_nested_isolations(monke
     before = get_rng_state()
     built = skeleton(Net)
     assert saved == [1]
-    assert built.width == Net().width
     for name, state in get_rng_state().items():
         np.testing.assert_array_equal(state, before[name])
+    assert built.width == Net().width
