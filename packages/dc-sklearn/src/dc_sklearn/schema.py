@@ -1,7 +1,7 @@
 """What an estimator's fitted state consists of: one schema per class of the closed table.
 
-Most attributes are plain values and follow one rule, so a schema only names what has to be there,
-what is private, and what is more than a value: trees, nested estimators, things made again.
+A schema gives every attribute a field: a kind of plain value (:mod:`dc_sklearn.kinds`), trees, a
+nested estimator. What can be derived from other attributes is not stored but rebuilt.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
-from dc_sklearn import values
 from dc_sklearn.slots import Reader, Slots
 
 State = dict[str, Any]
@@ -54,18 +53,6 @@ class Field(Protocol):
         """Return the attribute's value, checked."""
 
 
-class Plain:
-    """An attribute that is a plain value; see :mod:`dc_sklearn.values`."""
-
-    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
-        """Yield the slots of ``value``."""
-        return values.encode(path, value)
-
-    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
-        """Return the value at ``path``."""
-        return values.decode(reader, path)
-
-
 def _nothing(owner: Any, state: State) -> State:
     return {}
 
@@ -86,18 +73,14 @@ def _adopt_none(owner: Any, parts: Mapping[str, Any]) -> State:
 class Schema:
     """The fitted state of one class.
 
-    Besides what is named here, every public fitted attribute (its name ends with ``_``) that is a
-    plain value is stored too; anything else that ``fit`` left on the estimator is an error at save.
+    Every attribute that ``fit`` may leave on the estimator is named here. Any other is an error,
+    at save and at load.
     """
 
-    required: tuple[str, ...] = ()
-    """Attributes that every fitted estimator of the class has; they are read in this order."""
-    optional: tuple[str, ...] = ()
-    """Private attributes that may be there."""
-    fields: Mapping[str, Field] = field(default_factory=dict)
-    """Attributes that are no plain values."""
-    closed: bool = False
-    """Whether every attribute is declared; otherwise any that is public may be there."""
+    required: Mapping[str, Field] = field(default_factory=dict)
+    """The attributes that every fitted estimator of the class has; they are read in this order."""
+    optional: Mapping[str, Field] = field(default_factory=dict)
+    """Attributes that may be there; they are read after the required ones."""
     training: frozenset[str] = frozenset()
     """Attributes that only further fitting reads: they are not stored."""
     rebuilt: frozenset[str] = frozenset()
@@ -113,24 +96,17 @@ class Schema:
 
 
 def schema(
-    required: Mapping[str, Field] | str = "",
-    optional: Mapping[str, Field] | str = "",
+    required: Mapping[str, Field] | None = None,
+    optional: Mapping[str, Field] | None = None,
     *,
     training: str = "",
     rebuilt: str = "",
-    fields: Mapping[str, Field] | None = None,
     **rest: Any,
 ) -> Schema:
-    """Return a schema of attributes with their fields; the other names are given as words."""
-    given: dict[str, Field] = dict(fields or {})
-    for attributes in (required, optional):
-        if not isinstance(attributes, str):
-            given |= attributes
+    """Return a schema; the attributes that are not stored are given as words."""
     return Schema(
-        tuple(required.split() if isinstance(required, str) else required),
-        tuple(optional.split() if isinstance(optional, str) else optional),
-        fields=given,
-        closed=not isinstance(required, str) or not isinstance(optional, str),
+        required or {},
+        optional or {},
         training=frozenset(training.split()),
         rebuilt=frozenset(rebuilt.split()),
         **rest,

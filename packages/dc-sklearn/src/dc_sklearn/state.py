@@ -5,7 +5,6 @@ One walk over the attributes, led by the class's schema, serves all three.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
@@ -16,11 +15,9 @@ from dc_core.errors import DCError, NotSerializable, StructureError
 from dc_sklearn import values
 from dc_sklearn.estimators import constructed, schema_of
 from dc_sklearn.kinds import Labels, Record, Word
-from dc_sklearn.schema import Field, Plain, Restoring, Schema, State, Storing
+from dc_sklearn.schema import Field, Restoring, Schema, State, Storing
 from dc_sklearn.slots import Reader, Slots, incomplete, info
 
-_PUBLIC: Final = re.compile(r"[A-Za-z][A-Za-z0-9_]*_")
-_PLAIN: Final = Plain()
 _DEEPEST: Final = 32
 _COUNT: Final = "attributes"
 """How many attributes an estimator stores, so that none that may be absent is missing unnoticed."""
@@ -93,8 +90,8 @@ def slots(estimator: Any, path: str = "") -> Slots:
     fitted = list(_fitted(estimator, schema))
     if fitted:
         yield f"{_join(path, _COUNT)}/0", values.count(len(fitted))
-    for name, value in fitted:
-        yield from _field(schema, name).encode(_join(path, name), value, storing)
+    for name, value, field in fitted:
+        yield from field.encode(_join(path, name), value, storing)
 
 
 def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, State]]) -> State:
@@ -116,73 +113,38 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
         return {}
     state: State = {}
     restoring = Restoring(estimator, state, commits, nested)
-    for name in (*schema.required, *_given(estimator, schema, own)):
-        at = _join(path, name)
-        if name not in own:
-            raise incomplete(f"{at}/0")
-        state[name] = _field(schema, name).decode(reader, at, restoring)
+    for name, field in _fields(schema).items():
+        if name in own:
+            state[name] = field.decode(reader, _join(path, name), restoring)
+        elif name in schema.required:
+            raise incomplete(f"{_join(path, name)}/0")
     counted = f"{_join(path, _COUNT)}/0"
     if int(reader.take(counted, dtype=np.int64, ndim=0)) != len(state):
         raise incomplete(f"{_join(path, '…')}/0")
-    _check_features(path, state)
     schema.check(estimator, state)
     state |= schema.rebuild(estimator, state)
     commits.append((estimator, state))
     return state
 
 
-def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any]]:
-    """Yield the fitted attributes that are stored, in the schema's order and then by name."""
-    present = vars(estimator)
-    optional = (*schema.optional, *_COMMON)
-    known = {*schema.required, *optional}
-    others = sorted(
-        present.keys() - known - schema.training - schema.rebuilt - constructed(estimator)
-    )
-    for name in others:
-        if schema.closed or not _PUBLIC.fullmatch(name):
-            raise NotSerializable(
-                f"{type(estimator).__name__} has an attribute {name!r} that is not known here.",
-                hint="It was set by the caller or by another version of scikit-learn; "
-                "remove it, or upgrade dc-sklearn.",
-            )
-    fitted = any(name in present for name in schema.required or (*optional, *others))
-    for name in (*schema.required, *optional, *others) if fitted else ():
-        if name in present:
-            yield name, present[name]
+def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any, Field]]:
+    """Yield the fitted attributes that are stored, with their fields, in the schema's order."""
+    present, fields = vars(estimator), _fields(schema)
+    unstored = schema.training | schema.rebuilt | constructed(estimator)
+    for name in sorted(present.keys() - fields.keys() - unstored):
+        raise NotSerializable(
+            f"{type(estimator).__name__} has an attribute {name!r} that is not known here.",
+            hint="It was set by the caller or by another version of scikit-learn; "
+            "remove it, or upgrade dc-sklearn.",
+        )
+    if any(name in present for name in schema.required or fields):
+        for name, field in fields.items():
+            if name in present:
+                yield name, present[name], field
 
 
-def _given(estimator: Any, schema: Schema, below: set[str]) -> list[str]:
-    """Return the attributes beyond the required ones that are given and that the class may have."""
-    cls = type(estimator)
-    optional = (*schema.optional, *_COMMON)
-    taken = {
-        *schema.required,
-        *schema.training,
-        *schema.rebuilt,
-        *optional,
-        *constructed(estimator),
-    }
-    others = [
-        name
-        for name in sorted(below - taken)
-        if not schema.closed and _PUBLIC.fullmatch(name) and not hasattr(cls, name)
-    ]
-    return [name for name in (*optional, *others) if name in below]
-
-
-def _field(schema: Schema, name: str) -> Field:
-    return schema.fields.get(name) or _COMMON.get(name, _PLAIN)
-
-
-def _check_features(path: str, state: State) -> None:
-    """Check ``n_features_in_`` and ``feature_names_in_``, which every class may have."""
-    n = state.get("n_features_in_")
-    if n is not None and (type(n) is not int or n < 0):
-        raise StructureError(f"{_join(path, 'n_features_in_')!r} is {n!r}, which is no count.")
-    names = state.get("feature_names_in_")
-    if names is not None and np.shape(names) != (n,):
-        raise StructureError(f"There are {np.shape(names)} feature names for {n} features.")
+def _fields(schema: Schema) -> dict[str, Field]:
+    return {**schema.required, **schema.optional, **_COMMON}
 
 
 def _join(path: str, name: str) -> str:

@@ -20,8 +20,9 @@ from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn.families.forest import Forest, one_output
 from dc_sklearn.generators import Generator, LegacyGenerator
 from dc_sklearn.histogram import BinMapper, Predictors
+from dc_sklearn.kinds import MISSING, Count, Flag, Flags, Floats, Labels, Number, Size
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import Field, Restoring, State, Storing, schema
+from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 _ANY_NUMBER: Final = next(
@@ -84,11 +85,7 @@ class _FirstGuess:
 
 def _check(owner: Any, state: State) -> None:
     """Check that there are as many trees a stage as native code adds columns."""
-    classes = state.get("n_classes_", 1)
-    if "classes_" in state and (
-        type(classes) is not int or np.shape(state["classes_"]) != (classes,)
-    ):
-        raise StructureError(f"classes_ does not hold {classes!r} classes.")
+    classes = int(state.get("n_classes_", 1))
     columns = classes if classes > 2 else 1
     if state["n_trees_per_iteration_"] != columns or state["estimators_"].shape[1] != columns:
         raise StructureError(f"There is another number of trees a stage than {columns}.")
@@ -141,11 +138,7 @@ class _Preprocessor:
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
         """Return the preprocessor, checked to give every feature one column."""
-        categorical, n = restoring.state["is_categorical_"], restoring.state["n_features_in_"]
-        if categorical is not None and (
-            np.shape(categorical) != (n,) or categorical.dtype != np.bool_
-        ):
-            raise StructureError(f"is_categorical_ does not say one thing of each of {n} features.")
+        categorical = restoring.state["is_categorical_"]
         found = self._nested.decode(reader, path, restoring)
         if (found is None) != (categorical is None):
             raise StructureError(f"{path!r} and is_categorical_ do not fit together.")
@@ -163,72 +156,81 @@ class _Preprocessor:
 
 
 def _check_histogram(owner: Any, state: State) -> None:
-    """Check the seed, and the counts of features and trees against each other."""
-    seed = state["_random_seed"]
-    if not isinstance(seed, int | np.integer) or not 0 <= seed < 2**32:
-        raise StructureError(f"_random_seed is {seed!r}, which is not a seed.")
-    n, columns = state["n_features_in_"], state["n_trees_per_iteration_"]
-    if state["_n_features"] != n:
-        raise StructureError(f"_n_features is {state['_n_features']!r} for {n} features.")
+    """Check the counts of classes and of trees against each other."""
+    columns = state["n_trees_per_iteration_"]
     classes = np.size(state["classes_"]) if "classes_" in state else 1
     if columns != (classes if classes > 2 else 1):
         raise StructureError(f"There are {columns!r} trees an iteration for {classes} classes.")
-    if np.shape(state["_baseline_prediction"]) != (1, columns):
-        raise StructureError(f"_baseline_prediction does not hold {columns} values.")
     if any(len(iteration) != columns for iteration in state["_predictors"]):
         raise StructureError(f"There is another number of trees an iteration than {columns}.")
 
 
-_STAGES: Final[Mapping[str, Field]] = {
+_STAGED: Final[Mapping[str, Field]] = {
     "_rng": LegacyGenerator(),
-    "estimators_": Forest(_tree, one_output, staged=True),
-    "init_": _FirstGuess(),
+    "n_features_in_": Size("n"),
+    "n_trees_per_iteration_": Count(1),
+    "max_features_": Count(1),
 }
-_STAGED: Final = "_rng n_features_in_ n_trees_per_iteration_ max_features_"
-_BINNED: Final[Mapping[str, Field]] = {
-    "_feature_subsample_rng": Generator(),
+_STAGES: Final[Mapping[str, Field]] = {
+    "init_": _FirstGuess(),
+    "estimators_": Forest(_tree, one_output, staged=True),
+}
+_SCORES: Final[Mapping[str, Field]] = {
+    "n_estimators_": Count(1),
+    "train_score_": Floats("_"),
+    "oob_improvement_": Floats("_"),
+    "oob_score_": Number(),
+    "oob_scores_": Floats("_"),
+}
+_HISTOGRAM: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "n_trees_per_iteration_": Size("trees", minimum=1),
+    "_n_features": Size("n"),
+    "is_categorical_": Flags("n") | MISSING,
     "_preprocessor": _Preprocessor(),
+    "_baseline_prediction": Floats("1 trees"),
     "_bin_mapper": BinMapper(),
     "_predictors": Predictors(),
+    "_random_seed": Count(0, 2**32 - 1),
+    "_feature_subsample_rng": Generator(),
 }
-_HISTOGRAM: Final = (
-    "n_features_in_ n_trees_per_iteration_ _n_features is_categorical_ _preprocessor "
-    "_baseline_prediction _bin_mapper _predictors _random_seed _feature_subsample_rng"
-)
-_HISTOGRAM_PRIVATE: Final = "_use_validation_data _is_categorical_remapped"
-_HISTOGRAM_TRAINING: Final = "_label_encoder _raw_predict _in_fit"
+_STOPPING: Final[Mapping[str, Field]] = {
+    "_use_validation_data": Flag(),
+    "_is_categorical_remapped": Flags("n") | MISSING,
+    "_fitted_with_sw": Flag(),
+    "do_early_stopping_": Flag(),
+    "train_score_": Floats("_"),
+    "validation_score_": Floats("_"),
+}
+_TRAINING: Final = "_label_encoder _raw_predict _in_fit"
+
+
+def _staged(classes: Mapping[str, Field]) -> Schema:
+    return schema(
+        {**_STAGED, **classes, **_STAGES},
+        _SCORES,
+        rebuilt="_loss",
+        rebuild=_rebuild,
+        check=_check,
+    )
+
+
+def _histogram(classes: Mapping[str, Field]) -> Schema:
+    return schema(
+        {**classes, **_HISTOGRAM},
+        _STOPPING,
+        training=_TRAINING,
+        rebuilt="_loss _scorer",
+        rebuild=_rebuild_histogram,
+        check=_check_histogram,
+    )
+
+
+_CLASSES: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=2)}
 
 SCHEMAS: Final = {
-    "ensemble.GradientBoostingClassifier": schema(
-        f"{_STAGED} classes_ n_classes_ init_ estimators_",
-        fields=_STAGES,
-        rebuilt="_loss",
-        rebuild=_rebuild,
-        check=_check,
-    ),
-    "ensemble.GradientBoostingRegressor": schema(
-        f"{_STAGED} init_ estimators_",
-        fields=_STAGES,
-        rebuilt="_loss",
-        rebuild=_rebuild,
-        check=_check,
-    ),
-    "ensemble.HistGradientBoostingClassifier": schema(
-        f"classes_ {_HISTOGRAM}",
-        _HISTOGRAM_PRIVATE,
-        fields=_BINNED,
-        training=_HISTOGRAM_TRAINING,
-        rebuilt="_loss _scorer",
-        rebuild=_rebuild_histogram,
-        check=_check_histogram,
-    ),
-    "ensemble.HistGradientBoostingRegressor": schema(
-        _HISTOGRAM,
-        _HISTOGRAM_PRIVATE,
-        fields=_BINNED,
-        training=_HISTOGRAM_TRAINING,
-        rebuilt="_loss _scorer",
-        rebuild=_rebuild_histogram,
-        check=_check_histogram,
-    ),
+    "ensemble.GradientBoostingClassifier": _staged({**_CLASSES, "n_classes_": Size("classes")}),
+    "ensemble.GradientBoostingRegressor": _staged({}),
+    "ensemble.HistGradientBoostingClassifier": _histogram(_CLASSES),
+    "ensemble.HistGradientBoostingRegressor": _histogram({}),
 }

@@ -15,8 +15,24 @@ from sklearn.utils import Bunch
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import values
+from dc_sklearn.kinds import (
+    MISSING,
+    Count,
+    DictOf,
+    Flag,
+    Floats,
+    Integers,
+    Kind,
+    Labels,
+    ListOf,
+    Number,
+    Reals,
+    Size,
+    Sizes,
+    Word,
+)
 from dc_sklearn.nested import Nested, NestedList
-from dc_sklearn.schema import Restoring, Schema, State, Storing, schema
+from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 
@@ -121,50 +137,143 @@ def _target_transformer(owner: Any, state: State) -> Any:
 
 
 def _check_bag(owner: Any, state: State) -> None:
-    seen = state["estimators_features_"]
-    if not isinstance(seen, list) or len(seen) != len(state["estimators_"]):
+    """Check that it is known of each estimator which features it sees."""
+    if len(state["estimators_features_"]) != len(state["estimators_"]):
         raise StructureError("estimators_features_ does not hold one array per estimator.")
-    for columns in seen:
-        if np.ndim(columns) != 1 or columns.dtype.kind not in "iu":
-            raise StructureError("estimators_features_ does not hold indices of features.")
 
 
 def _check_votes(owner: Any, state: State) -> None:
-    if np.ndim(state["estimator_weights_"]) != 1 or len(state["estimator_weights_"]) < len(
-        state["estimators_"]
-    ):
+    """Check that there are estimators, and that each has a weight."""
+    if not 0 < len(state["estimators_"]) <= len(state["estimator_weights_"]):
         raise StructureError("estimator_weights_ does not hold one weight per estimator.")
 
 
-def _voting(required: str = "", **fields: Any) -> Schema:
+def _check_stack(owner: Any, state: State) -> None:
+    """Check that it is known of each estimator which method its predictions come from."""
+    if len(state["stack_method_"]) != len(state["estimators_"]):
+        raise StructureError("stack_method_ does not hold one method per estimator.")
+
+
+def _check_order(owner: Any, state: State) -> None:
+    """Check that the order of a chain is one of its outputs."""
+    if sorted(state["order_"].tolist()) != list(range(len(state["estimators_"]))):
+        raise StructureError(f"order_ does not order {len(state['estimators_'])} outputs.")
+    if hasattr(owner, "chain_method") and "chain_method_" not in state:
+        raise StructureError("chain_method_ is missing.")
+
+
+def _check_outputs(owner: Any, state: State) -> None:
+    """Check that each output has an estimator, and a classifier's outputs their classes."""
+    outputs = len(state["estimators_"])
+    if not outputs or ("classes_" in state and len(state["classes_"]) != outputs):
+        raise StructureError(f"estimators_ and classes_ do not fit {outputs} outputs.")
+
+
+def _check_pairs(owner: Any, state: State) -> None:
+    """Check that there is one estimator for each pair of classes."""
+    k = len(state["classes_"])
+    if len(state["estimators_"]) != k * (k - 1) // 2:
+        raise StructureError(f"estimators_ does not hold one estimator per pair of {k} classes.")
+
+
+_METHODS: Final = Word(("predict", "predict_proba", "predict_log_proba", "decision_function"))
+_NAMED: Final[Mapping[str, Field]] = {"estimators_": NestedList(_members)}
+_LABELS: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=1)}
+
+
+def _voting(
+    required: Mapping[str, Field],
+    optional: Mapping[str, Field] | None = None,
+    **rest: Any,
+) -> Schema:
     return schema(
-        f"estimators_ {required}",
-        "_n_feature_outs",
-        fields={"estimators_": NestedList(_members), **fields},
+        {**_NAMED, **required},
+        optional or {},
         rebuilt="named_estimators_",
         rebuild=_by_name,
+        **rest,
     )
 
 
-def _bagging(required: str = "") -> Schema:
+def _stacking(required: Mapping[str, Field]) -> Schema:
+    return _voting(
+        {"stack_method_": ListOf(_METHODS), **required},
+        {"_n_feature_outs": ListOf(Count())},
+        check=_check_stack,
+    )
+
+
+def _bagging(required: Mapping[str, Field], optional: Mapping[str, Field]) -> Schema:
     return schema(
-        f"n_features_in_ estimators_features_ {required} estimators_",
-        "_n_samples _max_samples _max_features _sample_weight _seeds",
-        fields={"estimators_": NestedList(_bases)},
+        {
+            "n_features_in_": Size("n"),
+            "estimators_features_": ListOf(Integers("_", minimum=0, below="n")),
+            **required,
+            "estimators_": NestedList(_bases),
+        },
+        {
+            "_n_samples": Count(),
+            "_max_samples": Count(),
+            "_max_features": Count(),
+            "_sample_weight": Reals("_") | MISSING,
+            "_seeds": Integers("_"),
+            "oob_score_": Number(),
+            **optional,
+        },
         rebuilt="estimator_",
         rebuild=_base_estimator,
         check=_check_bag,
     )
 
 
-def _boosting(required: str = "") -> Schema:
+def _boosting(required: Mapping[str, Field]) -> Schema:
     return schema(
-        f"n_features_in_ estimator_weights_ {required} estimators_",
-        fields={"estimators_": NestedList(_bases)},
+        {
+            "n_features_in_": Size("n"),
+            "estimator_weights_": Floats("_"),
+            **required,
+            "estimators_": NestedList(_bases),
+        },
+        {"estimator_errors_": Floats("_")},
         rebuilt="estimator_",
         rebuild=_base_estimator,
         check=_check_votes,
     )
+
+
+class _Columns(Kind):
+    """The columns that a transformer takes: names, indices, a mask or a slice."""
+
+    def accepts(self, value: Any, sizes: Sizes) -> bool:
+        """Tell whether ``value`` says columns of the ``n`` there are."""
+        n = sizes["n"]
+        if isinstance(value, str | slice):
+            return True
+        if isinstance(value, int | np.integer) and not isinstance(value, bool):
+            return bool(-n <= value < n)
+        if not isinstance(value, list | np.ndarray) or np.ndim(value) != 1:
+            return False
+        array = np.asarray(value)
+        if array.dtype.kind == "b":
+            return len(array) == n
+        if array.dtype.kind in "iu":
+            return not len(array) or bool(-n <= array.min() and array.max() < n)
+        return not len(array) or all(isinstance(name, str) for name in value)
+
+    def __str__(self) -> str:
+        return "names, indices or a mask of columns"
+
+
+_COLUMNS: Final = _Columns()
+
+
+class _Slice(Kind):
+    def accepts(self, value: Any, sizes: Sizes) -> bool:
+        """Tell whether ``value`` is a slice."""
+        return isinstance(value, slice)
+
+    def __str__(self) -> str:
+        return "a slice"
 
 
 class _Transformers:
@@ -179,7 +288,7 @@ class _Transformers:
         for i, (name, part, columns) in enumerate(value):
             field = Nested(_for_columns(name), ("drop", "passthrough"))
             yield from field.encode(f"{path}/{i}/estimator", part, storing)
-            yield from values.encode(f"{path}/{i}/columns", columns)
+            yield from _COLUMNS.encode(f"{path}/{i}/columns", columns, storing)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
         """Return the transformers; their names and order are those of the parameters."""
@@ -198,7 +307,7 @@ class _Transformers:
             )
             if isinstance(part, str) and part != _parameter(owner, name):
                 raise StructureError(f"{path!r} has {part!r} for the transformer {name!r}.")
-            found.append((name, part, values.decode(reader, f"{path}/{i}/columns")))
+            found.append((name, part, _COLUMNS.decode(reader, f"{path}/{i}/columns", restoring)))
         return found
 
 
@@ -207,11 +316,11 @@ class _Remainder:
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the columns."""
-        return values.encode(path, value[2])
+        return _COLUMNS.encode(path, value[2], storing)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
         """Return the remainder's name, estimator and columns."""
-        return ("remainder", restoring.owner.remainder, values.decode(reader, path))
+        return ("remainder", restoring.owner.remainder, _COLUMNS.decode(reader, path, restoring))
 
 
 def _for_columns(name: str) -> Callable[[Any, State], Any]:
@@ -234,54 +343,69 @@ def _parameter(owner: Any, name: str) -> Any:
     return given[name]
 
 
-_OUTPUTS: Final = {"estimators_": NestedList(_copies)}
-_LABELS: Final = {"_label_encoder": Nested(_classes)}
+_FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
+_OUTPUTS: Final[Mapping[str, Field]] = {"estimators_": NestedList(_copies)}
+_PER_OUTPUT: Final[Mapping[str, Field]] = {"classes_": ListOf(Labels("_", minimum=1))}
+_CHAIN: Final[Mapping[str, Field]] = {"order_": Integers("_")}
 
 SCHEMAS: Final = {
     "compose.ColumnTransformer": schema(
-        "n_features_in_ transformers_ _columns _remainder _transformer_to_input_indices "
-        "output_indices_ sparse_output_",
-        "_n_features _feature_names_in _transformers_feature_names_out",
-        fields={"transformers_": _Transformers(), "_remainder": _Remainder()},
-    ),
-    "compose.TransformedTargetRegressor": schema(
-        "regressor_ transformer_",
-        "_training_dim",
-        fields={
-            "regressor_": Nested(_target_regressor),
-            "transformer_": Nested(_target_transformer),
+        {
+            **_FEATURES,
+            "transformers_": _Transformers(),
+            "_columns": ListOf(_COLUMNS),
+            "_remainder": _Remainder(),
+            "_transformer_to_input_indices": DictOf(ListOf(Count()) | Integers("_")),
+            "output_indices_": DictOf(_Slice()),
+            "sparse_output_": Flag(),
+        },
+        {
+            "_n_features": Size("n"),
+            "_feature_names_in": Labels("n"),
+            "_transformers_feature_names_out": DictOf(Labels("_")),
         },
     ),
-    "ensemble.AdaBoostClassifier": _boosting("classes_ n_classes_"),
-    "ensemble.AdaBoostRegressor": _boosting(),
-    "ensemble.BaggingClassifier": _bagging("classes_ n_classes_"),
-    "ensemble.BaggingRegressor": _bagging(),
-    "ensemble.StackingClassifier": _voting(
-        "stack_method_ classes_ final_estimator_ _label_encoder",
-        final_estimator_=Nested(_final_classifier),
-        **_LABELS,
+    "compose.TransformedTargetRegressor": schema(
+        {
+            "regressor_": Nested(_target_regressor),
+            "transformer_": Nested(_target_transformer),
+            "_training_dim": Count(1, 2),
+        }
     ),
-    "ensemble.StackingRegressor": _voting(
-        "stack_method_ final_estimator_", final_estimator_=Nested(_final_regressor)
+    "ensemble.AdaBoostClassifier": _boosting({**_LABELS, "n_classes_": Size("classes")}),
+    "ensemble.AdaBoostRegressor": _boosting({}),
+    "ensemble.BaggingClassifier": _bagging(
+        {**_LABELS, "n_classes_": Size("classes")}, {"oob_decision_function_": Floats("_ _")}
     ),
-    "ensemble.VotingClassifier": _voting("classes_ le_", le_=Nested(_classes)),
-    "ensemble.VotingRegressor": _voting(),
+    "ensemble.BaggingRegressor": _bagging({}, {"oob_prediction_": Floats("_")}),
+    "ensemble.StackingClassifier": _stacking(
+        {
+            **_LABELS,
+            "final_estimator_": Nested(_final_classifier),
+            "_label_encoder": Nested(_classes),
+        }
+    ),
+    "ensemble.StackingRegressor": _stacking({"final_estimator_": Nested(_final_regressor)}),
+    "ensemble.VotingClassifier": _voting({**_LABELS, "le_": Nested(_classes)}),
+    "ensemble.VotingRegressor": _voting({}),
     "multiclass.OneVsOneClassifier": schema(
-        "n_features_in_ classes_ estimators_", "pairwise_indices_", fields=_OUTPUTS
+        {**_FEATURES, **_LABELS, **_OUTPUTS},
+        {"pairwise_indices_": ListOf(Integers("_", minimum=0)) | MISSING},
+        check=_check_pairs,
     ),
     "multiclass.OneVsRestClassifier": schema(
-        "label_binarizer_ estimators_",
-        "n_features_in_",
-        fields={**_OUTPUTS, "label_binarizer_": Nested(_bits)},
+        {"label_binarizer_": Nested(_bits), **_OUTPUTS}, {**_FEATURES, **_LABELS}
     ),
     "multioutput.ClassifierChain": schema(
-        "order_ classes_ estimators_", "n_features_in_", fields=_OUTPUTS
+        {**_CHAIN, **_PER_OUTPUT, **_OUTPUTS},
+        {**_FEATURES, "chain_method_": _METHODS},
+        check=_check_order,
     ),
     "multioutput.MultiOutputClassifier": schema(
-        "classes_ estimators_", "n_features_in_", fields=_OUTPUTS
+        {**_PER_OUTPUT, **_OUTPUTS}, _FEATURES, check=_check_outputs
     ),
-    "multioutput.MultiOutputRegressor": schema("estimators_", "n_features_in_", fields=_OUTPUTS),
-    "multioutput.RegressorChain": schema("order_ estimators_", "n_features_in_", fields=_OUTPUTS),
-    "pipeline.FeatureUnion": schema("", "n_features_in_", parts=_union, adopt=_adopt_union),
-    "pipeline.Pipeline": schema(parts=_steps),
+    "multioutput.MultiOutputRegressor": schema(_OUTPUTS, _FEATURES, check=_check_outputs),
+    "multioutput.RegressorChain": schema({**_CHAIN, **_OUTPUTS}, _FEATURES, check=_check_order),
+    "pipeline.FeatureUnion": schema({}, _FEATURES, parts=_union, adopt=_adopt_union),
+    "pipeline.Pipeline": schema({}, parts=_steps),
 }

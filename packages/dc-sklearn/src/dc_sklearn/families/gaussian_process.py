@@ -10,7 +10,8 @@ from sklearn.gaussian_process.kernels import RBF, ConstantKernel
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import values
-from dc_sklearn.schema import Restoring, State, Storing, schema
+from dc_sklearn.kinds import Floats, Number, Reals, Size
+from dc_sklearn.schema import Restoring, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 
@@ -68,24 +69,22 @@ def _check_bounds(name: str, bounds: Any) -> None:
         raise StructureError(f"{name} is {bounds!r}, which is neither 'fixed' nor two limits.")
 
 
-def _check(owner: Any, state: State) -> None:
-    """Check that every training row has its place in the Cholesky factor."""
-    rows, n = state["X_train_"], state["n_features_in_"]
-    if np.ndim(rows) != 2 or rows.shape[1] != n or np.shape(state["L_"]) != (len(rows),) * 2:
-        raise StructureError(f"X_train_ and L_ do not hold the same rows of {n} features.")
-    for name in ("alpha_", "y_train_"):
-        if np.shape(state[name])[:1] != (len(rows),):
-            raise StructureError(f"{name} does not fit the {len(rows)} training rows.")
-
-
 _KERNEL: Final = schema()
 
 SCHEMAS: Final = {
     "gaussian_process.GaussianProcessRegressor": schema(
-        "n_features_in_ kernel_ X_train_ y_train_ L_ alpha_ _y_train_mean _y_train_std",
-        fields={"kernel_": _Kernel()},
+        {
+            "n_features_in_": Size("n"),
+            "kernel_": _Kernel(),
+            "X_train_": Reals("rows n"),
+            "y_train_": Floats("rows") | Floats("rows targets"),
+            "L_": Floats("rows rows"),
+            "alpha_": Floats("rows") | Floats("rows targets"),
+            "_y_train_mean": Number() | Floats("_"),
+            "_y_train_std": Number() | Floats("_"),
+        },
+        {"log_marginal_likelihood_value_": Number()},
         training="_rng",
-        check=_check,
     ),
     "gaussian_process.kernels.ConstantKernel": _KERNEL,
     "gaussian_process.kernels.DotProduct": _KERNEL,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,33 +10,34 @@ from scipy import sparse
 from sklearn.neighbors import BallTree, KDTree
 
 from dc_core.errors import StructureError
-from dc_sklearn.schema import Schema, State, schema
+from dc_sklearn.kinds import (
+    MISSING,
+    DictOf,
+    Flag,
+    Floats,
+    Integers,
+    Labels,
+    ListOf,
+    Number,
+    Reals,
+    Size,
+    Sparse,
+    Word,
+)
+from dc_sklearn.schema import Field, Schema, State, schema
 
 _TREES: Final = {"ball_tree": BallTree, "kd_tree": KDTree}
 
 
 def _check(owner: Any, state: State) -> None:
     """Check the rows, and the labels that native code counts with."""
-    rows, n = state["_fit_X"], state["n_features_in_"]
-    real = rows.dtype.kind if isinstance(rows, np.ndarray) or sparse.issparse(rows) else ""
-    if (
-        real not in ("b", "i", "u", "f")
-        or rows.ndim != 2
-        or rows.shape[1] != n
-        or not rows.shape[0]
-    ):
-        raise StructureError(f"_fit_X does not hold rows of {n} numbers.")
-    if state["n_samples_fit_"] != rows.shape[0]:
-        raise StructureError(
-            f"n_samples_fit_ is {state['n_samples_fit_']!r} for {rows.shape[0]} rows."
-        )
-    method = state["_fit_method"]
-    if method not in ("brute", *_TREES) or (method != "brute" and sparse.issparse(rows)):
-        raise StructureError(f"_fit_method is {method!r}, which does not search these rows.")
+    rows, n, method = state["_fit_X"], state["n_features_in_"], state["_fit_method"]
+    if method != "brute" and sparse.issparse(rows):
+        raise StructureError(f"_fit_method is {method!r}, which does not search sparse rows.")
     _check_metric("effective_metric_params_", state["effective_metric_params_"], n)
     _check_metric("metric_params", owner.metric_params or {}, n)
     if "_y" in state:
-        _check_labels(state, rows.shape[0])
+        _check_labels(state)
 
 
 def _check_metric(name: str, parameters: Any, n: int) -> None:
@@ -54,15 +56,13 @@ def _check_metric(name: str, parameters: Any, n: int) -> None:
             raise StructureError(f"{name}[{key!r}] is not finite.")
 
 
-def _check_labels(state: State, n: int) -> None:
-    labels = state["_y"]
-    if not isinstance(labels, np.ndarray) or labels.ndim not in (1, 2) or len(labels) != n:
-        raise StructureError(f"_y does not hold one label for each of the {n} rows.")
+def _check_labels(state: State) -> None:
+    """Check that every label counts one of the classes of its output."""
     if "classes_" not in state:
         return
-    several = state["outputs_2d_"]
-    classes = state["classes_"] if several is True else [state["classes_"]]
-    columns = labels if several is True else labels[:, None]
+    labels, several = state["_y"], state["outputs_2d_"]
+    classes = state["classes_"] if several else [state["classes_"]]
+    columns = labels if several else labels[:, None]
     if (
         labels.dtype != np.intp
         or columns.ndim != 2
@@ -92,30 +92,63 @@ def _rebuild(owner: Any, state: State) -> State:
     return {"_tree": built}
 
 
-def _neighbors(more: str = "", optional: str = "") -> Schema:
+_ROWS: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "_fit_X": Reals("rows n") | Sparse("rows n"),
+    "_fit_method": Word(("brute", *_TREES)),
+    "n_samples_fit_": Size("rows", minimum=1),
+    "effective_metric_": Word(),
+    "effective_metric_params_": DictOf(Number() | Reals("_") | Reals("_ _") | MISSING),
+}
+
+
+def _neighbors(
+    required: Mapping[str, Field] | None = None, optional: Mapping[str, Field] | None = None
+) -> Schema:
     return schema(
-        "n_features_in_ _fit_X _fit_method n_samples_fit_ effective_metric_ "
-        f"effective_metric_params_ {more}",
-        optional,
+        {**_ROWS, **(required or {})},
+        optional or {},
         rebuilt="_tree",
         rebuild=_rebuild,
         check=_check,
     )
 
 
-_CLASSIFIER: Final = _neighbors("_y classes_ outputs_2d_")
-_REGRESSOR: Final = _neighbors("_y")
+_CLASSES: Final[Mapping[str, Field]] = {
+    "_y": Integers("rows") | Integers("rows outputs"),
+    "classes_": Labels("_", minimum=1) | ListOf(Labels("_", minimum=1)),
+    "outputs_2d_": Flag(),
+}
+_OUTLIER: Final = Number() | Word() | MISSING
+_REGRESSOR: Final = _neighbors({"_y": Reals("rows") | Reals("rows outputs")})
 
 SCHEMAS: Final = {
-    "neighbors.KNeighborsClassifier": _CLASSIFIER,
+    "neighbors.KNeighborsClassifier": _neighbors(_CLASSES),
     "neighbors.KNeighborsRegressor": _REGRESSOR,
     "neighbors.LocalOutlierFactor": _neighbors(
-        "n_neighbors_ negative_outlier_factor_ offset_ _distances_fit_X_ _lrd"
+        {
+            "n_neighbors_": Size("neighbors", minimum=1),
+            "negative_outlier_factor_": Floats("rows"),
+            "offset_": Number(),
+            "_distances_fit_X_": Floats("rows neighbors"),
+            "_lrd": Floats("rows"),
+        }
     ),
     "neighbors.NearestCentroid": schema(
-        "n_features_in_ classes_ centroids_", "_within_class_std_dev"
+        {
+            "n_features_in_": Size("n"),
+            "classes_": Labels("classes", minimum=1),
+            "centroids_": Reals("classes n"),
+        },
+        {
+            "class_prior_": Floats("classes"),
+            "deviations_": Floats("classes n"),
+            "within_class_std_dev_": Floats("n"),
+        },
     ),
     "neighbors.NearestNeighbors": _neighbors(),
-    "neighbors.RadiusNeighborsClassifier": _CLASSIFIER,
+    "neighbors.RadiusNeighborsClassifier": _neighbors(
+        _CLASSES, {"outlier_label_": _OUTLIER | ListOf(_OUTLIER)}
+    ),
     "neighbors.RadiusNeighborsRegressor": _REGRESSOR,
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -9,8 +10,18 @@ from scipy import sparse
 
 from dc_core.errors import StructureError
 from dc_sklearn.families.linear import linear_classifier, linear_regressor
-from dc_sklearn.kinds import Count
-from dc_sklearn.schema import State, schema
+from dc_sklearn.kinds import (
+    Count,
+    Flag,
+    Floats,
+    Integers,
+    Labels,
+    ListOf,
+    Number,
+    Size,
+    Sparse,
+)
+from dc_sklearn.schema import Field, State, schema
 
 
 def _check(owner: Any, state: State) -> None:
@@ -97,15 +108,45 @@ def _shaped(name: str, array: Any, shape: tuple[int, ...]) -> None:
         raise StructureError(f"{name} has shape {np.shape(array)}; the support calls for {shape}.")
 
 
-_KERNEL: Final = (
-    "n_features_in_ support_ support_vectors_ dual_coef_ intercept_ _dual_coef_ "
-    "_intercept_ _probA _probB _gamma _sparse shape_fit_ fit_status_"
-)
-_PRIVATE: Final = "_num_iter _effective_probability"
+_VECTORS: Final = Floats("_ _") | Sparse("_ _")
+_KERNEL: Final[Mapping[str, Field]] = {
+    "n_features_in_": Size("n"),
+    "support_": Integers("vectors"),
+    "support_vectors_": _VECTORS,
+    "dual_coef_": _VECTORS,
+    "intercept_": Floats("pairs"),
+    "_dual_coef_": _VECTORS,
+    "_intercept_": Floats("pairs"),
+    "_probA": Floats("_"),
+    "_probB": Floats("_"),
+    "_gamma": Number(),
+    "_sparse": Flag(),
+    "shape_fit_": ListOf(Count(), type=tuple),
+    "fit_status_": Count(0, 1),
+}
+_FITTED: Final[Mapping[str, Field]] = {
+    "_num_iter": Integers("_"),
+    "_effective_probability": Flag(),
+    "n_iter_": Count() | Integers("_"),
+    "offset_": Floats("1") | Number(),
+}
 _REGRESSOR: Final = schema(
-    _KERNEL, _PRIVATE, rebuilt="_n_support", rebuild=_regression_counts, check=_check
+    _KERNEL,
+    {**_FITTED, "class_weight_": Floats("_")},
+    rebuilt="_n_support",
+    rebuild=_regression_counts,
+    check=_check,
 )
-_CLASSIFIER: Final = schema(f"{_KERNEL} _n_support classes_ class_weight_", _PRIVATE, check=_check)
+_CLASSIFIER: Final = schema(
+    {
+        **_KERNEL,
+        "_n_support": Integers("classes", minimum=0),
+        "classes_": Labels("classes", minimum=2),
+        "class_weight_": Floats("classes"),
+    },
+    _FITTED,
+    check=_check,
+)
 
 SCHEMAS: Final = {
     "svm.LinearSVC": linear_classifier({"n_iter_": Count()}),
