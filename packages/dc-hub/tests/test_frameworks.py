@@ -256,6 +256,8 @@ def test_a_file_cannot_choose_that_weights_are_initialised(stored, edit_params):
 
 def test_the_backends_versions_are_stored(hub, net):
     publish(net, "net", hub=hub)
+    created_with = info("net", hub=hub).metadata["created_with"]
+    assert created_with["toyframe"] == created_with["dc-toyframe"] == "1.0"
 
 
 def test_a_component_that_the_backend_does_not_know_is_refused(hub, net, edit_params):

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
+    from dc_core import distributions as distributions
     from dc_core import dtypes as dtypes
     from dc_core import errors as errors
     from dc_core import lazy as lazy
@@ -67,6 +68,7 @@ _EXPORTS = {
     "dc_core.budget": ["byte_budget", "charge"],
     "dc_core.component": ["Component"],
     "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset", "check_dataset"],
+    "dc_core.distributions": ["distributions"],
     "dc_core.dtypes": ["dtype_from_name", "dtype_name", "dtypes", "raw_bits"],
     "dc_core.errors": ["DCError", "errors"],
     "dc_core.failures": ["Failure", "FailureReport"],

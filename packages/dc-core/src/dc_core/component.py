@@ -54,6 +54,13 @@ class Component:
     chooses.
     """
 
+    requires: ClassVar[tuple[str, ...]] = ()
+    """Distributions whose version the component's results depend on: ``("rdkit",)``.
+
+    Stored models name them with their versions. Those that define the class and its bases, and what
+    its backend stands on, are named anyway.
+    """
+
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         """Record the constructor's arguments."""
         # Because of this __new__, a class without __init__ would silently accept any argument.

@@ -182,8 +182,8 @@ class Registry:
         namespace, _, cls = name.partition("/")
         if namespace == LOCAL:
             return f"Load it with your own class: {cls}.from_pretrained(...)."
-        if namespace in _owners():
-            return f"Run: pip install --upgrade {_owners()[namespace]}"
+        if namespace in namespaces():
+            return f"Run: pip install --upgrade {namespaces()[namespace]}"
         return (
             "Install the package that defines it, import it, or use YourClass.from_pretrained(...)."
         )
@@ -248,15 +248,15 @@ def build(cls: type[T], params: Mapping[str, Any], backend: str | None = None) -
     return plugins.backend(backend).skeleton(lambda: parameters.construct(cls, params))
 
 
-def _owners() -> dict[str, str]:
-    """Return the known namespaces, with the distribution that each belongs to."""
+def namespaces() -> dict[str, str]:
+    """Return the known namespaces of registered names, with the distribution each belongs to."""
     return {**plugins.BACKENDS.known, "pipeline": "dc-pipeline"}
 
 
 def _misnamed(entry: metadata.EntryPoint) -> PluginStatus | None:
     """Return the line on an entry point that cannot have its name, None if it can."""
     namespace = entry.name.partition("/")[0]
-    owner, distribution = _owners().get(namespace), distribution_of(entry)
+    owner, distribution = namespaces().get(namespace), distribution_of(entry)
     remove = f"Run: pip uninstall {distribution}"
     if not _NAME.fullmatch(entry.name) or namespace == LOCAL:
         return refused(entry, f"{entry.name!r} cannot be a registered name.", remove)

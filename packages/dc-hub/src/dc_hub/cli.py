@@ -134,6 +134,10 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
         ((f"params.{key}", as_written(value)) for key, value in found.params.items()),
         ((f"metadata.{key}", as_written(value)) for key, value in found.metadata.items()),
         (
+            (f"version.{name}", f"stored with {stored}, {installed} is installed")
+            for name, (stored, installed) in found.version_changes.items()
+        ),
+        (
             (name, f"{weight.dtype} {list(weight.shape)}  {weight.native}")
             for name, weight in found.weights.items()
         ),

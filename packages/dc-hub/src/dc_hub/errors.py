@@ -116,6 +116,10 @@ class UnknownClass(HubError, core.UnknownClass):
     """No class is registered under the stored name."""
 
 
+class PredictionsChanged(HubError, ValueError):
+    """With the installed versions, the model does not predict what it did when it was stored."""
+
+
 class NotSerializable(HubError, core.NotSerializable):
     """Something that prediction depends on has no stored form."""
 

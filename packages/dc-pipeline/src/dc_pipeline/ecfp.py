@@ -35,6 +35,8 @@ class ECFP(Featurizer[str]):
     to 2²⁰, ``max_atoms`` is at least 1, and the others are True or False.
     """
 
+    requires = ("rdkit",)
+
     def __init__(
         self,
         radius: int = 2,

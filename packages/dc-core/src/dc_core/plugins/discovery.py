@@ -101,7 +101,12 @@ def distribution_of(entry: metadata.EntryPoint) -> str:
         return "an unknown distribution"
     if not _is_named(entry):
         return str(getattr(entry.dist, "_path", entry.dist.locate_file("")))
-    return re.sub(r"[-_.]+", "-", entry.dist.name).lower()
+    return normal_name(entry.dist.name)
+
+
+def normal_name(distribution: str) -> str:
+    """Return the name of a distribution in its normal form."""
+    return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
 def version_of(entry: metadata.EntryPoint) -> str:

@@ -13,8 +13,9 @@ from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import CheckResult, compare_golden
 from dc_hub.hubs.local import HubLike, StoredModel
 from dc_hub.hubs.reference import ModelName
-from dc_hub.loading.models import load_opened
 from dc_hub.loading.opening import Opened, locate, open_model
+from dc_hub.loading.restoring import restore
+from dc_hub.loading.versions import version_changes
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +33,8 @@ class Info:
     """What is stored of a model.
 
     ``params`` are the constructor's arguments as params.json holds them. ``weights`` are by
-    canonical name. ``files`` maps each file to its size in bytes.
+    canonical name. ``files`` maps each file to its size in bytes. ``version_changes`` are the
+    stored and the installed version of each package whose major or minor version differs.
     """
 
     name: str
@@ -45,6 +47,7 @@ class Info:
     metadata: Mapping[str, Any]
     weights: Mapping[str, StoredArray]
     files: Mapping[str, int]
+    version_changes: Mapping[str, tuple[str, str]]
 
 
 def info(
@@ -81,6 +84,7 @@ def describe(opened: Opened) -> Info:
         metadata=record.metadata,
         weights=weights,
         files={file.name: file.stat().st_size for file in sorted(source.path.iterdir())},
+        version_changes=version_changes(record),
     )
 
 
@@ -120,4 +124,5 @@ def check_golden(
                 path=str(path),
                 hint="Publish the model with golden=<some inputs>.",
             )
-        return compare_golden(load_opened(opened, cls), opened.read_tensors(GOLDEN), str(path))
+        model = restore(opened.stored, cls)
+        return compare_golden(model, opened.read_tensors(GOLDEN), str(path))

@@ -16,7 +16,8 @@ from dc_hub.errors import WeightsMismatch
 from dc_hub.files.urls import local_path
 from dc_hub.hubs.local import HubLike
 from dc_hub.hubs.reference import ModelName
-from dc_hub.loading.opening import Opened, locate, open_model
+from dc_hub.loading.opening import locate, open_model
+from dc_hub.loading.predictions import check_predictions
 from dc_hub.loading.restoring import give, names_of, restore
 from dc_hub.loading.training_state import resume
 from dc_hub.loading.verifying import Verify
@@ -35,6 +36,7 @@ def from_pretrained(
     allow_missing: Collection[str] = (),
     training: bool = False,
     lock: str | os.PathLike[str] | None = None,
+    allow_changed_predictions: bool = False,
 ) -> M:
     """Return the stored model ``name``, which must be a ``cls``.
 
@@ -49,13 +51,22 @@ def from_pretrained(
         allow_missing: Names of weights that need not be stored and stay as they are constructed.
         training: Restore the training state too, so that training goes on where it stopped.
         lock: A ``dchub.lock`` file that says the revision where none is given; see :func:`pin`.
+        allow_changed_predictions: Return the model even if its golden rows are predicted otherwise.
 
-    Every file is verified, nothing in them is executed, and nothing is ever cast or dropped.
+    Every file is verified, nothing in them is executed, and nothing is ever cast or dropped. If a
+    package that the model needs is installed in another major or minor version than the model was
+    stored with, that is logged, and the model's golden rows, if it has any, are checked.
 
-    Raises a :class:`HubError`: see its subclasses.
+    Raises a :class:`HubError`: see its subclasses. :class:`PredictionsChanged` is raised if a
+    golden row is not predicted within its tolerance.
     """
     with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
-        return load_opened(opened, cls, allow_missing, training=training)
+        model = restore(opened.stored, cls, allow_missing)
+        if not allow_missing and not allow_changed_predictions:
+            check_predictions(model, opened)
+        if training:
+            resume(model, opened)
+    return model
 
 
 def load(directory: str | os.PathLike[str], **options: Any) -> Model:
@@ -101,13 +112,3 @@ def load_weights(
             )
         loaded: T = give(opened.stored, holder, allow_missing, renamed)
     return loaded
-
-
-def load_opened(
-    opened: Opened, cls: type[M], allow_missing: Collection[str] = (), *, training: bool = False
-) -> M:
-    """Return the model that ``opened`` holds, with its training state if that is asked for."""
-    model = restore(opened.stored, cls, allow_missing)
-    if training:
-        resume(model, opened)
-    return model

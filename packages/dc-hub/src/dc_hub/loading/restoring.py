@@ -14,11 +14,12 @@ import numpy as np
 
 from dc_core import Component, WeightHolder, WeightInfo, check_names, check_weights
 from dc_hub.conversion import with_path
-from dc_hub.errors import ParamsError, WeightsMismatch
+from dc_hub.errors import BackendNotInstalled, ParamsError, UnknownClass, WeightsMismatch
 from dc_hub.format.filenames import PARAMS
 from dc_hub.format.record import Record, StoredWeight
 from dc_hub.loading.building import build_model
 from dc_hub.loading.matching import Names, match, probable_renames
+from dc_hub.loading.missing import with_all_missing
 
 M = TypeVar("M", bound=Component)
 
@@ -72,7 +73,10 @@ def restore(stored: Stored, cls: type[M], allow_missing: Collection[str] = ()) -
     :class:`WeightsMismatch` or :class:`StructureError`.
     """
     path = f"{stored.place}/{PARAMS}"
-    built = build_model(stored.record, stored.weights, cls, path)
+    try:
+        built = build_model(stored.record, stored.weights, cls, path)
+    except (BackendNotInstalled, UnknownClass) as error:
+        raise with_all_missing(error, stored.record, path) from error
     if allow_missing:
         # A skeleton tells what does not fit before the weights that stay are allocated.
         compare(stored, built.model, allow_missing, built.renamed)

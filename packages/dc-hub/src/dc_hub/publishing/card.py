@@ -1,7 +1,7 @@
 """The model card: a README.md for people, with the front matter that Hugging Face's hub reads.
 
-It is written from the record alone, so that equal models have equal cards: it names neither the hub
-nor the day.
+It is written from the record and the packages that the model needs, so that equal models have equal
+cards: it names neither the hub nor the day.
 """
 
 from __future__ import annotations
@@ -23,8 +23,12 @@ _DATASET: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
 """What Hugging Face's hub takes for the name of a dataset."""
 
 
-def model_card(record: Record, weights: Mapping[str, np.ndarray]) -> str:
-    """Return the card of a model; ``weights`` are its arrays by the names in the file."""
+def model_card(record: Record, weights: Mapping[str, np.ndarray], install: str) -> str:
+    """Return the card of a model.
+
+    ``weights`` are its arrays by the names in the file, ``install`` is the command that installs
+    what it needs.
+    """
     title = str(record.metadata.get("title") or record.cls or "Weights")
     count = sum(array.size for array in weights.values())
     size = sum(array.nbytes for array in weights.values())
@@ -43,7 +47,11 @@ def model_card(record: Record, weights: Mapping[str, np.ndarray]) -> str:
         f"| weights | {len(weights)} arrays, {count:,} values, {size:,} bytes |",
         *(f"| {_cell(key)} | {_cell(value)} |" for key, value in _rows(record.metadata)),
         "",
-        "Load it with `pip install dc-hub`, which verifies every byte:",
+        "To load it, verified to the last byte, install what it needs:",
+        "",
+        "```sh",
+        install,
+        "```",
         "",
         "```python",
         *_usage(record),

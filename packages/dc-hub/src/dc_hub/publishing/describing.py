@@ -1,4 +1,4 @@
-"""Describe an object for storing: its registered name and its constructor's arguments."""
+"""Describe an object for storing: its registered name, its arguments, what it needs."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 from dc_core import Model, WeightHolder, plugins, registry
 from dc_hub.errors import NotSerializable
 from dc_hub.format import values
+from dc_hub.loading.missing import references
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,8 +19,8 @@ class Described:
     """What an object is, apart from its weights.
 
     ``params`` are encoded (:mod:`dc_hub.format.values`), and ``arrays`` are those that they refer
-    to. ``cls`` is None for an object of a framework that has no registered name. ``backends`` are
-    those that the object and its parts need.
+    to. ``cls`` is None for an object of a framework that has no registered name. ``classes`` are
+    those of the object and of its parts, and ``backends`` those that they need.
     """
 
     cls: str | None
@@ -27,6 +28,7 @@ class Described:
     backend: str | None
     params: Mapping[str, Any]
     arrays: Mapping[str, np.ndarray]
+    classes: frozenset[type]
     backends: frozenset[str]
 
 
@@ -37,6 +39,7 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
     """
     description = registry.describe(obj) or _nameless(holder)
     backends = {description.backend}
+    classes = {type(obj)}
 
     def nested(part: Any) -> Mapping[str, Any] | None:
         found = registry.describe(part)
@@ -44,6 +47,7 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
             return None
         _check_registered(part, found.name)
         backends.add(found.backend)
+        classes.add(type(part))
         return {"$model" if isinstance(part, Model) else "$component": _body(found)}
 
     arrays: dict[str, np.ndarray] = {}
@@ -51,12 +55,18 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
         key: values.encode(value, path=key, arrays=arrays, component=nested)
         for key, value in description.params.items()
     }
+    classes |= {
+        registry.components.lookup(name)
+        for name, _ in references(params)
+        if name in registry.components.names()
+    }
     return Described(
         cls=description.name or None,
         class_version=description.version,
         backend=description.backend,
         params=params,
         arrays=arrays,
+        classes=frozenset(classes),
         backends=frozenset(filter(None, backends)),
     )
 

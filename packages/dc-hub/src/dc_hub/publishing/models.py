@@ -9,8 +9,6 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import cache
-from importlib import metadata as distributions
 from typing import Any
 
 import numpy as np
@@ -32,6 +30,7 @@ from dc_hub.loading.training_state import training_tensors
 from dc_hub.publishing.card import model_card
 from dc_hub.publishing.describing import Described, describe
 from dc_hub.publishing.fitting import check_fitted
+from dc_hub.publishing.packages import install_command, versions
 from dc_hub.publishing.restoring import can_be_built, check_restores
 
 
@@ -178,7 +177,10 @@ def prepare(
             f"{prefix}/{relative}": StoredWeight(info.native or relative, info.aliases)
             for relative, info in table.items()
         },
-        metadata={**_plain(metadata or {}), "created_with": _versions(described.backends)},
+        metadata={
+            **_plain(metadata or {}),
+            "created_with": versions(described.classes, described.backends),
+        },
     )
     params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})
     beside = {TRAINING: check_tensors(training_tensors(model))} if training else {}
@@ -190,8 +192,8 @@ def prepare(
     restored = check_restores(model, holder, described, stored, beside.get(GOLDEN))
     if not isinstance(model, Component) and restored is not None and not unfitted:
         check_fitted(restored)
-    card = model_card(record, weights).encode()
-    return Prepared(params, card, weights, beside, shard_size)
+    card = model_card(record, weights, install_command(described.classes, described.backends))
+    return Prepared(params, card.encode(), weights, beside, shard_size)
 
 
 def _predicting(model: Any, holder: WeightHolder, described: Described) -> Component:
@@ -210,19 +212,6 @@ def _predicting(model: Any, holder: WeightHolder, described: Described) -> Compo
         )
     wrapped: Model = holder.backend.wrap(model)
     return wrapped
-
-
-def _versions(backends: Iterable[str]) -> dict[str, str]:
-    """Return the versions of this project's packages and of what ``backends`` stand on."""
-    found = {name: _version(name) for name in ("dc-core", "dc-hub", "numpy")}
-    for name in backends:
-        found |= plugins.backend(name).info().versions
-    return found
-
-
-@cache
-def _version(distribution: str) -> str:
-    return distributions.version(distribution)
 
 
 def _check_distinct(

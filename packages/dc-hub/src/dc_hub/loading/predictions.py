@@ -1,0 +1,48 @@
+"""Check that a model predicts what it did with the versions that it was stored with."""
+
+from __future__ import annotations
+
+import logging
+
+from dc_core import Component
+from dc_hub.conversion import with_path
+from dc_hub.errors import PredictionsChanged
+from dc_hub.format.filenames import GOLDEN
+from dc_hub.format.golden import compare_golden
+from dc_hub.loading.opening import Opened
+from dc_hub.loading.versions import major_minor, version_changes
+
+logger = logging.getLogger(__name__)
+
+
+def check_predictions(model: Component, opened: Opened) -> None:
+    """Check the golden rows of ``opened`` if it was stored with other versions than are installed.
+
+    The versions are logged. Raises :class:`PredictionsChanged` if a prediction is not within the
+    stored tolerance.
+    """
+    changes = version_changes(opened.record)
+    if not changes:
+        return
+    place = str(opened.source.path)
+    shown = ", ".join(f"{name} {old} (now {new})" for name, (old, new) in changes.items())
+    if GOLDEN not in opened.contents.names:
+        logger.info("%s was stored with %s; it has no golden rows to check", place, shown)
+        return
+    path = f"{place}/{GOLDEN}"
+    with with_path(path):
+        result = compare_golden(model, opened.read_tensors(GOLDEN), path)
+    if not result.passed:
+        pins = " ".join(f'"{n}=={_series(old)}.*"' for n, (old, _) in changes.items())
+        raise PredictionsChanged(
+            f"The predictions for the golden rows changed by up to {result.max_difference:.3g} "
+            f"(allowed: {result.atol:g} + {result.rtol:g} · |stored|). The model was stored with "
+            f"{shown}.",
+            path=path,
+            hint=f"Run: pip install {pins}; or load it with allow_changed_predictions=True.",
+        )
+    logger.info("%s was stored with %s; its golden rows are predicted as stored", place, shown)
+
+
+def _series(version: str) -> str:
+    return ".".join(map(str, major_minor(version)))
