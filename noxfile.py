@@ -11,6 +11,7 @@ from pathlib import Path
 import nox
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
+from packaging.version import Version
 
 nox.needs_version = ">=2025.2.9"
 nox.options.default_venv_backend = "virtualenv"
@@ -20,8 +21,7 @@ ROOT = Path(__file__).parent.resolve()
 PACKAGES = {path.name: path for path in sorted((ROOT / "packages").iterdir()) if path.is_dir()}
 WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
 
-# An URI, because pip splits the variable at white space.
-CONSTRAINTS = (ROOT / "constraints.txt").as_uri()
+CONSTRAINTS = ROOT / "constraints.txt"
 
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
 PEERS = ("huggingface-hub", "joblib", "safetensors", "skops")
@@ -52,10 +52,30 @@ def closure(packages: Iterable[str]) -> list[str]:
     return list(found)
 
 
+def floors(packages: Iterable[str]) -> dict[str, str]:
+    """Return the lowest version of each direct dependency that all of ``packages`` accept."""
+    lowest: dict[str, Version] = {}
+    for package in packages:
+        for line in metadata(package)["project"]["dependencies"]:
+            requirement = Requirement(line)
+            name = canonicalize_name(requirement.name)
+            for clause in requirement.specifier:
+                if name not in PACKAGES and clause.operator == ">=":
+                    version = Version(clause.version)
+                    lowest[name] = max(version, lowest.get(name, version))
+    return {name: str(version) for name, version in lowest.items()}
+
+
 def test_requirements(packages: Iterable[str]) -> list[str]:
     """Return what the tests of ``packages`` need besides the packages themselves."""
     groups = (nox.project.dependency_groups(metadata(package), "test") for package in packages)
     return sorted({requirement for group in groups for requirement in group})
+
+
+def repository_requirements() -> list[str]:
+    """Return what the tests of all packages and of the repository need besides the packages."""
+    tools = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "test")
+    return sorted({*test_requirements(PACKAGES), *tools})
 
 
 def install_editable(session: nox.Session, packages: Iterable[str], *requirements: str) -> None:
@@ -84,13 +104,19 @@ def session_of(package: str, kind: str, **options: object):
     return nox.session(name=f"{kind}({package})", default=False, **options)
 
 
+def constrain(session: nox.Session, constraints: Path) -> None:
+    """Let pip install only the versions in ``constraints``."""
+    # An URI, because pip splits the variable at white space.
+    session.env["PIP_CONSTRAINT"] = constraints.as_uri()
+    session.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+
+
 def constrained(function):
     """Let pip, wherever the session calls it, install only the versions in constraints.txt."""
 
     @functools.wraps(function)
     def with_constraints(session: nox.Session) -> None:
-        session.env["PIP_CONSTRAINT"] = CONSTRAINTS
-        session.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
+        constrain(session, CONSTRAINTS)
         function(session)
 
     return with_constraints
@@ -121,9 +147,43 @@ def lint(session: nox.Session) -> None:
 @constrained
 def tests(session: nox.Session) -> None:
     """Run every test in one environment that holds all the packages."""
-    install_editable(session, PACKAGES, *test_requirements(PACKAGES))
+    install_editable(session, PACKAGES, *repository_requirements())
     install_data(session)
     pytest(session)
+
+
+for _python in PYTHONS:
+    nox.session(name=f"tests({_python})", python=_python, default=False)(tests.func)
+
+
+@nox.session(name="tests(dc-hub, masked)", default=False)
+@constrained
+def tests_masked(session: nox.Session) -> None:
+    """Test dc-hub with everything gone from ``os`` that Windows lacks."""
+    install_editable(session, ["dc-hub"], *test_requirements(["dc-hub"]))
+    session.env["DC_HUB_TESTS_MASKED"] = "1"
+    pytest(session, str(PACKAGES["dc-hub"] / "tests"))
+
+
+@nox.session(default=False, python=PYTHONS[0])
+def minimum(session: nox.Session) -> None:
+    """Run the packages' tests with the lowest version of every dependency that they declare."""
+    lowest = floors(PACKAGES)
+    # Wheels of older PyTorch for Linux need gigabytes of CUDA: the pinned version stands in.
+    session.warn(f"PyTorch {lowest.pop('torch')}, the lowest declared, is not tested.")
+    pins = [
+        line
+        for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines()
+        if line.partition("==")[0] not in lowest
+    ]
+    constraints = Path(session.create_tmp(), "minimum.txt")
+    constraints.write_text(
+        "\n".join([*pins, *(f"{name}=={version}" for name, version in lowest.items())]),
+        encoding="utf-8",
+    )
+    constrain(session, constraints)
+    install_editable(session, PACKAGES, *test_requirements(PACKAGES))
+    pytest(session, *(str(path / "tests") for path in PACKAGES.values()))
 
 
 @nox.session(default=False)

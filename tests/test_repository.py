@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = sorted(path for path in (ROOT / "packages").iterdir() if path.is_dir())
@@ -37,6 +38,34 @@ def test_a_package_is_named_and_licensed_like_the_rest(package: Path) -> None:
     assert declared["name"] == package.name
     assert declared["license"] == "Apache-2.0"
     assert (package / "LICENSE").read_bytes() == (ROOT / "LICENSE").read_bytes()
+
+
+@every_package
+def test_a_package_links_to_its_place_in_the_repository(package: Path) -> None:
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    repository = tomllib.loads(text)["tool"]["dc"]["repository"]
+    assert project(package)["urls"] == {
+        "Source": f"{repository}/tree/main/packages/{package.name}",
+        "Changelog": f"{repository}/blob/main/packages/{package.name}/CHANGELOG.md",
+        "Issues": f"{repository}/issues",
+    }
+
+
+def test_packages_agree_on_the_lowest_version_of_a_dependency() -> None:
+    """`nox -s minimum` tests all packages together: each must be tested with what it declares."""
+    declared: dict[str, set[str]] = {}
+    for package in PACKAGES:
+        for line in project(package)["dependencies"]:
+            requirement = Requirement(line)
+            declared.setdefault(requirement.name, set()).add(str(requirement.specifier))
+    assert {name: found for name, found in declared.items() if len(found) > 1} == {}
+
+
+@every_package
+def test_every_dependency_has_a_lowest_version_and_no_highest(package: Path) -> None:
+    for line in project(package)["dependencies"]:
+        clauses = [clause.operator for clause in Requirement(line).specifier]
+        assert clauses == [">="], line
 
 
 @every_package
