@@ -6,7 +6,9 @@ from typing import Any
 
 import numpy as np
 import pytest
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor
+from sklearn.cluster import DBSCAN, KMeans
+from sklearn.compose import ColumnTransformer
+from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, StackingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
@@ -95,10 +97,79 @@ def test_a_given_classifier_of_strings_keeps_its_order_of_classes(iris: Data) ->
     assert np.array_equal(found[:, 0], fitted.predict_proba(iris[0]))
 
 
-@pytest.mark.parametrize("y", [[0.5, 1.0, 2.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 1e9]])
+@pytest.mark.parametrize("y", [[0.5, 1.0, 2.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 1e300]])
 def test_labels_that_are_no_class_numbers_are_a_typed_error(y: list[float]) -> None:
     with pytest.raises(DatasetError, match="whole numbers"):
         SklearnModel(LogisticRegression()).fit(NumpyDataset(np.eye(3), y))
+
+
+def test_a_large_label_among_few_is_a_typed_error() -> None:
+    with pytest.raises(DatasetError, match=r"largest label is 65535.*return_inverse"):
+        SklearnModel(LogisticRegression()).fit(NumpyDataset(np.eye(3), [0, 1, 65535]))
+
+
+def test_a_large_label_does_not_widen_the_predictions_of_a_given_classifier() -> None:
+    fitted = LogisticRegression().fit(np.eye(3), [0, 1, 65535])
+    assert SklearnModel(fitted).predict(np.eye(3)).shape == (3, 1, 3)
+
+
+def test_labels_given_as_text_are_classes_in_the_order_of_the_dataset(iris: Data) -> None:
+    dataset = NumpyDataset(iris[0], np.array(["z", "y", "x"])[iris[1]])
+    model = SklearnModel(RandomForestClassifier(5, random_state=0)).fit(dataset)
+    found = dataset.class_names(model.predict(dataset))[:, 0]
+    assert (found == np.array(["z", "y", "x"])[iris[1]]).mean() > 0.9
+
+
+def test_numpy_integers_are_parameters_like_pythons(diabetes: Data) -> None:
+    dataset = NumpyDataset(*diabetes)
+    forests = [
+        SklearnModel(RandomForestRegressor(number(3), max_depth=number(4), random_state=0))
+        for number in (int, np.int64)
+    ]
+    expected, found = (forest.fit(dataset).predict(dataset) for forest in forests)
+    assert np.array_equal(expected, found)
+    other = forests[1].unfitted()
+    other.set_weights(forests[1].get_weights())
+    assert np.array_equal(other.predict(dataset), found)
+
+
+def test_an_estimator_fitted_to_named_columns_takes_frames_and_arrays(diabetes: Data) -> None:
+    pandas = pytest.importorskip("pandas")
+    frame = pandas.DataFrame(diabetes[0], columns=[*"abcdefghij"])
+    model = SklearnModel(Ridge().fit(frame, diabetes[1]))
+    expected = model.native.predict(frame)[:, None]
+    assert np.array_equal(model.predict(frame), expected)
+    assert np.allclose(model.predict(diabetes[0]), expected, rtol=1e-12)
+    with pytest.raises(DatasetError, match="feature names"):
+        model.predict(frame[[*"jihgfedcba"]])
+    with pytest.raises(EmptyDataset):
+        model.predict(frame[:0])
+    columns = ColumnTransformer([("scaled", StandardScaler(), ["a", "b"])], remainder="drop")
+    chain = make_pipeline(columns, Ridge()).fit(frame, diabetes[1])
+    assert np.array_equal(SklearnModel(chain).predict(frame)[:, 0], chain.predict(frame))
+
+
+def test_every_fit_starts_afresh(regression: NumpyDataset) -> None:
+    forest = RandomForestRegressor(3, warm_start=True, random_state=0)
+    once = SklearnModel(forest).fit(regression).predict(regression)
+    half = regression.select(np.arange(60))
+    again = SklearnModel(forest).fit(half).fit(regression).predict(regression)
+    assert np.array_equal(again, once)
+
+
+def test_an_unfitted_model_is_made_from_any_estimator(regression: NumpyDataset) -> None:
+    for given in (Ridge(), Ridge().fit(regression.X, regression.y[:, 0])):
+        model = SklearnModel(given).fit(regression)
+        fresh = model.unfitted()
+        assert (model.is_fitted, fresh.is_fitted) == (True, False)
+        expected = model.predict(regression)
+        assert np.array_equal(fresh.fit(regression).predict(regression), expected)
+    assert not SklearnModel(GridSearchCV(Ridge(), {"alpha": [1]})).unfitted().is_fitted
+
+
+def test_a_stack_is_a_model_before_it_is_fitted(regression: NumpyDataset) -> None:
+    model = SklearnModel(StackingRegressor([("a", Ridge())])).fit(regression)
+    assert model.predict(regression).shape == (120, 1)
 
 
 def test_fitting_leaves_the_given_estimator_as_it_is(regression: NumpyDataset) -> None:
@@ -220,9 +291,23 @@ def test_weights_that_the_estimator_cannot_take_are_a_typed_error(diabetes: Data
 
 
 def test_something_else_than_an_estimator_is_a_typed_error() -> None:
-    for given in (Ridge, None, StandardScaler(), object()):
+    for given in (Ridge, None, object(), StandardScaler(), KMeans(), DBSCAN()):
         with pytest.raises(ParameterError, match="SklearnModel needs"):
             SklearnModel(given)
+
+
+@pytest.mark.parametrize(
+    ("given", "hint"),
+    [
+        (Ridge, r"SklearnModel\(Ridge\(\)\)"),
+        (StandardScaler(), "dc_sklearn.SklearnTransformer"),
+        (KMeans(), "dc_sklearn.SklearnUnsupervisedLearner"),
+        (DBSCAN(), "no method for rows"),
+    ],
+)
+def test_the_error_says_which_class_fits_the_estimator(given: Any, hint: str) -> None:
+    with pytest.raises(ParameterError, match=hint):
+        SklearnModel(given)
 
 
 def test_weights_are_named_for_the_estimator(regression: NumpyDataset) -> None:

@@ -66,7 +66,7 @@ FITS: Mapping[str, tuple[Any, ...]] = {
         {
             "transformers": [
                 ("scaled", StandardScaler(), [0, 1]),
-                ("rotated", PCA(2), slice(2, 5)),
+                ("rotated", PCA(2), [2, 3, 4]),
                 ("kept", "passthrough", [6]),
             ],
             "remainder": MinMaxScaler(),
@@ -124,16 +124,22 @@ pytestmark = [
 ]
 
 
-def fitted(name: str) -> tuple[Any, np.ndarray]:
-    """Return an estimator of the class ``name``, fitted to real data, and what to try it on."""
+def data(name: str) -> tuple[Any, tuple[Any, ...]]:
+    """Return an estimator of the class ``name``, not fitted, and what its ``fit`` takes."""
     cls = estimators.estimator_class(f"sklearn/{name}")
     if name in FITS:
         params, *given = FITS[name]
-        return cls(**params).fit(*given), given[0]
+        return cls(**params), tuple(given)
     estimator = cls()
     estimator.set_params(**{n: v for n, v in SMALL.items() if n in estimator.get_params()})
-    x, y = (IRIS, KIND) if is_classifier(estimator) or name.endswith("NB") else (X, Y)
-    return estimator.fit(x, y), x
+    classifies = is_classifier(estimator) or name.endswith("NB")
+    return estimator, (IRIS, KIND) if classifies else (X, Y)
+
+
+def fitted(name: str) -> tuple[Any, np.ndarray]:
+    """Return an estimator of the class ``name``, fitted to real data, and what to try it on."""
+    estimator, given = data(name)
+    return estimator.fit(*given), given[0]
 
 
 def outputs(estimator: Any, x: Any) -> dict[str, Any]:
@@ -296,7 +302,7 @@ PASSING: Mapping[str, Any] = {
         remainder="passthrough",
     ),
     "columns": ColumnTransformer(
-        [("a", StandardScaler(), [0]), ("b", "drop", [1]), ("c", "passthrough", [2, 3])],
+        [("a", StandardScaler(), [0]), ("b", "drop", [1]), ("c", "passthrough", slice(2, 4))],
         remainder="passthrough",
     ),
 }

@@ -6,8 +6,14 @@ from dc_core.lazy import attach
 
 if TYPE_CHECKING:
     from dc_sklearn.model import SklearnModel as SklearnModel
+    from dc_sklearn.transformer import SklearnTransformer as SklearnTransformer
+    from dc_sklearn.unsupervised import SklearnUnsupervisedLearner as SklearnUnsupervisedLearner
 
-_EXPORTS = {"dc_sklearn.model": ["SklearnModel"]}
+_EXPORTS = {
+    "dc_sklearn.model": ["SklearnModel"],
+    "dc_sklearn.transformer": ["SklearnTransformer"],
+    "dc_sklearn.unsupervised": ["SklearnUnsupervisedLearner"],
+}
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605
 __getattr__, __dir__ = attach(__name__, _EXPORTS)

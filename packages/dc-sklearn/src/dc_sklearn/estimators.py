@@ -11,6 +11,7 @@ from typing import Any, Final
 from dc_core.errors import NotClaimed, NotSerializable, UnknownClass
 from dc_sklearn.families import FAMILIES
 from dc_sklearn.schema import Schema
+from dc_sklearn.unsupported import REASONS
 
 NAMESPACE: Final = "sklearn"
 
@@ -62,10 +63,10 @@ def schema_of(estimator: Any) -> Schema:
                 f"{cls.__module__}.{cls.__qualname__} is no scikit-learn estimator.",
                 hint="dc_core.plugins.claim(obj) finds the backend that serves an object.",
             )
-        best = "Store its best_estimator_. " if hasattr(estimator, "best_estimator_") else ""
+        reason = REASONS.get(cls.__name__, "it is not a class of scikit-learn's own")
         raise NotSerializable(
-            f"The state of {cls.__module__}.{cls.__qualname__} has no stored form.",
-            hint=f"{best}dc_sklearn.estimators.names() lists the classes that have one.",
+            f"The state of {cls.__module__}.{cls.__qualname__} cannot be stored: {reason}.",
+            hint="dc_sklearn.estimators.names() lists the classes that can be stored.",
         )
     return _HOMES[type(estimator).__name__][1]
 

@@ -60,7 +60,17 @@ def dc_build_component(name: str, params: Mapping[str, Any]) -> Any:
 
 @hookimpl
 def dc_wrap(obj: Any) -> Model:
-    """Return a ``SklearnModel`` around an estimator."""
-    from dc_sklearn.model import SklearnModel
+    """Return the model around an estimator that fits what it does.
 
-    return SklearnModel(obj)
+    Raises :class:`ParameterError` for an estimator that has no method for new rows.
+    """
+    from dc_sklearn.model import SklearnModel
+    from dc_sklearn.transformer import SklearnTransformer
+    from dc_sklearn.unsupervised import SklearnUnsupervisedLearner
+    from dc_sklearn.wrapping import Wrapper, role_of
+
+    wrappers: dict[str | None, type[Wrapper]] = {
+        "SklearnTransformer": SklearnTransformer,
+        "SklearnUnsupervisedLearner": SklearnUnsupervisedLearner,
+    }
+    return wrappers.get(role_of(obj), SklearnModel)(obj)

@@ -1,0 +1,187 @@
+"""What the models around scikit-learn estimators share, and which of them fits an estimator."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from copy import deepcopy
+from typing import Any, ClassVar, Final, Literal, Self
+
+import numpy as np
+import sklearn.utils
+from joblib import parallel_config
+from sklearn.base import BaseEstimator, clone
+from sklearn.exceptions import NotFittedError
+from sklearn.utils.validation import check_is_fitted
+
+from dc_core import Dataset, DCError, Model, NumpyDataset, model_name
+from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_sklearn.estimators import schema_of, stored_name
+
+Role = Literal["SklearnModel", "SklearnTransformer", "SklearnUnsupervisedLearner"]
+"""The name of a class around estimators."""
+
+_SUPERVISED: Final = frozenset({"classifier", "regressor"})
+_UNSUPERVISED: Final = frozenset({"clusterer", "density_estimator", "outlier_detector"})
+
+
+def role_of(estimator: Any) -> Role | None:
+    """Return which class fits ``estimator``; None if it has no method for new rows.
+
+    The type that an estimator declares decides, because some have their methods only after
+    fitting, and then its methods.
+    """
+    if not isinstance(estimator, BaseEstimator):
+        return None
+    kind = _kind(estimator)
+    if kind in _SUPERVISED:
+        return "SklearnModel"
+    if kind in _UNSUPERVISED or hasattr(estimator, "kneighbors"):
+        reads_new_rows = ("transform", "predict", "kneighbors")
+        return (
+            "SklearnUnsupervisedLearner"
+            if any(hasattr(estimator, method) for method in reads_new_rows)
+            else None
+        )
+    if hasattr(estimator, "predict"):
+        return "SklearnModel"
+    return "SklearnTransformer" if hasattr(estimator, "transform") else None
+
+
+def _kind(estimator: Any) -> str | None:
+    """Return the type that an estimator declares, such as ``"classifier"``."""
+    if hasattr(sklearn.utils, "get_tags"):
+        tags = sklearn.utils.get_tags(estimator)
+        return tags.estimator_type  # type: ignore[no-any-return]
+    return getattr(estimator, "_estimator_type", None)  # scikit-learn before 1.6
+
+
+class Wrapper(Model):
+    """A model around a scikit-learn estimator.
+
+    ``estimator`` is never changed: fitting fits a clone of it, :attr:`native`. One that is fitted
+    already is copied with its fitted state. Every ``fit`` starts afresh from the estimator's
+    parameters, like scikit-learn's own; ``warm_start`` has an effect in ``native.fit`` alone.
+
+    The weights' names begin with the estimator's class in snake case:
+    ``random_forest_regressor/estimators_/feature/0``.
+    """
+
+    backend = "sklearn"
+
+    needs: ClassVar[str]
+    """What the class needs of an estimator, for the error message."""
+
+    def __init__(self, estimator: Any) -> None:
+        if not self._accepts(estimator):
+            cls = type(self).__name__
+            hint = f"Give an instance, such as {cls}(StandardScaler())."
+            role = role_of(estimator)
+            if role not in (None, cls):
+                hint = f"Use dc_sklearn.{role}."
+            elif isinstance(estimator, BaseEstimator):
+                hint = "It has no method for rows that it was not fitted to."
+            elif isinstance(estimator, type) and issubclass(estimator, BaseEstimator):
+                hint = f"Give an instance: {cls}({estimator.__name__}())."
+            raise ParameterError(f"{cls} needs {self.needs}, not {estimator!r}.", hint=hint)
+        self.estimator = estimator
+        self._native = deepcopy(estimator) if fitted(estimator) else clone(estimator)
+
+    @classmethod
+    def _accepts(cls, estimator: Any) -> bool:
+        raise NotImplementedError
+
+    @property
+    def name(self) -> str:
+        """The first part of the weights' names: the estimator's class in snake case."""
+        return model_name(type(self._native))
+
+    @property
+    def native(self) -> Any:
+        """The estimator that is fitted and used: a clone of the constructor's argument."""
+        return self._native
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the estimator is fitted; one that learns nothing always is."""
+        return fitted(self._native)
+
+    def unfitted(self) -> Self:
+        """Return a new model around an estimator of the same parameters, not fitted."""
+        return type(self)(clone(self.estimator))
+
+    def _fit(self, X: np.ndarray, *y: np.ndarray, **options: Any) -> None:
+        native = clone(self.estimator)
+        with rejections(native, "learn from", X):
+            native.fit(X, *y, **options)
+        self._native = native
+
+    @contextmanager
+    def _using(self, task: str, dataset: Any) -> Iterator[Any]:
+        """Give the rows of ``dataset`` to use the fitted estimator on, ``(n, features)``.
+
+        A DataFrame stays one if the estimator was fitted to named columns, which scikit-learn
+        compares. The estimator runs in one thread: threads that add up results in the order in
+        which they end would give other last bits every time.
+
+        Raises :class:`NotFitted`, :class:`EmptyDataset` if there is no row, and
+        :class:`DatasetError` for what scikit-learn rejects.
+        """
+        if not self.is_fitted:
+            raise NotFitted(
+                f"This {type(self._native).__name__} is not fitted.",
+                hint="Call fit(dataset), or load a fitted one.",
+            )
+        has_names = hasattr(self._native, "feature_names_in_")
+        named = has_names and hasattr(dataset, "columns")
+        rows = dataset if named or isinstance(dataset, Dataset) else NumpyDataset(dataset)
+        if len(rows) == 0:
+            raise EmptyDataset(f"There is no row to {task}.")
+        X = rows if named else flat(rows.X)
+        with rejections(self._native, task, X), parallel_config(backend="sequential"):
+            if named or not has_names:
+                yield X
+                return
+            with warnings.catch_warnings():
+                # The columns of an array have no names to compare.
+                warnings.filterwarnings("ignore", "X does not have valid feature names")
+                yield X
+
+
+@contextmanager
+def rejections(native: Any, task: str, X: Any) -> Iterator[None]:
+    """Raise :class:`DatasetError` for data, parameters or a state that scikit-learn rejects."""
+    try:
+        yield
+    except DCError:
+        raise
+    except (
+        ArithmeticError,
+        AttributeError,
+        LookupError,
+        NameError,
+        TypeError,
+        ValueError,
+    ) as error:
+        dtype = f" and dtype {X.dtype}" if isinstance(X, np.ndarray) else ""
+        raise DatasetError(
+            f"{type(native).__name__} cannot {task} X of shape {np.shape(X)}{dtype}: {error}",
+            hint="Correct the data, or the estimator's parameters.",
+        ) from error
+
+
+def flat(X: np.ndarray) -> np.ndarray:
+    """Return the rows of ``X`` as ``(n, features)``."""
+    return X if X.ndim == 2 else X.reshape(len(X), -1)
+
+
+def fitted(estimator: Any) -> bool:
+    """Tell whether ``estimator`` and all its steps are fitted, or have nothing to learn."""
+    try:
+        check_is_fitted(estimator)
+    except NotFittedError:
+        return False
+    # scikit-learn itself asks a pipeline's last step alone.
+    known = stored_name(estimator) is not None
+    return all(map(fitted, schema_of(estimator).parts(estimator).values() if known else ()))
