@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import io
 import json
 import os
@@ -167,6 +168,35 @@ def test_a_million_tensors_are_refused_before_one_is_made(opened):
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 1 << 20
+
+
+def test_a_header_of_100_000_tensors_is_read_within_a_second(tmp_path):
+    path = tmp_path / "model.safetensors"
+    entries = {
+        f"model.layers.{i}.weight": entry("F32", (2, 3), (24 * i, 24 * i + 24))
+        for i in range(100_000)
+    }
+    path.write_bytes(framed(entries, bytes(24 * len(entries))))
+    taken = []
+    for _ in range(3):
+        started = time.process_time()
+        with TensorFile.open(path) as file:
+            taken.append(time.process_time() - started)
+            assert len(file) == 100_000
+    assert gc.isenabled()
+    assert min(taken) < 1
+
+
+def test_the_garbage_collector_runs_again_after_a_long_header_that_lies(opened):
+    header = framed({f"{i:x}": entry("U8", (1,), (i, i)) for i in range(30_000)}, b"")
+    for enabled in (True, False):
+        (gc.enable if enabled else gc.disable)()
+        try:
+            with pytest.raises(WeightsFileError):
+                opened(header)
+            assert gc.isenabled() is enabled
+        finally:
+            gc.enable()
 
 
 def test_the_crafted_file_that_tells_the_truth_is_read(opened):

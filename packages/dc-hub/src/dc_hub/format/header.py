@@ -6,11 +6,13 @@ whoever holds a :class:`TensorInfo` can trust it.
 
 from __future__ import annotations
 
+import gc
 import json
 import math
 import re
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
 from typing import Any, Final, NamedTuple
@@ -51,6 +53,8 @@ ALIGNMENT: Final = 64
 CODE_OF: Final = {name: code for code, name in CODES.items()}
 """The inverse of :data:`CODES`."""
 
+_LONG: Final = 1 << 20
+"""From how many bytes on a header is parsed without the garbage collector."""
 _TOKENS: Final = 32
 """How many of the characters ``[]{},:"`` a tensor's entry in the header takes, generously."""
 _FIELDS: Final = {"dtype", "shape", "data_offsets"}
@@ -137,6 +141,31 @@ def read_header(
         raise WeightsFileError(
             f"{what} has no header of JSON.", path=what, hint=_likely_origin(start)
         )
+    with _pause_collector(length):
+        return _parse(text, size, what, limits)
+
+
+@contextmanager
+def _pause_collector(length: int) -> Iterator[None]:
+    """Pause Python's cyclic garbage collector while a long header is parsed.
+
+    A header of 100 000 tensors makes nearly a million objects, none of them garbage, and looking
+    through them again and again takes as long as parsing.
+    """
+    if length < _LONG or not gc.isenabled():
+        yield
+        return
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+
+
+def _parse(
+    text: bytes, size: int, what: str, limits: Limits
+) -> tuple[dict[str, TensorInfo], dict[str, str]]:
+    """Return the tensors and metadata of the header ``text`` in a file of ``size`` bytes."""
     if text.count(b"{") - (b'"__metadata__"' in text) > limits.tensors + 1:
         raise LimitExceeded(f"{what} has more than {limits.tensors} tensors.", path=what)
     header = strict_json.loads(
@@ -150,7 +179,7 @@ def read_header(
     metadata = header.pop("__metadata__", {})
     if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
         raise WeightsFileError(f"{what} has metadata that are not all strings.", path=what)
-    begin = 8 + length
+    begin = 8 + len(text)
     infos = [
         (name, _read_info(name, fields, begin, what, limits)) for name, fields in header.items()
     ]

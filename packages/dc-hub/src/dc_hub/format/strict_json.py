@@ -24,7 +24,8 @@ _SHORT: Final = 1 << 16
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _CONTENT: Final = bytes(set(range(256)) - set(b'[]{},:"'))
-_LONG_NUMBER: Final = re.compile(rb"\d{%d}" % MAX_DIGITS)
+_AS_ZEROS: Final = bytes.maketrans(b"123456789", b"000000000")
+_LONG_NUMBER: Final = b"0" * MAX_DIGITS
 _SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
@@ -56,7 +57,7 @@ def loads(
     _check_structure(data, what, depth, tokens)
     try:
         # A call for each of 300 000 offsets costs more than looking at all digits once.
-        trusted = len(data) > _SHORT and not _LONG_NUMBER.search(data)
+        trusted = len(data) > _SHORT and _LONG_NUMBER not in data.translate(_AS_ZEROS)
         value = (_FAST if trusted else _CAREFUL).decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
