@@ -18,6 +18,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 from torch.overrides import TorchFunctionMode
+from torch.utils._device import DeviceContext
 
 from dc_core import Component, charge
 from dc_core.errors import BudgetExceeded
@@ -51,7 +52,7 @@ def skeleton(build: Callable[[], T]) -> T:
     with isolated_rng():
         made = _Watch()
         try:
-            with shared_isolation(), torch.device("meta"), made:
+            with shared_isolation(), made:
                 built = build()
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             # Values were asked of a tensor that has none; if it is another error it comes again.
@@ -93,11 +94,15 @@ class _Charge(TorchFunctionMode):
         return func(*args, **kwargs)
 
 
-class _Watch(TorchFunctionMode):
-    """Remembers every meta tensor made while it is active, without keeping any alive."""
+class _Watch(DeviceContext):
+    """Makes tensors on the meta device, and remembers all of them without keeping any alive.
+
+    It is what ``with torch.device("meta")`` is, extended: two modes would double the cost of every
+    call.
+    """
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__(torch.device("meta"))
         self._made: list[weakref.ref[Tensor]] = []
 
     def __torch_function__(
@@ -113,7 +118,7 @@ class _Watch(TorchFunctionMode):
             tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
             if tensor.is_meta:
                 return tensor
-        result = func(*args, **kwargs)
+        result = super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         for value in result if isinstance(result, list | tuple) else (result,):
             if isinstance(value, Tensor) and value.is_meta:
                 self._made.append(weakref.ref(value))
@@ -129,7 +134,8 @@ class _Watch(TorchFunctionMode):
 def _overlap(weights: Iterable[Tensor]) -> bool:
     """Tell whether different weights are views of one memory, which an import would part."""
     held = [tensor for tensor in weights if tensor.is_meta and tensor.numel()]
-    return len(set(map(memory_of, held))) > len(set(map(storage_of, held)))
+    storages = set(map(storage_of, held))
+    return len(storages) < len(held) and len(set(map(memory_of, held))) > len(storages)
 
 
 def _modules(built: object) -> Iterator[nn.Module]:

@@ -37,8 +37,9 @@ def local_path(where: str | os.PathLike[str]) -> Path:
         text = _path_of_url(text, scheme[1])
     if "\0" in text:
         raise UnsafePath(f"{text!r} contains a null character.", path=text)
+    path = Path(text)
     try:
-        return (Path(text) if scheme else Path(text).expanduser()).absolute()
+        return (path.expanduser() if text[:1] == "~" and scheme is None else path).absolute()
     except RuntimeError as error:
         raise UnsafePath(
             f"{text!r} names the home directory of an unknown user.", path=text

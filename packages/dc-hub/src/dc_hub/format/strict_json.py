@@ -20,7 +20,6 @@ MAX_BYTES: Final = 1 << 20
 MAX_DEPTH: Final = 32
 MAX_DIGITS: Final = 20
 
-_SHORT: Final = 1 << 16
 _STRING: Final = re.compile(rb'"[^"]*"?')
 _AS_LISTS: Final = bytes.maketrans(b"{}", b"[]")
 _CONTENT: Final = bytes(set(range(256)) - set(b'[]{},:"'))
@@ -57,8 +56,8 @@ def loads(
     _check_structure(data, what, depth, tokens)
     try:
         # A call for each of 300 000 offsets costs more than looking at all digits once.
-        trusted = len(data) > _SHORT and _LONG_NUMBER not in data.translate(_AS_ZEROS)
-        value = (_FAST if trusted else _CAREFUL).decode(data.decode("utf-8"))
+        decoder = _CAREFUL if _LONG_NUMBER in data.translate(_AS_ZEROS) else _FAST
+        value = decoder.decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
             json.dumps(value, ensure_ascii=False).encode("utf-8")
     except (ValueError, RecursionError) as cause:
