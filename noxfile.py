@@ -24,7 +24,7 @@ WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
 CONSTRAINTS = ROOT / "constraints.txt"
 
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
-PEERS = ("huggingface-hub", "joblib", "safetensors", "skops")
+PEERS = ("huggingface-hub", "joblib", "pandas", "safetensors", "skops")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 

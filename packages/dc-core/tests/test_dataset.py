@@ -201,3 +201,10 @@ def test_a_dataset_pickles_across_processes():
     twin = pickle.loads(pickle.dumps(dataset))
     assert twin.X.tolist() == [[1.0], [2.0]]
     assert (twin.w.tolist(), twin.ids.tolist(), twin.tasks) == ([[1], [0]], ["a", "b"], ("t",))
+
+
+def test_text_of_the_right_dtype_is_kept_without_a_copy():
+    text = NumpyDataset(["a", "b"]).X
+    dataset = NumpyDataset(text, ids=text)
+    assert dataset.X is text
+    assert dataset.ids is text

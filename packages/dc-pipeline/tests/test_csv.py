@@ -81,11 +81,11 @@ def test_another_delimiter_and_encoding_are_read(write):
 @pytest.mark.parametrize(
     ("row", "input_", "message"),
     [
-        ("CCO,1,-1", "CCO", "the weight w is '-1'"),
-        ("CCO,1,", "CCO", "the weight w is ''"),
+        ("CCO,1,-1", "CCO", "the weight w is -1"),
+        ("CCO,1,", "CCO", "the weight w is missing"),
         (",1,1", "", "the input is missing"),
-        ("CCO,1", "CCO", "the row has 2 fields and the header 3"),
-        ("CCO,1,1,1", "CCO", "the row has 4 fields and the header 3"),
+        ("CCO,1", "CCO", "the row has 2 fields and the header has 3"),
+        ("CCO,1,1,1", "CCO", "the row has 4 fields and the header has 3"),
         ('"CCO,1,1', "", "a quote is not closed"),
         ('"C"CO,1,1', "", "',' expected after '\"'"),
         ("C" * 131_073 + ",1,1", "C" * 131_073, "more than 131072 characters"),
@@ -167,6 +167,59 @@ def test_one_long_text_does_not_multiply_by_the_number_of_rows(write):
     assert peak < 150e6
 
 
+def test_rows_are_the_same_in_plain_blocks_and_in_those_with_quotes(write):
+    smiles = ["C" * (i % 61 + 1) for i in range(30_000)]
+    labels = [i / 8 for i in range(30_000)]
+    rows = [f"{s},{y},n{i}" for i, (s, y) in enumerate(zip(smiles, labels, strict=True))]
+    quoted = [row.replace(f"n{i}", f'"n{i}"') if i > 20_000 else row for i, row in enumerate(rows)]
+    accented = [*rows[:15_000], "CC,1,é", *rows[15_000:]]
+    loader = CSVLoader(tasks="y", id="id")
+    plain, _ = loader.load(write("\n".join(["smiles,y,id", *rows])))
+    mixed, _ = loader.load(write("\n".join(["smiles,y,id", *quoted])))
+    other, report = loader.load(write("\n".join(["smiles,y,id", "C,1", *accented])))
+    assert plain.X.tolist() == mixed.X.tolist() == smiles
+    assert plain.y.ravel().tolist() == mixed.y.ravel().tolist() == labels
+    assert plain.ids.tolist() == mixed.ids.tolist()
+    assert other.ids[[14_999, 15_000, 15_001]].tolist() == ["n14999", "é", "n15000"]
+    assert [failure.row for failure in report] == [0]
+
+
+def test_records_keep_their_numbers_across_blocks(write):
+    rows = [f"{'C' * 40},{i}" for i in range(20_000)]
+    for i in (0, 9_000, 19_999):
+        rows[i] = f"{'C' * 40},no number"
+    _, report = CSVLoader(tasks="y").load(write("\n".join(["smiles,y", *rows])))
+    assert [failure.row for failure in report] == [0, 9_000, 19_999]
+
+
+def test_spaces_around_fields_and_blank_lines_do_not_count(write):
+    dataset, report = CSVLoader(tasks="y", id="id").load(
+        write("\nsmiles, y ,id\n\n CCO , 1.5\t, a b \n\n\nC,\x0c2,x\n\n")
+    )
+    assert dataset.X.tolist() == ["CCO", "C"]
+    assert dataset.y.ravel().tolist() == [1.5, 2]
+    assert dataset.ids.tolist() == ["a b", "x"]
+    assert len(report) == 0
+
+
+def test_a_label_of_a_row_without_weight_is_not_reported_twice(write):
+    _, report = CSVLoader(tasks="y", weights="w").load(write("smiles,y,w\nC,bad,-1\n"))
+    (failure,) = report
+    assert (failure.task, failure.message) == ("", "the weight w is -1")
+
+
+def test_loading_takes_little_more_memory_than_the_file(write):
+    rows = "".join(f"{'C' * (i % 90)}O,{i % 700 / 8},mol{i}\n" for i in range(100_000))
+    file = write("smiles,y,id\n" + rows)
+    loader = CSVLoader(tasks="y", id="id")
+    tracemalloc.start()
+    dataset, _ = loader.load(file)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(dataset) == 100_000
+    assert peak < 8 * file.stat().st_size
+
+
 def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(write):
     file = write("smiles,y\nCCO,1\nC,bad\nC1CC,3\nCC,bad\nc1ccccc1,4\n")
     dataset, report = CSVLoader(tasks="y", featurizer=ECFP(size=32)).load(file)
@@ -176,9 +229,9 @@ def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(wr
     assert dataset.ids.tolist() == good
     found = [(failure.row, failure.input, failure.message) for failure in report.failures]
     assert found == [
-        (1, "C", "y is 'bad', which is no finite number"),
+        (1, "C", "y is 'bad', which is not a finite number"),
         (2, "C1CC", "unclosed ring"),
-        (3, "CC", "y is 'bad', which is no finite number"),
+        (3, "CC", "y is 'bad', which is not a finite number"),
     ]
 
 
@@ -194,8 +247,8 @@ def test_a_header_alone_is_an_empty_dataset(write):
         ("\n\n", "is empty"),
         ("SMILES,expt\nC,1\n", "no column 'smiles'. It has: SMILES, expt"),
         ("smiles,smiles,expt\nC,C,1\n", "several columns 'smiles'"),
-        ("smiles,expt\nC,1\n".encode("utf-16"), "is no text in utf-8-sig"),
-        (b"\xff\xfe\xfd", "is no text in utf-8-sig.*encoding='latin-1'"),
+        ("smiles,expt\nC,1\n".encode("utf-16"), "is not text in utf-8-sig"),
+        (b"\xff\xfe\xfd", "is not text in utf-8-sig.*encoding='latin-1'"),
         (gzip.compress(TABLE.encode())[:-9], "is a damaged gzip file"),
         (b"\x1f\x8b" + b"junk" * 9, "is a damaged gzip file"),
         ('"smiles,expt\nC,1\n', "first line: a quote is not closed"),
@@ -218,7 +271,10 @@ def test_an_encoding_that_does_not_exist_is_a_typed_error(write):
         CSVLoader(encoding="klingon").load(write(TABLE))
 
 
-@pytest.mark.parametrize("settings_", [{"weights": ["a", "b"]}, {"delimiter": "::"}])
+@pytest.mark.parametrize(
+    "settings_",
+    [{"weights": ["a", "b"]}, {"delimiter": "::"}, {"delimiter": "\n"}, {"delimiter": '"'}],
+)
 def test_settings_that_contradict_are_a_typed_error(settings_):
     with pytest.raises(ParameterError):
         CSVLoader(tasks="expt", **settings_)

@@ -12,7 +12,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dc_core.arrays import to_array
+from dc_core.arrays import as_text, to_array
 from dc_core.display import html_table
 from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
@@ -284,9 +284,7 @@ class NumpyDataset(Dataset):
         missing = np.isnan(self._y)
         fits = weights.shape == self._y.shape and not np.any(missing & (weights != 0))
         self._w = weights if fits else np.where(missing, 0.0, weights)
-        self._ids = (
-            None if ids is None else to_array("ids", ids, missing=True).astype(TEXT, copy=False)
-        )
+        self._ids = None if ids is None else as_text(to_array("ids", ids, missing=True))
         if self._ids is not None and self._ids.shape != (n,):
             raise DatasetError(f"ids has shape {self._ids.shape}; X has {n} rows.")
 
