@@ -200,7 +200,7 @@ def test_impossible_settings_are_a_typed_error(impossible):
     ids=["radius", "vast radius", "size", "size of 33 bits"],
 )
 def test_settings_that_no_molecule_can_use_are_a_typed_error(excessive):
-    with pytest.raises(ParameterError, match=f"{next(iter(excessive))} has to be .* at most"):
+    with pytest.raises(ParameterError, match=f"{next(iter(excessive))} must be .* at most"):
         ECFP(**excessive)
 
 
@@ -213,10 +213,30 @@ def test_the_largest_settings_are_those_of_rdkit():
 
 
 @pytest.mark.parametrize("name", ["counts", "chirality", "features"])
-@pytest.mark.parametrize("value", [1, None, "no", np.True_, []], ids=repr)
+@pytest.mark.parametrize("value", [1, None, "no", np.int8(1), []], ids=repr)
 def test_a_switch_is_on_or_off(name, value):
     with pytest.raises(ParameterError, match=f"{name}=.*True or False"):
         ECFP(**{name: value})
+
+
+def test_options_may_be_numbers_and_bools_of_numpy():
+    given = ECFP(np.int64(1), np.uint16(64), counts=np.True_, max_atoms=np.int32(50))
+    plain = ECFP(1, 64, counts=True, max_atoms=50)
+    assert given.get_parameters() == plain.get_parameters()
+    assert {type(value) for value in vars(given).values()} >= {int, bool}
+    np.testing.assert_array_equal(
+        given.featurize(MOLECULES).values, plain.featurize(MOLECULES).values
+    )
+
+
+@pytest.mark.parametrize(
+    ("option", "nearest"), [("sizes", "size"), ("chiral", "chirality"), ("nbits", None)]
+)
+def test_an_unknown_option_names_the_nearest_and_all(option, nearest):
+    with pytest.raises(ParameterError, match=f"ECFP has no parameter '{option}'") as caught:
+        ECFP(**{option: 1024})
+    assert "radius, size, counts" in str(caught.value)
+    assert nearest is None or f"Did you mean {nearest!r}?" in str(caught.value)
 
 
 def test_a_fingerprint_is_charged_to_the_load_before_it_is_allocated():

@@ -1,4 +1,6 @@
-"""NormalizationTransformer: weighted statistics of what is known, there and back again."""
+"""NormalizationTransformer: weighted statistics of the known values, and the inverse."""
+
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from hypothesis.extra.numpy import arrays
 from dc_core import NumpyDataset
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 from dc_pipeline import NormalizationTransformer
+from dc_pipeline.normalization import mean_and_scale
 
 labels = arrays(
     np.float64,
@@ -32,10 +35,10 @@ def test_there_and_back_gives_the_labels(y):
 
 @settings(deadline=None)
 @given(labels)
-def test_normalised_columns_have_mean_0_and_deviation_1_or_one_value(y):
-    normalised = NormalizationTransformer().fit(of(y)).transform(of(y)).y
-    np.testing.assert_array_equal(np.isnan(normalised), np.isnan(y))
-    for raw, column in zip(y.T, normalised.T, strict=True):
+def test_normalized_columns_have_mean_0_and_deviation_1_or_one_value(y):
+    normalized = NormalizationTransformer().fit(of(y)).transform(of(y)).y
+    np.testing.assert_array_equal(np.isnan(normalized), np.isnan(y))
+    for raw, column in zip(y.T, normalized.T, strict=True):
         raw, column = raw[~np.isnan(raw)], column[~np.isnan(column)]
         if len(np.unique(raw)) < 2:
             np.testing.assert_array_equal(column, 0)
@@ -72,7 +75,7 @@ def test_a_task_without_any_label_is_left_alone():
     np.testing.assert_array_equal(normalization.scale, [1, 1])
 
 
-def test_X_is_normalised_and_predictions_are_not():
+def test_X_is_normalized_and_predictions_are_not():
     X = np.array([[1, 5], [3, 5]], np.uint8)
     normalization = NormalizationTransformer("X").fit(of([1.0, 2.0], X=X))
     transformed = normalization.transform(of([1.0, 2.0], X=X))
@@ -82,7 +85,7 @@ def test_X_is_normalised_and_predictions_are_not():
     assert normalization.untransform(prediction) is prediction
 
 
-def test_X_of_any_rank_is_normalised_by_the_row():
+def test_X_of_any_rank_is_normalized_by_the_row():
     X = np.random.default_rng(0).normal(3, 2, (50, 4, 5)).astype(np.float32)
     transformed = (
         NormalizationTransformer("X").fit(of(np.zeros(50), X=X)).transform(of(np.zeros(50), X=X))
@@ -144,12 +147,78 @@ def test_other_columns_and_probabilities_are_a_typed_error():
     normalization = NormalizationTransformer().fit(of(np.array([[1.0, 2.0], [3.0, 5.0]])))
     with pytest.raises(DatasetError, match=r"\(2,\); these have \(1,\)"):
         normalization.transform(of([1.0]))
-    with pytest.raises(DatasetError, match="classification needs no normalised y"):
+    with pytest.raises(DatasetError, match="classification needs no normalized y"):
         normalization.untransform(np.ones((1, 2, 3)))
 
 
 def test_strings_and_unknown_parts_are_a_typed_error():
     with pytest.raises(DatasetError, match="Featurize it first"):
         NormalizationTransformer("X").fit(NumpyDataset(np.array(["CCO"])))
-    with pytest.raises(ParameterError, match="no part 'w'"):
+    with pytest.raises(ParameterError, match="part='w' cannot"):
         NormalizationTransformer("w")
+
+
+@settings(deadline=None)
+@given(
+    arrays(
+        np.float32,
+        st.tuples(st.integers(1, 40), st.integers(1, 3)),
+        elements=st.floats(-1e3, 1e3, width=32),
+    ),
+    st.integers(1, 50),
+)
+def test_blocks_of_any_size_give_the_statistics_of_all_rows(X, size):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("dc_pipeline.normalization._BLOCK", size)
+        mean, scale = mean_and_scale(X)
+    exact = X.astype(np.float64)
+    np.testing.assert_allclose(mean, exact.mean(axis=0), rtol=1e-12, atol=1e-12)
+    deviation = exact.std(axis=0)
+    expected = np.where(np.ptp(exact, axis=0) == 0, 1, deviation)
+    np.testing.assert_allclose(scale, expected, rtol=1e-9)
+
+
+def test_statistics_of_float32_are_as_accurate_as_in_float64():
+    X = np.random.default_rng(0).normal(1e4, 1e-1, (200_000, 3)).astype(np.float32)
+    normalization = NormalizationTransformer("X").fit(NumpyDataset(X))
+    exact = X.astype(np.longdouble)
+    np.testing.assert_allclose(normalization.mean, exact.mean(axis=0).astype(float), rtol=1e-14)
+    np.testing.assert_allclose(normalization.scale, exact.std(axis=0).astype(float), rtol=1e-9)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.uint8])
+def test_the_extra_memory_does_not_grow_with_the_number_of_rows(dtype):
+    dataset = NumpyDataset(np.ones((40_000, 512), dtype))
+    transformer = NormalizationTransformer("X")
+    dataset.y, dataset.w, dataset.ids  # noqa: B018
+    tracemalloc.start()
+    transformer.fit(dataset)
+    fitting = tracemalloc.get_traced_memory()[1]
+    tracemalloc.reset_peak()
+    result = transformer.transform(dataset)
+    transforming = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert fitting < 20e6  # a copy in float64 would take 164 MB
+    assert transforming < result.X.nbytes + 20e6
+
+
+@pytest.mark.parametrize("dtype", [bool, np.uint8, np.int64, np.uint32])
+def test_integers_become_float32(dtype):
+    X = np.array([[0, 1], [1, 1], [0, 0], [1, 0]], dtype)
+    transformed = NormalizationTransformer("X").fit(NumpyDataset(X)).transform(NumpyDataset(X))
+    assert transformed.X.dtype == np.float32
+    assert transformed.X.tolist() == [[-1, 1], [1, 1], [-1, -1], [1, -1]]
+
+
+def test_missing_features_do_not_count_and_stay_missing():
+    X = np.array([[1, np.nan], [3, 5], [np.nan, 9]], np.float32)
+    transformed = NormalizationTransformer("X").fit(NumpyDataset(X)).transform(NumpyDataset(X))
+    np.testing.assert_array_equal(transformed.X, [[-1, np.nan], [1, -1], [np.nan, 1]])
+
+
+def test_the_names_of_classes_are_kept_and_classes_are_not_normalized():
+    dataset = NumpyDataset(np.array([[1.0], [3.0]]), ["active", "inactive"], tasks="activity")
+    transformed = NormalizationTransformer("X").fit(dataset).transform(dataset)
+    assert transformed.classes == {"activity": ("active", "inactive")}
+    with pytest.raises(DatasetError, match=r"labels of 'activity' are classes.*Leave"):
+        NormalizationTransformer("y").fit(dataset)

@@ -153,6 +153,20 @@ def test_a_seed_that_is_none_is_a_typed_error(seed):
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
+def test_options_may_be_numbers_of_numpy(splitter):
+    dataset = of([f"{'C' * i}{ring}" for i in range(9) for ring in RINGS])
+    given = splitter(np.array([0.8, 0.1, 0.1], np.float32))
+    for one, other in zip(given.indices(dataset), splitter().indices(dataset), strict=True):
+        np.testing.assert_array_equal(one, other)
+    for one, other in zip(
+        RandomSplitter(seed=np.int32(3)).indices(dataset),
+        RandomSplitter(seed=3).indices(dataset),
+        strict=True,
+    ):
+        np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("splitter", SPLITTERS)
 def test_a_list_is_no_dataset_to_split(splitter):
     with pytest.raises(DatasetError, match="NumpyDataset"):
         splitter().split(["CCO"])

@@ -47,17 +47,12 @@ class ECFP(Featurizer[str]):
         features: bool = False,
         max_atoms: int = MAX_ATOMS,
     ) -> None:
-        check_count("radius", radius, minimum=0, maximum=_MAX_RADIUS)
-        check_count("size", size, minimum=1, maximum=_MAX_SIZE)
-        check_count("max_atoms", max_atoms, minimum=1)
-        for name, flag in (("counts", counts), ("chirality", chirality), ("features", features)):
-            check_flag(name, flag)
-        self.radius = radius
-        self.size = size
-        self.counts = counts
-        self.chirality = chirality
-        self.features = features
-        self.max_atoms = max_atoms
+        self.radius = check_count("radius", radius, minimum=0, maximum=_MAX_RADIUS)
+        self.size = check_count("size", size, minimum=1, maximum=_MAX_SIZE)
+        self.counts = check_flag("counts", counts)
+        self.chirality = check_flag("chirality", chirality)
+        self.features = check_flag("features", features)
+        self.max_atoms = check_count("max_atoms", max_atoms, minimum=1)
 
     def featurize(self, inputs: Sequence[str], *, strict: bool = False) -> Features:
         """Return one fingerprint per SMILES, zero where there is no molecule.

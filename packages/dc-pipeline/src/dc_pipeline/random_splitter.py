@@ -19,8 +19,7 @@ class RandomSplitter(Splitter):
 
     def __init__(self, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> None:
         self.fractions = SplitFractions.of(fractions)
-        check_count("seed", seed, minimum=0)
-        self.seed = seed
+        self.seed = check_count("seed", seed, minimum=0)
 
     def indices(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the row numbers of train, valid and test, each in the dataset's order.
