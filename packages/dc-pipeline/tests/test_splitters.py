@@ -1,5 +1,9 @@
 """Splitters: disjoint, complete, the same every time; scaffolds stay whole."""
 
+import subprocess
+import sys
+import time
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -107,7 +111,53 @@ def test_a_molecule_that_does_not_parse_is_a_group_of_its_own_and_said(caplog):
     smiles = ["C1CC", "Cc1ccccc1", "bad", "c1ccccc1", "bad"]
     parts = ScaffoldSplitter((0.4, 0.4, 0.2)).indices(of(smiles))
     assert [part.tolist() for part in parts] == [[1, 3], [2, 4], [0]]
-    assert "row 0 ('C1CC'): unclosed ring" in caplog.text
+    assert "row 0 ('C1CC')" in caplog.text
+
+
+def test_no_molecule_takes_long(caplog):
+    chain, ring, peptide = "C" * 20_000, f"C1{'C' * 998}1", "NCC(=O)" * 200
+    smiles = [chain, ring, peptide, "CCO", "c1ccccc1", "Cc1ccccc1"]
+    started = time.process_time()
+    parts = ScaffoldSplitter((0.5, 0.25, 0.25)).indices(of(smiles))
+    assert time.process_time() - started < 2
+    assert sorted(np.concatenate(parts)) == list(range(6))
+    assert "2 × size" in caplog.text
+    assert "row 1 ('C1CC" in caplog.text
+    assert "999 atoms; the limit is max_atoms=500" in caplog.text
+    assert any({2, 3} <= set(part) for part in parts)
+
+
+def test_the_limit_of_atoms_can_be_set(caplog):
+    smiles = ["c1ccccc1CCCC", "c1ccccc1", "CCCCCCCCCCCC", "C"]
+    ScaffoldSplitter((0.5, 0.25, 0.25), max_atoms=10).indices(of(smiles))
+    assert caplog.text == ""
+    ScaffoldSplitter((0.5, 0.25, 0.25), max_atoms=np.int64(9)).indices(of(smiles))
+    assert "row 0 ('c1ccccc1CCCC'): the molecule has 10 atoms" in caplog.text
+    with pytest.raises(ParameterError, match="max_atoms"):
+        ScaffoldSplitter(max_atoms=0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the peak of the resident memory")
+def test_splitting_keeps_no_molecules():
+    code = """
+import resource
+from dc_core import NumpyDataset
+from dc_pipeline import ScaffoldSplitter
+
+def peak():
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+def smiles(n):
+    return [f"{'C' * (i % 40)}c1ccc(CC{'N' * (i // 40 % 30)}C2CCCCC2)cc1" for i in range(n)]
+
+ScaffoldSplitter().split(NumpyDataset(smiles(600)))
+dataset = NumpyDataset(smiles(6_600))
+before = peak()
+ScaffoldSplitter().split(dataset)
+print((peak() - before) / 6_000)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert float(done.stdout) < 2_000  # bytes a row; a molecule takes 42 000
 
 
 def test_smiles_are_found_in_the_ids_where_X_is_features():

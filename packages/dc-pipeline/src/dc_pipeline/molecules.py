@@ -1,7 +1,9 @@
-"""From SMILES to molecules: one row per input, and for each that fails the step and the reason.
+"""Parse SMILES: one molecule per input, or the step that failed and the reason.
 
-RDKit says why an input fails only in its process-wide log. Here the log stays silent while inputs
-are parsed, and the reason is read from it for the few that failed, by parsing those once more.
+RDKit writes why a SMILES does not parse only to its log, which is one for the whole process. The
+log is silenced while inputs are parsed. Those that failed are parsed again to get the reason: from
+the log if this RDKit can capture it (those before 2025.9 cannot), and from the exception if the
+molecule is not a possible one.
 """
 
 from __future__ import annotations
@@ -17,7 +19,6 @@ from rdkit import Chem, rdBase
 from dc_core import Failure
 from dc_core.errors import FeaturizationError
 
-_TIMESTAMP = re.compile(r"^\[\d\d:\d\d:\d\d\] ")
 _PARSE_ERROR = re.compile(
     r"SMILES Parse Error: (?!Failed parsing)(?:check for mistakes around )?(.+?)"
     r"(?: for input)?(?::.*)?$",
@@ -27,9 +28,13 @@ _EXPLICIT_HYDROGEN = re.compile(r"\[\d*H")
 _ATOM = re.compile(r"\[[^\]]*\]|Br|Cl|[BCNOPSFIbcnops*]")
 MAX_ATOMS: Final = 1000
 """The default limit of atoms: RDKit takes minutes for chains of 20 000."""
-_NO_REASON: Final = "RDKit cannot read this SMILES and gives no reason"
+
+HAS_REASONS: Final = hasattr(rdBase, "CaptureErrorLog")
+"""Whether this RDKit lets its log be captured, which has the reason why a SMILES does not parse."""
+
+_NO_REASON: Final = "this is not a valid SMILES"
 _log = Lock()
-"""RDKit's log is one for the whole process: whoever silences or captures it holds this."""
+"""Held while RDKit's log is silenced or captured."""
 
 
 def _unsanitized() -> Any:
@@ -52,17 +57,17 @@ class Molecules(NamedTuple):
 def parse_smiles(
     inputs: Sequence[Any], *, stereo: bool = True, first_row: int = 0, max_atoms: int = MAX_ATOMS
 ) -> Molecules:
-    """Return one molecule per SMILES, or None and a :class:`Failure` where there is none.
+    """Return one molecule per SMILES, or None and a :class:`Failure`.
 
-    The status is ``parse`` for what is no SMILES (also None, an empty string, any other object)
-    and ``sanitize`` for one that is no possible molecule (valences, aromaticity). It is ``size``,
-    and the SMILES is not parsed, if it names more than ``max_atoms`` atoms. ``first_row`` is the
-    row number of ``inputs[0]`` in the failures.
+    The status is ``parse`` for anything that is not a SMILES (also None, an empty string, any other
+    object) and ``sanitize`` for a molecule that cannot exist (valences, aromaticity). It is
+    ``size``, and the SMILES is not parsed, if it has more than ``max_atoms`` atoms. ``first_row``
+    is the row number of ``inputs[0]`` in the failures.
 
-    ``stereo=False`` leaves out the perception of stereochemistry, a quarter of the time, for uses
-    that do not look at it. RDKit's log settings are the same afterwards.
+    ``stereo=False`` skips the perception of stereochemistry, a quarter of the time. RDKit's log
+    settings are the same afterwards.
 
-    Raises :class:`FeaturizationError` for a single string in place of a sequence.
+    Raises :class:`FeaturizationError` for a single string instead of a sequence.
     """
     if isinstance(inputs, str):
         raise FeaturizationError(
@@ -83,7 +88,7 @@ def parse_smiles(
 
 
 def _refused(smiles: Any, max_atoms: int) -> tuple[str, str]:
-    """Return the status and reason of an input that is not given to RDKit; empty if it is."""
+    """Return the status and reason of an input that RDKit does not get, else empty strings."""
     wrong = _not_smiles(smiles)
     if wrong:
         return "parse", wrong
@@ -96,21 +101,25 @@ def _refused(smiles: Any, max_atoms: int) -> tuple[str, str]:
 
 
 def _not_smiles(smiles: Any) -> str:
-    """Return why an input is not a SMILES, as far as can be seen without parsing it."""
+    """Return why an input cannot be a SMILES, or an empty string."""
     if not isinstance(smiles, str):
         nan = isinstance(smiles, float) and math.isnan(smiles)  # as pandas marks it
         missing = smiles is None or nan
-        return "the input is missing" if missing else f"{type(smiles).__name__} is no SMILES"
+        return (
+            "the input is missing"
+            if missing
+            else f"an object of type {type(smiles).__name__} is not a SMILES"
+        )
     if not smiles or smiles.isspace():
         return "the input is empty"
     if any(character in smiles for character in "\0\r\n"):
-        # RDKit would read as far as this character, and ignore the rest.
+        # RDKit would stop at this character and ignore the rest.
         return "the input contains a newline or a NUL character"
     return ""
 
 
 def _ascii(smiles: str) -> str:
-    """Return SMILES with ``?`` for characters that its name may have, but RDKit's log may not."""
+    """Return ``smiles`` with ``?`` for non-ASCII characters, which RDKit's log cannot hold."""
     return smiles if smiles.isascii() else smiles.encode("ascii", "replace").decode("ascii")
 
 
@@ -119,7 +128,7 @@ def _with_stereo(smiles: str) -> Any:
 
 
 def _without_stereo(smiles: str) -> Any:
-    # Removing hydrogens that are written as atoms follows rules of its own: leave it to RDKit.
+    # RDKit has rules of its own for which hydrogens that are written as atoms it removes.
     if _EXPLICIT_HYDROGEN.search(smiles):
         return Chem.MolFromSmiles(smiles)
     molecule: Any = Chem.MolFromSmiles(smiles, _UNSANITIZED)
@@ -134,11 +143,20 @@ def _without_stereo(smiles: str) -> Any:
 
 def _diagnose(smiles: str) -> tuple[str, str]:
     """Return the status and the reason of an input that RDKit refused."""
+    molecule: Any = Chem.MolFromSmiles(smiles, _UNSANITIZED)
+    if molecule is None:
+        return "parse", _parse_error(smiles)
+    try:
+        Chem.SanitizeMol(molecule)
+    except Chem.MolSanitizeException as error:
+        return "sanitize", " ".join(str(error).partition("\n")[0].split())
+    return "sanitize", "the molecule is not valid"
+
+
+def _parse_error(smiles: str) -> str:
+    if not HAS_REASONS:
+        return _NO_REASON
     with rdBase.CaptureErrorLog() as log:
         Chem.MolFromSmiles(smiles)
         messages = log.messages
-        parsed = Chem.MolFromSmiles(smiles, _UNSANITIZED) is not None
-    if parsed:
-        first = _TIMESTAMP.sub("", messages.partition("\n")[0])
-        return "sanitize", " ".join(first.split()) or _NO_REASON
-    return "parse", " at ".join(dict.fromkeys(_PARSE_ERROR.findall(messages))) or _NO_REASON
+    return " at ".join(dict.fromkeys(_PARSE_ERROR.findall(messages))) or _NO_REASON
