@@ -9,9 +9,8 @@ from dc_hub.errors import NotFitted
 def check_fitted(component: Component) -> None:
     """Raise :class:`NotFitted`, naming the part, unless ``component`` and its parts are fitted.
 
-    What that means is the component's to say (:attr:`dc_core.Component.is_fitted`). One that learns
-    nothing, like a fingerprint, is fitted; so is a network that was never trained, because it can
-    predict.
+    What that means is for the component to say (:attr:`dc_core.Component.is_fitted`). One that
+    learns nothing, like a fingerprint, is fitted.
     """
     path, part = _unfitted("", component)
     if part is None:
