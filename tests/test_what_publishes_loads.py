@@ -127,3 +127,9 @@ def test_a_model_of_another_release_is_checked_against_its_golden_rows(
     with pytest.raises(dc_hub.errors.PredictionsChanged, match=r"rdkit 2019\.3\.1"):
         dc_hub.from_pretrained(path)
     assert dc_hub.from_pretrained(path, allow_changed_predictions=True).is_fitted
+
+
+def test_golden_rows_of_a_plain_estimator_can_be_checked(hub: Path) -> None:
+    X = np.arange(12.0).reshape(6, 2)
+    dc_hub.publish(Ridge().fit(X, LABELS), "ridge", hub=hub, golden=X)
+    assert dc_hub.check_golden("ridge", hub=hub).passed

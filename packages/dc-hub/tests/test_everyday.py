@@ -39,7 +39,7 @@ def test_a_whole_chain_comes_back_and_predicts_from_strings_alone(hub, chain):
     np.testing.assert_array_equal(back.weights, np.arange(3.0))
 
 
-def test_models_have_their_own_two_methods(tmp_path, chain, models):
+def test_models_publish_and_load_by_their_own_methods(tmp_path, chain, models):
     where = chain.to_pretrained(tmp_path / "model").path
     assert list(models["Chain"].from_pretrained(where)) == list(chain)
     chain.to_pretrained("by-name")
@@ -97,7 +97,7 @@ def test_a_class_without_a_registered_name_comes_back_by_the_callers_class(hub, 
         from_pretrained("mine", hub=hub)
 
 
-def test_every_tag_and_digest_and_unique_beginning_names_its_revision(hub, models, dataset):
+def test_a_revision_is_named_by_a_tag_a_digest_or_the_unique_beginning_of_one(hub, models, dataset):
     first = publish(models["Linear"](1.0).fit(dataset), "m", hub=hub, tag="v1")
     second = publish(models["Linear"](2.0).fit(dataset), "m", hub=hub)
     for revision, alpha in (
@@ -123,14 +123,14 @@ def test_the_hub_is_the_argument_then_the_variable_then_the_users_folder(tmp_pat
     assert open_hub().path == tmp_path / "data" / "deepchem" / "hub"
 
 
-def test_weights_go_into_an_object_of_the_callers(hub, linear, models, dataset):
+def test_weights_are_loaded_into_an_object_of_the_callers(hub, linear, models, dataset):
     publish(linear, "m", hub=hub)
     mine = models["Other"]()
     assert load_weights("m", into=mine, hub=hub) is mine
     np.testing.assert_array_equal(mine.predict(dataset), linear.predict(dataset))
 
 
-def test_a_directory_goes_into_a_hub_with_its_revision(hub, linear, tmp_path):
+def test_a_published_directory_keeps_its_revision(hub, linear, tmp_path):
     saved = save(linear, tmp_path / "model")
     published = publish_directory(tmp_path / "model", "m", hub=hub, tag="v1")
     assert published.revision == saved.revision == hub.resolve("m", "v1").revision

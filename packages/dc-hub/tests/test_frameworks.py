@@ -1,4 +1,4 @@
-"""Objects of a framework, by a backend that comes through the real door."""
+"""Objects of a framework, served by a backend that is found through its entry point."""
 
 import textwrap
 from importlib import import_module
@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dc_core import Model, plugins, register_component
-from dc_hub import errors, from_pretrained, info, load_weights, publish
+from dc_hub import check_golden, errors, from_pretrained, info, load_weights, publish
 
 FRAMEWORK = '''
     import numpy as np
@@ -144,7 +144,7 @@ def test_a_frameworks_object_comes_back_wrapped_in_a_model(hub, net):
     assert info("net", hub=hub).weights["net/out/0"].native == "out.weight"
 
 
-def test_the_weights_of_an_object_without_a_name_go_into_one_of_the_callers(hub, toyframe, net):
+def test_weights_of_an_unregistered_object_are_loaded_into_one_of_the_callers(hub, toyframe, net):
     bare = toyframe.Bare(2)
     bare.arrays["out.weight"] = np.array([3.0, 4.0])
     publish(bare, "bare", hub=hub)
@@ -155,13 +155,13 @@ def test_the_weights_of_an_object_without_a_name_go_into_one_of_the_callers(hub,
     np.testing.assert_array_equal(net.arrays["out.weight"], [3.0, 4.0])
 
 
-def test_weights_without_values_are_refused_as_the_backend_refuses_them(hub, toyframe):
+def test_weights_without_values_are_refused_with_the_backends_error(hub, toyframe):
     with pytest.raises(errors.NotSerializable, match=r"out\.weight.*no value"):
         publish(toyframe.Hollow(2), "hollow", hub=hub)
     assert not hub.path.exists()
 
 
-def test_an_argument_of_a_framework_without_a_name_says_both_ways_to_store_it(hub, toyframe):
+def test_an_unregistered_argument_is_refused_with_both_ways_to_store_it(hub, toyframe):
     import dc_toyframe
 
     with pytest.raises(errors.NotSerializable, match="argument net") as caught:
@@ -204,7 +204,7 @@ def test_the_error_proposes_a_rename_where_only_one_is_possible(hub, toyframe, n
         load_weights("net", into=renamed, hub=hub)
 
 
-def test_a_weight_in_front_of_the_others_is_missing_and_none_takes_its_place(hub, toyframe, net):
+def test_a_new_weight_before_the_others_is_missing_and_none_takes_its_place(hub, toyframe, net):
     publish(net, "net", hub=hub)
     grown = toyframe.Net(2)
     grown.arrays = {"out.scale": np.zeros(2), **grown.arrays}
@@ -227,7 +227,7 @@ def stored(hub, toyframe):
     return publish(dc_toyframe.Wrapped(Sub(2)), "model", hub=hub).path, dc_toyframe.Wrapped
 
 
-def test_weights_that_stay_are_constructed_once_a_skeleton_has_shown_that_the_others_fit(
+def test_weights_are_initialised_only_after_a_skeleton_has_shown_that_the_stored_ones_fit(
     stored, toyframe, edit_params
 ):
     path, cls = stored
@@ -270,6 +270,17 @@ def test_a_component_that_the_backend_does_not_know_is_refused(hub, net, edit_pa
 def test_an_object_without_training_state_says_so(hub, net):
     with pytest.raises(errors.NotSerializable, match="training state"):
         publish(net, "net", hub=hub, training=True)
+    assert not hub.path.exists()
+
+
+def test_golden_rows_of_a_frameworks_object_are_those_of_the_model_that_loading_makes(hub, net):
+    publish(net, "net", hub=hub, golden=np.eye(2))
+    assert check_golden("net", hub=hub).passed
+
+
+def test_golden_rows_that_could_never_be_checked_are_refused(hub, toyframe):
+    with pytest.raises(errors.NotSerializable, match="only load_weights"):
+        publish(toyframe.Bare(2), "bare", hub=hub, golden=np.eye(2))
     assert not hub.path.exists()
 
 

@@ -97,20 +97,20 @@ def test_a_golden_file_that_contradicts_itself_is_a_typed_error(hub, chain, rese
         check_golden(rewrite(published, reseal, **changed))
 
 
-def test_a_model_without_golden_rows_says_how_to_keep_some(hub, linear):
+def test_checking_a_model_without_golden_rows_says_how_to_store_some(hub, linear):
     publish(linear, "m", hub=hub)
     with pytest.raises(errors.FileMissing, match="golden="):
         check_golden("m", hub=hub)
 
 
 @pytest.mark.parametrize("inputs", [object(), [object()], 5, [[b"x"]]])
-def test_inputs_that_are_no_rows_are_refused_before_anything_is_written(hub, linear, inputs):
+def test_inputs_that_are_not_rows_are_refused_before_anything_is_written(hub, linear, inputs):
     with pytest.raises(errors.NotSerializable, match="Golden inputs"):
         publish(linear, "m", hub=hub, golden=inputs)
     assert not hub.path.exists()
 
 
-def test_an_object_that_computes_nothing_has_no_golden_rows(hub, models):
+def test_golden_rows_of_an_object_that_predicts_nothing_are_refused(hub, models):
     with pytest.raises(errors.ParamsError, match="without golden"):
         publish(models["Letters"](), "m", hub=hub, golden=["CCO"])
 

@@ -60,7 +60,7 @@ def test_a_class_that_is_not_registered_is_never_looked_for(directory, edit_para
     assert not set(sys.modules) - loaded
 
 
-def test_an_entry_point_that_names_no_model_is_refused(
+def test_an_entry_point_that_is_not_a_model_is_refused(
     directory, edit_params, tmp_path, monkeypatch
 ):
     info = tmp_path / "site" / "bad-1.0.dist-info"
@@ -84,7 +84,7 @@ def test_a_component_cannot_stand_in_for_a_model(models, tmp_path):
         load(path)
 
 
-def test_only_the_callers_class_and_its_subclasses_are_given(hub, models, dataset):
+def test_only_the_requested_class_and_its_subclasses_are_returned(hub, models, dataset):
     publish(models["Ridge"]().fit(dataset), "m", hub=hub)
     for cls in ("Ridge", "Linear"):
         assert type(models[cls].from_pretrained("m", hub=hub)) is models["Ridge"]
@@ -163,7 +163,7 @@ def test_arguments_that_the_constructor_refuses_are_a_typed_error(tmp_path, edit
         assert caught.value.path.endswith("params.json")
 
 
-def test_weights_that_nothing_asks_for_are_refused(directory, edit_params):
+def test_weights_that_the_record_does_not_name_are_refused(directory, edit_params):
     def forget(content):
         del content["weights"]["chain/model/intercept/0"]
 
@@ -191,7 +191,7 @@ def test_a_weight_that_the_model_lacks_is_refused_by_its_name(hub, linear, edit_
         load(published.path)
 
 
-def test_two_models_in_the_weights_names_are_refused(directory, edit_params):
+def test_weights_named_after_two_models_are_refused(directory, edit_params):
     def move(content):
         weights = content["weights"]
         weights["other/model/intercept/0"] = weights.pop("chain/model/intercept/0")
@@ -207,7 +207,7 @@ def test_a_newer_version_of_the_class_says_what_to_upgrade(directory, edit_param
         load(directory)
 
 
-def test_an_older_version_of_a_class_is_brought_up_to_date(tmp_path, edit_params):
+def test_arguments_and_weights_of_an_older_class_version_are_upgraded(tmp_path, edit_params):
     @register_component("test/Scale")
     class Scale(Component):
         fitted = ("factor",)
@@ -291,7 +291,7 @@ def test_dtypes_are_never_cast(hub, linear, dataset):
         load_weights("m", into=linear, hub=hub)
 
 
-def test_names_that_changed_are_given_by_rename_and_absent_ones_by_allow_missing(hub, dataset):
+def test_rename_maps_changed_names_and_allow_missing_names_absent_ones(hub, dataset):
     class Before(Estimator):
         fitted = ("slope", "bias")
 
@@ -327,13 +327,13 @@ def test_names_that_changed_are_given_by_rename_and_absent_ones_by_allow_missing
         load_weights("m", into=After(), hub=hub, rename={"nonsense": "gain"})
 
 
-def test_weights_of_two_names_cannot_become_one(hub, linear):
+def test_two_stored_weights_cannot_be_loaded_as_one(hub, linear):
     publish(linear, "m", hub=hub)
     with pytest.raises(errors.WeightsMismatch, match="Both"):
         load_weights("m", into=linear, hub=hub, rename={"coefficients": "intercept"})
 
 
-def test_training_goes_on_where_it_stopped_if_that_was_kept(hub, dataset):
+def test_training_is_resumed_if_its_state_was_stored(hub, dataset):
     @register_model("test/Counting")
     class Counting(Estimator):
         fitted = ("total",)

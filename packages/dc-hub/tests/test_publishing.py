@@ -1,4 +1,4 @@
-"""Publishing is atomic: killed, raced, without room or permission, nothing is half there."""
+"""Publishing is atomic: killed, raced, out of disk space or denied, it leaves nothing partial."""
 
 import os
 import signal
@@ -93,7 +93,9 @@ def test_the_first_publisher_killed_at_any_step_leaves_no_model_or_the_model(hub
 
 
 @pytest.mark.needs("fork")
-def test_of_many_publishers_of_one_tag_all_are_kept_and_one_has_the_tag(hub, models, dataset):
+def test_racing_publishers_of_one_tag_all_keep_their_revisions_and_one_gets_the_tag(
+    hub, models, dataset
+):
     trained = [models["Linear"](float(alpha)).fit(dataset) for alpha in range(6)]
     children = []
     for model in trained:
@@ -146,7 +148,7 @@ def test_a_tag_that_was_moved_meanwhile_is_not_overwritten(hub, models, dataset)
     assert hub.tags("m")["main"] == b.revision
 
 
-def test_a_lease_that_is_held_is_waited_for_and_its_holder_named(hub, linear):
+def test_waiting_for_a_held_lease_times_out_and_names_its_holder(hub, linear):
     published = publish(linear, "m", hub=hub)
     with lease(hub.path / "m/refs/.lock"):
         started = time.monotonic()
@@ -201,14 +203,14 @@ def test_a_weight_that_cannot_be_stored_leaves_no_trace(hub, linear):
     assert not hub.path.exists()
 
 
-def test_metadata_that_is_no_json_leaves_no_trace(hub, linear):
+def test_metadata_that_is_not_json_leaves_no_trace(hub, linear):
     with pytest.raises(errors.NotSerializable, match=r"metadata\.rmse"):
         publish(linear, "m", hub=hub, metadata={"rmse": float("nan")})
     assert not hub.path.exists()
 
 
 @pytest.mark.needs("resource limits")
-def test_a_disk_without_room_is_an_error_and_nothing_is_half_there(hub, linear):
+def test_a_full_disk_is_a_typed_error_and_leaves_nothing_partial(hub, linear):
     linear.coefficients = np.zeros((100_000, 1))
     import resource
 
@@ -277,7 +279,7 @@ def test_a_hub_that_may_not_be_entered_is_unavailable(hub, linear, attempt, clos
 
 
 @needs_root
-def test_what_somebody_else_left_does_not_stand_in_the_way(hub, linear):
+def test_leftovers_of_another_user_do_not_stop_garbage_collection(hub, linear):
     left = publish(linear, "m", hub=hub).path.parents[1] / "refs" / ".lock.left"
     left.touch()
     left.parent.chmod(0o1777)
@@ -376,7 +378,7 @@ def test_too_few_file_descriptors_are_a_typed_error_and_nothing_is_lost(hub, lin
     assert not leftovers(hub)
 
 
-def test_threads_publish_and_load_side_by_side(hub, models, dataset):
+def test_threads_can_publish_and_load_at_the_same_time(hub, models, dataset):
     publish(models["Linear"](0.0).fit(dataset), "m", hub=hub)
 
     def work(i):
@@ -401,7 +403,7 @@ def test_threads_publish_and_load_side_by_side(hub, models, dataset):
         "dangling link",
     ],
 )
-def test_whatever_lies_in_the_place_of_a_lease_neither_hangs_nor_breaks_publishing(
+def test_whatever_has_the_name_of_a_lease_neither_hangs_nor_breaks_publishing(
     hub, linear, tmp_path, monkeypatch, kind
 ):
     monkeypatch.setattr("dc_hub.files.lease.TERM", 0.1)
@@ -426,7 +428,7 @@ def test_whatever_lies_in_the_place_of_a_lease_neither_hangs_nor_breaks_publishi
     assert kind != "link" or (tmp_path / "target").read_text() == "kept"
 
 
-def test_what_is_not_fitted_is_refused_naming_the_part_unless_it_is_asked_for(hub, chain, models):
+def test_an_unfitted_part_is_refused_by_name_unless_it_is_asked_for(hub, chain, models):
     Linear, Shift, Chain = models["Linear"], models["Shift"], models["Chain"]
     half = Chain(chain.model, chain.featurizer, [Shift(), chain.transformers[0]])
     for model, part in (

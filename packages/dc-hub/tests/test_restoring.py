@@ -156,6 +156,10 @@ def test_a_component_comes_back_by_its_class_with_its_arguments_and_weights(hub,
     publish(models["Letters"]("CN"), "letters", hub=hub)
     assert from_pretrained("letters", cls=models["Letters"], hub=hub).alphabet == "CN"
     assert from_pretrained("letters", cls=Component, hub=hub).alphabet == "CN"
+    with pytest.raises(errors.ClassMismatch, match="cls=Letters"):
+        from_pretrained("letters", hub=hub)
+    card = (hub.resolve("letters").path / "README.md").read_text()
+    assert 'dc_hub.from_pretrained("<name or ./directory>", cls=Letters)' in card
 
     class Mine(models["Shift"]):
         pass

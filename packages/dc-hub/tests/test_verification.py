@@ -1,4 +1,4 @@
-"""Every byte is verified before it is used, and what was hashed once is believed with care."""
+"""Every byte is verified before it is used, and stamps are trusted only with care."""
 
 import json
 import os
@@ -116,7 +116,7 @@ def test_a_manifest_that_lies_about_the_files_is_refused(directory, change):
     ],
 )
 @pytest.mark.parametrize("name", ["params.json", "README.md", MANIFEST])
-def test_a_file_that_is_no_plain_file_is_refused(directory, tmp_path, kind, name):
+def test_a_file_that_is_not_regular_is_refused(directory, tmp_path, kind, name):
     file = directory / name
     aside = tmp_path / "aside"
     file.rename(aside)
@@ -152,7 +152,7 @@ def test_verify_hashes_everything_and_says_what_it_verified(hub, large):
         verify("large", hub=hub)
 
 
-def test_an_unknown_way_to_verify_is_an_error(hub, large):
+def test_an_unknown_mode_of_verification_is_an_error(hub, large):
     with pytest.raises(errors.ParamsError, match="changed"):
         from_pretrained("large", hub=hub, verify="no")
 
@@ -382,7 +382,7 @@ def test_weights_that_others_can_write_to_are_never_stamped(large, hub, cache, s
     ],
 )
 @pytest.mark.parametrize("name", SIGNATURES)
-def test_a_signature_that_is_no_plain_file_is_refused(directory, tmp_path, kind, name):
+def test_a_signature_that_is_not_a_regular_file_is_refused(directory, tmp_path, kind, name):
     file, aside = directory / name, tmp_path / "aside"
     aside.write_text("signature")
     if kind == "symlink":

@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from typing import Any
 
+from dc_core import DCWarning
 from dc_core import errors as core
 
 
-class HubWarning(UserWarning):
-    """Something about a stored model that the reader should know and that is no error."""
+class HubWarning(DCWarning):
+    """Something about a stored model that its reader should know, but not an error."""
 
 
 class HubError(core.DCError):

@@ -1,1 +1,1 @@
-"""Looking at stored models without changing them."""
+"""Inspect stored models: describe, verify, check and compare them."""

@@ -1,4 +1,4 @@
-"""How two stored models differ: what they are, what is said of them, and their weights."""
+"""Compare two stored models: class, arguments, metadata and weights."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dc_hub.loading.opening import Opened, locate, open_model
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """One thing that differs: where, and what it is on both sides (None: it is not there)."""
+    """One difference: its place, and the value before and after (None if there is none)."""
 
     where: str
     before: Any
@@ -27,7 +27,7 @@ class Change:
 class Difference:
     """How two models differ.
 
-    ``record`` are changes of params.json, by their place in it; ``weights`` are by canonical name.
+    ``record`` are the changes of params.json by place; ``weights`` are by canonical name.
     """
 
     record: tuple[Change, ...]
@@ -47,7 +47,7 @@ def diff(
 ) -> Difference:
     """Compare two stored models, each named as for :func:`from_pretrained`.
 
-    Of weights that differ in their values alone, a :class:`Change` says in words by how much.
+    For weights that differ only in their values, the :class:`Change` describes by how much.
     """
     with open_model(locate(before, hub=hub)) as a, open_model(locate(after, hub=hub)) as b:
         return Difference(

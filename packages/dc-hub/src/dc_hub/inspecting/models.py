@@ -1,4 +1,4 @@
-"""Looking at stored models: what they are, if they are whole, if they still compute the same."""
+"""Inspect stored models: describe them, verify their files, check their golden rows."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from dc_hub.loading.versions import version_changes
 
 @dataclass(frozen=True, slots=True)
 class StoredArray:
-    """One weight as it is stored: its name in the file, dtype, shape, and names tied to it."""
+    """One stored weight: its name in the file, its dtype and shape, and its further names."""
 
     native: str
     dtype: str
@@ -32,7 +32,7 @@ class StoredArray:
 class Info:
     """What is stored of a model.
 
-    ``params`` are the constructor's arguments as params.json holds them. ``weights`` are by
+    ``params`` are the constructor's arguments as in params.json. ``weights`` are by
     canonical name. ``files`` maps each file to its size in bytes. ``version_changes`` are the
     stored and the installed version of each package whose major or minor version differs.
     """
@@ -58,14 +58,14 @@ def info(
 ) -> Info:
     """Return what is stored of the model ``name``; nothing of it is built.
 
-    The arguments are those of :func:`from_pretrained`, and so are the errors.
+    The arguments and errors are those of :func:`from_pretrained`.
     """
     with open_model(locate(name, hub=hub, revision=revision)) as opened:
         return describe(opened)
 
 
 def describe(opened: Opened) -> Info:
-    """Return what an opened model directory holds."""
+    """Describe an opened model directory."""
     record, source = opened.record, opened.source
     weights = {}
     for canonical, weight in record.weights.items():
@@ -96,8 +96,8 @@ def verify(
 ) -> StoredModel:
     """Hash every file of the model ``name``, read every header, and return what was verified.
 
-    Raises :class:`HashMismatch` or another error that names the file, and :class:`FileMissing` for
-    a directory without a manifest: nothing vouches for that one.
+    Raises :class:`HashMismatch` or another error that names the file, and :class:`FileMissing` if
+    the directory has no manifest to verify it against.
     """
     source = locate(name, hub=hub, revision=revision)
     with open_model(source, "full", versioned=True) as opened:
@@ -111,16 +111,16 @@ def check_golden(
     hub: HubLike = None,
     revision: str | None = None,
 ) -> CheckResult:
-    """Let the model ``name`` compute its golden inputs and compare with the outputs stored.
+    """Compare the outputs of the model ``name`` for its golden inputs with the stored ones.
 
-    The arguments are those of :func:`from_pretrained`. Raises :class:`FileMissing` where it was
-    published without golden inputs, and what loading it raises.
+    The arguments and errors are those of :func:`from_pretrained`. Raises :class:`FileMissing` if
+    the model was published without golden inputs.
     """
     with open_model(locate(name, hub=hub, revision=revision)) as opened:
         path = opened.source.path / GOLDEN
         if GOLDEN not in opened.contents.names:
             raise FileMissing(
-                f"{opened.source.path} holds no golden inputs to check.",
+                f"{opened.source.path} contains no golden inputs to check.",
                 path=str(path),
                 hint="Publish the model with golden=<some inputs>.",
             )

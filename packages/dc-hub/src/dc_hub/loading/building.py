@@ -1,7 +1,7 @@
-"""From a record to an object: look the class up, bring old arguments up to date, construct.
+"""Build an object from a record: look up its class, upgrade old arguments, construct it.
 
-A record says only registered names; where a class comes from is decided by what is installed and by
-the caller. Weights are neither allocated nor initialised where the backend can leave that out.
+A record contains registered names only; the installed packages and the caller decide which classes
+they mean. Weights are neither allocated nor initialised if the backend can avoid it.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ T = TypeVar("T")
 
 @dataclass(slots=True)
 class Built(Generic[M]):
-    """A constructed model, and the weights' names that its classes have changed since.
+    """A constructed model, and the names of weights that its classes have changed since.
 
     ``renamed`` maps stored relative names to present ones.
     """
@@ -46,7 +46,7 @@ def build_model(
     """Construct the model that ``record`` describes, which must be a ``cls``.
 
     ``arrays`` are those that constructor arguments refer to; ``path`` is the file that errors name.
-    With ``initialise`` weights have the values that construction gives them, since some will stay.
+    With ``initialise`` weights get their initial values, because some of them will be kept.
 
     Raises :class:`UnknownClass`, :class:`BackendNotInstalled`, :class:`ClassMismatch`,
     :class:`FormatVersionError`, :class:`UnknownParameter`, :class:`MissingParameter` or
@@ -54,7 +54,7 @@ def build_model(
     """
     if record.cls is None:
         raise ClassMismatch(
-            "These are the weights of an object that no class was registered for.",
+            "The class of the stored object is not registered: only its weights are stored.",
             path=path,
             hint="Construct it yourself and call dc_hub.load_weights(name, into=obj).",
         )
@@ -73,7 +73,7 @@ def build_model(
         raise ClassMismatch(
             f"The stored model is a {record.cls}, not a {cls.__name__} or a subclass of it.",
             path=path,
-            hint="Load it by dc_core.Model.from_pretrained, or by its own class.",
+            hint="Load it with dc_core.Model.from_pretrained, or with its own class.",
         )
     body = {
         "class": record.cls,
@@ -91,16 +91,17 @@ def build_model(
         with with_path(path):
             model = obj if isinstance(obj, Component) else plugins.claim(obj).backend.wrap(obj)
     if not isinstance(model, cls):
+        name = type(model).__name__
         raise ClassMismatch(
-            f"The stored model is a {type(model).__name__}, not a {cls.__name__}.",
+            f"What is stored is a {name}, not a {cls.__name__}.",
             path=path,
-            hint="Load it by dc_core.Model.from_pretrained, or by its own class.",
+            hint=f"Load it with from_pretrained(..., cls={name}).",
         )
     return Built(model, builder.renamed)
 
 
 class _Builder:
-    """Constructs the objects of one record from bodies whose ``params`` are decoded already."""
+    """Constructs the objects of one record; the ``params`` of their bodies are decoded already."""
 
     def __init__(self, path: str, initialise: bool) -> None:
         self.path = path
@@ -131,7 +132,7 @@ class _Builder:
         return self.construct(cls, body, where)
 
     def construct(self, cls: type[Any], body: Mapping[str, Any], where: str) -> Any:
-        """Construct a ``cls`` from stored arguments, of an older version of the class perhaps."""
+        """Construct a ``cls`` from stored arguments; upgrade those of an older version of it."""
         name, params = body["class"], dict(body["params"])
         version, present = body["class_version"], getattr(cls, "class_version", 1)
         if version > present:
@@ -154,7 +155,7 @@ class _Builder:
 
 
 def _backend_of(cls: type[Any]) -> str | None:
-    """Return the backend that makes skeletons of ``cls``, whatever a file says."""
+    """Return the backend that makes skeletons of ``cls``; no file has a say in it."""
     if issubclass(cls, Component):
         return cls.backend
     try:
@@ -164,7 +165,7 @@ def _backend_of(cls: type[Any]) -> str | None:
 
 
 def _constructed(name: str, build: Callable[[], T], path: str) -> T:
-    """Return ``build()``; what a constructor raises at stored arguments is the file's fault."""
+    """Return ``build()``, and raise :class:`ParamsError` if a constructor refuses its arguments."""
     try:
         return build()
     except Exception as error:
@@ -174,5 +175,5 @@ def _constructed(name: str, build: Callable[[], T], path: str) -> T:
             f"{name} cannot be constructed from its stored arguments: "
             f"{type(error).__name__}: {error}.",
             path=path,
-            hint="The file was edited, or stored by another version of the class.",
+            hint="The file was edited, or the model was stored by another version of the class.",
         ) from error

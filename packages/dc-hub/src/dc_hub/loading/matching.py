@@ -26,13 +26,13 @@ class Names:
 
     @classmethod
     def of(cls, natives: Mapping[str, Collection[str]]) -> Names:
-        """Make it from the native names (aliases included) of each relative name."""
+        """Build it from the native names (aliases included) of each relative name."""
         return cls(natives, {n: relative for relative, all_ in natives.items() for n in all_ if n})
 
     def get(self, name: str) -> str:
-        """Return the relative name that a native, canonical or relative ``name`` stands for.
+        """Return the relative name for a native, canonical or relative ``name``.
 
-        A name that stands for none is returned as it is: who takes the weights will refuse it.
+        An unknown name is returned as it is; importing the weights will refuse it.
         """
         if name in self.natives:
             return self.natives[name]
@@ -45,14 +45,14 @@ def match(
     table: Mapping[str, WeightInfo],
     renamed: Mapping[str, str],
 ) -> tuple[dict[str, str], list[str]]:
-    """Return the stored name for each of the model's, and the stored ones that match none.
+    """Return the stored name of each of the model's weights, and the unmatched stored names.
 
-    All are relative names, and so are those of ``stored`` and ``table``. ``renamed`` maps stored
-    names to present ones, where the class or the caller says so. A stored weight whose name
-    ``table`` lacks keeps it: a part that is not fitted yet has no table, and one that has a table
-    will refuse the weight.
+    All names are relative, those of ``stored`` and ``table`` too. ``renamed`` maps stored names to
+    present ones, as the class or the caller gives them. A stored weight that is not in ``table``
+    keeps its name: a part that is not fitted yet has no table, and a part that has one will refuse
+    the weight.
 
-    Raises :class:`WeightsMismatch` where two stored weights match one of the model's.
+    Raises :class:`WeightsMismatch` if two stored weights match one of the model's.
     """
     present = {n: name for name, info in table.items() for n in (info.native, *info.aliases) if n}
     found: dict[str, str] = {}
@@ -67,7 +67,7 @@ def match(
         elif new in found:
             raise WeightsMismatch(
                 f"Both {found[new]!r} and {old!r} are stored for the weight {new!r}.",
-                hint="Say which is which: load_weights(..., rename={stored: present}).",
+                hint="Name one of them otherwise: load_weights(..., rename={stored: present}).",
             )
         else:
             found[new] = old
@@ -82,7 +82,7 @@ def probable_renames(
 ) -> dict[str, str]:
     """Return the native names that unmatched weights may have now, for the caller to confirm.
 
-    Only where a layer has one stored weight left over and lacks one is there anything to propose.
+    A name is proposed only if a layer has exactly one unmatched stored weight and one missing one.
     """
 
     def by_layer(names: Collection[str]) -> dict[str, list[str]]:

@@ -1,7 +1,7 @@
-"""From a model directory to a model: construct it, and hand over the arrays.
+"""Load models: construct them and give them the stored arrays.
 
-Nothing in the files can execute code or choose a class by where it lies: they say a registered
-name, constructor arguments from a closed set of values, and arrays. Names, shapes and dtypes are
+Nothing in the files can execute code or name a module: they contain a registered name, constructor
+arguments from a closed set of values, and arrays. Names, shapes and dtypes are
 compared with the model's before anything is allocated, and the arrays are private maps of the file.
 """
 
@@ -48,9 +48,9 @@ def from_pretrained(
         revision: A digest, a tag (default ``main``), or at least 12 digits of a digest.
         verify: ``"changed"`` hashes the files that changed since they were last hashed; ``"full"``
             hashes every file.
-        allow_missing: Names of weights that need not be stored and stay as they are constructed.
-        training: Restore the training state too, so that training goes on where it stopped.
-        lock: A ``dchub.lock`` file that says the revision where none is given; see :func:`pin`.
+        allow_missing: Names of weights that need not be stored and keep their initial values.
+        training: Restore the training state too, so that training can be resumed.
+        lock: A ``dchub.lock`` file that gives the revision if none is given; see :func:`pin`.
         allow_changed_predictions: Return the model even if its golden rows are predicted otherwise.
 
     Every file is verified, nothing in them is executed, and nothing is ever cast or dropped. If a
@@ -70,7 +70,7 @@ def from_pretrained(
 
 
 def load(directory: str | os.PathLike[str], **options: Any) -> Model:
-    """Return the model in ``directory``: :func:`from_pretrained` where the path needs no ``./``."""
+    """Return the model in ``directory``; like :func:`from_pretrained`, without need of ``./``."""
     model: Model = from_pretrained(local_path(directory), **options)
     return model
 
@@ -86,13 +86,13 @@ def load_weights(
     rename: Mapping[str, str] | None = None,
     lock: str | os.PathLike[str] | None = None,
 ) -> T:
-    """Give the stored weights of ``name`` to an object of yours, and return the object.
+    """Load the stored weights of ``name`` into an object of your own, and return the object.
 
-    An immutable object stays as it is, and a new one with the weights is returned.
+    An immutable object is not changed, and a new one with the weights is returned.
 
     ``into`` is a model, or an object of a framework whose backend is installed: a
-    ``torch.nn.Module``, a scikit-learn estimator. Its weights must be the stored ones in name,
-    shape and dtype, but for those named in ``allow_missing``; ``rename`` maps stored names to the
+    ``torch.nn.Module``, a scikit-learn estimator. Its weights must agree with the stored ones in
+    name, shape and dtype, except those in ``allow_missing``; ``rename`` maps stored names to the
     object's own. Names may be native (``conv1.weight``) or canonical (``net/conv1/0``). The object
     is unchanged when this raises. The other arguments are those of :func:`from_pretrained`.
 
@@ -105,9 +105,9 @@ def load_weights(
         unknown = [old for old in renamed if old not in theirs.relative]
         if unknown:
             raise WeightsMismatch(
-                f"No weight {unknown[0]!r} is stored, which rename names.",
+                f"rename names the weight {unknown[0]!r}, which is not stored.",
                 path=str(opened.source.path),
-                hint=f"`dc-hub info {name}` lists those that are.",
+                hint=f"`dc-hub info {name}` lists the stored ones.",
                 unexpected=unknown,
             )
         loaded: T = give(opened.stored, holder, allow_missing, renamed)

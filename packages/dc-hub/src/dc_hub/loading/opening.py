@@ -1,9 +1,8 @@
-"""A stored model, found, verified, read and open; nothing of it is built yet."""
+"""Find, verify, read and open a stored model; nothing of it is built yet."""
 
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from typing import Final
 
 import numpy as np
 
-from dc_core import byte_budget
+from dc_core import byte_budget, warn
 from dc_hub.conversion import with_path
 from dc_hub.errors import FileMissing, HubWarning
 from dc_hub.files.paths import is_directory
@@ -26,17 +25,17 @@ from dc_hub.loading.restoring import Stored
 from dc_hub.loading.verifying import Contents, Verify, open_contents
 
 BASE_BUDGET: Final = 64 << 20
-"""Bytes that loading any model may allocate."""
+"""Bytes that loading any model may allocate, however small it is."""
 
 BUDGET_PER_BYTE: Final = 4
-"""Bytes that loading may allocate beyond that for each byte of the model's files."""
+"""Bytes that loading may allocate in addition, for each byte of the model's files."""
 
 
 @dataclass(frozen=True, slots=True)
 class Opened:
-    """A model directory that was verified and read, nothing of it built yet.
+    """A model directory that is verified, read and open; nothing of it is built yet.
 
-    ``weights`` maps the names in the file to arrays that are mapped when they are asked for.
+    ``weights`` maps the names in the file to arrays, each mapped into memory on access.
     """
 
     source: StoredModel
@@ -50,7 +49,7 @@ class Opened:
         return Stored(str(self.source.path), self.record, self.weights)
 
     def read_tensors(self, file: str) -> dict[str, np.ndarray]:
-        """Return what another weights file of the directory holds, as it was verified."""
+        """Return the tensors of another weights file of the directory, as it was verified."""
         with TensorFile(self.contents.open(file), what=f"{self.source.path}/{file}") as tensors:
             return {name: tensors.read(name) for name in tensors}
 
@@ -64,8 +63,8 @@ def locate(
 ) -> StoredModel:
     """Return where the model ``name`` is: in a hub, or the directory itself.
 
-    Without a revision, a ``lock`` file says which one. Raises :class:`FileMissing` for a directory
-    that is not there, and what the hub and :func:`dc_hub.hubs.pins.pinned` raise.
+    If no revision is given, the ``lock`` file decides. Raises :class:`FileMissing` if the directory
+    does not exist, and the errors of the hub and of :func:`dc_hub.hubs.pins.pinned`.
     """
     reference = parse(name, revision)
     if reference.directory is None:
@@ -86,20 +85,15 @@ def locate(
 def open_model(
     source: StoredModel, verify: Verify = "changed", *, versioned: bool = False
 ) -> Iterator[Opened]:
-    """Verify the model at ``source``, read what it is, and keep its files open for the context.
+    """Verify and read the model at ``source``, and keep its files open inside the context.
 
-    Arrays that were taken out stay valid. With ``versioned`` a manifest must be there.
-
-    A directory without a manifest is read with a :class:`HubWarning`: nothing vouches for it.
+    Arrays that were read stay valid afterwards. With ``versioned`` a manifest is required;
+    otherwise a directory without one is read with a :class:`HubWarning`, as nothing verifies it.
     """
     directory = source.path
     with open_contents(directory, source.revision, verify, versioned=versioned) as contents:
         if contents.manifest is None:
-            warnings.warn(
-                f"{directory} has no {MANIFEST}: its files are not verified.",
-                HubWarning,
-                stacklevel=4,
-            )
+            warn(f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning)
         elif not source.revision:
             source = StoredModel(source.name, contents.manifest.revision, directory)
         budget = byte_budget(load_budget(contents.size))

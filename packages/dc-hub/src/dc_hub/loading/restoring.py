@@ -1,7 +1,7 @@
-"""Restore a model from its record and its arrays, wherever those are: in files, or in memory.
+"""Restore a model from its record and its arrays, which may be in files or in memory.
 
-Loading restores what it has read, and publishing what it is about to write, so that both agree on
-what loads. Names, shapes and dtypes are compared with the model's before anything is allocated.
+Loading restores what it has read, and publishing what it is about to write, so both agree on what
+loads. Names, shapes and dtypes are compared with the model's before anything is allocated.
 """
 
 from __future__ import annotations
@@ -42,25 +42,29 @@ class Stored:
         return {name.partition("/")[2]: weight for name, weight in self.record.weights.items()}
 
     def check_agreement(self) -> None:
-        """Raise unless the arrays are just those that the record names: nothing is ever dropped."""
+        """Raise unless the arrays are exactly those that the record names: none is ever dropped."""
         canonical, by_name = self.record.weights, self.by_name
         owners = {name.partition("/")[0] for name in canonical}
         if len(owners) > 1 or not all(by_name):
             raise ParamsError(
-                f"The weights' names {', '.join(sorted(canonical))} are not those of one model.",
+                f"The weights belong to more than one model: {', '.join(sorted(canonical))}.",
                 path=f"{self.place}/{PARAMS}",
-                hint="The file was edited: get or publish the model again.",
+                hint="The file was edited: download or publish the model again.",
             )
         named = {weight.native for weight in canonical.values()}
         missing = sorted(named.difference(self.weights))
         others = set(self.weights) - named
         surplus = sorted(others.difference(_referred(self.record.params)) if others else ())
         if missing or surplus:
-            which = f"lack {missing[0]!r}" if missing else f"hold {surplus[0]!r}"
+            what = (
+                f"lacks the array {missing[0]!r}, which {PARAMS} names"
+                if missing
+                else f"has an array {surplus[0]!r}, which {PARAMS} does not name"
+            )
             raise WeightsMismatch(
-                f"The weights in {self.place} {which}, other than {PARAMS} says.",
+                f"{self.place} {what}.",
                 path=self.place,
-                hint="The files are of two models: get or publish the model again.",
+                hint="The files belong to different models: download or publish the model again.",
                 missing=missing,
                 unexpected=surplus,
             )
@@ -100,9 +104,9 @@ def give(
 def compare(
     stored: Stored, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
 ) -> tuple[dict[str, np.ndarray], set[str]]:
-    """Return the arrays for ``holder`` and the names it may lack, or raise where they do not fit.
+    """Return the arrays for ``holder``, and the names of weights that may be missing.
 
-    Both are by the holder's relative names.
+    Both by the holder's relative names. Raises :class:`WeightsMismatch` if the arrays do not fit.
     """
     with with_path("allow_missing"):
         check_names("allow_missing", allow_missing)
@@ -117,8 +121,9 @@ def compare(
         surplus = [name for name in arrays if name not in table] if table else []
         unexpected = [*(weights[name].native or name for name in unmatched), *surplus]
         raise WeightsMismatch(
-            f"Weights are not stored: {_listed(table[name].native or name for name in missing)}. "
-            f"Stored and not asked for: {_listed(unexpected)}.",
+            "Weights of the model that are not stored: "
+            f"{_listed(table[name].native or name for name in missing)}. "
+            f"Stored weights that the model does not have: {_listed(unexpected)}.",
             path=stored.place,
             hint=_advice(probable_renames(weights, unmatched, table, missing)),
             missing=missing,
@@ -136,10 +141,10 @@ def _listed(names: Iterable[str]) -> str:
 
 def _advice(renames: Mapping[str, str]) -> str:
     if not renames:
-        return "Is it the right model? load_weights takes rename= and allow_missing=."
+        return "Check that it is the right model; load_weights() takes rename= and allow_missing=."
     shown = ", ".join(f"{old!r}: {new!r}" for old, new in renames.items())
     return (
-        "Weights are never matched by position. If they were only renamed, say so: "
+        "Weights are never matched by position. If they were only renamed, load them with "
         f"load_weights(..., rename={{{shown}}})."
     )
 

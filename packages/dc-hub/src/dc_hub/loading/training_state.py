@@ -1,7 +1,7 @@
-"""The training state beside the weights: optimiser, schedule, step, random numbers.
+"""The training state of a model: optimizer, schedule, step, random numbers.
 
-It is no part of what a model predicts, so it lies in a file of its own and only where it is asked
-for: two models that predict the same have one revision, however they were trained.
+Predictions do not depend on it, so it has a file of its own and is stored only on request: two
+models that predict the same have one revision, however they were trained.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dc_hub.loading.opening import Opened
 
 
 def training_tensors(model: Any) -> dict[str, np.ndarray]:
-    """Return what ``training.safetensors`` holds for ``model``.
+    """Return the content of ``training.safetensors`` for ``model``.
 
     Raises :class:`NotSerializable` for a framework's own object, which has no training state.
     """
@@ -25,16 +25,16 @@ def training_tensors(model: Any) -> dict[str, np.ndarray]:
         raise NotSerializable(
             f"A {type(model).__name__} alone has no training state.",
             path="training",
-            hint="Publish the model that trains it, or leave training=True out.",
+            hint="Publish the model that trains it, or omit training=True.",
         )
     return model.get_training_state()
 
 
 def resume(model: Component, opened: Opened) -> None:
-    """Give ``model`` the training state that ``opened`` keeps.
+    """Give ``model`` the training state that is stored in ``opened``.
 
     Raises :class:`ClassMismatch` for a component that is not a model, :class:`FileMissing` if no
-    training state is kept, and ``TrainingStateError`` if it belongs to another model.
+    training state is stored, and ``TrainingStateError`` if it belongs to another model.
     """
     if not isinstance(model, Model):
         raise ClassMismatch(
@@ -44,8 +44,8 @@ def resume(model: Component, opened: Opened) -> None:
         )
     if TRAINING not in opened.contents.names:
         raise FileMissing(
-            f"{opened.source.path} holds no training state.",
+            f"{opened.source.path} contains no training state.",
             path=str(opened.source.path / TRAINING),
-            hint="Publish with training=True to keep it, or load with training=False.",
+            hint="Publish with training=True to store it, or load with training=False.",
         )
     model.set_training_state(opened.read_tensors(TRAINING))

@@ -1,13 +1,13 @@
-"""What this user has hashed before, so that unchanged files are hashed once and not at every load.
+"""Verify the files of a model directory, hashing each unchanged file only once per user.
 
-A stamp records, for one model directory, its revision and for each file what a change would show
-in: device, inode, size, and the times of the last change of content and of status. Stamps lie in
-the user's own cache folder and never in the hub, which must not vote on its own trust; one that
-others could have written is not believed. A file is stamped only if it was last changed clearly
-before it was hashed (in the same tick of the clock a second change would not show), and only if no
-other user can write to it.
+A stamp records the revision of one model directory and, for each file, what would change with its
+content: device, inode, size, and the times of the last change of content and of status. Stamps are
+kept in the user's own cache folder, never in the hub, which must not vouch for itself; a stamp that
+others could have written is ignored. A file is stamped only if it was last changed clearly before
+it was hashed (a second change in the same tick of the clock would not show), and only if no other
+user can write to it.
 
-Small files are hashed at every load; that costs less than believing a stamp.
+Small files are hashed at every load; that costs less than checking a stamp.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ SMALL: Final = 1 << 16
 _SETTLED_NS: Final = 2_000_000_000
 
 Mark = tuple[int, int, int, int, int]
-"""What a change of a file shows in: device, inode, size, mtime and ctime in nanoseconds."""
+"""What changes with a file: device, inode, size, mtime and ctime in nanoseconds."""
 
 Marks = Mapping[str, Mark]
 
@@ -69,7 +69,7 @@ class Contents:
 
     ``path`` is where it was found, for messages: nothing is opened by it again. ``names`` are those
     of its files. ``manifest`` is None for an unversioned directory, whose files nothing vouches
-    for; of the others :meth:`open` gives out exactly the bytes that were verified.
+    for; otherwise :meth:`open` returns exactly the bytes that were verified.
     """
 
     path: Path
@@ -88,10 +88,10 @@ class Contents:
     def open(self, name: str) -> io.FileIO:
         """Open the file ``name`` for reading.
 
-        One that other users can write to is copied into memory, and the copy is what is verified:
-        they could change or cut off the original at any time. Raises :class:`FileMissing`,
-        :class:`UnsafePath`, :class:`UnexpectedFile` where the manifest does not name it, and
-        :class:`HashMismatch` where it is not the file that was verified.
+        One that other users can write to is copied into memory, and the copy is verified, because
+        they could change or truncate the original at any time. Raises :class:`FileMissing`,
+        :class:`UnsafePath`, :class:`UnexpectedFile` if the manifest does not name it, and
+        :class:`HashMismatch` if it is not the file that was verified.
         """
         file = open_regular(self.folder, name)
         if self.manifest is None:
@@ -151,7 +151,7 @@ def open_contents(
 
 
 def mark(status: os.stat_result) -> Mark:
-    """Return what a change of the file of that status would show in."""
+    """Return what changes with the file of that status."""
     return (
         status.st_dev,
         status.st_ino,
@@ -168,7 +168,7 @@ def _read_manifest(directory: Path, folder: Where, revision: str) -> Manifest:
         raise HashMismatch(
             f"{shown} is not the manifest of revision {revision}.",
             path=shown,
-            hint="It was changed after publishing: get or publish the model again.",
+            hint="It was changed after publishing: download or publish the model again.",
         )
     return Manifest.from_bytes(data, what=shown)
 
@@ -176,7 +176,7 @@ def _read_manifest(directory: Path, folder: Where, revision: str) -> Manifest:
 def _verify(
     directory: Path, folder: Where, names: Collection[str], manifest: Manifest, mode: Verify
 ) -> Marks:
-    """Hash what has to be hashed, and return the marks of the files that were found intact."""
+    """Hash the files that need it, and return the marks of all; raise if one is not intact."""
     found = check_files(folder, manifest, str(directory), names)
     marks = {name: mark(status) for name, status in found.items()}
     large = any(entry.size > SMALL for entry in manifest.entries)
@@ -210,7 +210,7 @@ def _changed(shown: str) -> HashMismatch:
 
 
 def _stamp(directory: Path) -> Path:
-    """Return where the stamp of a directory is kept."""
+    """Return the path of the stamp of a directory."""
     named = os.environ.get(CACHE_VARIABLE)
     if named:
         cache = local_path(named)
@@ -223,7 +223,7 @@ def _stamp(directory: Path) -> Path:
 
 
 def _read_stamp(directory: Path, revision: str) -> Marks:
-    """Return the marks under which this user found the files whole; none where that is doubtful."""
+    """Return the marks of the files that this user verified; none if the stamp is in doubt."""
     file = _stamp(directory)
     try:
         if not (is_private(file.parent.lstat()) and is_private(file.lstat())):
@@ -240,7 +240,7 @@ def _read_stamp(directory: Path, revision: str) -> Marks:
 
 
 def _write_stamp(directory: Path, revision: str, marks: Marks) -> None:
-    """Remember the marks. A cache that cannot be written costs time at the next load, no more."""
+    """Store the marks. A cache that cannot be written only costs time at the next load."""
     file = _stamp(directory)
     try:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

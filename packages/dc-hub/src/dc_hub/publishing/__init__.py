@@ -1,1 +1,1 @@
-"""From an object to a stored model: describe, check, write the directory and its card."""
+"""Publish models: describe, check, restore, and write the directory and its card."""

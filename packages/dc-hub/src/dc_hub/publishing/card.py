@@ -20,11 +20,13 @@ if TYPE_CHECKING:
 
 
 _DATASET: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
-"""What Hugging Face's hub takes for the name of a dataset."""
+"""What Hugging Face's hub accepts as the name of a dataset."""
 
 
-def model_card(record: Record, weights: Mapping[str, np.ndarray], install: str) -> str:
-    """Return the card of a model.
+def model_card(
+    record: Record, weights: Mapping[str, np.ndarray], install: str, *, is_model: bool = True
+) -> str:
+    """Return the card of a model, or of a component that is not one.
 
     ``weights`` are its arrays by the names in the file, ``install`` is the command that installs
     what it needs.
@@ -42,7 +44,7 @@ def model_card(record: Record, weights: Mapping[str, np.ndarray], install: str) 
         *_description(record),
         "| | |",
         "|---|---|",
-        f"| class | {_cell(record.cls or 'none: load the weights into an object of your own')} |",
+        f"| class | {_cell(record.cls or 'not registered')} |",
         f"| backend | {_cell(record.backend or 'none')} |",
         f"| weights | {len(weights)} arrays, {count:,} values, {size:,} bytes |",
         *(f"| {_cell(key)} | {_cell(value)} |" for key, value in _rows(record.metadata)),
@@ -54,11 +56,11 @@ def model_card(record: Record, weights: Mapping[str, np.ndarray], install: str) 
         "```",
         "",
         "```python",
-        *_usage(record),
+        *_usage(record, is_model=is_model),
         "```",
         "",
-        "`params.json` says what the model is, `MANIFEST.json` holds the digest of every file, and",
-        "the weights are plain safetensors: nothing in them can execute.",
+        "`params.json` describes the model, `MANIFEST.json` holds the digest of every file; the",
+        "weights are plain safetensors. Nothing in these files can execute.",
         "",
     ]
     return "\n".join(parts)
@@ -112,23 +114,25 @@ def _rows(metadata: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
             yield prefix + key, value
 
 
-def _usage(record: Record) -> list[str]:
+def _usage(record: Record, *, is_model: bool) -> list[str]:
     if record.cls is None:
         return ["import dc_hub", "", 'dc_hub.load_weights("<name or ./directory>", into=module)']
     namespace, _, cls = record.cls.partition("/")
+    if not is_model:
+        return ["import dc_hub", "", f'dc_hub.from_pretrained("<name or ./directory>", cls={cls})']
     if namespace == "local":
         return [f'model = {cls}.from_pretrained("<name or ./directory>")']
     return ["import dc_hub", "", 'model = dc_hub.from_pretrained("<name or ./directory>")']
 
 
 def _cell(value: Any) -> str:
-    """Return a value as the text of one table cell, whatever characters it holds."""
+    """Return a value as the text of one table cell, whatever characters it contains."""
     if isinstance(value, list):
         value = ", ".join(map(str, value))
     return _text(" ".join(str(value).split())).replace("|", "\\|")
 
 
 def _text(text: str) -> str:
-    """Return ``text`` as Markdown without HTML, and without characters that cannot be seen."""
+    """Return ``text`` as Markdown without HTML, and without invisible characters."""
     lines = text.replace("\r", "").expandtabs(4).split("\n")
     return "\n".join(map(escape_controls, lines)).replace("&", "&amp;").replace("<", "&lt;")

@@ -1,4 +1,4 @@
-"""From a model directory to a hub, byte for byte, so that the revision stays the same."""
+"""Publish a model directory byte for byte, so that its revision stays the same."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ def publish_directory(
 ) -> StoredModel:
     """Publish the model in ``directory``, as :func:`save` writes it, to a hub under ``name``.
 
-    Every file is verified first, and copied as it is. A directory without a manifest gets one. The
-    other arguments, and the errors, are those of :func:`publish` and :func:`from_pretrained`.
+    Every file is verified, and copied as it is; the model is not restored, so that its packages
+    need not be installed. A directory without a manifest gets one. The other arguments and the
+    errors are those of :func:`publish` and :func:`from_pretrained`.
     """
     with open_model(locate(local_path(directory)), "full") as opened:
         contents = opened.contents

@@ -1,6 +1,6 @@
-"""From a model to a model directory: describe, check, and only then write.
+"""Publish models: describe, check, restore, and only then write.
 
-Everything that can fail because of the model fails before the first file is made.
+Everything that can fail because of the model fails before the first file is created.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from dc_hub.publishing.restoring import can_be_built, check_restores
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """A model ready to be written: nothing about it can be refused any more."""
+    """A model that passed all checks and is ready to be written."""
 
     params: bytes
     card: bytes
@@ -69,22 +69,22 @@ def publish(
     unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
 ) -> StoredModel:
-    """Publish ``model`` to a hub under ``name``, and return its revision and where it lies.
+    """Publish ``model`` to a hub under ``name``, and return its revision and its path.
 
     Args:
-        model: A model; or an object of a framework whose backend is installed, which comes back by
-            :func:`load_weights` (or, where its backend can make it, by :func:`from_pretrained`).
+        model: A model; or an object of a framework whose backend is installed, which is loaded
+            with :func:`load_weights` (or, if its backend can make it, :func:`from_pretrained`).
         name: One or two segments of ``[a-z0-9._-]``: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``.
         hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.
         tag: A tag, or several, to point at this revision: ``"v2"``.
         move_main: Whether the tag ``main``, the default revision, moves too.
-        metadata: Whatever JSON can say of the model: task, units, featurizer, dataset, metrics,
-            licence, pretrained_on, description … It is stored and shown in the model card.
-        golden: Sample inputs to keep with the model's outputs, for :func:`check`: an array, a list
-            of strings, a dataset, or a :class:`Golden` with tolerances.
-        training: Keep the training state too, so that training can go on exactly.
+        metadata: Anything about the model that JSON can hold: task, units, dataset, metrics,
+            licence, pretrained_on, description … It is stored, and shown in the model card.
+        golden: Sample inputs to store with the model's outputs, for :func:`check_golden`: an array,
+            a list of strings, a dataset, or a :class:`Golden` with tolerances.
+        training: Store the training state too, so that training can be resumed exactly.
         unfitted: Publish a model that is not fitted, or a part of which is not.
-        shard_size: The most bytes of weights in one file.
+        shard_size: The maximum number of bytes of weights in one file.
 
     Equal models have equal revisions, and publishing one again changes nothing.
 
@@ -110,11 +110,11 @@ def save(
     unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
 ) -> StoredModel:
-    """Save ``model`` as the model directory ``directory``, which appears whole or not at all.
+    """Save ``model`` as the model directory ``directory``, which appears complete or not at all.
 
     ``directory`` is a path or a ``file://`` URL; the other arguments are those of :func:`publish`.
-    Raises :class:`AlreadyExists` where the directory
-    holds something else; saving the same model again changes nothing.
+    Saving the same model again changes nothing. Raises :class:`AlreadyExists` if the directory
+    contains something else.
     """
     prepared = prepare(
         model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
@@ -162,7 +162,7 @@ def prepare(
     prefix = model.name if isinstance(model, Model) else model_name(type(model))
     if not prefix or "/" in prefix:
         raise NotSerializable(
-            f"The name {prefix!r} of this {name} cannot begin the names of its weights.",
+            f"The name {prefix!r} of this {name} cannot be the first part of its weights' names.",
             path=name,
             hint="Let its property `name` return a word without '/'.",
         )
@@ -192,12 +192,17 @@ def prepare(
     restored = check_restores(model, holder, described, stored, beside.get(GOLDEN))
     if not isinstance(model, Component) and restored is not None and not unfitted:
         check_fitted(restored)
-    card = model_card(record, weights, install_command(described.classes, described.backends))
+    card = model_card(
+        record,
+        weights,
+        install_command(described.classes, described.backends),
+        is_model=not isinstance(model, Component) or isinstance(model, Model),
+    )
     return Prepared(params, card.encode(), weights, beside, shard_size)
 
 
 def _predicting(model: Any, holder: WeightHolder, described: Described) -> Component:
-    """Return what computes golden rows: the model, or the one that loading puts around an object.
+    """Return what computes golden rows: the model, or the model that loading makes of an object.
 
     Raises :class:`NotSerializable` for an object that loading cannot make.
     """
@@ -217,7 +222,7 @@ def _predicting(model: Any, holder: WeightHolder, described: Described) -> Compo
 def _check_distinct(
     name: str, table: Mapping[str, WeightInfo], arrays: Mapping[str, np.ndarray]
 ) -> None:
-    """Raise where two arrays would have one name in the file."""
+    """Raise :class:`NotSerializable` if two arrays would have one name in the file."""
     natives = [n for rel, info in table.items() for n in (info.native or rel, *info.aliases)]
     twice = [native for native, count in Counter([*natives, *arrays]).items() if count > 1]
     if twice:
@@ -229,7 +234,7 @@ def _check_distinct(
 
 
 def _plain(value: Any) -> Any:
-    """Return metadata as JSON holds it: NumPy's numbers as Python's, tuples as lists."""
+    """Return metadata as JSON: NumPy's numbers as Python's, tuples as lists."""
     if isinstance(value, np.generic):
         return value.item()
     if isinstance(value, Mapping):
