@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dc_core.failures import Failure as Failure
     from dc_core.failures import FailureReport as FailureReport
     from dc_core.holders import WeightHolder as WeightHolder
+    from dc_core.interrupts import uninterrupted as uninterrupted
     from dc_core.metric import Metric as Metric
     from dc_core.metric import score_all as score_all
     from dc_core.model import Model as Model
@@ -73,6 +74,7 @@ _EXPORTS = {
     "dc_core.errors": ["DCError", "errors"],
     "dc_core.failures": ["Failure", "FailureReport"],
     "dc_core.holders": ["WeightHolder"],
+    "dc_core.interrupts": ["uninterrupted"],
     "dc_core.lazy": ["lazy"],
     "dc_core.metric": ["Metric", "score_all"],
     "dc_core.model": ["Model"],

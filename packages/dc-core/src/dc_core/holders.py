@@ -24,6 +24,7 @@ from dc_core.errors import (
     Unsupported,
     WeightsMismatch,
 )
+from dc_core.interrupts import uninterrupted
 from dc_core.parameters import check_names
 from dc_core.plugins import Claimed
 from dc_core.weights import WeightInfo, check_weights
@@ -260,21 +261,22 @@ def import_all(
         if loaded is not rehearsal.obj:
             natives[p].check_replaceable(loaded)
     former: dict[str, dict[str, np.ndarray]] = {}
-    try:
-        for p in (*filled, *unfitted):
-            if p in filled and (p != filled[-1] or unfitted):
-                former[p] = natives[p].export_weights()
-            natives[p].import_weights(parts[p], allowed[p], copy=copy)
-    except BaseException:  # Ctrl-C too
-        for p, arrays in former.items():
-            # An object that was replaced was not changed.
-            if natives[p].component.native is natives[p].claimed.obj:
-                natives[p].import_weights(arrays, tables[p])
-        for p in natives:
-            natives[p].put(natives[p].claimed.obj)
-        raise
-    for p, attribute in attributes.items():
-        attribute.import_weights(parts[p], allowed[p], copy=copy)
+    with uninterrupted():
+        try:
+            for p in (*filled, *unfitted):
+                if p in filled and (p != filled[-1] or unfitted):
+                    former[p] = natives[p].export_weights()
+                natives[p].import_weights(parts[p], allowed[p], copy=copy)
+        except BaseException:
+            for p, arrays in former.items():
+                # An object that was replaced was not changed.
+                if natives[p].component.native is natives[p].claimed.obj:
+                    natives[p].import_weights(arrays, tables[p])
+            for p in natives:
+                natives[p].put(natives[p].claimed.obj)
+            raise
+        for p, attribute in attributes.items():
+            attribute.import_weights(parts[p], allowed[p], copy=copy)
 
 
 def _check_fitted_together(

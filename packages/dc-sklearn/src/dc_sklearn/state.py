@@ -10,7 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dc_core import WeightInfo, check_weights
+from dc_core import WeightInfo, check_weights, uninterrupted
 from dc_core.errors import DCError, NotSerializable, StructureError
 from dc_sklearn import values
 from dc_sklearn.estimators import constructed, schema_of
@@ -77,8 +77,9 @@ def restore(
             hint="They are damaged, or of another class.",
         ) from error
     reader.finish()
-    for target, state in commits:
-        vars(target).update(state)
+    with uninterrupted():
+        for target, state in commits:
+            vars(target).update(state)
 
 
 def slots(estimator: Any, path: str = "") -> Slots:

@@ -23,7 +23,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dc_core import WeightInfo, check_weights, dtype_from_name, dtype_name, number_by_layer
+from dc_core import (
+    WeightInfo,
+    check_weights,
+    dtype_from_name,
+    dtype_name,
+    number_by_layer,
+    uninterrupted,
+)
 from dc_core.errors import NotSerializable, ParameterError, StructureError
 
 _PLAIN: Final = frozenset({Tensor, nn.Parameter})
@@ -112,7 +119,7 @@ def import_weights(
         tensor = table[name][0].tensor
         if not tensor.is_meta and tensor.numel() and sharing[storage_of(tensor)] > 1:
             overlapping[name] = (tensor, to_tensor(array))
-    with torch.no_grad():
+    with uninterrupted(), torch.no_grad():
         _write_overlapping(overlapping)
         for name, array in weights.items():
             if name not in overlapping:
