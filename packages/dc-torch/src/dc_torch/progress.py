@@ -3,13 +3,24 @@
 from __future__ import annotations
 
 import math
-
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+import random
 
 from dc_core import Model
 from dc_torch.callbacks import Callback
 from dc_torch.history import Epoch
+
+# Importing rich draws from the global random generator, which belongs to the program.
+_state = random.getstate()
+from rich.console import Console  # noqa: E402
+from rich.progress import (  # noqa: E402
+    BarColumn,
+    Progress,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+random.setstate(_state)
 
 
 def progress_bar(show: bool | None) -> list[Callback]:
