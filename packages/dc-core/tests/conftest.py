@@ -63,11 +63,21 @@ def graveyard(monkeypatch):
     forget_modules(GRAVEYARD)
 
 
+@pytest.fixture(scope="session")
+def lines():
+    """Return the module with the good model and the bad ones."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(GRAVEYARD)
+        return import_module("lines")
+
+
 def pytest_generate_tests(metafunc):
-    """Run a test that asks for a ``grave`` once for each in the graveyard."""
-    if "grave" in metafunc.fixturenames:
+    """Run a test that asks for a ``grave`` or a ``bad_model`` once for each in the graveyard."""
+    for fixture, module in {"grave": "graves", "bad_model": "lines"}.items():
+        if fixture not in metafunc.fixturenames:
+            continue
         with pytest.MonkeyPatch.context() as patch:
             patch.syspath_prepend(GRAVEYARD)
-            graves = import_module("graves").GRAVES
+            graves = import_module(module).GRAVES
         forget_modules(GRAVEYARD)
-        metafunc.parametrize("grave", graves.values(), ids=graves.keys())
+        metafunc.parametrize(fixture, graves.values(), ids=graves.keys())

@@ -18,5 +18,12 @@ def test_the_example_runs_and_prints_what_it_says(capsys):
 
 
 def test_the_laws_are_counted_right():
-    assert f"holds the {len(BackendSuite.laws())} laws" in README.replace("\n", " ")
-    assert f"`ModelSuite` the {len(ModelSuite.laws())} of" in README.replace("\n", " ")
+    assert f"`BackendSuite` has the {len(BackendSuite.laws())} laws" in README.replace("\n", " ")
+    assert f"`ModelSuite` has the {len(ModelSuite.laws())} laws" in README.replace("\n", " ")
+
+
+def test_the_optional_factories_are_listed():
+    for name in dir(BackendSuite):
+        text = getattr(BackendSuite, name).__doc__ or ""
+        if text.startswith("Optional: "):
+            assert f"`{name}(" in README

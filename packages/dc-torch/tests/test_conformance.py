@@ -71,6 +71,12 @@ def filled(module, seed):
 class TestTorch(BackendSuite):
     backend = "torch"
 
+    @classmethod
+    def setup_class(cls):
+        # Torch's compiler sets an environment variable when the meta device first imports it.
+        with torch.device("meta"):
+            Everything()
+
     def make(self, seed):
         return filled(Everything(), seed)
 
@@ -98,6 +104,18 @@ class TestTorch(BackendSuite):
 
     def make_bfloat16(self, seed):
         return filled(Holder((5, 2)).to(torch.bfloat16), seed)
+
+    def make_large(self, seed):
+        return filled(Holder(2**24), seed)
+
+    def global_state(self):
+        return (
+            torch.random.get_rng_state().tolist(),
+            torch.get_default_dtype(),
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+            torch.are_deterministic_algorithms_enabled(),
+        )
 
 
 class TestLayers(TestTorch):

@@ -42,6 +42,12 @@ class TestNet(BackendSuite):
 
         return self.with_array(seed, half=np.full(3, seed + 0.1, ml_dtypes.bfloat16))
 
+    def make_large(self, seed):
+        return self.with_array(seed, large=np.full(2**24, seed, np.float32))
+
+    def global_state(self):
+        return tiny.initialise
+
 
 class TestScaler(BackendSuite):
     backend = "tiny"
@@ -54,6 +60,9 @@ class TestScaler(BackendSuite):
 
     def predict(self, obj):
         return obj(tiny.INPUTS)
+
+    def corrupt(self, weights):
+        return {"a scale of zero": {**weights, "1": np.zeros_like(weights["1"])}}
 
 
 class UnseededSuite(TestNet):
@@ -71,6 +80,34 @@ class DriftingSuite(TestNet):
 
     def make(self, seed):
         return tiny.DriftingNet(seed, power=2)
+
+
+class CountingSuite(TestNet):
+    """Its objects count their predictions in a weight."""
+
+    def make(self, seed):
+        return tiny.CountingNet(seed, power=2)
+
+
+class DriftingInPlaceSuite(TestNet):
+    """Its objects write into their arrays while they predict."""
+
+    def blank(self):
+        return tiny.DriftingInPlaceNet(99, power=2)
+
+
+class ForeignBlankSuite(TestNet):
+    """Its blank objects belong to another framework."""
+
+    def blank(self):
+        return type("Foreign", (tiny.Net,), {"__module__": "foreign"})(99)
+
+
+class SmallSuite(TestNet):
+    """Its large objects are small."""
+
+    def make_large(self, seed):
+        return tiny.Net(seed)
 
 
 class MisnamedSuite(TestNet):

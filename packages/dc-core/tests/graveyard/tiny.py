@@ -48,7 +48,28 @@ class DriftingNet(Net):
     def __call__(self, x):
         predicted = super().__call__(x)
         self.arrays["norm.mean"] = self.arrays["norm.mean"] + 1
+        self.folded = None
         return predicted
+
+
+class CountingNet(Net):
+    """A network that counts its predictions in a weight that has no effect on them."""
+
+    def __init__(self, seed=0, power=1):
+        super().__init__(seed, power)
+        self.arrays["count.n"] = np.zeros(2, np.float32)
+
+    def __call__(self, x):
+        self.arrays["count.n"] = self.arrays["count.n"] + np.array([1, -1], np.float32)
+        return super().__call__(x)
+
+
+class DriftingInPlaceNet(Net):
+    """A network that writes into its own arrays while it predicts."""
+
+    def __call__(self, x):
+        self.arrays["norm.mean"] += 1
+        return super().__call__(x)
 
 
 class Scaler:

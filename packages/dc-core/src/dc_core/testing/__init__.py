@@ -1,7 +1,8 @@
-"""The conformance kit: what a plugin's author inherits instead of writing.
+"""The conformance kit: tests that the author of a plugin or model inherits.
 
-A suite is a class that pytest collects. Subclass it, say in a few small methods how to make the
-things under test, and each law is a test method with the law as its name::
+A suite is a class that pytest collects, with one test method for each law. Subclass
+:class:`BackendSuite` or :class:`ModelSuite` and write the methods that make the objects under
+test; those whose docstrings begin with "Optional" can be left out, and so are their laws::
 
     from dc_core.testing import BackendSuite
 

@@ -1,10 +1,16 @@
-"""Comparing arrays bit for bit: a law of the kit knows no tolerance."""
+"""Comparing and changing arrays bit by bit: the laws allow no tolerance."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 import numpy as np
+
+from dc_core.dtypes import dtype_name
+
+_FORMATS: Final = {"float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23), "float64": (11, 52)}
+"""The widths of exponent and mantissa. The 8-bit floats share no convention for NaN."""
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
@@ -13,25 +19,76 @@ def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
 
 
 def difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> str:
-    """Say in words where two sets of named arrays differ; empty when they agree bit for bit."""
-    lacking = [name for name in expected if name not in found]
-    if lacking:
-        return f"{lacking[0]!r} is absent"
-    surplus = [name for name in found if name not in expected]
-    if surplus:
-        return f"{surplus[0]!r} is there and should not be"
+    """Describe the first difference between named arrays; empty if they agree bit for bit."""
+    missing = [name for name in expected if name not in found]
+    if missing:
+        return f"{missing[0]!r} is missing"
+    unexpected = [name for name in found if name not in expected]
+    if unexpected:
+        return f"{unexpected[0]!r} is unexpected"
     for name, array in expected.items():
         other = found[name]
         if array.shape != other.shape or array.dtype != other.dtype:
             return f"{name!r} is {other.dtype}{other.shape} instead of {array.dtype}{array.shape}"
         if not same_bits(array, other):
-            return f"{name!r} has other values"
+            return f"{name!r} has different values"
     if list(expected) != list(found):
-        return "the names are in another order"
+        return "the names are in a different order"
     return ""
 
 
 def flip(array: np.ndarray) -> None:
-    """Invert every bit of a C-contiguous array in place, so that no value stays what it was."""
+    """Invert every bit of a C-contiguous array in place, so that every value changes."""
     octets = array.reshape(-1).view(np.uint8)
     np.invert(octets, out=octets)
+
+
+def peculiar_values(dtype: np.dtype[Any]) -> dict[str, np.ndarray]:
+    """Return the values that conversions tend to lose, as 0-d arrays; none if not floating."""
+    size, infinity = _real_part(dtype)
+    if not infinity:
+        return {}
+    bits = {
+        "a NaN with a payload": infinity | infinity >> 1 | 5,
+        "a signalling NaN": infinity | 1,
+        "a negative zero": 1 << (8 * size - 1),
+        "a subnormal": 1,
+    }
+    return {
+        what: np.full(dtype.itemsize // size, value, f"u{size}").view(dtype).reshape(())
+        for what, value in bits.items()
+    }
+
+
+def mutants(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield copies of a C-contiguous ``array`` with one number changed, and what it was set to."""
+    if array.dtype == np.bool_:
+        for i in _places(array.size):
+            mutant = array.copy()
+            mutant.reshape(-1)[i] ^= True
+            yield f"element {i} inverted", mutant
+        return
+    size, infinity = _real_part(array.dtype)
+    highest = 1 << (8 * size)
+    count = array.reshape(-1).view(f"u{size}").size
+    for i in _places(count):
+        bits = int(array.reshape(-1).view(f"u{size}")[i])
+        # Among them: 0, 1, the neighbours, and the least and greatest numbers of every kind.
+        changed = {0, 1, bits + 1, bits - 1, ~bits, highest // 2, highest // 2 - 1, highest - 1}
+        changed |= {infinity, infinity - 1}
+        for other in sorted({value % highest for value in changed} - {bits}):
+            mutant = array.copy()
+            mutant.reshape(-1).view(f"u{size}")[i] = other
+            yield f"the bits of element {i} set to {other:#x}", mutant
+
+
+def _real_part(dtype: np.dtype[Any]) -> tuple[int, int]:
+    """Return the size of a number's real part in bytes and the bits of infinity; 0 if unknown."""
+    parts = 2 if dtype.kind == "c" else 1
+    name = {"complex64": "float32", "complex128": "float64"}.get(dtype.name, dtype_name(dtype))
+    exponent, mantissa = _FORMATS.get(name, (0, 0))
+    return dtype.itemsize // parts, ((1 << exponent) - 1) << mantissa
+
+
+def _places(count: int) -> list[int]:
+    return sorted({0, count // 2, count - 1}) if count else []

@@ -1,25 +1,40 @@
-"""The laws of a model: what everything that stores, compares or resumes one relies on."""
+"""The laws of a model: what storing, comparing and resuming rely on."""
 
 from __future__ import annotations
 
+import threading
 from abc import abstractmethod
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
 from dc_core.dataset import Dataset
 from dc_core.dtypes import dtype_name
-from dc_core.errors import EmptyDataset, NotFitted, TrainingStateError, WeightsMismatch
+from dc_core.errors import (
+    EmptyDataset,
+    NotFitted,
+    StructureError,
+    TrainingStateError,
+    WeightsMismatch,
+)
 from dc_core.parameters import construct
 from dc_core.roles import Estimator
-from dc_core.testing.bits import difference, flip, same_bits
+from dc_core.testing.bits import difference, flip, mutants, same_bits
+from dc_core.testing.process import captured_output, change_of_state, interruptions, survive
 from dc_core.testing.suite import LawBroken, Suite, law, skip
+
+_MUTANTS: Final = 60
+"""About how many changed numbers are tried."""
 
 
 class ModelSuite(Suite):
-    """Every law of an :class:`Estimator`; a subclass writes three methods."""
+    """Every law of an :class:`Estimator`; a subclass writes three methods.
+
+    Required are ``make``, ``blank`` and ``dataset``; ``global_state`` is optional.
+    """
 
     @abstractmethod
     def make(self, seed: int) -> Estimator:
@@ -33,22 +48,29 @@ class ModelSuite(Suite):
     def dataset(self) -> Dataset:
         """Return a few rows that the models can be fitted to and predict for."""
 
+    def global_state(self) -> object:
+        """Optional: return the framework's global state in comparable form.
+
+        For instance the state of its random generator, its default dtype and its modes.
+        """
+        return None
+
     @law
     def test_the_arguments_make_the_model_again(self) -> None:
         """A model made from another's arguments and given its weights predicts the same."""
         model = self.make(0)
-        twin = construct(type(model), model.get_parameters())
-        twin.set_weights(model.get_weights())
-        self._same_predictions(model, twin, "Made again from get_parameters()")
-        if list(twin.get_parameters()) != list(model.get_parameters()):
+        again = construct(type(model), model.get_parameters())
+        if list(again.get_parameters()) != list(model.get_parameters()):
             raise LawBroken(
-                f"Its arguments are {twin.get_parameters()}, not {model.get_parameters()}.",
-                hint="Leave capturing to dc_core.Component, and give all of them back.",
+                f"Its arguments are {again.get_parameters()}, not {model.get_parameters()}.",
+                hint="Let dc_core.Component capture the arguments, and return all of them.",
             )
+        again.set_weights(model.get_weights())
+        self._same_predictions(model, again, "Made again from get_parameters()")
 
     @law
     def test_returned_arguments_belong_to_the_caller(self) -> None:
-        """Changing the mapping that get_parameters() returns changes nothing in the model."""
+        """Changing the mapping that get_parameters() returns does not change the model."""
         model = self.make(0)
         names = list(model.get_parameters())
         model.get_parameters().clear()
@@ -57,124 +79,194 @@ class ModelSuite(Suite):
 
     @law
     def test_the_model_is_a_mapping_of_its_weights(self) -> None:
-        """Iteration, len, ``in`` and ``[]`` agree with get_weights(), under the model's name."""
+        """Iteration, ``len``, ``in`` and ``[]`` agree with get_weights()."""
         model = self.make(0)
         weights, table = model.get_weights(), model.weight_table()
+        hint = "Let dc_core.Model be the mapping; declare the weights with `native` and `fitted`."
         views = {
             "iteration": list(model),
             "keys()": list(model.keys()),
             "weight_table()": list(table),
         }
-        hint = "Leave the mapping to dc_core.Model; say where weights lie by `native` and `fitted`."
         for view, names in views.items():
-            if names != list(weights) or len(model) != len(weights):
-                raise LawBroken(f"{view} gives {names}; get_weights(): {list(weights)}.", hint=hint)
+            if names != list(weights):
+                raise LawBroken(
+                    f"{view} gives {names}, get_weights() gives {list(weights)}.", hint=hint
+                )
+        if len(model) != len(weights):
+            raise LawBroken(f"Its length is {len(model)}, not {len(weights)}.", hint=hint)
         for name, array in weights.items():
+            if not name.startswith(f"{model.name}/"):
+                raise LawBroken(f"{name!r} does not begin with {model.name!r}.", hint=hint)
+            if name not in model:
+                raise LawBroken(f"{name!r} is not in the model.", hint=hint)
+            if not same_bits(model[name], array):
+                raise LawBroken(f"model[{name!r}] is another array than its weight.", hint=hint)
             form = (table[name].shape, table[name].dtype)
-            if name not in model or not same_bits(model[name], array):
-                raise LawBroken(f"model[{name!r}] is not its weight.", hint=hint)
-            if form != (array.shape, array.dtype) or not name.startswith(f"{model.name}/"):
+            if form != (array.shape, array.dtype):
                 raise LawBroken(f"{name!r} is described as {form}.", hint=hint)
-        self._refuses(KeyError, lambda: model[f"{model.name}/none/0"], "an unknown name")
-        if "none" in model or f"{model.name}/none/0" in model:
-            raise LawBroken("A name it does not have is in it.", hint=hint)
+        for absent in ("none", f"{model.name}/none/0"):
+            self._refuses(KeyError, partial(model.__getitem__, absent), f"the name {absent!r}")
+            if absent in model:
+                raise LawBroken(f"{absent!r} is in the model.", hint=hint)
 
     @law
     def test_a_blank_model_takes_the_weights(self) -> None:
-        """A model that was never fitted predicts like the one whose weights it was given."""
+        """A model that was never fitted and is given another's weights equals the other."""
         for seed in (0, 1):
             model, blank = self.make(seed), self.blank()
             blank.set_weights(model.get_weights())
-            self._same_predictions(model, blank, "With the weights of another")
             self._same_weights(model.get_weights(), blank, "Given the weights of another")
+            self._same_predictions(model, blank, "Given the weights of another")
 
     @law
     def test_models_of_different_seeds_differ(self) -> None:
         """make(0) and make(1) predict differently, so that a lost weight is noticed."""
         first, second = (self.make(seed).predict(self.dataset()) for seed in (0, 1))
         if same_bits(np.asarray(first), np.asarray(second)):
-            raise LawBroken("They predict the same.", hint="Let make() depend on its seed.")
+            raise LawBroken("They predict the same.", hint="In make(), use the seed.")
 
     @law
     def test_returned_weights_belong_to_the_caller(self) -> None:
-        """Changing a returned weight changes nothing in the model."""
+        """Changing a returned weight does not change the model."""
         model = self.make(0)
         kept = {name: array.copy() for name, array in model.get_weights().items()}
         for array in model.get_weights().values():
             flip(array)
+        self._same_weights(kept, model, "After the arrays of get_weights() were changed")
         for name in model:
             flip(model[name])
-        self._same_weights(kept, model, "After returned arrays were changed")
+        self._same_weights(kept, model, "After the arrays of model[name] were changed")
+
+    @law
+    def test_given_weights_belong_to_the_caller(self) -> None:
+        """Changing the given arrays later does not change the model."""
+        model, given = self.blank(), self.make(0).get_weights()
+        kept = {name: array.copy() for name, array in given.items()}
+        model.set_weights(given)
+        for array in given.values():
+            flip(array)
+        self._same_weights(kept, model, "After the given arrays were changed")
+
+    @law
+    def test_weights_are_set_in_any_order(self) -> None:
+        """The order in which weights are given has no effect."""
+        model, blank = self.make(0), self.blank()
+        weights = model.get_weights()
+        blank.set_weights(dict(reversed(weights.items())))
+        self._same_weights(weights, blank, "Given in reverse order")
+        self._same_predictions(model, blank, "Given the weights in reverse order")
 
     @law
     def test_setting_one_weight_sets_that_one_alone(self) -> None:
-        """``model[name] = value`` sets one weight and leaves all others."""
+        """``model[name] = value`` sets one weight and no other."""
         model = self.make(0)
         for name, array in model.get_weights().items():
             model[name] = array
-        self._same_weights(self.make(0).get_weights(), model, "Each weight set to itself")
+        self._same_weights(self.make(0).get_weights(), model, "After each weight was set to itself")
         for name, array in self.make(1).get_weights().items():
             model = self.make(0)
-            if name not in model or model[name].shape != array.shape:
+            before = model.get_weights()
+            if name not in before or before[name].shape != array.shape:
                 continue
-            wanted = {**model.get_weights(), name: array}
+            wanted = {**before, name: array}
             try:
                 model[name] = array
-            except ValueError:
-                # A structure that the other weights contradict may refuse it, if it stays whole.
-                wanted = self.make(0).get_weights()
-            self._same_weights(wanted, model, f"After model[{name!r}] = …")
+            except (StructureError, WeightsMismatch):
+                # The other weights may contradict it; then nothing changes.
+                wanted = before
+            self._same_weights(wanted, model, f"After model[{name!r}] was set")
 
     @law
     def test_setting_what_does_not_fit_changes_nothing(self) -> None:
-        """A wrong name, shape or dtype is WeightsMismatch, and the model is as it was."""
+        """A wrong name, shape or dtype raises WeightsMismatch and does not change the model."""
         model = self.make(0)
         weights = model.get_weights()
         first, array = next(iter(weights.items()))
         other = np.float32 if array.dtype == np.float64 else np.float64
         wrong: dict[str, Mapping[str, Any]] = {
             "without a weight": {name: a for name, a in weights.items() if name != first},
-            "with a surplus weight": {**weights, f"{model.name}/none/0": np.zeros(1)},
-            "with a name without the model's": {**weights, "none": np.zeros(1)},
+            "with an unknown weight": {**weights, f"{model.name}/none/0": np.zeros(1)},
+            "with a name that lacks the model's": {**weights, "none": np.zeros(1)},
             "with a wrong shape": {**weights, first: array[None]},
             "with a wrong dtype": {**weights, first: array.astype(other)},
             "with a list": {**weights, first: array.tolist()},
         }
         for what, given in wrong.items():
-            self._refuses(WeightsMismatch, partial(model.set_weights, given), what)
+            self._refuses(WeightsMismatch, partial(model.set_weights, given), f"weights {what}")
             self._same_weights(weights, model, f"After weights {what} were refused")
 
     @law
+    def test_a_changed_number_is_set_exactly_or_refused(self) -> None:
+        """With one number changed, the weights are set exactly, or refused as a whole."""
+        given = self.make(0).get_weights()
+        changed = [
+            (f"{name!r} with {what}", {**given, name: mutant})
+            for name, array in given.items()
+            for what, mutant in mutants(array)
+        ]
+        for what, weights in changed[:: 1 + len(changed) // _MUTANTS]:
+            model = self.blank()
+            before, wanted = model.get_weights(), weights
+            try:
+                model.set_weights(weights)
+            except (StructureError, WeightsMismatch):
+                wanted = before
+            self._same_weights(wanted, model, f"Given {what}")
+
+    @law
+    def test_an_interrupt_leaves_the_model_whole(self) -> None:
+        """A Ctrl-C passes through set_weights, which then set all weights or none."""
+        if threading.current_thread() is not threading.main_thread():
+            skip("interrupts arrive in the main thread alone")
+        weights = self.make(0).get_weights()
+        packages = {"dc_core", type(self.blank()).__module__.partition(".")[0]}
+        for interrupt in interruptions(packages, partial(self.blank().set_weights, weights)):
+            model = self.blank()
+            before = model.get_weights()
+            with suppress(KeyboardInterrupt):
+                with interrupt:
+                    model.set_weights(weights)
+                if interrupt.pressed:
+                    raise LawBroken("An interrupt was swallowed.", hint="Catch Exception at most.")
+            after = model.get_weights()
+            changed = difference(before, after)
+            if changed and difference(weights, after):
+                raise LawBroken(
+                    f"An interrupt left the model half changed: {changed}.",
+                    hint="Set the checked weights within dc_core.uninterrupted().",
+                )
+
+    @law
     def test_predicting_changes_nothing(self) -> None:
-        """Predicting twice gives the same bits, and leaves every weight as it was."""
+        """Predicting again gives the same bits, and changes no weight."""
         model = self.make(0)
         weights = model.get_weights()
-        self._same_predictions(model, model, "Predicted again")
+        self._same_predictions(model, model, "Asked again")
         self._same_weights(weights, model, "After predicting")
 
     @law
     def test_predictions_have_one_row_per_row(self) -> None:
-        """Predictions are ``(n, tasks)`` or ``(n, tasks, classes)``, whatever the batch."""
+        """Predictions have the shape ``(n, tasks)`` or ``(n, tasks, classes)`` for any ``n``."""
         model, dataset = self.make(0), self.dataset()
         for n in {1, len(dataset)}:
             shape = np.shape(model.predict(dataset.select(np.arange(n))))
-            wanted = (n, len(dataset.tasks))
-            if shape[:2] != wanted:
+            if shape[:2] != (n, len(dataset.tasks)):
                 raise LawBroken(
-                    f"For {wanted[0]} rows of {wanted[1]} tasks it returned {shape}.",
-                    hint="Return an array with an axis for the tasks, also where there is one.",
+                    f"For {n} rows of {len(dataset.tasks)} tasks it returned {shape}.",
+                    hint="Return an array with an axis for the tasks, even if there is one task.",
                 )
 
     @law
     def test_no_rows_are_an_error(self) -> None:
-        """Fitting to no row, and predicting for none, is EmptyDataset."""
+        """Fitting to no rows, or predicting for none, raises EmptyDataset."""
         empty = self.dataset().select(np.arange(0))
-        self._refuses(EmptyDataset, lambda: self.blank().fit(empty), "no row to fit to")
-        self._refuses(EmptyDataset, lambda: self.make(0).predict(empty), "no row to predict for")
+        self._refuses(EmptyDataset, lambda: self.blank().fit(empty), "no rows to fit to")
+        self._refuses(EmptyDataset, lambda: self.make(0).predict(empty), "no rows to predict for")
 
     @law
     def test_a_model_without_weights_says_that_it_is_not_fitted(self) -> None:
-        """Predicting with a model that has no weights is NotFitted."""
+        """Predicting with a model that has no weights raises NotFitted."""
         blank = self.blank()
         if len(blank):
             skip("blank() has weights")
@@ -189,8 +281,13 @@ class ModelSuite(Suite):
         if model.fit(dataset) is not model:
             raise LawBroken("It returned something else.", hint="End fit with `return self`.")
         changed = difference(before, {"X": dataset.X, "y": dataset.y, "w": dataset.w})
-        if changed or list(model.get_parameters()) != arguments:
-            raise LawBroken(f"After fitting, {changed or 'the arguments differ'}.", hint="Copy.")
+        if changed:
+            raise LawBroken(f"After fitting, {changed}.", hint="Work on a copy of the data.")
+        if list(model.get_parameters()) != arguments:
+            raise LawBroken(
+                f"After fitting, its arguments are {model.get_parameters()}.",
+                hint="Keep what fitting learns in attributes named in `fitted`.",
+            )
 
     @law
     def test_an_unfitted_copy_learns_what_the_first_fit_learned(self) -> None:
@@ -206,22 +303,22 @@ class ModelSuite(Suite):
 
     @law
     def test_the_training_state_can_be_stored_and_given_back(self) -> None:
-        """The training state is named arrays; a model with equal weights takes it, bit for bit."""
-        model, twin = self.make(0), self.blank()
+        """The training state is named arrays, which a model with equal weights takes exactly."""
+        model, other = self.make(0), self.blank()
         state = model.get_training_state()
         for name, array in state.items():
-            dtype_name(array.dtype)
             if not isinstance(name, str):
-                raise LawBroken(f"{name!r} is no name.", hint="Name every array of the state.")
-        twin.set_weights(model.get_weights())
-        twin.set_training_state(state)
-        differs = difference(state, twin.get_training_state())
+                raise LawBroken(f"The name {name!r} is not a str.", hint="Name every array.")
+            dtype_name(array.dtype)
+        other.set_weights(model.get_weights())
+        other.set_training_state(state)
+        differs = difference(state, other.get_training_state())
         if differs:
             raise LawBroken(f"Given back, {differs}.", hint="Restore all that resuming needs.")
 
     @law
     def test_a_foreign_training_state_is_refused(self) -> None:
-        """A state of another model is TrainingStateError, and changes nothing."""
+        """A state of another model raises TrainingStateError and changes nothing."""
         model = self.make(0)
         state, weights = model.get_training_state(), model.get_weights()
         foreign = {**state, "not/of/this/model": np.zeros(3)}
@@ -232,12 +329,57 @@ class ModelSuite(Suite):
             raise LawBroken("It was refused, but the state changed.", hint="Check all names first.")
         self._same_weights(weights, model, "After a foreign state was refused")
 
-    def _same_predictions(self, model: Estimator, twin: Estimator, when: str) -> None:
-        first, second = (np.asarray(m.predict(self.dataset())) for m in (model, twin))
+    @law
+    def test_calls_leave_the_process_as_it_was(self) -> None:
+        """Predicting and moving weights changes no random state, mode, signal or thread."""
+        for verb, call in self._calls().items():
+            changed = change_of_state(call, self.global_state)
+            if changed:
+                raise LawBroken(
+                    f"After it was asked to {verb}, {changed} is different.",
+                    hint="Use a generator of your own, and restore in `finally` what you change.",
+                )
+
+    @law
+    def test_calls_print_nothing(self) -> None:
+        """Predicting and moving weights writes nothing to standard output or error."""
+        for verb, call in self._calls().items():
+            with captured_output() as written:
+                call()
+            if any(written):
+                raise LawBroken(
+                    f"Asked to {verb}, it wrote {''.join(written)[:200]!r}.", hint="Use logging."
+                )
+
+    @law
+    def test_nothing_is_kept_after_a_call(self) -> None:
+        """A model that the caller drops is freed."""
+        models = {"fitted": self.make(0), "loaded": self.blank()}
+        models["loaded"].set_weights(models["fitted"].get_weights())
+        models["fitted"].predict(self.dataset())
+        if survive(models):
+            raise LawBroken(
+                "A model is still in memory after it was dropped.",
+                hint="Keep no reference to models: no cache, no registry, no reference cycle.",
+            )
+
+    def _calls(self) -> dict[str, Callable[[], object]]:
+        model, blank, dataset = self.make(0), self.blank(), self.dataset()
+        weights = model.get_weights()
+        return {
+            "describe its weights": model.weight_table,
+            "return its weights": model.get_weights,
+            "set its weights": lambda: blank.set_weights(weights),
+            "predict": lambda: model.predict(dataset),
+            "return its training state": model.get_training_state,
+        }
+
+    def _same_predictions(self, model: Estimator, other: Estimator, when: str) -> None:
+        first, second = (np.asarray(m.predict(self.dataset())) for m in (model, other))
         if not same_bits(first, second):
             raise LawBroken(
-                f"{when}, it predicts otherwise.",
-                hint="Weights and arguments together are all that prediction may depend on.",
+                f"{when}, it predicts something else.",
+                hint="Predictions must depend on weights and arguments alone.",
             )
 
     def _same_weights(
@@ -245,11 +387,9 @@ class ModelSuite(Suite):
     ) -> None:
         differs = difference(expected, model.get_weights())
         if differs:
-            raise LawBroken(f"{when}: {differs}.", hint="Leave weights to dc_core.Model.")
+            raise LawBroken(f"{when}: {differs}.", hint="Let dc_core.Model handle the weights.")
 
     def _refuses(self, error: type[Exception], attempt: Callable[[], object], what: str) -> None:
-        try:
+        with suppress(error):
             attempt()
-        except error:
-            return
-        raise LawBroken(f"Given {what}, it raised nothing.", hint=f"Raise {error.__name__}.")
+            raise LawBroken(f"Given {what}, it raised nothing.", hint=f"Raise {error.__name__}.")

@@ -3,7 +3,16 @@
 import numpy as np
 import tiny
 
-from dc_core import Model, WeightInfo, check_weights, errors, hookimpl, number_by_layer
+from dc_core import (
+    Model,
+    WeightInfo,
+    check_weights,
+    construct,
+    errors,
+    hookimpl,
+    number_by_layer,
+    uninterrupted,
+)
 from dc_core.plugins import BackendInfo
 
 
@@ -62,14 +71,17 @@ def dc_import_weights(obj, weights, allow_missing, copy):
             for name, (native,) in natives.items()
         }
     check_weights(table, weights, allow_missing)
-    for name, value in weights.items():
-        kept = np.array(value, order="C") if copy else np.asarray(value, order="C")
-        for native in natives[name]:
-            if isinstance(obj, tiny.Net):
-                obj.arrays[native] = kept
-                obj.folded = None
-            else:
-                setattr(obj, native, kept)
+    convert = np.array if copy else np.asarray
+    arrays = {name: convert(value, order="C") for name, value in weights.items()}
+    kept = {native: array for name, array in arrays.items() for native in natives[name]}
+    if not np.all(np.isfinite(scale := kept.get("scale_", np.ones(1))) & (scale > 0)):
+        raise errors.StructureError("A scale is not positive.")
+    with uninterrupted():
+        if isinstance(obj, tiny.Net):
+            obj.arrays |= kept
+            obj.folded = None
+        else:
+            vars(obj).update(kept)
     return obj
 
 
@@ -94,7 +106,7 @@ def dc_build_component(name, params):
     classes = {"tiny/Net": tiny.Net, "tiny/Scaler": tiny.Scaler}
     if name not in classes:
         raise errors.UnknownClass(f"The backend 'tiny' has no component {name!r}.")
-    return classes[name](**params)
+    return construct(classes[name], params)
 
 
 class TinyModel(Model):

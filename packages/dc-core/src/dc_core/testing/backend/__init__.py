@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from dc_core.testing.backend.capabilities import CapabilityLaws
 from dc_core.testing.backend.claiming import ClaimingLaws
+from dc_core.testing.backend.components import ComponentLaws
 from dc_core.testing.backend.exporting import ExportingLaws
 from dc_core.testing.backend.importing import ImportingLaws
 from dc_core.testing.backend.naming import NamingLaws
 from dc_core.testing.backend.rejecting import RejectingLaws
+from dc_core.testing.backend.side_effects import SideEffectLaws
 from dc_core.testing.backend.special import SpecialLaws
 
 
@@ -18,13 +20,16 @@ class BackendSuite(
     ImportingLaws,
     RejectingLaws,
     CapabilityLaws,
+    ComponentLaws,
     SpecialLaws,
+    SideEffectLaws,
 ):
     """Every law of a backend; a subclass sets ``backend`` and writes three methods.
 
-    ``make``, ``blank`` and ``predict`` are required; ``strangers`` and the factories of special
-    weights (``make_tied``, ``make_scalar``, ``make_empty``, ``make_bfloat16``) are written where
-    the framework has such things, and their laws are skipped where it does not.
+    Required are ``make``, ``blank`` and ``predict``. The other factories are optional, and the laws
+    that need them are skipped without them: ``strangers``, ``corrupt``, ``make_tied``,
+    ``make_scalar``, ``make_empty``, ``make_bfloat16``, ``make_large``, ``global_state``. Write all
+    that make sense for the framework.
     """
 
 

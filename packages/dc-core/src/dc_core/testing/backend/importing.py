@@ -1,21 +1,27 @@
-"""Laws on importing weights: everything comes back, and nothing is shared that should not be."""
+"""Laws on importing weights: exact, complete and detached."""
 
 from __future__ import annotations
 
+import threading
+from contextlib import suppress
+from functools import partial
+
 import numpy as np
 
-from dc_core.errors import StructureError
+from dc_core import plugins
+from dc_core.errors import StructureError, WeightsMismatch
 from dc_core.testing.backend.subject import BackendSubject, expect_same, expect_same_prediction
-from dc_core.testing.bits import flip
-from dc_core.testing.suite import LawBroken, law
+from dc_core.testing.bits import difference, flip
+from dc_core.testing.process import interruptions
+from dc_core.testing.suite import LawBroken, law, skip
 
 
 class ImportingLaws(BackendSubject):
-    """Laws on importing weights: everything comes back, and nothing is shared in secret."""
+    """Laws on importing weights: exact, complete and detached."""
 
     @law
     def test_a_round_trip_restores_predictions(self) -> None:
-        """A blank object with the weights of another predicts the same, to the bit."""
+        """A blank object with the weights of another predicts the same, bit for bit."""
         for seed in (0, 1):
             obj = self.make(seed)
             for copy in (True, False):
@@ -33,10 +39,12 @@ class ImportingLaws(BackendSubject):
         obj = self.make(0)
         for copy in (True, False):
             loaded = self.load(self.blank(), self.export(obj), copy=copy)
-            hint = "Set every weight that is described, uncast."
+            hint = "Set every weight that is described, without casting it."
             expect_same(self.export(obj), self.export(loaded), f"Loaded with copy={copy}", hint)
             if self.describe(loaded) != self.describe(obj):
-                raise LawBroken(f"Loaded with copy={copy}, it is described otherwise.", hint=hint)
+                raise LawBroken(
+                    f"Loaded with copy={copy}, its description is different.", hint=hint
+                )
 
     @law
     def test_weights_replace_those_of_an_object_in_use(self) -> None:
@@ -60,8 +68,68 @@ class ImportingLaws(BackendSubject):
         expect_same_prediction(predicted, self.predict(loaded), when, hint)
 
     @law
+    def test_two_imports_share_no_memory(self) -> None:
+        """With ``copy=True`` two objects given the same arrays are independent."""
+        weights = self.export(self.make(0))
+        first, second = self.load(self.blank(), weights), self.load(self.blank(), weights)
+        hint = "Copy the arrays for each object; keep no cache of converted ones."
+        memory = [self.export(obj, copy=False) for obj in (first, second)]
+        for name, array in memory[0].items():
+            for other, array_of_other in memory[1].items():
+                if np.may_share_memory(array, array_of_other):
+                    raise LawBroken(
+                        f"{name!r} of one shares memory with {other!r} of the other.", hint=hint
+                    )
+        predicted = self.predict(second)
+        with suppress(WeightsMismatch, StructureError):
+            self.load(first, self.export(self.make(1)))
+        when = "After the other one was loaded again"
+        expect_same(weights, self.export(second), when, hint)
+        expect_same_prediction(predicted, self.predict(second), when, hint)
+
+    @law
+    def test_weights_are_imported_in_any_order(self) -> None:
+        """The order in which weights are given has no effect."""
+        obj = self.make(0)
+        weights = self.export(obj)
+        reverse = dict(reversed(weights.items()))
+        loaded = self.load(self.blank(), reverse)
+        when = "Given in reverse order"
+        hint = "Look weights up by name, and keep the order of the architecture."
+        expect_same(weights, self.export(loaded), when, hint)
+        expect_same_prediction(self.predict(obj), self.predict(loaded), when, hint)
+
+    @law
+    def test_an_interrupted_import_leaves_the_object_whole(self) -> None:
+        """A Ctrl-C passes through an import, which is then either complete or without effect."""
+        if threading.current_thread() is not threading.main_thread():
+            skip("interrupts arrive in the main thread alone")
+        weights, target = self.export(self.make(0)), self.target()
+        original = self.export(target)
+        (entry,) = plugins.BACKENDS.entries[self.backend]
+        packages = {entry.module.partition(".")[0]}
+        for fresh in (self.blank, partial(self.load, target, original)):
+            for interrupt in interruptions(packages, partial(self.load, fresh(), weights)):
+                obj = fresh()
+                before = self.export(obj)
+                with suppress(KeyboardInterrupt):
+                    with interrupt:
+                        self.load(obj, weights)
+                    if interrupt.pressed:
+                        raise LawBroken(
+                            "An interrupt was swallowed.", hint="Catch Exception at most."
+                        )
+                after = self.export(obj)
+                changed = difference(before, after)
+                if changed and difference(weights, after):
+                    raise LawBroken(
+                        f"An interrupted import left the object half changed: {changed}.",
+                        hint="Set the checked weights within dc_core.uninterrupted().",
+                    )
+
+    @law
     def test_importing_changes_no_given_array(self) -> None:
-        """The given arrays are read and never written, nor by predicting afterwards."""
+        """Neither importing nor predicting afterwards writes to the given arrays."""
         weights = self.export(self.make(0))
         kept = {name: array.copy() for name, array in weights.items()}
         for copy in (True, False):
@@ -70,13 +138,13 @@ class ImportingLaws(BackendSubject):
 
     @law
     def test_read_only_arrays_are_imported(self) -> None:
-        """Arrays that cannot be written, such as those of a mapped file, are as good as any."""
+        """Read-only arrays, such as those of a mapped file, can be imported."""
         obj = self.make(0)
         weights = self.export(obj)
         weights = {name: _read_only(array) for name, array in weights.items()}
         for copy in (True, False):
             loaded = self.load(self.blank(), weights, copy=copy)
-            hint = "copy=False permits to keep an array; copy it where the framework must own it."
+            hint = "With copy=False an array may be kept; copy it where the framework must own it."
             expect_same(self.export(obj), self.export(loaded), f"Read-only, copy={copy}", hint)
 
     @law
@@ -98,17 +166,18 @@ class ImportingLaws(BackendSubject):
 
     @law
     def test_weights_allowed_to_be_missing_stay(self) -> None:
-        """A weight named in ``allow_missing`` and absent stays; all others are set."""
-        given = self.export(self.make(0))
+        """A missing weight named in ``allow_missing`` keeps its value; all others are set."""
+        given, target = self.export(self.make(0)), self.target()
+        original = self.export(target)
         for name in given:
-            target = self.target()
-            wanted = {**given, name: self.export(target)[name]}
+            target = self.load(target, original)
             part = {other: array for other, array in given.items() if other != name}
             try:
                 target = self.load(target, part, {name})
             except StructureError:
                 continue
-            hint = "allow_missing permits absence and changes nothing else."
+            wanted = {**given, name: original[name]}
+            hint = "allow_missing only says which weights may be missing."
             expect_same(wanted, self.export(target), f"Without {name!r}", hint)
 
 

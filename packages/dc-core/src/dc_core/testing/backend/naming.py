@@ -1,4 +1,4 @@
-"""Laws on the names of weights: they outlive the process, and the framework's version."""
+"""Laws on the names of weights, which stored models refer to."""
 
 from __future__ import annotations
 
@@ -25,61 +25,61 @@ print(json.dumps(list(plugins.claim(suite.make(0)).describe_weights())))
 
 
 class NamingLaws(BackendSubject):
-    """Laws on the names of weights: they outlive the process, and the framework's version."""
+    """Laws on the names of weights, which stored models refer to."""
 
     @law
     def test_names_are_numbered_by_layer(self) -> None:
-        """A weight's name is ``<layer>/<i>``, and each layer counts its weights from 0."""
+        """A weight's name is ``<layer>/<i>``, where ``i`` counts the layer's weights from 0."""
         count: Counter[str] = Counter()
         for name in self.describe(self.make(0)):
             layer, _, number = name.rpartition("/")
             if number != str(count[layer]) or "" in name.split("/"):
+                expected = f"{layer}/{count[layer]}".strip("/")
                 raise LawBroken(
-                    f"{name!r} is there where {layer + '/' if layer else ''}{count[layer]} "
-                    "should be.",
+                    f"A weight is named {name!r} instead of {expected!r}.",
                     hint="dc_core.number_by_layer makes the names from the native ones.",
                 )
             count[layer] += 1
 
     @law
     def test_native_names_are_unique(self) -> None:
-        """Each native name, aliases included, belongs to one weight, and none is empty."""
+        """Each native name, aliases included, is not empty and belongs to one weight."""
         table = self.describe(self.make(0))
         natives = Counter(name for i in table.values() for name in (i.native, *i.aliases))
         for native, times in natives.items():
             if not native or times > 1:
                 raise LawBroken(
-                    f"The native name {native!r} stands for {times} weights.",
-                    hint="Give the framework's own full name, such as conv1.weight.",
+                    f"The native name {native!r} is used {times} times.",
+                    hint="Use the framework's own full names, such as conv1.weight.",
                 )
 
     @law
     def test_names_are_the_same_for_every_object_of_one_architecture(self) -> None:
-        """Objects made alike have the same names, native names and aliases, in the same order."""
+        """Objects made alike have the same names, native names and aliases in the same order."""
         first, second = (
             [(name, info.native, info.aliases) for name, info in self.describe(obj).items()]
             for obj in (self.make(0), self.make(0))
         )
         if first != second:
             raise LawBroken(
-                f"make(0) has {first}; made again it has {second}.",
-                hint="Derive names from the object's structure alone, in its own stable order.",
+                f"One make(0) has {first}, another {second}.",
+                hint="Derive the names from the object's structure alone.",
             )
 
     @law
     def test_names_are_the_same_in_every_process(self) -> None:
-        """A fresh process gives the same names in the same order."""
+        """Another process gives the same names in the same order."""
         suite = type(self)
         file = inspect.getsourcefile(suite)
         if file is None or "<locals>" in suite.__qualname__:
-            skip("a suite made inside a function cannot be repeated in another process")
+            skip("a suite defined in a function cannot be imported by another process")
         here = list(self.describe(self.make(0)))
-        # Strings hash otherwise there than here.
+        # Strings must have other hashes there.
         seed = 2 if os.environ.get("PYTHONHASHSEED") == "1" else 1
         written = fresh_interpreter(_NAMES, file, suite.__qualname__, seed=seed)
         there = json.loads(written.splitlines()[-1])
         if there != here:
             raise LawBroken(
-                f"This process has {here}; a fresh one has {there}.",
-                hint="Names must not depend on id(), on hash() or on the order of a set.",
+                f"This process has {here}; another has {there}.",
+                hint="Names must not depend on id(), hash() or the order of a set.",
             )

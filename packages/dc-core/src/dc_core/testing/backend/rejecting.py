@@ -1,4 +1,4 @@
-"""Laws on weights that do not fit: a typed error, and the object is as it was."""
+"""Laws on weights that do not fit: a typed error, and an unchanged object."""
 
 from __future__ import annotations
 
@@ -7,16 +7,20 @@ from contextlib import suppress
 import numpy as np
 
 from dc_core.errors import StructureError, WeightsMismatch
-from dc_core.testing.backend.subject import BackendSubject
+from dc_core.testing.backend.subject import BackendSubject, expect_same
+from dc_core.testing.bits import mutants
 from dc_core.testing.suite import LawBroken, law, skip
+
+_MUTANTS = 200
+"""About how many changed numbers are tried; all of them if there are fewer."""
 
 
 class RejectingLaws(BackendSubject):
-    """Laws on weights that do not fit: a typed error, and the object is as it was."""
+    """Laws on weights that do not fit: a typed error, and an unchanged object."""
 
     @law
     def test_a_missing_name_is_rejected(self) -> None:
-        """A missing weight is an error, and the object stays as it was."""
+        """A missing weight is an error, and the object is unchanged."""
         given, target = self.export(self.make(0)), self.target()
         for name in given:
             part = {other: array for other, array in given.items() if other != name}
@@ -24,15 +28,15 @@ class RejectingLaws(BackendSubject):
 
     @law
     def test_a_surplus_name_is_rejected(self) -> None:
-        """A weight that the object does not have is an error, and the object stays as it was."""
+        """A weight that the object does not have is an error, and the object is unchanged."""
         given, target = self.export(self.make(0)), self.target()
         surplus = {**given, "surplus/0": np.zeros(3, np.float32)}
         self.reject(target, surplus, "a surplus weight")
-        self.reject(target, surplus, "a surplus weight in allow_missing", {"surplus/0"})
+        self.reject(target, surplus, "a surplus weight named in allow_missing", {"surplus/0"})
 
     @law
     def test_a_wrong_shape_is_rejected(self) -> None:
-        """A weight of another shape is an error, even where it would broadcast."""
+        """A weight of another shape is an error, even if it would broadcast."""
         given, target = self.export(self.make(0)), self.target()
         for name, array in given.items():
             shapes = {(1, *array.shape), (1,), ()} - {array.shape}
@@ -52,22 +56,48 @@ class RejectingLaws(BackendSubject):
 
     @law
     def test_a_value_that_is_no_array_is_rejected(self) -> None:
-        """Lists and numbers are no weights."""
+        """A list or a number is not accepted as a weight."""
         given, target = self.export(self.make(0)), self.target()
         for name, array in given.items():
             self.reject(target, {**given, name: array.tolist()}, f"{name!r} as Python numbers")
 
     @law
     def test_an_unfitted_object_takes_all_or_nothing(self) -> None:
-        """An object without weights takes the complete state, or stays without."""
+        """An object without weights takes the complete state, or stays without weights."""
         blank, given = self.blank(), self.export(self.make(0))
         if self.describe(blank):
             skip("blank() has weights")
         with suppress(WeightsMismatch, StructureError):
             self.load(blank, {})
         if self.describe(blank):
-            raise LawBroken("Given nothing, it has weights.", hint="Leave it as it is, or raise.")
+            raise LawBroken(
+                "Given nothing, it has weights.", hint="Leave it unchanged, or raise an error."
+            )
         self.reject(blank, {**given, "surplus/0": np.zeros(3, np.float32)}, "a surplus weight")
         for name in given:
             part = {other: array for other, array in given.items() if other != name}
             self.reject(blank, part, f"everything but {name!r}")
+
+    @law
+    def test_a_corrupted_structure_is_rejected(self) -> None:
+        """Weights that contradict each other are an error, and the object is unchanged."""
+        given, target = self.export(self.make(0)), self.target()
+        for what, damaged in self.corrupt(given).items():
+            for obj in (target, self.blank()):
+                self.reject(obj, damaged, what)
+
+    @law
+    def test_a_changed_number_is_imported_exactly_or_rejected(self) -> None:
+        """With one number changed, the weights are imported exactly, or refused as a whole."""
+        given, target = self.export(self.make(0)), self.target()
+        changed = [
+            (f"{name!r} with {what}", {**given, name: mutant})
+            for name, array in given.items()
+            for what, mutant in mutants(array)
+        ]
+        for what, weights in changed[:: 1 + len(changed) // _MUTANTS]:
+            for obj in (target, self.blank()):
+                loaded = self.load_or_refuse(obj, weights, what)
+                if loaded is not None:
+                    hint = "Import every value exactly, or raise StructureError."
+                    expect_same(weights, self.export(loaded), f"Given {what}", hint)

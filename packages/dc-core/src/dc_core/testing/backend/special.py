@@ -1,16 +1,19 @@
-"""Laws on weights that are often got wrong: tied, 0-d, empty, bfloat16."""
+"""Laws on weights that are easy to get wrong: tied, 0-d, empty, bfloat16, unusual floats."""
 
 from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
+
 from dc_core.dtypes import dtype_name
 from dc_core.testing.backend.subject import BackendSubject, expect_same, expect_same_prediction
+from dc_core.testing.bits import peculiar_values
 from dc_core.testing.suite import LawBroken, law
 
 
 class SpecialLaws(BackendSubject):
-    """Laws on weights that are often got wrong: tied, 0-d, empty, bfloat16."""
+    """Laws on weights that are easy to get wrong: tied, 0-d, empty, bfloat16, unusual floats."""
 
     @law
     def test_tied_weights_appear_once(self) -> None:
@@ -44,9 +47,7 @@ class SpecialLaws(BackendSubject):
         """A weight without elements is exported and imported with its shape."""
         obj, other = self.make_empty(0), self.make_empty(1)
         if all(0 not in info.shape for info in self.describe(obj).values()):
-            raise LawBroken(
-                "No weight is empty.", hint="Leave no weight out for having no element."
-            )
+            raise LawBroken("No weight is empty.", hint="Describe weights without elements too.")
         self._survives(obj, other)
 
     @law
@@ -59,6 +60,20 @@ class SpecialLaws(BackendSubject):
                 hint="Use dc_core.dtype_from_name('bfloat16').",
             )
         self._survives(obj, other)
+
+    @law
+    def test_unusual_floats_are_exact(self) -> None:
+        """NaN payloads, negative zeros and subnormals are imported bit for bit, or refused."""
+        given, target = self.export(self.make(0)), self.target()
+        hint = "Move floats as bits: no arithmetic, no conversion to another dtype and back."
+        for name, array in given.items():
+            for what, value in peculiar_values(array.dtype).items():
+                weights = {**given, name: np.full_like(array, value)}
+                filled = f"{name!r} filled with {what}"
+                for copy in (True, False):
+                    loaded = self.load_or_refuse(target, weights, filled, copy=copy)
+                    if loaded is not None:
+                        expect_same(weights, self.export(loaded), f"Given {filled}", hint)
 
     def _survives(self, obj: Any, other: Any) -> None:
         exported = self.export(obj)

@@ -1,4 +1,4 @@
-"""What a backend's laws are tried on: three methods that the plugin's author writes."""
+"""The objects that a backend's laws are tried on: three methods that the plugin's author writes."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dc_core.weights import WeightInfo
 
 
 class BackendSubject(Suite):
-    """How to make the objects under test, and what all the laws do with them."""
+    """How to make the objects under test, and what the laws do with them."""
 
     backend: ClassVar[str]
     """The backend's name: that of its entry point in ``dc.backends.v1``."""
@@ -25,15 +25,16 @@ class BackendSubject(Suite):
     def make(self, seed: int) -> Any:
         """Return an object of the framework, ready to predict, whose weights depend on ``seed``.
 
-        It should hold every kind of weight that the framework knows (buffers, running statistics),
+        It should have every kind of weight that the framework knows (buffers, running statistics),
         none of them at its initial value. Equal seeds give equal objects.
         """
 
     @abstractmethod
     def blank(self) -> Any:
-        """Return what a stored ``make(...)`` is loaded into: the same architecture, other weights.
+        """Return the object that a stored ``make(...)`` is loaded into.
 
-        Where the framework has them, an object that is not fitted yet, with no weights at all.
+        It has the same architecture and other weights. If the framework has objects that are not
+        fitted yet, return one of those: it has no weights at all.
         """
 
     @abstractmethod
@@ -41,33 +42,53 @@ class BackendSubject(Suite):
         """Return the predictions of ``obj`` on fixed inputs of your choice."""
 
     def strangers(self) -> Iterable[Any]:
-        """Return objects of the framework that hold no weights, and that the backend declines."""
+        """Optional: return objects of the framework without weights, which the backend declines."""
         return ()
 
+    def corrupt(self, weights: Mapping[str, np.ndarray]) -> Mapping[str, Mapping[str, np.ndarray]]:
+        """Optional: return damaged versions of the exported ``weights``, by what is wrong.
+
+        Names, shapes and dtypes are right and the values contradict each other or the
+        architecture: a tree whose child is its own parent, an index out of range.
+        """
+        skip("the suite has no corrupt")
+
     def make_tied(self, seed: int) -> Any:
-        """Return an object in which one array serves under two native names."""
+        """Optional: return an object in which one array serves under two native names."""
         skip("the suite has no make_tied")
 
     def make_scalar(self, seed: int) -> Any:
-        """Return an object with a weight of shape ``()``."""
+        """Optional: return an object with a weight of shape ``()``."""
         skip("the suite has no make_scalar")
 
     def make_empty(self, seed: int) -> Any:
-        """Return an object with a weight that has no element, such as one of shape ``(0, 3)``."""
+        """Optional: return an object with a weight without elements, for instance ``(0, 3)``."""
         skip("the suite has no make_empty")
 
     def make_bfloat16(self, seed: int) -> Any:
-        """Return an object with weights in bfloat16."""
+        """Optional: return an object with weights in bfloat16."""
         skip("the suite has no make_bfloat16")
 
+    def make_large(self, seed: int) -> Any:
+        """Optional: return an object with a weight of at least 64 MiB."""
+        skip("the suite has no make_large")
+
+    def global_state(self) -> object:
+        """Optional: return the framework's global state in comparable form.
+
+        For instance the state of its random generator, its default dtype and its modes. No call to
+        the backend may change it.
+        """
+        return None
+
     def describe(self, obj: Any) -> dict[str, WeightInfo]:
-        """Describe the weights of ``obj`` by the door that users go through."""
+        """Describe the weights of ``obj`` as users do."""
         return plugins.claim(obj).describe_weights()
 
     def export(
         self, obj: Any, names: Collection[str] | None = None, *, copy: bool = True
     ) -> dict[str, np.ndarray]:
-        """Export the weights of ``obj`` by the door that users go through."""
+        """Export the weights of ``obj`` as users do."""
         return plugins.claim(obj).export_weights(names, copy=copy)
 
     def load(
@@ -78,17 +99,49 @@ class BackendSubject(Suite):
         *,
         copy: bool = True,
     ) -> Any:
-        """Import ``weights`` into ``obj`` by the door that users go through, and return it."""
+        """Import ``weights`` into ``obj`` as users do, and return the object that has them."""
         return plugins.claim(obj).import_weights(weights, allow_missing, copy=copy)
 
     def target(self) -> Any:
-        """Return an object that the weights of ``make(0)`` fit, with other values if there is one.
+        """Return an object that accepts the weights of ``make(0)``, with other values if possible.
 
         Where the shapes depend on the data (trees), that is ``make(0)`` itself.
         """
         wanted = _form(self.describe(self.make(0)))
         others = (self.blank(), self.make(1))
         return next((o for o in others if _form(self.describe(o)) == wanted), self.make(0))
+
+    def load_or_refuse(
+        self,
+        obj: Any,
+        weights: Mapping[str, Any],
+        what: str,
+        allow_missing: Collection[str] = (),
+        *,
+        copy: bool = True,
+    ) -> Any | None:
+        """Return the object that has ``weights``, or None if they were refused.
+
+        Breaks the law unless a refusal is a typed error that leaves ``obj`` unchanged.
+        """
+        before = self.export(obj)
+        try:
+            return self.load(obj, weights, allow_missing, copy=copy)
+        except (WeightsMismatch, StructureError):
+            pass
+        except Exception as error:
+            raise LawBroken(
+                f"Given {what} (copy={copy}), it raised {type(error).__name__} ({error}), which is "
+                "neither WeightsMismatch nor StructureError.",
+                hint="Check the values before the framework sees them.",
+            ) from error
+        changed = difference(before, self.export(obj))
+        if changed:
+            raise LawBroken(
+                f"Given {what} (copy={copy}), it raised, but the object changed: {changed}.",
+                hint="Check everything before setting anything.",
+            )
+        return None
 
     def reject(
         self,
@@ -97,27 +150,14 @@ class BackendSubject(Suite):
         what: str,
         allow_missing: Collection[str] = (),
     ) -> None:
-        """Break the law unless ``obj`` refuses ``weights`` with a typed error, and is unchanged."""
-        hint = "Call dc_core.check_weights before anything is set."
-        before = self.export(obj)
+        """Break the law unless ``obj`` refuses ``weights`` with a typed error and is unchanged."""
         for copy in (True, False):
-            try:
-                self.load(obj, weights, allow_missing, copy=copy)
-            except (WeightsMismatch, StructureError):
-                pass
-            except Exception as error:
+            loaded = self.load_or_refuse(obj, weights, what, allow_missing, copy=copy)
+            if loaded is not None:
                 raise LawBroken(
-                    f"Given {what}, it raised {type(error).__name__} ({error}), which is neither "
-                    "WeightsMismatch nor StructureError.",
-                    hint=hint,
-                ) from error
-            else:
-                raise LawBroken(f"Given {what} (copy={copy}), it raised nothing.", hint=hint)
-            changed = difference(before, self.export(obj))
-            if changed:
-                raise LawBroken(
-                    f"Given {what} (copy={copy}), it raised, but the object changed: {changed}.",
-                    hint=hint,
+                    f"Given {what} (copy={copy}), it raised nothing.",
+                    hint="Check the weights first; dc_core.check_weights checks names, shapes and "
+                    "dtypes.",
                 )
 
 

@@ -1,0 +1,168 @@
+"""What a call can change besides its arguments: the process's state, its output, its memory."""
+
+from __future__ import annotations
+
+import gc
+import io
+import os
+import random
+import re
+import signal
+import sys
+import tempfile
+import threading
+import tracemalloc
+import warnings
+import weakref
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final, Self
+
+import numpy as np
+
+_STATUS: Final = Path("/proc/self/status")
+_RESET: Final = Path("/proc/self/clear_refs")
+
+
+def process_state() -> dict[str, Any]:
+    """Return the global state that belongs to the user's program, as comparable values."""
+    kind, keys, *position = np.random.get_state()  # noqa: NPY002 - the state to protect
+    return {
+        "the state of the module random": random.getstate(),
+        "NumPy's global random state": (kind, np.asarray(keys).tobytes(), *position),
+        "NumPy's error handling (np.seterr)": np.geterr(),
+        "os.environ": dict(os.environ),
+        "the working directory": Path.cwd(),
+        "the warning filters": list(warnings.filters),
+        "the handler of SIGINT": signal.getsignal(signal.SIGINT),
+        "the running threads": threading.enumerate(),
+    }
+
+
+def change_of_state(
+    call: Callable[[], object], framework: Callable[[], object] = lambda: None
+) -> str:
+    """Return what ``call`` changed of the process's state or the ``framework``'s; empty if none."""
+    before = {**process_state(), "the framework's global state": framework()}
+    call()
+    after = {**process_state(), "the framework's global state": framework()}
+    return next((what for what, value in before.items() if after[what] != value), "")
+
+
+@contextmanager
+def captured_output() -> Iterator[list[str]]:
+    """Capture standard output and error, those of native code too; the list has them afterwards."""
+    written: list[str] = []
+    text = io.StringIO()
+    with tempfile.TemporaryFile() as native, redirect_stdout(text), redirect_stderr(text):
+        saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+        try:
+            for descriptor in saved:
+                os.dup2(native.fileno(), descriptor)
+            yield written
+        finally:
+            for descriptor, copy in saved.items():
+                os.dup2(copy, descriptor)
+                os.close(copy)
+            native.seek(0)
+            written += [text.getvalue(), native.read().decode("utf-8", "replace")]
+
+
+def survive(objects: dict[str, Any]) -> bool:
+    """Empty the caller's dictionary and tell whether any of its values is still in memory.
+
+    Raises ``TypeError`` if one cannot be referenced weakly.
+    """
+    references = [weakref.ref(value) for value in objects.values()]
+    objects.clear()
+    gc.collect()
+    return any(reference() is not None for reference in references)
+
+
+def peak_memory(call: Callable[[], object]) -> int:
+    """Return how many bytes ``call`` had allocated at its peak.
+
+    Python's and NumPy's allocations are counted everywhere; those of native code on Linux, where
+    they touch memory.
+    """
+    tracing = tracemalloc.is_tracing()
+    if not tracing:
+        tracemalloc.start()
+    try:
+        native_before = _reset_peak()
+        tracemalloc.reset_peak()
+        before, _ = tracemalloc.get_traced_memory()
+        call()
+        _, peak = tracemalloc.get_traced_memory()
+        return max(peak - before, _resident("VmHWM") - native_before)
+    finally:
+        if not tracing:
+            tracemalloc.stop()
+
+
+def _reset_peak() -> int:
+    """Reset the peak of the resident memory where the system can; return the present value."""
+    try:
+        _RESET.write_text("5")
+    except OSError:
+        return _resident("VmHWM")
+    return _resident("VmRSS")
+
+
+def _resident(key: str) -> int:
+    """Return an entry of the process's status in bytes, 0 where there is none."""
+    if not _STATUS.exists():
+        return 0
+    found = re.search(rf"^{key}:\s+(\d+) kB$", _STATUS.read_text(), re.MULTILINE)
+    return int(found[1]) * 1024 if found else 0
+
+
+class Interrupt:
+    """A Ctrl-C when the given packages execute their ``at``-th line (None: never) in the block.
+
+    ``lines`` counts the lines executed and ``last`` has the last count at each of them;
+    ``pressed`` tells whether the interrupt was sent.
+    """
+
+    def __init__(self, packages: set[str], at: int | None = None) -> None:
+        self.packages = packages
+        self.at = at
+        self.lines = 0
+        self.last: dict[tuple[str, int], int] = {}
+        self.pressed = False
+
+    def __enter__(self) -> Self:
+        self._handler = signal.signal(signal.SIGINT, signal.default_int_handler)
+        self._tracer = sys.gettrace()
+        sys.settrace(self._enter)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        sys.settrace(self._tracer)
+        signal.signal(signal.SIGINT, self._handler)
+
+    def _enter(self, frame: FrameType, event: str, argument: object) -> Any:
+        package = frame.f_globals.get("__name__", "").partition(".")[0]
+        return self._line if package in self.packages else None
+
+    def _line(self, frame: FrameType, event: str, argument: object) -> Any:
+        if event == "line" and not self.pressed:
+            self.lines += 1
+            self.last[frame.f_code.co_filename, frame.f_lineno] = self.lines
+            if self.lines == self.at:
+                self.pressed = True
+                signal.raise_signal(signal.SIGINT)
+        return self._line
+
+
+def interruptions(packages: set[str], call: Callable[[], object]) -> Iterator[Interrupt]:
+    """Yield an interrupt for each line of ``packages`` that ``call`` executes.
+
+    It comes when the line is executed for the last time: within a loop, after all but one round.
+    """
+    with Interrupt(packages) as counted:
+        call()
+    for at in sorted(counted.last.values()):
+        yield Interrupt(packages, at)

@@ -1,0 +1,99 @@
+"""The kit itself: each of its checks is broken by a bad plugin or model, and says what is wrong."""
+
+import ast
+import os
+import random
+import signal
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from dc_core import testing
+from dc_core.testing import LawBroken
+
+KIT = Path(testing.__file__).parent
+CHECKED = [KIT / "model.py", *sorted((KIT / "backend").glob("*.py"))]
+CHECKS = {
+    "expect_same",
+    "expect_same_prediction",
+    "load_or_refuse",
+    "reject",
+    "_refuses",
+    "_same_predictions",
+    "_same_weights",
+    "_survives",
+}
+"""The functions of the kit that raise LawBroken for their caller."""
+
+hit: set[tuple[str, int]] = set()
+"""The lines of the kit at which graves broke a law: file and number."""
+
+
+@pytest.fixture(autouse=True)
+def process():
+    """Undo what bad plugins do to the process."""
+    environment, directory, errors = dict(os.environ), Path.cwd(), np.geterr()
+    handler, state = signal.getsignal(signal.SIGINT), random.getstate()
+    with warnings.catch_warnings():
+        yield
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(directory)
+    np.seterr(**errors)
+    signal.signal(signal.SIGINT, handler)
+    random.setstate(state)
+
+
+def break_law(suite, grave):
+    """Try the law of ``grave`` on its suite, and note where the kit finds it broken."""
+    with pytest.raises(LawBroken) as caught:
+        getattr(suite, grave.law)()
+    error = caught.value
+    while error is not None:
+        frame = error.__traceback__
+        while frame is not None:
+            hit.add((frame.tb_frame.f_code.co_filename, frame.tb_lineno))
+            frame = frame.tb_next
+        error = error.__cause__
+    assert str(caught.value).startswith("The law is: ")
+    assert grave.says in str(caught.value)
+    assert caught.value.hint
+
+
+def test_a_bad_plugin_is_found_by_the_check_for_its_fault(install, graveyard, grave):
+    install("tiny-backend", {"dc.backends.v1": grave.entries})
+    break_law(getattr(graveyard("suites"), grave.suite)(), grave)
+
+
+def test_a_bad_model_is_found_by_the_check_for_its_fault(bad_model):
+    break_law(bad_model.suite(), bad_model)
+
+
+def checks(file):
+    """Yield the lines of every check in ``file``, and its source."""
+    for node in ast.walk(ast.parse(file.read_text())):
+        raises = isinstance(node, ast.Raise)
+        called = getattr(node.exc if raises else node, "func", None)
+        name = getattr(called, "attr", getattr(called, "id", None))
+        if name in ({"LawBroken"} if raises else CHECKS):
+            yield range(node.lineno, node.end_lineno + 1), ast.unparse(node)
+
+
+@pytest.mark.parametrize("file", CHECKED, ids=lambda file: file.stem)
+def test_every_check_of_the_kit_has_a_grave(file, request):
+    ran = {item.originalname for item in request.session.items}
+    if not {test.__name__ for test in (BAD_PLUGIN, BAD_MODEL)} <= ran:
+        pytest.skip("the graves were not all tried in this run")
+    lines = {number for name, number in hit if Path(name) == file}
+    missed = [
+        f"{file.name}:{span.start}: {source}"
+        for span, source in checks(file)
+        if lines.isdisjoint(span)
+    ]
+    assert not missed, "\n".join(missed)
+
+
+BAD_PLUGIN = test_a_bad_plugin_is_found_by_the_check_for_its_fault
+BAD_MODEL = test_a_bad_model_is_found_by_the_check_for_its_fault
