@@ -54,6 +54,18 @@ def test_an_output_without_tasks_is_of_one_task(rows):
     assert model.predict(rows).shape == (60, 1, 4)
 
 
+@pytest.mark.parametrize("flat", [nn.Flatten(0), nn.Unflatten(0, (-1, 1))])
+def test_a_module_that_returns_other_rows_than_it_was_given_is_a_typed_error(rows, flat):
+    with pytest.raises(DatasetError, match="For 60 rows the Sequential returned"):
+        TorchModel(nn.Sequential(flat, nn.Flatten(0)), loss="mse").predict(rows)
+
+
+def test_any_error_of_a_forward_is_a_typed_one(rows):
+    for module in (nn.PixelShuffle(0), nn.ModuleList([nn.Linear(8, 1)]), nn.Softmax(10**20)):
+        with pytest.raises(DatasetError, match=f"The {type(module).__name__} fails"):
+            TorchModel(module).predict(np.zeros((2, 8, 2, 2), np.float32))
+
+
 class Watching(nn.Module):
     def __init__(self):
         super().__init__()

@@ -6,8 +6,8 @@ import torch
 from torch import nn
 
 from dc_core import byte_budget, plugins
-from dc_core.errors import BudgetExceeded, NotFitted
-from dc_torch import MultitaskRegressor, TorchModel
+from dc_core.errors import BudgetExceeded, NotFitted, ParameterError
+from dc_torch import MultitaskClassifier, MultitaskRegressor, TorchModel
 from dc_torch.rng import get_rng_state, isolated_rng, seed_rng
 
 
@@ -239,14 +239,59 @@ def test_a_given_module_is_kept_as_it_is():
     assert not module.weight.is_meta
 
 
-@pytest.mark.parametrize("sizes", [[200_000_000, 2**62], [2**62], [2**40]])
+@pytest.mark.parametrize("sizes", [[200_000_000, 2**62], [2**62], [2**31 - 1, 2**31 - 1], [2**30]])
 def test_layer_sizes_of_a_file_allocate_nothing_beyond_the_budget(sizes):
     try:
         with byte_budget(1 << 20):
             model = skeleton(lambda: MultitaskRegressor(1, 2, layer_sizes=sizes))
-    except BudgetExceeded:
+    except (BudgetExceeded, ParameterError):
         return
     assert on_meta(model.module) == {True}
+
+
+class Legacy(nn.Module):
+    """Allocates its weight as old code does, where no device is asked for."""
+
+    def __init__(self, n):
+        super().__init__()
+        self.weight = nn.Parameter(nn.init.zeros_(torch.Tensor(n)))
+
+
+class OnDevice(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.table = torch.zeros(n, device="cpu")
+
+
+class Repeated(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.table = torch.ones(1, device="cpu").repeat(n)
+
+
+class New(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.register_buffer("table", torch.ones(2).new_zeros(n), persistent=False)
+
+
+class Expanded(nn.Module):
+    def __init__(self, n):
+        super().__init__()
+        self.register_buffer("table", torch.ones(1).expand(n).clone(), persistent=False)
+
+
+@pytest.mark.parametrize("cls", [Legacy, OnDevice, Repeated, New, Expanded])
+def test_tensors_that_do_not_follow_the_meta_device_are_charged_before_they_are_written(cls):
+    with byte_budget(1 << 20):
+        assert isinstance(skeleton(lambda: cls(1000)), cls)
+        with pytest.raises(BudgetExceeded):
+            skeleton(lambda: cls(10**8))
+
+
+def test_a_size_that_overflows_allocates_nothing():
+    with pytest.raises(BudgetExceeded, match="No tensor of that size"):
+        skeleton(lambda: nn.Linear(2**40, 2**40))
 
 
 def test_what_is_built_for_real_is_charged_before_it_is_allocated():
@@ -279,3 +324,14 @@ def test_a_skeleton_restores_the_random_numbers_once_for_nested_isolations(monke
     for name, state in get_rng_state().items():
         np.testing.assert_array_equal(state, before[name])
     assert built.width == Net().width
+
+
+def test_predictions_of_many_classes_are_charged_to_the_load_that_asks_for_them():
+    def build():
+        return MultitaskClassifier(1, 2, n_classes=65_535, layer_sizes=(1,))
+
+    with byte_budget(64 << 20), pytest.raises(BudgetExceeded, match="65535 numbers a row"):
+        skeleton(build)
+    with byte_budget(64 << 20):
+        skeleton(lambda: MultitaskClassifier(1310, 2, layer_sizes=(1,)))
+    assert build().config.loss == "cross_entropy"

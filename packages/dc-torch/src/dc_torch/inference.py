@@ -51,7 +51,15 @@ def run(module: nn.Module, X: Tensor) -> Any:
         return module(X)
     except (DCError, torch.OutOfMemoryError):
         raise
-    except (IndexError, RuntimeError, TypeError, ValueError) as error:
+    except (
+        ArithmeticError,
+        AssertionError,
+        AttributeError,
+        LookupError,
+        RuntimeError,
+        TypeError,
+        ValueError,
+    ) as error:
         dtype = str(X.dtype).removeprefix("torch.")
         raise DatasetError(
             f"The {type(module).__name__} fails on X of shape {tuple(X.shape)} and dtype {dtype}: "
@@ -72,10 +80,16 @@ def predict(
     result: np.ndarray | None = None
     done = 0
     with evaluating(module):
-        for _, output in outputs(module, config, device, dataset, ("X",)):
+        for batch, output in outputs(module, config, device, dataset, ("X",)):
             part = _as_floats(loss.predictions(output))
             if result is None:
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
+            if part.shape != (len(batch.X), *result.shape[1:]):
+                raise DatasetError(
+                    f"For {len(batch.X)} rows the {type(module).__name__} returned an output of "
+                    f"shape {part.shape}.",
+                    hint="Its forward() must return one row per row, and the same shape for each.",
+                )
             result[done : done + len(part)] = part
             done += len(part)
     if result is None:

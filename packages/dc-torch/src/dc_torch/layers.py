@@ -72,12 +72,11 @@ _KEYWORDS: Final[Mapping[type[Any], tuple[str, ...]]] = {
 
 _NORMS: Final = (nn.modules.batchnorm._NormBase, nn.GroupNorm)
 _MAX_LAYERS: Final = 1000
-_MAX_EXTENT: Final = 1 << 16
-_EXTENTS: Final = frozenset({"dilation", "padding", "scale_factor", "size", "upscale_factor"}) | {
-    "output_padding",
-    "output_size",
-}
-"""Parameters that enlarge the output without any weight: a file could ask for any amount."""
+_MAX_INTEGER: Final = (1 << 31) - 1
+_MAX_EXTENTS: Final = {"1d": 4096, "2d": 256, "3d": 32}
+_MAX_SIZES: Final = {"1d": 4096, "2d": 1024, "3d": 128}
+_MAX_SCALE: Final = 32
+"""How far a layer may enlarge its output without any weight; a file could ask for terabytes."""
 
 _MODES: Final = frozenset({"training", "_is_full_backward_hook", "_compiled_call_impl", IMPORTS})
 """Attributes of how a module is run, which are no part of what it is."""
@@ -355,14 +354,23 @@ def _check_argument(cls: type[Any], name: str, value: Any) -> None:
         return
     if value is not None and type(value) not in (bool, int, float, str):
         raise ParameterError(f"{cls.__name__}({name}=…) is a {type(value).__name__}.")
-    unbacked = name in _EXTENTS or (name == "stride" and cls.__name__.startswith("ConvTranspose"))
-    maximum = (1 << 63) - 1
-    if name == "num_layers":
-        maximum = _MAX_LAYERS
-    elif unbacked:
-        maximum = _MAX_EXTENT
+    maximum = _maximum(cls.__name__, name)
     if isinstance(value, int | float) and abs(value) > maximum:
         raise ParameterError(f"{cls.__name__}({name}=…) may be at most {maximum}.")
+
+
+def _maximum(layer: str, parameter: str) -> int:
+    """Return how large a number may be as that parameter of a layer."""
+    axes = layer[-2:]
+    if parameter in ("dilation", "output_padding", "padding") or (
+        parameter == "stride" and "Conv" in layer
+    ):
+        return _MAX_EXTENTS.get(axes, _MAX_EXTENTS["2d"])
+    if parameter in ("output_size", "size"):
+        return _MAX_SIZES.get(axes, _MAX_SIZES["2d"])
+    if parameter in ("scale_factor", "upscale_factor"):
+        return _MAX_SCALE
+    return _MAX_LAYERS if parameter == "num_layers" else _MAX_INTEGER
 
 
 def _compare(module: nn.Module, again: nn.Module, shown: str) -> None:

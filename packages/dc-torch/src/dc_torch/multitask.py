@@ -30,6 +30,9 @@ ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
 _MAX_LAYERS: Final = 1000
 """A stored list may be long, and each of its numbers costs a layer."""
 
+_MAX_SIZE: Final = (1 << 31) - 1
+"""Of a layer: more overflows in torch."""
+
 _CHARGED_ROWS: Final = 1000
 """For how many rows of predictions a load is charged."""
 
@@ -80,7 +83,7 @@ class _Multitask(TorchModel):
         options: TrainingOptions,
     ) -> None:
         for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
-            check_count(name, plain(value), minimum=1)
+            check_count(name, plain(value), minimum=1, maximum=_MAX_SIZE)
         sizes = _layer_sizes(layer_sizes)
         rate = plain(dropout)
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
@@ -153,7 +156,7 @@ class MultitaskClassifier(_Multitask):
         activation: str = "relu",
         **options: Unpack[TrainingOptions],
     ) -> None:
-        check_count("n_classes", plain(n_classes), minimum=2)
+        check_count("n_classes", plain(n_classes), minimum=2, maximum=_MAX_SIZE)
         options = {"loss": "cross_entropy", **options}
         if options["loss"] != "cross_entropy":
             raise ParameterError(
@@ -174,4 +177,4 @@ def _layer_sizes(given: Any) -> list[int]:
         raise ParameterError(
             f"layer_sizes has {len(sizes)} sizes; at most {_MAX_LAYERS} hidden layers can be made."
         )
-    return [check_count("layer_sizes", size, minimum=1) for size in sizes]
+    return [check_count("layer_sizes", size, minimum=1, maximum=_MAX_SIZE) for size in sizes]

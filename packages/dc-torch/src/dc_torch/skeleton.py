@@ -46,6 +46,24 @@ _FACTORIES: Final = frozenset(
 )
 """The functions that make a tensor of a size given by numbers alone."""
 
+_ENLARGING: Final = frozenset(
+    {
+        torch.clone,
+        torch.tile,
+        torch.repeat_interleave,
+        Tensor.clone,
+        Tensor.contiguous,
+        Tensor.new_empty,
+        Tensor.new_full,
+        Tensor.new_ones,
+        Tensor.new_zeros,
+        Tensor.repeat,
+        Tensor.repeat_interleave,
+        Tensor.tile,
+    }
+)
+"""The functions that make a larger tensor of a small one."""
+
 
 def skeleton(build: Callable[[], T]) -> T:
     """Return ``build()`` with weights on the meta device, or for real where that is wrong."""
@@ -68,11 +86,42 @@ def _build_for_real(build: Callable[[], T]) -> T:
         return build()
 
 
-class _Charge(TorchFunctionMode):
-    """Charges every tensor that a constructor makes to the load's byte budget beforehand.
+class _Allocations:
+    """Charges the tensors that a constructor makes to the load's byte budget beforehand.
 
-    The size comes from making it on the meta device, which costs nothing.
+    The legacy constructor ``torch.Tensor(n)`` passes by unseen, but touches no memory: such a
+    tensor is charged before it is first written.
     """
+
+    def __init__(self) -> None:
+        self._charged: set[int] = set()
+
+    def before(
+        self, func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+    ) -> bool:
+        """Charge what the call is about to allocate or to write, and tell whether it allocates."""
+        if func in _FACTORIES or func in _ENLARGING:
+            _charge_result(func, args, kwargs)
+            return True
+        written = args[0] if args and _writes(func) else None
+        if isinstance(written, Tensor) and not written.is_meta:
+            memory = storage_of(written)
+            if memory not in self._charged:
+                charge(written.nbytes, f"A tensor of shape {tuple(written.shape)}")
+                self._charged.add(memory)
+        return False
+
+    def after(self, result: Tensor) -> None:
+        """Remember what :meth:`before` has charged."""
+        self._charged.add(storage_of(result))
+
+
+class _Charge(TorchFunctionMode):
+    """Charges every tensor that is made while it is active."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._allocations = _Allocations()
 
     def __torch_function__(
         self,
@@ -82,27 +131,23 @@ class _Charge(TorchFunctionMode):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
-        if func in _FACTORIES:
-            try:
-                planned = func(*args, **{**kwargs, "device": "meta"})
-            except RuntimeError as error:
-                raise BudgetExceeded(
-                    f"No tensor of that size can be made: {str(error).splitlines()[0]}",
-                    hint="Check the sizes among the constructor's arguments.",
-                ) from error
-            charge(planned.nbytes, f"A tensor of shape {tuple(planned.shape)}")
-        return func(*args, **kwargs)
+        allocates = self._allocations.before(func, args, kwargs)
+        result = func(*args, **kwargs)
+        if allocates:
+            self._allocations.after(result)
+        return result
 
 
 class _Watch(DeviceContext):
     """Makes tensors on the meta device, and remembers all of them without keeping any alive.
 
     It is what ``with torch.device("meta")`` is, extended: two modes would double the cost of every
-    call.
+    call. Tensors that a constructor makes elsewhere, by naming a device, are charged.
     """
 
     def __init__(self) -> None:
         super().__init__(torch.device("meta"))
+        self._allocations = _Allocations()
         self._made: list[weakref.ref[Tensor]] = []
 
     def __torch_function__(
@@ -118,7 +163,12 @@ class _Watch(DeviceContext):
             tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
             if tensor.is_meta:
                 return tensor
+        allocates = not _is_on_meta(func, args, kwargs) and self._allocations.before(
+            func, args, kwargs
+        )
         result = super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
+        if allocates:
+            self._allocations.after(result)
         for value in result if isinstance(result, list | tuple) else (result,):
             if isinstance(value, Tensor) and value.is_meta:
                 self._made.append(weakref.ref(value))
@@ -129,6 +179,43 @@ class _Watch(DeviceContext):
             tensor = reference()
             if tensor is not None:
                 yield tensor
+
+
+def _is_on_meta(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
+    """Tell whether a call under :class:`_Watch` makes or writes only tensors without values."""
+    if func in _FACTORIES:
+        device = kwargs.get("device")
+        return device is None or torch.device(device).type == "meta"
+    return bool(args) and isinstance(args[0], Tensor) and args[0].is_meta
+
+
+def _writes(func: Callable[..., Any]) -> bool:
+    """Tell whether ``func`` writes into its first argument: torch ends such names with ``_``."""
+    name: str = getattr(func, "__name__", "")
+    return name.endswith("_") and not name.endswith("__")
+
+
+def _charge_result(
+    func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]
+) -> None:
+    """Charge what ``func`` would allocate: its size is known from making it on the meta device.
+
+    Raises :class:`BudgetExceeded` if there is not so much, or if no tensor can be so large.
+    """
+    planned: dict[str, Any] = {**kwargs}
+    if func in _FACTORIES or "device" in kwargs:
+        planned["device"] = "meta"
+    on_meta = [arg.to("meta") if isinstance(arg, Tensor) else arg for arg in args]
+    try:
+        result = func(*on_meta, **planned)
+    except RuntimeError as error:
+        if isinstance(error, NotImplementedError):
+            return  # the sizes depend on values, which a file does not name
+        raise BudgetExceeded(
+            f"No tensor of that size can be made: {str(error).splitlines()[0]}",
+            hint="Check the sizes among the constructor's arguments.",
+        ) from error
+    charge(result.nbytes, f"A tensor of shape {tuple(result.shape)}")
 
 
 def _overlap(weights: Iterable[Tensor]) -> bool:

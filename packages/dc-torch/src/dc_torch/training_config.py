@@ -106,7 +106,8 @@ class TrainingConfig:
         if self.gradient_clip is not None:
             _check_positive("gradient_clip", self.gradient_clip)
         if self.input_dtype is not None:
-            dtype = vars(torch).get(self.input_dtype)
+            named: object = self.input_dtype
+            dtype = vars(torch).get(named) if isinstance(named, str) else None
             if not isinstance(dtype, torch.dtype):
                 raise ParameterError(
                     f"input_dtype={self.input_dtype!r} is not a torch dtype.",
