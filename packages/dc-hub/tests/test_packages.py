@@ -186,7 +186,7 @@ def missing(*bodies):
 
     def edit(content):
         content["params"]["transformers"] = parts
-        say_other_versions(content, **{"acme-models": "1.2", "evil; rm -rf": "1"})
+        say_other_versions(content, **{"acme-nets": "1.2", "evil; rm -rf": "1"})
 
     return edit
 
@@ -218,7 +218,7 @@ def test_packages_of_others_are_named_and_never_put_into_the_command(
     command, _, advice = got.value.hint.partition(". ")
     assert command.startswith("Run: pip install ")
     assert command.endswith("dc-pipeline")
-    assert "acme-models 1.2" in advice
+    assert "acme-nets 1.2" in advice
     assert "evil" not in str(got.value)
 
 

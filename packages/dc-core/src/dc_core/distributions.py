@@ -10,10 +10,14 @@ import sys
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from dc_core.plugins import BACKENDS, HUBS
 from dc_core.plugins.discovery import distribution_of, normal_name, version_of, version_of_installed
 from dc_core.registry import components, models
+
+_read: Final[WeakKeyDictionary[metadata.Distribution, dict[str, str]]] = WeakKeyDictionary()
 
 
 def version(distribution: str) -> str:
@@ -29,7 +33,8 @@ def version(distribution: str) -> str:
 
 def of_backend(name: str) -> dict[str, str]:
     """Return the distribution that provides the backend ``name``, with its version."""
-    return {distribution_of(e): version_of(e) for e in BACKENDS.entries.get(name, [])[:1]}
+    entries = BACKENDS.entries.get(name)
+    return dict(_of_entry(entries[0])) if entries else {}
 
 
 def of_class(cls: type) -> dict[str, str]:
@@ -51,11 +56,21 @@ def of_class(cls: type) -> dict[str, str]:
         if top in sys.stdlib_module_names or top in BACKENDS or top in ("__main__", "dc_core"):
             continue
         if top in plugins:
-            found[distribution_of(plugins[top])] = version_of(plugins[top])
+            found |= _of_entry(plugins[top])
         else:
             found |= _of_module(base.__module__)
     required = {name: version(name) for name in getattr(cls, "requires", ())}
     return found | {name: found for name, found in required.items() if found}
+
+
+def _of_entry(entry: metadata.EntryPoint) -> dict[str, str]:
+    dist = entry.dist
+    if dist is None:
+        return {}
+    # Keyed by the object: reading its metadata again would take longer than all the rest.
+    if dist not in _read:
+        _read[dist] = {distribution_of(entry): version_of(entry)}
+    return _read[dist]
 
 
 @lru_cache(maxsize=1024)

@@ -30,7 +30,7 @@ from dc_hub.loading.training_state import training_tensors
 from dc_hub.publishing.card import model_card
 from dc_hub.publishing.describing import Described, describe
 from dc_hub.publishing.fitting import check_fitted
-from dc_hub.publishing.packages import install_command, versions
+from dc_hub.publishing.packages import packages
 from dc_hub.publishing.restoring import can_be_built, check_restores
 
 
@@ -168,6 +168,7 @@ def prepare(
         )
     weights = {info.native or relative: exported[relative] for relative, info in table.items()}
     _check_distinct(name, table, described.arrays)
+    needed = packages(described.classes, described.backends)
     record = Record(
         cls=described.cls,
         class_version=described.class_version,
@@ -177,10 +178,7 @@ def prepare(
             f"{prefix}/{relative}": StoredWeight(info.native or relative, info.aliases)
             for relative, info in table.items()
         },
-        metadata={
-            **_plain(metadata or {}),
-            "created_with": versions(described.classes, described.backends),
-        },
+        metadata={**_plain(metadata or {}), "created_with": dict(needed.versions)},
     )
     params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})
     beside = {TRAINING: check_tensors(training_tensors(model))} if training else {}
@@ -195,7 +193,7 @@ def prepare(
     card = model_card(
         record,
         weights,
-        install_command(described.classes, described.backends),
+        needed.install,
         is_model=not isinstance(model, Component) or isinstance(model, Model),
     )
     return Prepared(params, card.encode(), weights, beside, shard_size)
