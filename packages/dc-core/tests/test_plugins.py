@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from dc_core import plugins
+from dc_core.__main__ import main
 from dc_core.errors import (
     BackendBroken,
     BackendConflict,
@@ -153,14 +154,32 @@ def test_a_malformed_value_is_refused(install):
     only_the_good_is_ready("bad")
 
 
-def test_an_unreadable_list_of_entry_points_harms_no_other(install):
+UNREADABLE = [f"[{GROUP}]\nno equals sign\n".encode(), b"[dc.models]\nname = \xff\n"]
+
+
+@pytest.mark.parametrize("content", UNREADABLE, ids=["malformed", "not UTF-8"])
+def test_an_unreadable_list_of_entry_points_is_refused(install, content):
     install(*GOOD)
-    home = install("dist-bad", {GROUP: {"bad": "bad_plugin"}})
+    home = install("dist-bad", {GROUP: {"bad": "bad_plugin"}}, version="2.1")
     (listed,) = home.glob("*/entry_points.txt")
-    listed.write_text(f"[{GROUP}]\nno equals sign\n")
+    listed.write_bytes(content)
     plugins.refresh()
     assert status("good").status == "ready"
     assert "bad" not in BACKENDS
+    (line,) = [line for line in plugins.report() if line.distribution == "dist-bad"]
+    assert (line.status, line.name, line.version) == ("refused", "dist-bad", "2.1")
+    assert line.detail.startswith("Its entry_points.txt cannot be read: ")
+    assert line.hint == "Run: pip install --force-reinstall dist-bad"
+    assert main(["plugins"]) == 1
+
+
+def test_a_known_distribution_with_unreadable_entry_points_says_so_when_an_object_asks(install):
+    home = install("dc-gamma", {GROUP: {"gamma": "gamma_plugin"}})
+    (listed,) = home.glob("*/entry_points.txt")
+    listed.write_text("no equals sign\n[section]\nno equals sign\n")
+    group = PluginGroup(GROUP, BackendHooks, {"gamma": "dc-gamma"})
+    with pytest.raises(BackendBroken, match=r"cannot be read.*--force-reinstall dc-gamma"):
+        plugins.claim(objects_of("gamma.nn"), group)
 
 
 def test_a_plugin_for_a_newer_api_says_to_upgrade_dc_core(install):

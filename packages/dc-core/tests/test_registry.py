@@ -1,5 +1,7 @@
 """Registered names: what a file may choose among, and nothing else."""
 
+import sys
+
 import pytest
 
 from dc_core import Component, Estimator, Model, register_component, register_model, registry
@@ -219,3 +221,18 @@ def test_a_registered_class_of_a_framework_is_built_as_a_skeleton(install, grave
     assert described == registry.Description("mylab/Wide", 1, "tiny", {"power": 3})
     made = registry.build(Wide, described.params, described.backend)
     assert (made.power, made.was_initialised) == (3, False)
+
+
+def test_a_class_squatted_in_a_known_namespace_loses_to_the_known_distribution(install):
+    named = {"dc.models": {"xgboost/Net": "theirs:Net", "xgboost/Other": "theirs:Net"}}
+    install("a-stranger", named, {"theirs": NET})
+    install("dc-xgboost", {"dc.models": {"xgboost/Net": "ours:Net"}}, {"ours": NET})
+    assert models.lookup("xgboost/Net").__module__ == "ours"
+    with pytest.raises(UnknownClass, match="'xgboost/Other'"):
+        models.lookup("xgboost/Other")
+    assert "theirs" not in sys.modules
+    lines = {(line.name, line.distribution): line for line in models.report()}
+    assert lines["xgboost/Net", "dc-xgboost"].status == "ready"
+    for name in ("xgboost/Net", "xgboost/Other"):
+        assert lines[name, "a-stranger"].status == "refused"
+        assert "belongs to dc-xgboost" in lines[name, "a-stranger"].detail

@@ -12,7 +12,7 @@ from dc_core.plugins.backends import (
     backend_of,
     claim,
 )
-from dc_core.plugins.discovery import PluginStatus
+from dc_core.plugins.discovery import PluginStatus, unreadable
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks, HubHooks, hookimpl, hookspec
 from dc_core.plugins.hubs import HUBS, hub
@@ -46,8 +46,11 @@ def backend(name: str) -> Backend:
 
 
 def report() -> list[PluginStatus]:
-    """Load every plugin and return one line on each, known ones that are missing included."""
-    return [*BACKENDS.report(_check), *HUBS.report()]
+    """Load every plugin and return one line on each, including known ones that are missing.
+
+    Distributions whose entry points cannot be read have a line too.
+    """
+    return [*BACKENDS.report(_check), *HUBS.report(), *unreadable()]
 
 
 def _check(name: str) -> None:

@@ -6,7 +6,6 @@ old tool. An entry point that cannot be read is refused with a reason; it never 
 
 from __future__ import annotations
 
-import logging
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -18,15 +17,14 @@ _VALUE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\s*:\s*[^\W\d]\w*(\.[^\W\
 _UNREADABLE: Final = (AttributeError, KeyError, OSError, TypeError, ValueError)
 """What importlib.metadata raises for damaged metadata, depending on the Python version."""
 
-logger = logging.getLogger(__name__)
-
 
 @dataclass(frozen=True, slots=True)
 class PluginStatus:
     """One line of :func:`dc_core.plugins.report`.
 
     ``refused`` is an entry point that is ignored: its name cannot be used, belongs to another
-    distribution or to a newer API, or its distribution is damaged.
+    distribution or to a newer API, or its distribution is damaged. Where a distribution's entry
+    points cannot be read at all, ``name`` is the distribution's and ``group`` is empty.
     """
 
     group: str
@@ -55,7 +53,7 @@ def discover(group: str) -> tuple[list[metadata.EntryPoint], list[PluginStatus]]
     """Return the usable entry points of ``group``, and one line on each of the others."""
     usable, others = [], []
     for entry in _entry_points(group):
-        if not _is_named(entry):
+        if entry.dist is not None and not _is_named(entry.dist):
             others.append(
                 refused(
                     entry,
@@ -78,6 +76,29 @@ def discover(group: str) -> tuple[list[metadata.EntryPoint], list[PluginStatus]]
     return usable, others
 
 
+def unreadable() -> list[PluginStatus]:
+    """Return one line on each distribution whose entry points cannot be read."""
+    lines = []
+    for distribution in metadata.distributions():
+        error = _error_of(distribution)
+        if error is not None:
+            name = _name_of(distribution)
+            lines.append(
+                PluginStatus(
+                    group="",
+                    name=name,
+                    status="refused",
+                    distribution=name,
+                    version=_version_of(distribution),
+                    detail=f"Its entry_points.txt cannot be read: {type(error).__name__}: {error}.",
+                    hint=f"Run: pip install --force-reinstall {name}"
+                    if _is_named(distribution)
+                    else "Delete that folder, or install its distribution again.",
+                )
+            )
+    return lines
+
+
 def newer_groups(group: str) -> list[str]:
     """Return the installed groups of a later version of the API: ``dc.x.v2`` for ``dc.x.v1``."""
     stem, _, version = group.rpartition(".v")
@@ -97,11 +118,7 @@ def distribution_of(entry: metadata.EntryPoint) -> str:
 
     A damaged installation has no name; the folder of its metadata is returned instead.
     """
-    if entry.dist is None:
-        return "an unknown distribution"
-    if not _is_named(entry):
-        return str(getattr(entry.dist, "_path", entry.dist.locate_file("")))
-    return normal_name(entry.dist.name)
+    return "an unknown distribution" if entry.dist is None else _name_of(entry.dist)
 
 
 def normal_name(distribution: str) -> str:
@@ -111,7 +128,7 @@ def normal_name(distribution: str) -> str:
 
 def version_of(entry: metadata.EntryPoint) -> str:
     """Return the version of the entry's distribution, empty if it has none."""
-    return (entry.dist.version or "") if _is_named(entry) and entry.dist else ""
+    return "" if entry.dist is None else _version_of(entry.dist)
 
 
 def version_of_installed(distribution: str) -> str:
@@ -137,18 +154,32 @@ def _entry_points(group: str) -> list[metadata.EntryPoint]:
 
 def _readable() -> Iterator[metadata.Distribution]:
     """Return the distributions whose entry points can be read."""
-    for distribution in metadata.distributions():
-        try:
-            list(distribution.entry_points)
-        except _UNREADABLE:
-            logger.warning("the entry points of %s cannot be read", distribution, exc_info=True)
-            continue
-        yield distribution
+    return (found for found in metadata.distributions() if _error_of(found) is None)
 
 
-def _is_named(entry: metadata.EntryPoint) -> bool:
-    """Tell whether the entry's distribution says its name: a half-removed one does not."""
+def _error_of(distribution: metadata.Distribution) -> Exception | None:
+    """Return why the entry points of ``distribution`` cannot be read, None if they can."""
     try:
-        return entry.dist is None or "Name" in entry.dist.metadata
+        list(distribution.entry_points)
+    except _UNREADABLE as error:
+        return error
+    return None
+
+
+def _is_named(distribution: metadata.Distribution) -> bool:
+    """Tell whether ``distribution`` has a name: one that is half removed has none."""
+    try:
+        return "Name" in distribution.metadata
     except _UNREADABLE:
         return False
+
+
+def _name_of(distribution: metadata.Distribution) -> str:
+    """Return the normal form of the distribution's name, or the folder of its metadata."""
+    if _is_named(distribution):
+        return normal_name(distribution.name)
+    return str(getattr(distribution, "_path", distribution.locate_file("")))
+
+
+def _version_of(distribution: metadata.Distribution) -> str:
+    return (distribution.version or "") if _is_named(distribution) else ""

@@ -24,6 +24,7 @@ from dc_core.plugins.discovery import (
     distribution_of,
     newer_groups,
     refused,
+    unreadable,
     version_of,
     version_of_installed,
 )
@@ -242,25 +243,26 @@ class PluginGroup:
 
     def missing(self, name: str) -> PluginError:
         """Return the error for a plugin that is not there: why, and the line that installs it."""
-        for line in self.refused:
-            if line.name == name:
-                return BackendBroken(
-                    line.detail,
-                    hint=line.hint,
-                    distribution=line.distribution,
-                    version=line.version,
-                    cause=line.detail,
-                )
-        installed = version_of_installed(self.known.get(name, ""))
+        known = self.known.get(name, "")
+        lines = [line for line in self.refused if line.name == name]
+        lines += [line for line in unreadable() if line.distribution == known]
+        if lines:
+            return BackendBroken(
+                lines[0].detail,
+                hint=lines[0].hint,
+                distribution=lines[0].distribution,
+                version=lines[0].version,
+                cause=lines[0].detail,
+            )
+        installed = version_of_installed(known)
         if installed:
             return BackendNotInstalled(
-                f"{self.known[name]} {installed} is installed, but has no plugin {name!r} yet.",
-                hint=f"Run: pip install --upgrade {self.known[name]}",
+                f"{known} {installed} is installed, but has no plugin {name!r} yet.",
+                hint=f"Run: pip install --upgrade {known}",
             )
-        if name in self.known:
+        if known:
             return BackendNotInstalled(
-                f"The plugin {name!r} is not installed.",
-                hint=f"Run: pip install {self.known[name]}",
+                f"The plugin {name!r} is not installed.", hint=f"Run: pip install {known}"
             )
         return BackendNotInstalled(
             f"No installed distribution provides a plugin {name!r} in {self.group}.",
