@@ -18,7 +18,9 @@ nox.options.default_venv_backend = "virtualenv"
 nox.options.reuse_venv = "yes"
 
 ROOT = Path(__file__).parent.resolve()
-PACKAGES = {path.name: path for path in sorted((ROOT / "packages").iterdir()) if path.is_dir()}
+PACKAGES = {
+    path.parent.name: path.parent for path in sorted((ROOT / "packages").glob("*/pyproject.toml"))
+}
 WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
 
 CONSTRAINTS = ROOT / "constraints.txt"

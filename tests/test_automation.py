@@ -16,7 +16,7 @@ import pytest
 yaml = pytest.importorskip("yaml", reason="`nox -s tests` installs PyYAML")
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = sorted(path.name for path in (ROOT / "packages").iterdir() if path.is_dir())
+PACKAGES = sorted(path.parent.name for path in (ROOT / "packages").glob("*/pyproject.toml"))
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 FORMS = sorted((ROOT / ".github" / "ISSUE_TEMPLATE").glob("*.yml"))
 PYTHONS = ["3.11", "3.12", "3.13", "3.14"]

@@ -20,7 +20,9 @@ from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = {path.name: path for path in sorted((ROOT / "packages").iterdir()) if path.is_dir()}
+PACKAGES = {
+    path.parent.name: path.parent for path in sorted((ROOT / "packages").glob("*/pyproject.toml"))
+}
 MODULES = {name.replace("-", "_") for name in PACKAGES}
 
 

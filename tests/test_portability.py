@@ -5,7 +5,9 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = sorted(path.name.replace("-", "_") for path in (ROOT / "packages").iterdir())
+PACKAGES = sorted(
+    path.parent.name.replace("-", "_") for path in (ROOT / "packages").glob("*/pyproject.toml")
+)
 MASKED = ROOT / "packages" / "dc-hub" / "tests" / "masked.py"
 
 PROGRAM = """

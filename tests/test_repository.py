@@ -1,5 +1,6 @@
 """What every package of the repository has in common."""
 
+import ast
 import tomllib
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ import pytest
 from packaging.requirements import Requirement
 
 ROOT = Path(__file__).parents[1]
-PACKAGES = sorted(path for path in (ROOT / "packages").iterdir() if path.is_dir())
+PACKAGES = sorted(path.parent for path in (ROOT / "packages").glob("*/pyproject.toml"))
 
 every_package = pytest.mark.parametrize("package", PACKAGES, ids=lambda path: path.name)
 
@@ -80,3 +81,14 @@ def test_the_pins_name_exact_versions() -> None:
     names = [name for name, _, _ in pins]
     assert names == sorted(set(names))
     assert all(equals and version and "+" not in version for _, equals, version in pins)
+
+
+def test_what_tools_leave_in_packages_is_no_package(tmp_path, monkeypatch):
+    (tmp_path / "packages" / ".hypothesis").mkdir(parents=True)
+    (tmp_path / "packages" / "dc-one").mkdir()
+    (tmp_path / "packages" / "dc-one" / "pyproject.toml").touch()
+    for file in (*ROOT.glob("tests/*.py"), ROOT / "noxfile.py"):
+        for line in ast.parse(file.read_text()).body:
+            if ast.unparse(line).startswith("PACKAGES = "):
+                named = eval(ast.unparse(line.value), {"ROOT": tmp_path})
+                assert [str(name)[-3:] for name in named] == ["one"], file
