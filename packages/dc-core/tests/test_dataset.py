@@ -208,3 +208,27 @@ def test_text_of_the_right_dtype_is_kept_without_a_copy():
     dataset = NumpyDataset(text, ids=text)
     assert dataset.X is text
     assert dataset.ids is text
+
+
+def test_a_dataframe_shows_predictions_beside_the_rows():
+    dataset = NumpyDataset(["CCO", "C"], [1.0, 2.0], ids=["a", "b"], tasks=["y"])
+    frame = dataset.to_dataframe("polars", prediction=np.array([[0.5], [np.nan]]))
+    assert frame.columns == ["id", "X", "y", "w_y", "predicted_y"]
+    assert frame["id"].to_list() == ["a", "b"]
+    np.testing.assert_array_equal(frame["predicted_y"].to_numpy(), [0.5, np.nan])
+    unlabelled = NumpyDataset(["CCO", "C"])
+    frame = unlabelled.to_dataframe("polars", prediction=np.array([[1.0, 2.0], [3.0, 4.0]]))
+    assert frame.columns == ["id", "X", "predicted_0", "predicted_1"]
+
+
+def test_a_dataframe_names_the_classes_of_probabilities():
+    dataset = NumpyDataset(["CCO", "C"], ["active", "inactive"], tasks=["y"])
+    frame = dataset.to_dataframe("polars", prediction=np.full((2, 1, 3), 1 / 3))
+    assert frame.columns[4:] == ["p_y_active", "p_y_inactive", "p_y_2"]
+
+
+@pytest.mark.parametrize("shape", [(2,), (3, 1), (2, 2), (2, 1, 2, 1)])
+def test_a_prediction_of_another_shape_is_a_typed_error(shape):
+    dataset = NumpyDataset(["CCO", "C"], [1.0, 2.0])
+    with pytest.raises(DatasetError, match=r"model\.predict\(dataset\)"):
+        dataset.to_dataframe("polars", prediction=np.zeros(shape))

@@ -53,7 +53,7 @@ def test_classes_are_an_axis_of_the_prediction():
 
 @pytest.mark.parametrize("prediction", [P[:2], P[:, :1], P.ravel()])
 def test_predictions_of_another_shape_are_a_typed_error(prediction):
-    with pytest.raises(DatasetError, match="mean_error needs predictions"):
+    with pytest.raises(DatasetError, match="mean_error needs labels, predictions and weights"):
         MeanError().score(Y, prediction, W, ["a", "b"])
 
 
@@ -68,5 +68,5 @@ def test_several_metrics_are_scored_into_one_mapping():
 
 @pytest.mark.parametrize("metrics", [MeanError(), MeanError, [MeanError], 3, ["rmse"]])
 def test_what_is_no_list_of_metrics_is_a_typed_error(metrics):
-    with pytest.raises(ParameterError, match=r"Give .*\[RMSE\(\)\]"):
+    with pytest.raises(ParameterError, match=r"Give a list|Make an instance: MeanError\(\)"):
         score_all(metrics, Y, P, W, ["a", "b"])

@@ -1,10 +1,19 @@
-"""The contracts of the road: reports, splits, and what a role may leave out."""
+"""The contracts of the steps: reports, splits, and the methods that a role needs."""
 
 import numpy as np
 import pytest
 
-from dc_core import Estimator, Failure, FailureReport, Metric, NumpyDataset, Splitter, Transformer
-from dc_core.errors import DatasetError, EmptyDataset, FeaturizationError
+from dc_core import (
+    Estimator,
+    Failure,
+    FailureReport,
+    Loader,
+    Metric,
+    NumpyDataset,
+    Splitter,
+    Transformer,
+)
+from dc_core.errors import DatasetError, EmptyDataset, FeaturizationError, UnknownParameter
 
 
 def report(n):
@@ -33,6 +42,29 @@ def test_a_split_selects_the_rows_it_names():
     split = Thirds().split(NumpyDataset(np.arange(7)))
     assert [part.X.tolist() for part in split] == [[0, 1, 2], [3, 4], [5, 6]]
     assert len(split.train) == 3
+
+
+def test_every_step_shows_its_options_and_names_those_that_it_has():
+    class Halves(Splitter):
+        def __init__(self, seed=0, shuffle=True):
+            pass
+
+        def indices(self, dataset):
+            raise NotImplementedError
+
+    class Nothing(Loader):
+        def __init__(self, delimiter=","):
+            pass
+
+        def load(self, path, *, strict=False):
+            raise NotImplementedError
+
+    assert repr(Halves(3)) == "Halves(seed=3)"
+    assert "seed" in Halves(3)._repr_html_()
+    with pytest.raises(UnknownParameter, match=r"Did you mean 'shuffle'\?.*seed, shuffle"):
+        Halves(shuffled=False)
+    with pytest.raises(UnknownParameter, match="Did you mean 'delimiter'"):
+        Nothing(delimeter=";")
 
 
 @pytest.mark.parametrize("role", [Estimator, Transformer, Metric, Splitter])

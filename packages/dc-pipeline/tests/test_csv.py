@@ -5,6 +5,7 @@ import time
 import tracemalloc
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -130,6 +131,28 @@ def test_a_label_that_is_no_number_costs_its_task_and_not_the_row(write, label, 
     (failure,) = report
     assert (failure.row, failure.input, failure.task, failure.status) == (1, "CCO", "a", status)
     assert repr(label) in failure.message
+
+
+def test_labels_may_be_the_names_of_classes(write):
+    file = write("smiles,activity,y\nC,active,1\nCC,inactive,2\nCCC,NA,3\nCCCC, active ,4\n")
+    dataset, report = CSVLoader(tasks=["activity", "y"], classes="activity").load(file)
+    assert dataset.classes == {"activity": ("active", "inactive")}
+    np.testing.assert_array_equal(dataset.y, [[0, 1], [1, 2], [np.nan, 3], [0, 4]])
+    assert dataset.w.tolist() == [[1, 1], [1, 1], [0, 1], [1, 1]]
+    assert len(report) == 0
+
+
+def test_classes_keep_the_order_given_and_other_names_are_reported(write):
+    file = write("smiles,activity\nC,active\nC1CC,odd\nCC,odd\nCCC,inactive\n")
+    loader = CSVLoader(tasks="activity", classes={"activity": ["inactive", "active"]})
+    dataset, report = loader.load(file)
+    assert dataset.classes == {"activity": ("inactive", "active")}
+    np.testing.assert_array_equal(dataset.y.ravel(), [1, np.nan, np.nan, 0])
+    assert [(failure.row, failure.status, failure.task) for failure in report] == [
+        (1, "label", "activity"),
+        (2, "label", "activity"),
+    ]
+    assert "'odd' is not a class of activity" in str(report)
 
 
 def test_an_unclosed_quote_ends_at_its_line(write):
@@ -273,11 +296,34 @@ def test_an_encoding_that_does_not_exist_is_a_typed_error(write):
 
 @pytest.mark.parametrize(
     "settings_",
-    [{"weights": ["a", "b"]}, {"delimiter": "::"}, {"delimiter": "\n"}, {"delimiter": '"'}],
+    [
+        {"weights": ["a", "b"]},
+        {"delimiter": "::"},
+        {"delimiter": "\n"},
+        {"delimiter": '"'},
+        {"delimiter": None},
+        {"delimiter": 3},
+        {"tasks": 3},
+        {"tasks": ["expt", "expt"]},
+        {"tasks": [1]},
+        {"inputs": ["smiles"]},
+        {"classes": "other"},
+        {"classes": {"expt": "active"}, "tasks": "y"},
+        {"featurizer": ECFP},
+    ],
+    ids=str,
 )
-def test_settings_that_contradict_are_a_typed_error(settings_):
+def test_settings_that_cannot_be_used_are_a_typed_error(settings_):
     with pytest.raises(ParameterError):
-        CSVLoader(tasks="expt", **settings_)
+        CSVLoader(**{"tasks": "expt", **settings_})
+
+
+@pytest.mark.parametrize(
+    "path", [None, 3, pd.DataFrame({"smiles": ["C"]})], ids=["none", "3", "df"]
+)
+def test_what_is_not_a_path_is_a_typed_error(path):
+    with pytest.raises(LoaderError, match=r"path is of type .*from_dataframe"):
+        CSVLoader().load(path)
 
 
 def test_freesolv_loads_whole(freesolv):

@@ -6,14 +6,17 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import numpy as np
+import pandas as pd
+import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from rdkit import Chem, rdBase
 from rdkit.Chem.rdFingerprintGenerator import GetMorganFeatureAtomInvGen, GetMorganGenerator
 
-from dc_core import byte_budget
-from dc_core.errors import BudgetExceeded, FeaturizationError, ParameterError
+from dc_core import NumpyDataset, byte_budget
+from dc_core.errors import BudgetExceeded, DatasetError, FeaturizationError, ParameterError
 from dc_pipeline import ECFP
 from dc_pipeline.molecules import HAS_REASONS
 
@@ -190,8 +193,44 @@ def test_an_array_of_strings_is_featurized_like_a_list():
     np.testing.assert_array_equal(array, ECFP().featurize(MOLECULES).values)
 
 
+@pytest.mark.parametrize(
+    "form",
+    {
+        "tuple": tuple,
+        "array": np.array,
+        "dataset": NumpyDataset,
+        "pandas": pd.Series,
+        "pandas, another index": lambda s: pd.Series(s, index=range(5, 5 + len(s))),
+        "pandas, one column": lambda s: pd.DataFrame({"smiles": s}),
+        "Polars": pl.Series,
+        "Polars, one column": lambda s: pl.DataFrame({"smiles": s}),
+        "Arrow": lambda s: pa.array(s),
+        "Arrow, chunks": lambda s: pa.chunked_array([s[:3], s[3:]]),
+        "Arrow, one column": lambda s: pa.table({"smiles": s}),
+    }.items(),
+    ids=lambda item: item[0],
+)
+def test_inputs_may_come_in_any_table_or_sequence(form):
+    features = ECFP(size=64).featurize(form[1](MOLECULES))
+    np.testing.assert_array_equal(features.values, ECFP(size=64).featurize(list(MOLECULES)).values)
+
+
+@pytest.mark.parametrize("inputs", [iter(["C"]), {"C"}, {"C": 1}, None, b"C", 3])
+def test_inputs_without_order_or_length_are_a_typed_error(inputs):
+    with pytest.raises(DatasetError, match="a list, an array or a dataset"):
+        ECFP().featurize(inputs)
+
+
+def test_a_lazy_frame_and_several_columns_are_a_typed_error():
+    table = pl.DataFrame({"smiles": ["C"], "y": [1.0]})
+    with pytest.raises(DatasetError, match=r"Choose one column: df\['smiles'\]"):
+        ECFP().featurize(table)
+    with pytest.raises(DatasetError, match=r"frame\.collect\(\)"):
+        ECFP().featurize(table.lazy())
+
+
 def test_a_single_string_is_not_taken_for_its_letters():
-    with pytest.raises(FeaturizationError, match=r"\['CCO'\]"):
+    with pytest.raises(DatasetError, match=r"\['CCO'\]"):
         ECFP().featurize("CCO")
 
 

@@ -1,5 +1,7 @@
 """Pipeline: from raw inputs to predictions in the labels' own units, one row per input."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
@@ -18,6 +20,7 @@ from dc_pipeline import (
     NormalizationTransformer,
     PearsonR,
     Pipeline,
+    RandomSplitter,
     ScaffoldSplitter,
 )
 
@@ -233,7 +236,7 @@ def test_no_usable_row_is_a_typed_error_that_says_why(pipeline, ridge):
 
 
 def test_a_single_string_is_not_taken_for_its_letters(pipeline):
-    with pytest.raises(DatasetError, match=r"predict\(\['CCO'\]\)"):
+    with pytest.raises(DatasetError, match=r"Give a list of inputs: \['CCO'\]"):
         pipeline.predict("CCO")
 
 
@@ -263,8 +266,105 @@ def test_parts_of_the_wrong_kind_are_a_typed_error(ridge, parts, name):
 
 
 def test_a_single_transformer_is_a_typed_error_with_the_way_out(ridge):
-    with pytest.raises(ParameterError, match=r"not a single NormalizationTransformer.*\[…\]"):
+    with pytest.raises(
+        ParameterError, match=r"Give a list: transformers=\[NormalizationTransformer\(\)\]"
+    ):
         Pipeline(ridge(), None, NormalizationTransformer())
+
+
+def test_a_class_in_place_of_an_instance_is_a_typed_error(ridge):
+    with pytest.raises(ParameterError, match=r"featurizer is the class ECFP.*ECFP\(\)"):
+        Pipeline(ridge(), ECFP)
+    with pytest.raises(ParameterError, match=r"must be a list.*Leave it out"):
+        Pipeline(ridge(), ECFP(), None)
+
+
+def test_an_option_that_the_model_lacks_is_an_error_before_anything_is_fitted(ridge):
+    featurizer = Lengths()
+    with pytest.raises(ParameterError, match=r"Ridge.fit has no option 'epochs'.*valid"):
+        Pipeline(ridge(), featurizer).fit(of(["a", "bb"], [1.0, 2.0]), epochs=3)
+    assert featurizer.calls == []
+
+
+class Interrupted(Transformer):
+    """Is interrupted in its second fit, after it changed."""
+
+    fitted = ("seen",)
+
+    def fit(self, dataset):
+        again = getattr(self, "seen", None) is not None
+        self.seen = np.array(dataset.y.sum())
+        if again:
+            raise KeyboardInterrupt
+        return self
+
+    def transform(self, dataset):
+        return dataset
+
+
+@pytest.mark.parametrize("part", ["model", "transformer"])
+def test_a_fit_interrupted_before_the_model_changed_leaves_the_pipeline(ridge, part, monkeypatch):
+    def interrupted(dataset, **options):
+        raise KeyboardInterrupt
+
+    others = [Interrupted()] if part == "transformer" else []
+    pipeline = Pipeline(ridge(), Lengths(), [NormalizationTransformer(), *others])
+    pipeline.fit(of(["a", "bbb"], [1.0, 3.0]))
+    before = pipeline.predict(["a", "cc"])
+    weights = pipeline.get_weights()
+    if part == "model":
+        monkeypatch.setattr(pipeline.model, "fit", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.fit(of(["a", "bbb"], [100.0, 300.0]))
+    np.testing.assert_array_equal(pipeline.predict(["a", "cc"]), before)
+    assert all((pipeline[name] == array).all() for name, array in weights.items())
+
+
+def test_a_fit_interrupted_after_the_model_changed_keeps_the_new_statistics(ridge):
+    class Half(type(ridge())):
+        def fit(self, dataset, *, valid=None):
+            again = self.coef is not None
+            super().fit(dataset)
+            if again:
+                raise KeyboardInterrupt
+            return self
+
+    pipeline = Pipeline(Half(1e-9), Lengths(), [NormalizationTransformer()])
+    pipeline.fit(of(["a", "bbb"], [1.0, 3.0]))
+    with pytest.raises(KeyboardInterrupt):
+        pipeline.fit(of(["a", "bbb", "cc"], [100.0, 300.0, 100.0]))
+    assert pipeline.transformers[0].mean == pytest.approx(500 / 3)
+
+
+def test_names_of_classes_reach_the_model_and_the_table_of_predictions(ridge):
+    dataset = of(["a", "x", "bb", "ccc"], ["low", "low", "high", "high"])
+    pipeline = Pipeline(ridge(), Lengths()).fit(dataset)
+    assert pipeline.model.seen[0].classes == {"task0": ("high", "low")}
+    frame = dataset.to_dataframe("pandas", prediction=pipeline.predict(dataset))
+    assert frame["task0"].tolist() == ["low", "low", "high", "high"]
+    assert frame["predicted_task0"].isna().tolist() == [False, True, False, False]
+
+
+def test_one_long_input_stays_small_from_file_to_table(ridge, tmp_path):
+    n = 200_000
+    file = tmp_path / "table.csv"
+    rows = [f"{'C' * (i % 9 + 1)},{i % 9},m{i}" for i in range(n)]
+    rows[n // 2] = f"{'C' * 100_000},1,long"
+    file.write_text("\n".join(["smiles,y,id", *rows]))
+    pipeline = Pipeline(ridge(), ECFP(size=16), [NormalizationTransformer()])
+    tracemalloc.start()
+    dataset, report = CSVLoader(tasks="y", id="id").load(file)
+    long, *_ = np.flatnonzero(dataset.ids == "long")
+    _, _, test = RandomSplitter().split(dataset)
+    rows = dataset.select([*range(2_000), long])
+    pipeline.fit(rows)
+    table = rows.to_dataframe("pandas", prediction=pipeline.predict(rows))
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert (len(report), len(test), len(table)) == (0, n // 10, 2_001)
+    assert [failure.status for failure in pipeline.failures] == ["size"]
+    assert table["X"].iloc[-1] == "C" * 100_000
+    assert peak < 150e6  # at fixed width the inputs alone would take 80 GB
 
 
 def test_a_list_is_no_dataset(pipeline, ridge):

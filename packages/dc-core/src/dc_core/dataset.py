@@ -173,14 +173,22 @@ class Dataset(ABC):
             names[:, t] = np.where(unknown[:, t], np.array("", TEXT), known[numbers[:, t]])
         return names
 
-    def to_dataframe(self, backend: str | None = None) -> Any:
+    def to_dataframe(
+        self, backend: str | None = None, *, prediction: np.ndarray | None = None
+    ) -> Any:
         """Return the rows as a DataFrame of pandas, Polars or Arrow (``"pyarrow"``).
 
         The columns are ``id``; ``X``, or ``X0``, ``X1``, … if X is ``(n, features)``; one per task,
         with the names of its classes if it has any; and ``w_<task>``, the weights. The default
         backend is the first of the three that is installed.
 
-        Raises :class:`DatasetError` if X has more than two axes or two columns have one name.
+        With a ``prediction`` for these rows, its columns follow: ``predicted_<task>`` if it is
+        ``(n, tasks)``. If it is ``(n, tasks, classes)``, there is one column of probabilities per
+        class, ``p_<task>_<class>``, with the class's name or number. A dataset without tasks has
+        ``predicted_0``, ``p_0_<class>`` and so on.
+
+        Raises :class:`DatasetError` if X has more than two axes, the prediction does not fit, or
+        two columns have the same name.
         """
         X, y, w = self.X, self.y, self.w
         if X.ndim > 2:
@@ -194,6 +202,7 @@ class Dataset(ABC):
             labels = [None if np.isnan(v) else known[int(v)] for v in y[:, t]] if known else y[:, t]
             named.append((task, labels))
         named += [(f"w_{task}", w[:, t]) for t, task in enumerate(self.tasks)]
+        named += [] if prediction is None else self._predicted(np.asarray(prediction))
         columns = {
             name: values.tolist()
             if isinstance(values, np.ndarray) and values.dtype.kind == "T"
@@ -203,9 +212,30 @@ class Dataset(ABC):
         if len(columns) != len(named):
             raise DatasetError(
                 f"A task has the name of another column: {list(self.tasks)}.",
-                hint="Tasks must not be called id, X, X0, …, or w_<another task>.",
+                hint="Tasks must not be called id, X, X0, …, w_<another task>, or predicted_….",
             )
         return make_table(columns, backend)
+
+    def _predicted(self, prediction: np.ndarray) -> list[tuple[str, np.ndarray]]:
+        """Return the columns of ``prediction``, by name."""
+        width = len(self.tasks) or (prediction.shape[1] if prediction.ndim > 1 else 1)
+        if prediction.ndim not in (2, 3) or prediction.shape[:2] != (len(self), width):
+            raise DatasetError(
+                f"The prediction has shape {prediction.shape}; the dataset has {len(self)} rows "
+                f"and {len(self.tasks)} tasks.",
+                hint="Give what a model predicted for these rows: model.predict(dataset).",
+            )
+        tasks = self.tasks or tuple(map(str, range(width)))
+        if prediction.ndim == 2:
+            return [(f"predicted_{task}", prediction[:, t]) for t, task in enumerate(tasks)]
+        columns = []
+        for t, task in enumerate(tasks):
+            names = dict(enumerate(self.classes.get(task, ())))
+            columns += [
+                (f"p_{task}_{names.get(c, c)}", prediction[:, t, c])
+                for c in range(prediction.shape[2])
+            ]
+        return columns
 
     def _summary(self) -> str:
         first = self.rows(np.arange(min(1, len(self))), ("X",)).X

@@ -1,4 +1,4 @@
-"""``Metric``: a figure of merit, computed task by task."""
+"""``Metric``: a score of predictions, computed for each task."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dc_core.weights import model_name
 
 
 class Metric(Component, ABC):
-    """A figure of merit; a subclass writes :meth:`compute` for one task."""
+    """A score of predictions; a subclass writes :meth:`compute` for one task."""
 
     greater_is_better: ClassVar[bool]
 
@@ -28,7 +28,7 @@ class Metric(Component, ABC):
         """Return the metric for one task.
 
         ``y`` is ``(n,)``, ``prediction`` is ``(n,)`` or ``(n, classes)``, ``w`` is ``(n,)`` and
-        positive: rows of weight 0 were left out. NaN says that it is undefined for these rows.
+        positive: rows of weight 0 were left out. It is NaN if it is undefined for these rows.
         """
 
     def score(
@@ -40,12 +40,14 @@ class Metric(Component, ABC):
         are NaN or have weight 0 are left out, and tasks for which the metric is undefined are left
         out of the mean.
 
-        Raises :class:`DatasetError` where shapes differ.
+        Raises :class:`DatasetError` if the shapes do not fit.
         """
-        if prediction.shape[:2] != y.shape or w.shape != y.shape:
+        expected = (len(y), len(tasks))
+        if not (prediction.shape[:2] == y.shape == w.shape == expected):
             raise DatasetError(
-                f"{self.name} needs predictions and weights for labels of shape {y.shape}; "
-                f"it got {prediction.shape} and {w.shape}."
+                f"{self.name} needs labels, predictions and weights of shape {expected}; "
+                f"they have {y.shape}, {prediction.shape} and {w.shape}.",
+                hint="A row per sample and a column per task; predictions may end in classes.",
             )
         values = {}
         for t, task in enumerate(tasks):
@@ -69,19 +71,21 @@ def score_all(
     w: np.ndarray,
     tasks: Sequence[str],
 ) -> dict[str, float]:
-    """Return what each metric's :meth:`Metric.score` gives for these arrays, in one mapping.
+    """Return the results of every metric's :meth:`Metric.score` for these arrays in one mapping.
 
-    Raises :class:`ParameterError` for what is no sequence of metrics.
+    Raises :class:`ParameterError` if ``metrics`` is not a sequence of metrics.
     """
-    if isinstance(metrics, Metric | type) or not isinstance(metrics, Iterable):
-        raise ParameterError(
-            f"The metrics are a {type(metrics).__name__}.", hint="Give a list of them: [RMSE()]."
-        )
+    if isinstance(metrics, Metric | type | str) or not isinstance(metrics, Iterable):
+        raise ParameterError(f"metrics={metrics!r} is not a list.", hint="Give a list: [RMSE()].")
     scores: dict[str, float] = {}
     for metric in metrics:
+        if isinstance(metric, type) and issubclass(metric, Metric):
+            raise ParameterError(
+                f"{metric.__name__} is a class.", hint=f"Make an instance: {metric.__name__}()."
+            )
         if not isinstance(metric, Metric):
             raise ParameterError(
-                f"{metric!r} is no metric.", hint="Give instances of metrics: [RMSE()]."
+                f"{metric!r} is not a metric.", hint="Give a list of them: [RMSE(), R2()]."
             )
         scores |= metric.score(y, prediction, w, tasks)
     return scores

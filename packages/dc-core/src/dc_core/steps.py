@@ -51,7 +51,7 @@ class Featurizer(Component, ABC, Generic[S]):
         """Return one row per input; ``strict`` raises :class:`FeaturizationError` at failures."""
 
 
-class Loader(ABC):
+class Loader(Component, ABC):
     """Reads a file of data."""
 
     @abstractmethod
@@ -59,7 +59,7 @@ class Loader(ABC):
         """Return the good rows and the report on the bad; ``strict`` raises at the bad."""
 
 
-class Splitter(ABC):
+class Splitter(Component, ABC):
     """Divides the rows of a dataset."""
 
     @abstractmethod

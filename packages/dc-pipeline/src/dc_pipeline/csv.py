@@ -6,7 +6,7 @@ import gzip
 import logging
 import re
 import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
@@ -21,9 +21,11 @@ from dc_core import (
     Loaded,
     Loader,
     NumpyDataset,
+    check_names,
 )
 from dc_core.errors import LoaderError, ParameterError
 from dc_pipeline.delimited import Block, Layout, read_blocks, read_header
+from dc_pipeline.numerals import MISSING
 
 logger = logging.getLogger(__name__)
 
@@ -38,16 +40,22 @@ class CSVLoader(Loader):
 
     ``inputs`` names the column of the raw inputs, such as SMILES; ``tasks`` those of the labels;
     ``id`` that of the rows' names (default: the inputs); ``weights`` one for all tasks, or one for
-    each. X is the inputs, or with a ``featurizer`` its features.
+    each task. X is the inputs, or with a ``featurizer`` its features.
+
+    ``classes`` names the tasks whose labels are text, such as ``active``: they are numbered in
+    sorted order, and the dataset's :attr:`~dc_core.Dataset.classes` holds their names. A mapping
+    sets the names and their order: ``classes={"activity": ["inactive", "active"]}``; another label
+    then fails (status ``label``).
 
     A label that is missing (empty, ``NA``, ``NaN`` …) is NaN with weight 0. So is one that is not a
     finite number (status ``label``) or only a bound, such as ``>5`` (status ``censored``): the
-    report names its task, and the row stays. A row fails (status ``parse``) if its input is missing
-    or contains a line break, a weight is not a number of at least 0, a quote is not closed in its
-    line, it has another number of fields than the header, or a field has more than 131 072
+    report names its task, and the row is kept. A row fails (status ``parse``) if its input is
+    missing or contains a line break, a weight is not a number of at least 0, a quote is not closed
+    in its line, it has another number of fields than the header, or a field has more than 131 072
     characters.
 
-    Raises :class:`ParameterError` for another number of weights, or no single-character delimiter.
+    Raises :class:`ParameterError` for a wrong number of weights, a delimiter that is not a single
+    character, names that are not text or occur twice, and classes of other tasks.
     """
 
     def __init__(
@@ -59,15 +67,22 @@ class CSVLoader(Loader):
         featurizer: Featurizer[Any] | None = None,
         delimiter: str = ",",
         encoding: str = "utf-8-sig",
+        classes: str | Sequence[str] | Mapping[str, Sequence[str]] = (),
     ) -> None:
-        self.inputs = inputs
-        self.tasks = _names(tasks)
-        self.id = id
-        self.weights = _names(weights or ())
+        (self.inputs,) = _names("inputs", [inputs])
+        self.tasks = _names("tasks", tasks)
+        self.id = None if id is None else _names("id", [id])[0]
+        self.weights = _names("weights", weights or ())
         self.featurizer = featurizer
         self.delimiter = delimiter
         self.encoding = encoding
-        if len(delimiter) != 1 or delimiter in '"\r\n':
+        self.classes: dict[str, tuple[str, ...]] = (
+            {task: _names(f"classes[{task!r}]", names) for task, names in classes.items()}
+            if isinstance(classes, Mapping)
+            else dict.fromkeys(_names("classes", classes), ())
+        )
+        separator: Any = delimiter
+        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
             raise ParameterError(
                 f"The delimiter is {delimiter!r}.", hint="Give one character, such as ',' or ';'."
             )
@@ -76,11 +91,15 @@ class CSVLoader(Loader):
                 f"There are {len(self.weights)} columns of weights for {len(self.tasks)} tasks.",
                 hint="Give one for all tasks, or one for each.",
             )
-
-    @property
-    def _texts(self) -> list[str]:
-        """The columns that are read as text."""
-        return list({self.inputs: None, self.id or self.inputs: None})
+        if not set(self.classes) <= set(self.tasks):
+            raise ParameterError(
+                f"classes names {min(set(self.classes) - set(self.tasks))!r}, which is not a task."
+            )
+        if featurizer is not None and not isinstance(featurizer, Featurizer):
+            raise ParameterError(
+                f"featurizer={featurizer!r} is not a featurizer.",
+                hint="Give an instance, such as ECFP().",
+            )
 
     def load(self, path: str | PathLike[str], *, strict: bool = False) -> Loaded:
         """Return the dataset of the usable rows and the report on the others, which is logged.
@@ -89,20 +108,22 @@ class CSVLoader(Loader):
         :class:`FeaturizationError` if anything failed. Raises :class:`LoaderError` if the file
         cannot be read, is not text in the encoding, or lacks a column.
         """
+        if not isinstance(path, str | PathLike):
+            raise LoaderError(
+                f"The path is of type {type(path).__name__}.",
+                hint="For a DataFrame: NumpyDataset.from_dataframe(df, X=..., y=...).",
+            )
         file = Path(path)
-        X, y, w, ids, report = self._parts(file)
+        dataset, report = self._dataset(file)
         if strict:
             report.raise_if_any()
         if report.failures:
             logger.warning("%s: %s", file, report)
-        return Loaded(NumpyDataset(X, y, w, ids, self.tasks), report)
+        return Loaded(dataset, report)
 
-    def _parts(
-        self, file: Path
-    ) -> tuple[np.ndarray, np.ndarray, np.ndarray | None, np.ndarray, FailureReport]:
-        """Return X, y, w, ids and the report on what failed."""
-        texts: dict[str, list[np.ndarray]] = {name: [] for name in self._texts}
-        numbers, y, w, ok = [], [], [], []
+    def _dataset(self, file: Path) -> tuple[NumpyDataset, FailureReport]:
+        texts: dict[str, list[np.ndarray]] = {name: [_NO_TEXT] for name in self._texts()}
+        numbers, y, w, ok = [np.zeros(0, np.intp)], [], [], [np.zeros(0, bool)]
         failures: list[Failure] = []
         for block in self._blocks(file):
             for name, column in block.texts.items():
@@ -114,25 +135,40 @@ class CSVLoader(Loader):
             w.append(weights)
             ok.append(good)
             failures += block.failures + faults + bad_labels
-        columns = {name: np.concatenate([_NO_TEXT, *parts]) for name, parts in texts.items()}
+        columns = {name: np.concatenate(parts) for name, parts in texts.items()}
+        rows, usable = np.concatenate(numbers), np.concatenate(ok)
+        labels = np.concatenate([np.zeros((0, len(self.tasks))), *y])
+        weights = np.concatenate([np.zeros((0, len(self.weights))), *w])
         X = columns[self.inputs]
         ids = columns[self.id or self.inputs]
-        usable = np.concatenate([np.zeros(0, bool), *ok])
+        classes = dict(self.classes)
+        for task in classes:
+            numbered, classes[task], bad = _numbered(columns[task], classes[task])
+            labels[:, self.tasks.index(task)] = numbered
+            failures += [
+                Failure(
+                    int(rows[row]), str(X[row]), "label", f"{name!r} is not a class of {task}", task
+                )
+                for row, name in bad
+                if usable[row]
+            ]
         if self.featurizer is not None:
             features = self.featurizer.featurize(X.tolist())
-            number = np.concatenate([np.zeros(0, np.intp), *numbers])
             failures += [
-                replace(failure, row=int(number[failure.row]))
+                replace(failure, row=int(rows[failure.row]))
                 for failure in features.report
                 if usable[failure.row]
             ]
             X, usable = features.values, usable & features.ok
         report = FailureReport(tuple(sorted(failures, key=lambda failure: failure.row)))
-        labels = np.concatenate([np.zeros((0, len(self.tasks))), *y])
-        weights = np.concatenate([np.zeros((0, len(self.weights))), *w])
         if not usable.all():
             X, labels, weights, ids = X[usable], labels[usable], weights[usable], ids[usable]
-        return X, labels, weights if self.weights else None, ids, report
+        given = weights if self.weights else None
+        return NumpyDataset(X, labels, given, ids, self.tasks, classes), report
+
+    def _texts(self) -> list[str]:
+        """Return the names of the columns that are read as text."""
+        return list(dict.fromkeys([self.inputs, self.id or self.inputs, *self.classes]))
 
     def _weights(self, block: Block) -> tuple[np.ndarray, np.ndarray, list[Failure]]:
         """Return the weights ``(n, columns)``, the rows in which all can be used, and failures."""
@@ -154,6 +190,8 @@ class CSVLoader(Loader):
         labels = np.empty((len(block.records), len(self.tasks)))
         failures = []
         for t, task in enumerate(self.tasks):
+            if task in self.classes:
+                continue
             labels[:, t], unread = block.numbers[task]
             for row, text in unread.items():
                 if ok[row]:
@@ -179,8 +217,12 @@ class CSVLoader(Loader):
             self.delimiter,
             len(header),
             self.inputs,
-            texts={name: places[name] for name in self._texts},
-            numbers={name: places[name] for name in (*self.tasks, *self.weights)},
+            texts={name: places[name] for name in self._texts()},
+            numbers={
+                name: places[name]
+                for name in (*self.tasks, *self.weights)
+                if name not in self.classes
+            },
         )
         return read_blocks(text, start, layout)
 
@@ -205,8 +247,30 @@ def _label_fault(task: str, text: str) -> tuple[str, str]:
     return "label", f"{task} is {text!r}, which is not a finite number"
 
 
-def _names(columns: str | Sequence[str]) -> tuple[str, ...]:
-    return (columns,) if isinstance(columns, str) else tuple(columns)
+def _numbered(
+    labels: np.ndarray, names: Sequence[str]
+) -> tuple[np.ndarray, tuple[str, ...], list[tuple[int, str]]]:
+    """Return the numbers of classes, their names, and the labels that are not among the names.
+
+    Without ``names`` they are all labels in sorted order. A missing label is NaN.
+    """
+    given: list[str] = labels.tolist()
+    found = {label for label in set(given) if label.lower() not in MISSING}
+    names = tuple(names) or tuple(sorted(found))
+    number = {name: float(i) for i, name in enumerate(names)}
+    unknown = found - set(names)
+    bad = [(row, label) for row, label in enumerate(given) if label in unknown] if unknown else []
+    return np.array([number.get(label, np.nan) for label in given], float), names, bad
+
+
+def _names(argument: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    names = [given] if isinstance(given, str) else given
+    check_names(argument, names)
+    if not all(isinstance(name, str) for name in names):
+        raise ParameterError(f"{argument}={given!r} must be names of columns.")
+    if len(set(names)) != len(names):
+        raise ParameterError(f"{argument}={given!r} has a name twice.")
+    return tuple(names)
 
 
 def _text(file: Path, encoding: str) -> str:

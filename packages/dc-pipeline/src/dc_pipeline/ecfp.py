@@ -10,6 +10,7 @@ import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
 from dc_core import Failure, FailureReport, Features, Featurizer, charge, check_count, check_flag
+from dc_pipeline.inputs import as_sequence
 from dc_pipeline.molecules import MAX_ATOMS, parse_smiles
 
 _CHUNK: Final = 1024
@@ -57,9 +58,13 @@ class ECFP(Featurizer[str]):
     def featurize(self, inputs: Sequence[str], *, strict: bool = False) -> Features:
         """Return one fingerprint per SMILES, zero where there is no molecule.
 
-        Failures have the status ``parse`` or ``sanitize`` and RDKit's reason; ``strict`` raises
-        :class:`FeaturizationError` with them instead.
+        ``inputs`` may be a list, an array, a Series, a one-column DataFrame or a dataset (its X).
+        Failures have the status ``parse``, ``sanitize`` or ``size``, and RDKit's reason.
+
+        Raises :class:`FeaturizationError` with the failures if ``strict``, and
+        :class:`DatasetError` if the inputs have no order or length.
         """
+        inputs = as_sequence(inputs)
         n = len(inputs)
         dtype = np.dtype(np.uint32 if self.counts else np.uint8)
         charge(n * self.size * dtype.itemsize, f"ECFP of {n} inputs and size {self.size}")

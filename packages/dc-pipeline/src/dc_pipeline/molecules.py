@@ -17,7 +17,6 @@ from typing import Any, Final, NamedTuple
 from rdkit import Chem, rdBase
 
 from dc_core import Failure
-from dc_core.errors import FeaturizationError
 
 _PARSE_ERROR = re.compile(
     r"SMILES Parse Error: (?!Failed parsing)(?:check for mistakes around )?(.+?)"
@@ -66,13 +65,7 @@ def parse_smiles(
 
     ``stereo=False`` skips the perception of stereochemistry, a quarter of the time. RDKit's log
     settings are the same afterwards.
-
-    Raises :class:`FeaturizationError` for a single string instead of a sequence.
     """
-    if isinstance(inputs, str):
-        raise FeaturizationError(
-            "The inputs are a single string.", hint=f"Give a sequence of SMILES: [{inputs!r}]."
-        )
     read = _with_stereo if stereo else _without_stereo
     molecules, failures = [], []
     with _log, rdBase.BlockLogs():

@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 import numpy as np
 
-from dc_core import Dataset, NumpyDataset, Transformer
+from dc_core import Dataset, NumpyDataset, Transformer, check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 
 _BLOCK: Final = 1 << 18
@@ -45,6 +45,7 @@ class NormalizationTransformer(Transformer):
         Raises :class:`EmptyDataset` if there are no rows or no tasks, and :class:`DatasetError` if
         values are infinite or not numbers, and if the labels are classes.
         """
+        check_dataset(dataset)
         if self.part == "y" and dataset.classes:
             raise DatasetError(
                 f"The labels of {next(iter(dataset.classes))!r} are classes.",
@@ -62,6 +63,7 @@ class NormalizationTransformer(Transformer):
         Raises :class:`NotFitted` before :meth:`fit`, and :class:`DatasetError` if the columns are
         not those of the training data.
         """
+        check_dataset(dataset)
         mean, scale = self._statistics()
         X, y = dataset.X, dataset.y
         if self.part == "X":

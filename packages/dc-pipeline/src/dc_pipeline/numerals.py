@@ -12,7 +12,8 @@ from typing import Final
 
 import numpy as np
 
-_MISSING: Final = frozenset({"", "na", "n/a", "nan", "none", "null"})
+MISSING: Final = frozenset({"", "na", "n/a", "nan", "none", "null"})
+"""The texts, in lower case, that mark a missing value."""
 
 WINDOW: Final = 8
 """The characters of one window: as many as there are bytes in a 64-bit integer."""
@@ -27,7 +28,7 @@ _POWERS_OF_TEN: Final = 10.0 ** np.arange(WINDOW + 1)
 def read_number(text: str) -> float | None:
     """Return a finite number, NaN for a missing value, and None for any other text."""
     text = text.strip()
-    if text.lower() in _MISSING:
+    if text.lower() in MISSING:
         return math.nan
     try:
         value = float(text)

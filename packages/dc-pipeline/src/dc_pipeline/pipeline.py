@@ -1,10 +1,11 @@
-"""``Pipeline``: the whole road from raw inputs to predictions, as one model."""
+"""``Pipeline``: featurizer, transformers and model as one model."""
 
 from __future__ import annotations
 
+import hashlib
+import inspect
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from typing import Any, Self
 
 import numpy as np
@@ -20,20 +21,20 @@ from dc_core import (
     Transformer,
     check_dataset,
     score_all,
-    to_array,
 )
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_core.errors import EmptyDataset, ParameterError
+from dc_pipeline.inputs import as_sequence
 
 logger = logging.getLogger(__name__)
 
 
 class Pipeline(Estimator):
-    """Featurizer, transformers and model, fitted, stored and used as one model.
+    """Featurizer, transformers and model, which are fitted, stored and used as one model.
 
-    With a ``featurizer``, X of every dataset is the raw inputs, such as SMILES. An input that fails
-    is never dropped in silence: :attr:`failures` is the report of the last call, and it is logged.
+    With a ``featurizer``, X of every dataset is the raw inputs, such as SMILES. Inputs that fail
+    are never dropped silently: :attr:`failures` is the report of the last call, and it is logged.
 
-    Raises :class:`ParameterError` for a part that is none of its kind.
+    Raises :class:`ParameterError` if a part is not of its kind.
     """
 
     def __init__(
@@ -47,8 +48,10 @@ class Pipeline(Estimator):
             _check("featurizer", featurizer, Featurizer)
         if not isinstance(transformers, Iterable):
             raise ParameterError(
-                f"Pipeline's transformers are a list, not a single {type(transformers).__name__}.",
-                hint="Put it into one: transformers=[…].",
+                f"transformers must be a list, not of type {type(transformers).__name__}.",
+                hint=f"Give a list: transformers=[{transformers!r}]."
+                if isinstance(transformers, Transformer)
+                else "Leave it out if there are none.",
             )
         for transformer in transformers:
             _check("transformers", transformer, Transformer)
@@ -60,25 +63,38 @@ class Pipeline(Estimator):
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None, **options: Any) -> Self:
         """Fit the transformers, then the model, on the rows of ``dataset`` that can be featurized.
 
-        ``valid`` (for early stopping, where the model does that) goes the same road, with the
-        training data's statistics. ``options`` go to the model's ``fit``. :attr:`failures` holds
-        those of ``dataset``, then those of ``valid``.
+        ``valid`` is for models that stop early. It is featurized and transformed with the
+        statistics of the training data. ``options`` go to the model's ``fit``. :attr:`failures`
+        holds the failures of ``dataset``, followed by those of ``valid``.
 
-        Raises :class:`EmptyDataset` when no row is left.
+        If the model's ``fit`` fails or is interrupted before it changed the model, the transformers
+        get their former statistics back, so that the pipeline predicts as before.
+
+        Raises :class:`EmptyDataset` if no row is left, and :class:`ParameterError` for an option
+        that the model's ``fit`` does not have.
         """
         for given in (dataset,) if valid is None else (dataset, valid):
             check_dataset(given)
+        self._check_options(options)
         train, failures = self._featurized(dataset, "training")
         if valid is not None:
             valid, others = self._featurized(valid, "validation")
             failures = FailureReport(failures.failures + others.failures)
             options["valid"] = valid
         self.failures = failures
-        for transformer in self.transformers:
-            train = transformer.fit(train).transform(train)
-            if valid is not None:
-                options["valid"] = valid = transformer.transform(valid)
-        self.model.fit(train, **options)
+        former = [transformer.export_weights() for transformer in self.transformers]
+        model = _digest(self.model) if any(former) else b""
+        try:
+            for transformer in self.transformers:
+                train = transformer.fit(train).transform(train)
+                if valid is not None:
+                    options["valid"] = valid = transformer.transform(valid)
+            self.model.fit(train, **options)
+        except BaseException:
+            if any(former) and _digest(self.model) == model:
+                for transformer, weights in zip(self.transformers, former, strict=True):
+                    transformer.import_weights(weights)
+            raise
         return self
 
     def predict(
@@ -86,32 +102,22 @@ class Pipeline(Estimator):
     ) -> np.ndarray:
         """Return one prediction per input, in the labels' own units.
 
-        ``dataset`` is raw inputs (a list of SMILES, an array of X), or a dataset of which only X is
-        used. The result is ``(n, tasks)``, or ``(n, tasks, classes)`` of probabilities; rows that
-        cannot be featurized are NaN, and ``strict`` raises :class:`FeaturizationError` instead.
+        ``dataset`` is raw inputs (a list of SMILES, an array of X, a Series or one-column DataFrame
+        of pandas, Polars or Arrow), or a dataset of which only X is used. The result is
+        ``(n, tasks)``, or ``(n, tasks, classes)`` of probabilities. Rows that cannot be featurized
+        are NaN; ``strict`` raises :class:`FeaturizationError` instead.
 
-        Raises :class:`EmptyDataset` without an input, and :class:`DatasetError` for a single string
-        and for what has no order or length.
+        Raises :class:`EmptyDataset` if there are no inputs, and :class:`DatasetError` for a single
+        string and for inputs without order or length.
         """
-        if isinstance(dataset, str):
-            raise DatasetError(
-                "The input is a single string.", hint=f"Give a sequence: predict([{dataset!r}])."
-            )
-        if not hasattr(dataset, "__len__") or isinstance(dataset, bytes | Mapping | AbstractSet):
-            raise DatasetError(
-                f"The inputs are a {type(dataset).__name__}.",
-                hint="Give them in order: a list, an array or a dataset.",
-            )
-        if not isinstance(dataset, Dataset | list | tuple):
-            # Text of any width, and DataFrames, whose iteration would give the columns' names.
-            dataset = to_array("The input", dataset, missing=True)
-        if len(dataset) == 0:
+        inputs = as_sequence(dataset)
+        if len(inputs) == 0:
             raise EmptyDataset("There is no input to predict for.")
-        features = self._features(dataset, strict=strict)
+        features = self._features(inputs, strict=strict)
         self.failures = features.report
         self._log(features.report, "prediction inputs")
         ok = features.ok
-        # Where nothing is good, the zero rows of the failures still tell the predictions' shape.
+        # If all rows failed, their zero features still give the predictions their shape.
         used = ok if ok.any() else ~ok
         good: Dataset = NumpyDataset(features.values if used.all() else features.values[used])
         for transformer in self.transformers:
@@ -129,41 +135,51 @@ class Pipeline(Estimator):
     def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
         """Return each metric's value on the rows of ``dataset`` that can be featurized.
 
-        Raises :class:`EmptyDataset` when there is none.
+        Raises :class:`EmptyDataset` if there are none.
         """
         check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         prediction = self.predict(dataset)
         ok = np.ones(len(dataset), bool)
-        ok[[failure.row for failure in self.failures.failures]] = False
+        ok[[failure.row for failure in self.failures]] = False
         if not ok.any():
             raise EmptyDataset(f"No row can be evaluated: {self.failures}.")
         return score_all(metrics, dataset.y[ok], prediction[ok], dataset.w[ok], dataset.tasks)
 
-    def _features(self, inputs: Any, *, strict: bool = False) -> Features:
+    def _check_options(self, options: Mapping[str, Any]) -> None:
+        known = inspect.signature(self.model.fit).parameters
+        if any(parameter.kind is parameter.VAR_KEYWORD for parameter in known.values()):
+            return
+        for name in options:
+            if name not in known:
+                names = [option for option in known if option != "dataset"]
+                raise ParameterError(
+                    f"{type(self.model).__name__}.fit has no option {name!r}.",
+                    hint=f"Its options are: {', '.join(names)}.",
+                )
+
+    def _features(self, inputs: Sequence[Any], *, strict: bool = False) -> Features:
         """Return one row of features per input; without a featurizer they are the inputs."""
-        X = inputs.X if isinstance(inputs, Dataset) else inputs
         if self.featurizer is not None:
-            raw = X.tolist() if isinstance(X, np.ndarray) and X.dtype.kind == "T" else X
-            return self.featurizer.featurize(raw, strict=strict)
-        values = NumpyDataset(X).X
+            return self.featurizer.featurize(inputs, strict=strict)
+        values = NumpyDataset(inputs).X
         return Features(values, np.ones(len(values), bool))
 
     def _featurized(self, dataset: Dataset, role: str) -> tuple[Dataset, FailureReport]:
-        """Return the usable rows of ``dataset`` with features as X, and the others' report."""
+        """Return the usable rows of ``dataset`` with features as X, and a report on the others."""
         if len(dataset) == 0:
             raise EmptyDataset(f"The {role} data has no row.", hint="See the loader's report.")
         if self.featurizer is None:
             return dataset, FailureReport()
-        features = self._features(dataset)
+        features = self._features(as_sequence(dataset))
         self._log(features.report, f"{role} data")
         if not features.ok.any():
             raise EmptyDataset(f"The {role} data has no usable row: {features.report}.")
         X, rows = features.values, dataset
         if not features.ok.all():
             X, rows = X[features.ok], dataset.select(features.ok)
-        return NumpyDataset(X, rows.y, rows.w, rows.ids, rows.tasks), features.report
+        return NumpyDataset(X, rows.y, rows.w, rows.ids, rows.tasks, rows.classes), features.report
 
     def _log(self, report: FailureReport, what: str) -> None:
         if report.failures:
@@ -171,10 +187,25 @@ class Pipeline(Estimator):
 
 
 def _check(argument: str, value: Any, kind: type) -> None:
-    if not isinstance(value, kind):
+    if isinstance(value, kind):
+        return
+    if isinstance(value, type) and issubclass(value, kind):
         raise ParameterError(
-            f"{argument} must be a dc_core.{kind.__name__}, not a {type(value).__name__}.",
-            hint="Wrap a framework's own model first, as TorchModel or SklearnModel does."
-            if kind is Estimator
-            else "",
+            f"{argument} is the class {value.__name__}.",
+            hint=f"Make an instance: {value.__name__}().",
         )
+    raise ParameterError(
+        f"{argument} must be a dc_core.{kind.__name__}, not of type {type(value).__name__}.",
+        hint="Wrap a framework's own model first, as TorchModel or SklearnModel does."
+        if kind is Estimator
+        else "",
+    )
+
+
+def _digest(model: Estimator) -> bytes:
+    """Return a digest of the model's weights."""
+    digest = hashlib.sha256()
+    for name, array in model.export_weights(copy=False).items():
+        digest.update(f"{name} {array.dtype} {array.shape}".encode())
+        digest.update(array.tobytes())
+    return digest.digest()
