@@ -185,7 +185,7 @@ def test_selection_keeps_order_repeats_and_tasks():
 
 
 @pytest.mark.parametrize("indices", [1, [3], [-4], [True, False], [0.0], ["a"], [[0, 1]]])
-def test_a_selection_that_is_none_is_a_typed_error(indices):
+def test_an_invalid_selection_is_a_typed_error(indices):
     with pytest.raises(DatasetError):
         numbered(3).select(indices)
 

@@ -29,7 +29,7 @@ def test_labels_of_weight_0_are_left_out_and_undefined_tasks_are_not_averaged():
     )
 
 
-def test_a_missing_label_is_left_out_whatever_its_weight():
+def test_missing_labels_are_left_out_whatever_their_weight():
     scores = MeanError().score(Y[:, 1:], P[:, 1:], np.ones((3, 1)), ["b"])
     assert np.isnan(scores["mean_error"])
 
@@ -67,6 +67,6 @@ def test_several_metrics_are_scored_into_one_mapping():
 
 
 @pytest.mark.parametrize("metrics", [MeanError(), MeanError, [MeanError], 3, ["rmse"]])
-def test_what_is_no_list_of_metrics_is_a_typed_error(metrics):
+def test_a_value_that_is_not_a_list_of_metrics_is_a_typed_error(metrics):
     with pytest.raises(ParameterError, match=r"Give a list|Make an instance: MeanError\(\)"):
         score_all(metrics, Y, P, W, ["a", "b"])

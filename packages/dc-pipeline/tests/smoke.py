@@ -1,4 +1,4 @@
-"""Uses the installed wheel: from a file of molecules to predictions."""
+"""Use the installed wheel, from a file of molecules to predictions."""
 
 import tempfile
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""CSVLoader: every row is in the dataset or in the report; a wrong file is a typed error."""
+"""CSVLoader: every row is in the dataset or the report; an invalid file is a typed error."""
 
 import gzip
 import time
@@ -41,7 +41,7 @@ def test_rows_are_inputs_labels_weights_and_ids(write):
     assert len(failures) == 0
 
 
-def test_inputs_are_the_ids_where_no_column_is_named(write):
+def test_the_inputs_are_the_ids_unless_a_column_is_named(write):
     dataset, _ = CSVLoader(tasks="expt").load(write(TABLE))
     assert dataset.ids.tolist() == dataset.X.tolist()
     assert dataset.tasks == ("expt",)
@@ -59,13 +59,13 @@ def test_weights_are_for_all_tasks_or_one_for_each(write, columns, expected):
     assert dataset.w.tolist() == expected
 
 
-def test_gzip_is_read_whatever_the_file_is_called(write):
+def test_gzip_is_read_whatever_the_name_of_the_file(write):
     plain, _ = CSVLoader(tasks="expt").load(write(TABLE))
     packed, _ = CSVLoader(tasks="expt").load(write(gzip.compress(TABLE.encode()), "table"))
     assert packed.X.tolist() == plain.X.tolist()
 
 
-def test_a_byte_order_mark_crlf_quotes_and_blank_lines_are_no_data(write):
+def test_byte_order_mark_crlf_quotes_and_blank_lines_are_not_data(write):
     file = write('\ufeff"smiles","expt"\r\n"CCO"," 1.5 "\r\n\r\n')
     dataset, failures = CSVLoader(tasks="expt").load(file)
     assert dataset.X.tolist() == ["CCO"]
@@ -122,7 +122,7 @@ def test_strict_raises_at_a_bad_row(write):
         ("≤-.5", "censored"),
     ],
 )
-def test_a_label_that_is_no_number_costs_its_task_and_not_the_row(write, label, status):
+def test_a_label_that_is_not_a_number_loses_its_task_and_not_the_row(write, label, status):
     file = write(f"smiles,a,b\nC,1,2\nCCO,{label},3\n")
     dataset, report = CSVLoader(tasks=["a", "b"]).load(file)
     assert dataset.X.tolist() == ["C", "CCO"]
@@ -277,19 +277,19 @@ def test_a_header_alone_is_an_empty_dataset(write):
         ('"smiles,expt\nC,1\n', "first line: a quote is not closed"),
     ],
 )
-def test_a_file_that_is_wrong_is_a_typed_error_with_the_next_step(write, content, message):
+def test_an_invalid_file_is_a_typed_error_with_a_hint(write, content, message):
     with pytest.raises(LoaderError, match=message):
         CSVLoader(tasks="expt").load(write(content))
 
 
-def test_a_file_that_is_not_there_is_a_typed_error(tmp_path):
+def test_a_missing_file_is_a_typed_error(tmp_path):
     with pytest.raises(LoaderError, match=r"No such file or directory.*Paths start at"):
         CSVLoader().load(tmp_path / "nowhere.csv")
     with pytest.raises(LoaderError, match="Is a directory"):
         CSVLoader().load(tmp_path)
 
 
-def test_an_encoding_that_does_not_exist_is_a_typed_error(write):
+def test_an_unknown_encoding_is_a_typed_error(write):
     with pytest.raises(LoaderError, match="no encoding 'klingon'"):
         CSVLoader(encoding="klingon").load(write(TABLE))
 

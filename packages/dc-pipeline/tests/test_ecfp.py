@@ -1,4 +1,4 @@
-"""ECFP: RDKit's fingerprints bit for bit, one row per input, and a quiet account of failures."""
+"""ECFP: the bits of RDKit, one row per input, and failures with reasons."""
 
 import csv
 import sys
@@ -78,7 +78,7 @@ BAD = {
 
 
 def rdkit_bits(smiles, **options):
-    """RDKit's own bulk call, unpacked bit by bit."""
+    """RDKit's bulk call, unpacked."""
     generator = GetMorganGenerator(**options)
     vectors = generator.GetFingerprints([Chem.MolFromSmiles(s) for s in smiles])
     rows = np.zeros((len(smiles), options["fpSize"]), np.uint8)
@@ -162,7 +162,7 @@ def test_every_bad_input_has_a_zero_row_and_a_reason():
         assert "\n" not in failure.message
 
 
-def test_numbers_are_no_smiles_whatever_their_shape():
+def test_numbers_of_any_shape_are_not_smiles():
     features = ECFP(size=8).featurize(np.zeros((2, 3)))
     assert [failure.message for failure in features.report.failures] == [
         "an object of type ndarray is not a SMILES"
@@ -182,7 +182,7 @@ def test_strict_raises_and_names_the_inputs():
         ECFP().featurize(["C", "C1CC"], strict=True)
 
 
-def test_no_input_gives_no_row():
+def test_empty_inputs_give_no_rows():
     features = ECFP().featurize([])
     assert features.values.shape == (0, 2048)
     assert features.ok.shape == (0,)
@@ -229,7 +229,7 @@ def test_a_lazy_frame_and_several_columns_are_a_typed_error():
         ECFP().featurize(table.lazy())
 
 
-def test_a_single_string_is_not_taken_for_its_letters():
+def test_a_single_string_is_not_iterated_by_character():
     with pytest.raises(DatasetError, match=r"\['CCO'\]"):
         ECFP().featurize("CCO")
 
@@ -248,7 +248,7 @@ def test_impossible_settings_are_a_typed_error(impossible):
     [{"radius": 65}, {"radius": 1 << 20_000}, {"size": 2**20 + 1}, {"size": 2**32}],
     ids=["radius", "vast radius", "size", "size of 33 bits"],
 )
-def test_settings_that_no_molecule_can_use_are_a_typed_error(excessive):
+def test_excessive_settings_are_a_typed_error(excessive):
     with pytest.raises(ParameterError, match=f"{next(iter(excessive))} must be .* at most"):
         ECFP(**excessive)
 
@@ -263,7 +263,7 @@ def test_the_largest_settings_are_those_of_rdkit():
 
 @pytest.mark.parametrize("name", ["counts", "chirality", "features"])
 @pytest.mark.parametrize("value", [1, None, "no", np.int8(1), []], ids=repr)
-def test_a_switch_is_on_or_off(name, value):
+def test_a_flag_is_true_or_false(name, value):
     with pytest.raises(ParameterError, match=f"{name}=.*True or False"):
         ECFP(**{name: value})
 
@@ -311,7 +311,7 @@ def test_parameters_are_captured():
     }
 
 
-def test_failures_leave_standard_error_empty_and_rdkits_log_settings_as_they_were(capfd):
+def test_failures_write_nothing_and_keep_the_log_settings_of_rdkit(capfd):
     try:
         for level in ("EnableLog", "DisableLog"):
             getattr(rdBase, level)("rdApp.error")
@@ -323,7 +323,7 @@ def test_failures_leave_standard_error_empty_and_rdkits_log_settings_as_they_wer
     assert capfd.readouterr() == ("", "")
 
 
-def test_threads_give_the_rows_and_reasons_of_one_as_quietly(request, capfd):
+def test_threads_give_the_rows_and_reasons_of_a_single_one_silently(request, capfd):
     request.addfinalizer(partial(sys.setswitchinterval, sys.getswitchinterval()))
     sys.setswitchinterval(1e-6)
     before = rdBase.LogStatus()

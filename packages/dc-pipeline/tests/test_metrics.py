@@ -47,7 +47,7 @@ def test_the_precision_recall_curve_is_that_of_class_1():
     assert compute(PRCAUC, np.array([1.0, 0, 0, 0]), np.array([0.5, 0.9, 0.1, 0.2])) == 0.25
 
 
-def test_balanced_accuracy_gives_each_class_the_same_say():
+def test_balanced_accuracy_weights_each_class_equally():
     many = np.array([0.0] * 9 + [1.0])
     assert compute(Accuracy, many, np.zeros(10)) == 0.9
     assert compute(BalancedAccuracy, many, np.zeros(10)) == 0.5
@@ -69,12 +69,12 @@ def test_perfect_ranking_of_several_classes_is_one(metric):
 
 
 @pytest.mark.parametrize("metric", [R2, PearsonR])
-def test_equal_labels_have_no_variance_to_explain(metric):
+def test_r2_and_pearson_are_undefined_for_equal_labels(metric):
     assert np.isnan(compute(metric, np.ones(4), prediction))
     assert np.isnan(compute(metric, y[:1], prediction[:1]))
 
 
-def test_equal_predictions_have_no_correlation():
+def test_pearson_is_undefined_for_equal_predictions():
     assert np.isnan(compute(PearsonR, y, np.ones(4)))
 
 
@@ -85,7 +85,7 @@ def test_one_class_only_is_undefined(metric):
 
 @settings(deadline=None)
 @given(st.lists(st.tuples(st.floats(-1e3, 1e3), st.floats(-1e3, 1e3)), min_size=2, max_size=30))
-def test_no_correlation_is_beyond_one(pairs):
+def test_pearson_is_between_minus_one_and_one(pairs):
     targets, values = np.array(pairs).T
     value = compute(PearsonR, targets, values)
     assert np.isnan(value) or -1 <= value <= 1
@@ -105,7 +105,7 @@ def test_a_task_of_one_class_is_left_out_of_the_mean():
     assert np.isnan(scores["roc_auc/b"])
 
 
-def test_names_are_the_fields_own():
+def test_metrics_have_their_usual_names():
     names = [metric().name for metric in (*REGRESSION, *CLASSIFICATION)]
     expected = ["rmse", "mae", "r2", "pearson_r", "roc_auc", "prc_auc"]
     assert names == [*expected, "accuracy", "balanced_accuracy"]
@@ -113,24 +113,24 @@ def test_names_are_the_fields_own():
 
 @pytest.mark.parametrize("metric", [*REGRESSION, *CLASSIFICATION])
 @pytest.mark.parametrize("bad", [np.nan, np.inf])
-def test_predictions_that_are_no_numbers_are_a_typed_error(metric, bad):
+def test_predictions_that_are_not_finite_are_a_typed_error(metric, bad):
     with pytest.raises(DatasetError, match=r"NaN or infinite.*smaller learning rate"):
         compute(metric, labels, np.array([0.1, bad, 0.3, 0.4]))
 
 
 @pytest.mark.parametrize("metric", REGRESSION)
 def test_an_infinite_label_is_a_typed_error(metric):
-    with pytest.raises(DatasetError, match="labels that are infinite"):
+    with pytest.raises(DatasetError, match="not defined for infinite labels"):
         compute(metric, np.array([0.0, np.inf, 1.0, 1.0]), probability)
 
 
 @pytest.mark.parametrize("metric", REGRESSION)
-def test_probabilities_are_no_values(metric):
+def test_regression_metrics_refuse_probabilities(metric):
     with pytest.raises(DatasetError, match="metric for classification"):
         compute(metric, labels, np.ones((4, 2)) / 2)
 
 
 @pytest.mark.parametrize("metric", CLASSIFICATION)
-def test_values_are_no_classes(metric):
+def test_classification_metrics_refuse_values(metric):
     with pytest.raises(DatasetError, match="metric for regression"):
         compute(metric, y + 0.5, probability)

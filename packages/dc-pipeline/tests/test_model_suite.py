@@ -28,7 +28,7 @@ class LeastSquares(Estimator):
         return dataset.X @ self.coef
 
 
-class TestChain(ModelSuite):
+class TestPipeline(ModelSuite):
     def blank(self):
         return Pipeline(
             LeastSquares(),

@@ -105,12 +105,12 @@ def test_the_other_parts_of_the_dataset_are_kept():
     assert dataset.y.tolist() == [[1], [2]]
 
 
-def test_an_unlabelled_dataset_passes():
+def test_a_dataset_without_labels_is_unchanged():
     normalization = NormalizationTransformer().fit(of([1.0, 2.0]))
     assert normalization.transform(NumpyDataset(np.zeros((5, 2)))).y.shape == (5, 0)
 
 
-def test_its_statistics_are_weights_that_another_takes():
+def test_statistics_are_weights_that_another_can_import():
     fitted = NormalizationTransformer().fit(of([1.0, 4.0]))
     weights = fitted.export_weights()
     assert sorted(weights) == ["mean/0", "scale/0"]
@@ -136,7 +136,7 @@ def test_nothing_to_learn_from_is_a_typed_error(part, dataset):
 
 
 @pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
-def test_values_that_have_no_deviation_are_a_typed_error(value):
+def test_infinite_and_excessive_values_are_a_typed_error(value):
     normalization = NormalizationTransformer()
     with pytest.raises(DatasetError, match="infinite or too large"):
         normalization.fit(of([0.0, value]))

@@ -1,4 +1,4 @@
-"""Pipeline: from raw inputs to predictions in the labels' own units, one row per input."""
+"""Pipeline: from raw inputs to predictions in the units of the labels, one row per input."""
 
 import tracemalloc
 
@@ -76,7 +76,7 @@ def test_lists_arrays_and_datasets_give_equal_predictions(pipeline):
     np.testing.assert_array_equal(pipeline.predict(of(SMILES, np.full(6, np.nan))), expected)
 
 
-def test_a_pipeline_is_its_parts_in_a_row(ridge):
+def test_a_pipeline_applies_its_parts_in_order(ridge):
     dataset = of(SMILES, Y)
     features = NumpyDataset(ECFP(size=256).featurize(SMILES).values, Y)
     normalization = NormalizationTransformer().fit(features)
@@ -96,7 +96,7 @@ def test_transformers_follow_each_other_and_are_undone_in_reverse(ridge):
     assert pipeline.transformers[2].mean == pytest.approx(np.log(y).mean())
 
 
-def test_failed_inputs_are_nan_in_their_own_row_and_said(pipeline, caplog):
+def test_failed_inputs_are_nan_in_their_row_and_logged(pipeline, caplog):
     prediction = pipeline.predict(["CCO", "C1CC", None, "CCCO"])
     assert np.isnan(prediction).ravel().tolist() == [False, True, True, False]
     np.testing.assert_array_equal(prediction[[0, 3]], pipeline.predict(["CCO", "CCCO"]))
@@ -130,7 +130,7 @@ def test_float32_predictions_stay_float32_beside_failures(ridge):
     assert pipeline.predict(["a", "x"]).dtype == np.float32
 
 
-def test_failed_rows_are_left_out_of_training_and_said(ridge, caplog):
+def test_failed_rows_are_left_out_of_training_and_logged(ridge, caplog):
     pipeline = Pipeline(ridge(), Lengths(), [NormalizationTransformer()])
     pipeline.fit(of(["a", "x", "bbb", "xx"], [1.0, 1e9, 3.0, 1e9]))
     (seen, valid) = pipeline.model.seen
@@ -158,7 +158,7 @@ def test_fit_featurizes_each_dataset_once(ridge):
     assert featurizer.calls == [["a", "bb"], ["c"]]
 
 
-def test_options_reach_the_model_and_valid_only_when_given(ridge):
+def test_options_reach_the_model_and_valid_only_if_given(ridge):
     class Fussy(type(ridge())):
         def fit(self, dataset, **options):  # a model that would not take valid=None
             self.options = options
@@ -168,7 +168,7 @@ def test_options_reach_the_model_and_valid_only_when_given(ridge):
     assert pipeline.model.options == {"epochs": 3}
 
 
-def test_evaluation_is_on_the_labels_own_units_without_the_failed_rows(pipeline):
+def test_evaluation_is_in_the_units_of_the_labels_without_the_failed_rows(pipeline):
     smiles, y = ["C1CC", *SMILES], np.r_[1e9, Y]
     scores = pipeline.evaluate(of(smiles, y), [RMSE(), PearsonR()])
     error = np.sqrt(np.mean((pipeline.predict(SMILES).ravel() - Y) ** 2))
@@ -185,7 +185,7 @@ def test_a_pipeline_without_featurizer_takes_features(ridge):
     assert pipeline.evaluate(NumpyDataset(X, y), [RMSE()])["rmse"] < 1e-6
 
 
-def test_weights_of_all_parts_are_the_pipelines_and_restore_its_predictions(pipeline, ridge):
+def test_a_pipeline_has_the_weights_of_its_parts_and_they_restore_its_predictions(pipeline, ridge):
     names = [
         "pipeline/model/coef/0",
         "pipeline/transformers/0/mean/0",
@@ -206,7 +206,7 @@ def test_wrong_weights_leave_the_pipeline_untouched(pipeline):
     np.testing.assert_array_equal(pipeline.predict(SMILES), before)
 
 
-def test_its_parameters_are_its_parts(pipeline):
+def test_the_parameters_are_the_parts(pipeline):
     parameters = pipeline.get_parameters()
     assert parameters["model"] is pipeline.model
     assert parameters["featurizer"] is pipeline.featurizer
@@ -214,7 +214,7 @@ def test_its_parameters_are_its_parts(pipeline):
     assert isinstance(pipeline, Model)
 
 
-def test_no_input_is_a_typed_error(pipeline):
+def test_empty_inputs_are_a_typed_error(pipeline):
     for use in (
         pipeline.predict,
         lambda none: pipeline.evaluate(of(none, np.zeros((0, 1))), [RMSE()]),
@@ -223,7 +223,7 @@ def test_no_input_is_a_typed_error(pipeline):
             use([])
 
 
-def test_no_usable_row_is_a_typed_error_that_says_why(pipeline, ridge):
+def test_data_without_usable_rows_are_a_typed_error_with_the_reasons(pipeline, ridge):
     unusable = of(["C1CC", "bad"], [1.0, 2.0])
     with pytest.raises(EmptyDataset, match=r"training data has no usable row.*C1CC"):
         Pipeline(ridge(), ECFP()).fit(unusable)
@@ -235,7 +235,7 @@ def test_no_usable_row_is_a_typed_error_that_says_why(pipeline, ridge):
         Pipeline(ridge()).fit(NumpyDataset(np.zeros((0, 2)), np.zeros((0, 1))))
 
 
-def test_a_single_string_is_not_taken_for_its_letters(pipeline):
+def test_a_single_string_is_not_iterated_by_character(pipeline):
     with pytest.raises(DatasetError, match=r"Give a list of inputs: \['CCO'\]"):
         pipeline.predict("CCO")
 
@@ -246,7 +246,7 @@ def test_inputs_without_order_or_length_are_a_typed_error(pipeline, inputs):
         pipeline.predict(inputs)
 
 
-def test_features_that_are_no_array_are_a_typed_error(ridge):
+def test_ragged_features_are_a_typed_error(ridge):
     pipeline = Pipeline(ridge()).fit(NumpyDataset(np.eye(2), [1.0, 2.0]))
     with pytest.raises(DatasetError, match="ragged"):
         pipeline.predict([[1.0, 2.0], [3.0]])
@@ -265,7 +265,7 @@ def test_parts_of_the_wrong_kind_are_a_typed_error(ridge, parts, name):
         Pipeline(**{"model": ridge(), **parts})
 
 
-def test_a_single_transformer_is_a_typed_error_with_the_way_out(ridge):
+def test_a_single_transformer_is_a_typed_error_with_a_hint(ridge):
     with pytest.raises(
         ParameterError, match=r"Give a list: transformers=\[NormalizationTransformer\(\)\]"
     ):
@@ -367,7 +367,7 @@ def test_one_long_input_stays_small_from_file_to_table(ridge, tmp_path):
     assert peak < 150e6  # at fixed width the inputs alone would take 80 GB
 
 
-def test_a_list_is_no_dataset(pipeline, ridge):
+def test_a_list_instead_of_a_dataset_is_a_typed_error(pipeline, ridge):
     for attempt in (
         lambda: Pipeline(ridge(), ECFP()).fit(SMILES),
         lambda: Pipeline(ridge(), ECFP()).fit(of(SMILES, Y), valid=SMILES),
@@ -377,7 +377,7 @@ def test_a_list_is_no_dataset(pipeline, ridge):
             attempt()
 
 
-def test_features_are_no_smiles(pipeline):
+def test_features_given_as_smiles_are_a_typed_error(pipeline):
     with pytest.raises(EmptyDataset, match="ndarray is not a SMILES"):
         pipeline.fit(NumpyDataset(np.zeros((2, 256)), [1.0, 2.0]))
 

@@ -107,7 +107,7 @@ def test_stereochemistry_and_isotopes_do_not_divide_a_scaffold():
     assert train.tolist() == [0, 1, 2]
 
 
-def test_a_molecule_that_does_not_parse_is_a_group_of_its_own_and_said(caplog):
+def test_a_smiles_that_does_not_parse_is_a_group_of_its_own_and_logged(caplog):
     smiles = ["C1CC", "Cc1ccccc1", "bad", "c1ccccc1", "bad"]
     parts = ScaffoldSplitter((0.4, 0.4, 0.2)).indices(of(smiles))
     assert [part.tolist() for part in parts] == [[1, 3], [2, 4], [0]]
@@ -182,7 +182,7 @@ def test_a_single_scaffold_cannot_be_split_and_says_so():
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
-def test_no_row_is_a_typed_error(splitter):
+def test_an_empty_dataset_is_a_typed_error(splitter):
     with pytest.raises(EmptyDataset, match="no row to split"):
         splitter().indices(NumpyDataset(np.zeros(0)))
 
@@ -191,13 +191,13 @@ def test_no_row_is_a_typed_error(splitter):
 @pytest.mark.parametrize(
     "parts", [(0.8, 0.1), (0.8, 0.1, 0.2), (1.1, -0.1, 0), (np.nan, 0, 1), "abc", None, 0.8]
 )
-def test_fractions_that_are_none_are_a_typed_error(splitter, parts):
-    with pytest.raises(ParameterError, match="with the sum 1"):
+def test_invalid_fractions_are_a_typed_error(splitter, parts):
+    with pytest.raises(ParameterError, match="which add up to 1"):
         splitter(parts)
 
 
 @pytest.mark.parametrize("seed", [-1, "0", 0.5, None])
-def test_a_seed_that_is_none_is_a_typed_error(seed):
+def test_an_invalid_seed_is_a_typed_error(seed):
     with pytest.raises(ParameterError, match="seed="):
         RandomSplitter(seed=seed)
 
@@ -217,7 +217,7 @@ def test_options_may_be_numbers_of_numpy(splitter):
 
 
 @pytest.mark.parametrize("splitter", SPLITTERS)
-def test_a_list_is_no_dataset_to_split(splitter):
+def test_splitting_a_list_is_a_typed_error(splitter):
     with pytest.raises(DatasetError, match="NumpyDataset"):
         splitter().split(["CCO"])
 

@@ -1,4 +1,4 @@
-"""The public surface: named, lazy, silent."""
+"""The public names: complete, imported on first use, silent."""
 
 import subprocess
 import sys
@@ -24,7 +24,7 @@ def test_importing_everything_says_nothing():
     assert (done.stdout, done.stderr) == ("", "")
 
 
-def test_metrics_and_normalisation_need_no_rdkit():
+def test_metrics_and_normalization_do_not_import_rdkit():
     python("import dc_pipeline, sys; dc_pipeline.RMSE; assert 'rdkit' not in sys.modules")
 
 
@@ -33,7 +33,7 @@ def test_every_public_name_is_there():
         assert getattr(dc_pipeline, name).__module__.startswith("dc_pipeline.")
 
 
-def test_what_is_stored_is_registered():
+def test_stored_classes_are_registered():
     from dc_core.registry import components, models
 
     assert models.lookup("pipeline/Pipeline") is dc_pipeline.Pipeline

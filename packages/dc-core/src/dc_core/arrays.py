@@ -1,4 +1,4 @@
-"""Turn what users give into arrays of numbers or of text, never of objects.
+"""Convert user input to arrays of numbers or text, never of objects.
 
 Text is held in NumPy's variable-width strings (``StringDType``, dtype kind ``T``). In a fixed-width
 array every row is as wide as the longest: one SMILES of 100 kB among 90 000 rows would take 37 GiB.
@@ -22,7 +22,7 @@ def to_array(part: str, values: Any, *, missing: bool = False) -> np.ndarray:
     """Return ``values`` as an array of numbers, bools or text.
 
     ``values`` is an array, nested lists, or a DataFrame or Series of pandas, Polars or Arrow (see
-    :func:`dc_core.tables.table_array`). An array of the right kind is returned as it is.
+    :func:`dc_core.tables.table_array`). An array of the right dtype is returned unchanged.
     ``part`` names the values in errors. With ``missing``, None is NaN, or ``""`` in text.
 
     Raises :class:`DatasetError` for ragged lists, and for any other kind of value.
@@ -57,19 +57,19 @@ def to_array(part: str, values: Any, *, missing: bool = False) -> np.ndarray:
 
 
 def as_text(array: np.ndarray) -> np.ndarray:
-    """Return ``array`` with the dtype :data:`TEXT`; one that has it is returned as it is."""
+    """Return ``array`` with the dtype :data:`TEXT`; one that has it is returned unchanged."""
     # astype(copy=False) would copy: two arrays of text have different instances of the dtype.
     return array if array.dtype == TEXT else array.astype(TEXT)
 
 
 def _text_of(part: str, values: Any) -> np.ndarray:
-    # Most text is a flat list, whose types a set tells at once.
+    # Most text is a flat list: a set of its types is the fastest check.
     if set(map(type, values)) != {str} and not _all_text(values):
         raise DatasetError(
             f"{part} mixes text with other values, so it would have dtype object.",
             hint="Give text or numbers; for missing text give an empty string.",
         )
-    # By way of objects it takes three quarters of the time.
+    # Conversion through objects takes three quarters of the time.
     return np.array(values, dtype=object).astype(TEXT)
 
 

@@ -1,7 +1,7 @@
-"""Datasets: rows of X, y, w and ids, and the one held in memory.
+"""Datasets: rows of X, y, w and ids; and the in-memory implementation.
 
-A missing label is NaN in y and has weight 0. Arrays of Python objects are refused, so that a
-dataset can be stored and sent without pickle.
+A missing label is NaN in y and has weight 0. Arrays of Python objects are refused, so that
+datasets can be stored and sent without pickle.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _ABSENT: Final[Any] = None
 
 
 class Batch(NamedTuple):
-    """Some rows: X ``(b, ...)``, y and w ``(b, tasks)``, ids ``(b,)`` of text.
+    """A batch of rows: X ``(b, ...)``, y and w ``(b, tasks)``, ids ``(b,)`` of text.
 
     A part that was not asked for is None.
     """
@@ -103,7 +103,7 @@ class Dataset(ABC):
         ``shuffle`` permutes all rows, in an order that depends on ``(seed, epoch)`` alone.
         ``drop_last`` leaves out a smaller last batch. Only the ``parts`` named are gathered.
 
-        Raises :class:`ParameterError` at the call if the size is below 1, the seed or epoch is
+        Raises :class:`ParameterError` immediately if the size is below 1, the seed or epoch is
         negative, or a part is unknown.
         """
         if size < 1:
@@ -117,7 +117,7 @@ class Dataset(ABC):
         return (self.rows(order[start : start + size], parts) for start in starts)
 
     def __iter__(self) -> Iterator[Batch]:
-        """Iterate over the rows, each a :class:`Batch` without its first axis."""
+        """Iterate over the rows; each is a :class:`Batch` without the first axis."""
         for batch in self.batches(256):
             for row in zip(*batch, strict=True):
                 yield Batch(*row)
@@ -146,8 +146,7 @@ class Dataset(ABC):
         ``prediction`` is probabilities ``(n, tasks, classes)``, of which the largest counts, or
         class numbers ``(n, tasks)`` such as :attr:`y`. Where it is NaN the name is empty.
 
-        Raises :class:`DatasetError` if a task's labels were not text, and if the shape does not
-        fit.
+        Raises :class:`DatasetError` if a task's labels were not text, or if the shape does not fit.
         """
         given = np.asarray(prediction)
         numbered = [task for task in self.tasks if task not in self.classes]
@@ -275,7 +274,7 @@ class NumpyDataset(Dataset):
     ``task0, task1, …``.
 
     Each part may be an array, nested lists, or a DataFrame or Series of pandas, Polars or Arrow.
-    Arrays are kept without a copy if they already have the right form; text becomes NumPy's
+    Arrays are not copied if they already have the right dtype and shape; text becomes NumPy's
     variable-width ``StringDType``.
 
     Raises :class:`DatasetError` if the parts do not fit together.
@@ -332,10 +331,10 @@ class NumpyDataset(Dataset):
         """Return the dataset of a DataFrame of pandas, Polars or Arrow.
 
         ``X``, ``y``, ``w`` and ``ids`` name columns: one, or for X, y and w several. X defaults to
-        all columns that are not named otherwise. The names in ``y`` are the tasks. One column of
+        all columns that are not used otherwise. The names in ``y`` are the tasks. One column of
         text as X is ``(n,)``; columns of numbers are ``(n, columns)``, also if it is one.
 
-        Raises :class:`DatasetError` for a column that does not exist, for text beside other
+        Raises :class:`DatasetError` for a column that does not exist, for text among other
         columns in X, and if ``frame`` is not a DataFrame.
         """
         table = read_table(frame)

@@ -1,7 +1,7 @@
-"""What could not be used: an input that fails is reported with its row, status and reason.
+"""Report inputs that could not be used: the row, the status and the reason.
 
-Every input has one row. A bad one is neither dropped in silence nor ends the run: it goes to the
-:class:`FailureReport`, and the rest goes on.
+Every input has one row. An input that fails is neither dropped silently nor ends the run: it is in
+the :class:`FailureReport`, and the other rows are used.
 """
 
 from __future__ import annotations
@@ -26,11 +26,11 @@ STATUSES: Final = (
     "timeout",
     "crash",
 )
-"""What can become of an input: ``ok``, or the step that failed.
+"""The possible outcomes for an input: ``ok``, or the step that failed.
 
 ``parse``, ``sanitize`` and ``feature`` are the steps from input to features; ``size`` is an input
-above the featurizer's limit; ``timeout`` and ``crash`` are those of a worker. ``label`` and
-``censored`` concern one label: it cannot be read, or it is a bound such as ``>5``. The row stays.
+above the featurizer's limit; ``timeout`` and ``crash`` are failures of a worker. ``label`` and
+``censored`` concern one label: it cannot be read, or it is a bound such as ``>5``. The row is kept.
 """
 
 _SHOWN: Final = 20
@@ -84,7 +84,7 @@ class FailureReport:
         return found if isinstance(found, Failure) else FailureReport(found)
 
     def __str__(self) -> str:
-        """Summarise: how many failed at which step, and the first few."""
+        """Show how many failed at which step, and the first few."""
         if not self.failures:
             return "no failures"
         rows = "; ".join(map(str, self.failures[:3]))
@@ -119,7 +119,7 @@ class FailureReport:
         """Raise :class:`FeaturizationError` with this report's summary if anything failed."""
         if self.failures:
             raise FeaturizationError(
-                f"{self}.", hint="Correct these inputs, or pass strict=False to go on without them."
+                f"{self}.", hint="Correct these inputs, or pass strict=False to leave them out."
             )
 
     def _counts(self) -> str:

@@ -18,7 +18,7 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What a featurizer returns: one row per input.
+    """The result of a featurizer: one row per input.
 
     ``values`` is ``(n, ...)``, zero in the rows that failed; ``ok`` is ``(n,)`` of bool.
     """
@@ -29,7 +29,7 @@ class Features:
 
 
 class Loaded(NamedTuple):
-    """What a loader returns: the dataset of the good rows, and the report on the others."""
+    """The result of a loader: the dataset of the usable rows, and the report on the others."""
 
     dataset: Dataset
     failures: FailureReport
@@ -48,7 +48,7 @@ class Featurizer(Component, ABC, Generic[S]):
 
     @abstractmethod
     def featurize(self, inputs: Sequence[S], *, strict: bool = False) -> Features:
-        """Return one row per input; ``strict`` raises :class:`FeaturizationError` at failures."""
+        """Return one row per input; ``strict`` raises :class:`FeaturizationError` if any fails."""
 
 
 class Loader(Component, ABC):
@@ -56,7 +56,7 @@ class Loader(Component, ABC):
 
     @abstractmethod
     def load(self, path: str, *, strict: bool = False) -> Loaded:
-        """Return the good rows and the report on the bad; ``strict`` raises at the bad."""
+        """Return the usable rows, and a report on the others; ``strict`` raises if any failed."""
 
 
 class Splitter(Component, ABC):
@@ -84,5 +84,5 @@ class Transformer(Component, ABC):
         """Return the transformed dataset; raises :class:`NotFitted` before :meth:`fit`."""
 
     def untransform(self, prediction: np.ndarray) -> np.ndarray:
-        """Map predictions ``(n, tasks[, classes])`` back to the labels' own units."""
+        """Map predictions ``(n, tasks[, classes])`` back to the units of the labels."""
         return prediction

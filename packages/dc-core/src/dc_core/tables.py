@@ -1,7 +1,7 @@
-"""DataFrames and Series of pandas, Polars and Arrow, read and made through narwhals.
+"""Read and make DataFrames and Series of pandas, Polars and Arrow through narwhals.
 
-narwhals is imported when a value is given that is neither NumPy's nor Python's own; it imports none
-of the three.
+narwhals is imported only for a value that is neither NumPy's nor built in; it imports none of the
+three.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
 
 BACKENDS: Final = ("pandas", "polars", "pyarrow")
-"""The libraries that :func:`make_table` can use, in the order in which it looks for them."""
+"""The libraries that :func:`make_table` can use, in order of preference."""
 
 
 def read_table(value: Any) -> Any:
     """Return ``value`` as a narwhals DataFrame or Series, or None if it is neither.
 
-    Raises :class:`DatasetError` for a lazy frame, whose rows are not known yet.
+    Raises :class:`DatasetError` for a lazy frame, which has no rows yet.
     """
     if type(value).__module__.partition(".")[0] in ("builtins", "numpy"):
         return None
@@ -99,12 +99,12 @@ def _column(part: str, series: Any) -> np.ndarray:
         return array
     raise DatasetError(
         f"{part} has values of type {dtype}.",
-        hint="Give columns of numbers or of text; convert or leave out the others.",
+        hint="Give columns of numbers or text; convert or leave out the others.",
     )
 
 
 def _is_missing(value: Any) -> bool:
-    # pandas has a missing value of its own, which is not equal to itself or to anything else.
+    # pandas.NA compares as neither equal nor unequal.
     return value is None or type(value).__name__ == "NAType" or value != value
 
 

@@ -1,6 +1,6 @@
-"""The road around a model: loaders, featurizers, splitters, transformers, metrics and pipelines.
+"""The steps around a model: loaders, featurizers, splitters, transformers, metrics and pipelines.
 
-Everything public is named here and imported when first used: ``import dc_pipeline`` loads neither
+All public names are listed here and imported on first use: ``import dc_pipeline`` loads neither
 NumPy, RDKit nor scikit-learn.
 """
 

@@ -123,7 +123,7 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
 
 
 def _text(fields: list[str]) -> np.ndarray:
-    # By way of objects it takes three quarters of the time.
+    # Conversion through objects takes three quarters of the time.
     return np.array(fields, dtype=object).astype(np.dtypes.StringDType())
 
 
@@ -131,7 +131,7 @@ def _texts(block: str, characters: np.ndarray, starts: np.ndarray, ends: np.ndar
     """Return the stripped fields; in ``block`` they are WINDOW characters further left."""
     spans = zip((starts - WINDOW).tolist(), (ends - WINDOW).tolist(), strict=True)
     texts = [block[start:end] for start, end in spans]
-    # ASCII white space is all at or below the space. An empty field may be taken for one of it.
+    # All ASCII white space is at or below the space. Empty fields may trigger this needlessly.
     if (characters[starts] <= _SPACE).any() or (characters[ends - 1] <= _SPACE).any():
         return [text.strip() for text in texts]
     return texts
@@ -167,7 +167,7 @@ def _records(
         rows: list[Record] = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
         rows = []
-    # Otherwise a field spans lines, or a quote is not closed and swallowed the lines after it.
+    # Otherwise a field spans lines, or an unclosed quote has swallowed the following lines.
     if len(rows) == len(lines):
         return rows, end + 1
     records = []

@@ -1,4 +1,4 @@
-"""Extended-connectivity fingerprints: circular substructures folded into a number of bits."""
+"""Extended-connectivity fingerprints: circular substructures folded into a fixed number of bits."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dc_pipeline.inputs import as_sequence
 from dc_pipeline.molecules import MAX_ATOMS, parse_smiles
 
 _CHUNK: Final = 1024
-"""Molecules held at a time, so that memory does not grow with the number of inputs."""
+"""Molecules held at a time, so that their memory does not grow with the number of inputs."""
 
 _MAX_SIZE: Final = 1 << 20
 _MAX_RADIUS: Final = 64
@@ -23,12 +23,12 @@ _MAX_RADIUS: Final = 64
 class ECFP(Featurizer[str]):
     """Extended-connectivity fingerprints (Rogers and Hahn 2010, doi:10.1021/ci100050t) of SMILES.
 
-    They are RDKit's Morgan fingerprints, bit for bit: ``radius`` is half the number in the name
-    (2 gives ECFP4), ``size`` the number of bits. ``counts`` gives how often each substructure
-    occurs, ``chirality`` tells enantiomers apart, ``features`` describes atoms by what they do in
-    binding (donor, acceptor, aromatic …: the FCFP of the paper) instead of by what they are.
+    They are RDKit's Morgan fingerprints, bit for bit. ``radius`` is half the number in the name
+    (2 gives ECFP4), and ``size`` is the number of bits. ``counts`` counts the occurrences of each
+    substructure, ``chirality`` distinguishes enantiomers, and ``features`` describes atoms by their
+    role in binding (donor, acceptor, aromatic …: the FCFP of the paper) instead of by element.
 
-    A SMILES of more than ``max_atoms`` atoms is a failure with the status ``size``.
+    A SMILES with more than ``max_atoms`` atoms fails with the status ``size``.
 
     Features are ``(n, size)``: uint8 of 0 and 1, or uint32 for counts.
 
@@ -103,8 +103,8 @@ class ECFP(Featurizer[str]):
 def _nonzero(vectors: Sequence[Any], rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return the row, bit and count of every substructure in RDKit's sparse ``vectors``.
 
-    A count is positive where the bit of the bit vector is set, and reading the few of them costs
-    less than reading all bits.
+    A count is positive exactly where the bit vector has a bit, and reading the few counts takes
+    less time than reading all bits.
     """
     found = [vector.GetNonzeroElements() for vector in vectors]
     lengths = np.fromiter(map(len, found), np.intp, len(found))

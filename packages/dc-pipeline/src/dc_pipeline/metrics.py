@@ -1,8 +1,8 @@
-"""Figures of merit, computed by scikit-learn from labels, predictions and weights.
+"""Metrics, computed by scikit-learn from labels, predictions and weights.
 
 Regression metrics take predictions ``(n,)``. Classification metrics take probabilities
-``(n, classes)`` of the classes 0, 1, …, or ``(n,)`` of class 1. A metric that is undefined for the
-rows it is given (one class only, a constant y) is NaN.
+``(n, classes)`` of the classes 0, 1, …, or ``(n,)`` of class 1. A metric that is undefined for its
+rows (a single class, a constant y) is NaN.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from dc_core.errors import DatasetError
 
 
 class RMSE(Metric):
-    """Root of the mean squared error, in the labels' own unit."""
+    """Root mean squared error, in the unit of the labels."""
 
     greater_is_better = False
 
@@ -28,7 +28,7 @@ class RMSE(Metric):
 
 
 class MAE(Metric):
-    """Mean absolute error, in the labels' own unit."""
+    """Mean absolute error, in the unit of the labels."""
 
     greater_is_better = False
 
@@ -38,12 +38,12 @@ class MAE(Metric):
 
 
 class R2(Metric):
-    """Coefficient of determination: the part of the labels' variance that is explained."""
+    """Coefficient of determination: the explained fraction of the labels' variance."""
 
     greater_is_better = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
-        """Return the coefficient of one task; NaN where all labels are equal."""
+        """Return the coefficient of one task; NaN if all labels are equal."""
         values = _values(self, y, prediction)
         if np.ptp(y) == 0:
             return float("nan")
@@ -56,7 +56,7 @@ class PearsonR(Metric):
     greater_is_better = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
-        """Return the coefficient of one task; NaN where all labels, or predictions, are equal."""
+        """Return the coefficient of one task; NaN if all labels or predictions are equal."""
         values = _values(self, y, prediction)
         covariance = np.cov(y, values, aweights=w, ddof=0)
         one, other = np.sqrt(np.diag(covariance))
@@ -66,7 +66,10 @@ class PearsonR(Metric):
 
 
 class ROCAUC(Metric):
-    """Area under the receiver operating characteristic; of several classes, mean of one-vs-rest."""
+    """Area under the receiver operating characteristic.
+
+    For several classes it is the mean of one-vs-rest.
+    """
 
     greater_is_better = True
 
@@ -76,7 +79,7 @@ class ROCAUC(Metric):
         return "roc_auc"
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
-        """Return the area of one task; NaN where a class is absent."""
+        """Return the area of one task; NaN if a class is absent."""
 
         def area(y: np.ndarray, score: np.ndarray) -> float:
             return float(sk.roc_auc_score(y, score, sample_weight=w))
@@ -85,9 +88,9 @@ class ROCAUC(Metric):
 
 
 class PRCAUC(Metric):
-    """Area under the precision–recall curve; of several classes, mean of one-vs-rest.
+    """Area under the precision–recall curve; for several classes, the mean of one-vs-rest.
 
-    The area is that of trapezoids, as in MoleculeNet (2018, doi:10.1039/C7SC02664A).
+    The area is summed by trapezoids, as in MoleculeNet (2018, doi:10.1039/C7SC02664A).
     """
 
     greater_is_better = True
@@ -98,7 +101,7 @@ class PRCAUC(Metric):
         return "prc_auc"
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
-        """Return the area of one task; NaN where a class is absent."""
+        """Return the area of one task; NaN if a class is absent."""
 
         def area(y: np.ndarray, score: np.ndarray) -> float:
             precision, recall, _ = sk.precision_recall_curve(y, score, sample_weight=w)
@@ -108,7 +111,7 @@ class PRCAUC(Metric):
 
 
 class Accuracy(Metric):
-    """Part of the rows whose most probable class is the right one."""
+    """Fraction of the rows whose most probable class is correct."""
 
     greater_is_better = True
 
@@ -119,12 +122,12 @@ class Accuracy(Metric):
 
 
 class BalancedAccuracy(Metric):
-    """Accuracy of each class, averaged over the classes that there are."""
+    """Accuracy of each class, averaged over the classes that occur."""
 
     greater_is_better = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
-        """Return the balanced accuracy of one task; NaN where there is one class only."""
+        """Return the balanced accuracy of one task; NaN if there is a single class."""
         right = _probabilities(self, y, prediction).argmax(axis=1) == y
         if np.ptp(y) == 0:
             return float("nan")
@@ -134,13 +137,13 @@ class BalancedAccuracy(Metric):
 def _values(metric: Metric, y: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     if prediction.ndim != 1:
         raise DatasetError(
-            f"{metric.name} rates values; these predictions are probabilities of classes.",
+            f"{metric.name} needs predicted values; these are probabilities of classes.",
             hint="Use a metric for classification, such as ROCAUC.",
         )
     if not np.isfinite(y).all():
         raise DatasetError(
-            f"{metric.name} cannot rate predictions against labels that are infinite.",
-            hint="Correct them, or set them to NaN: a missing label is left out.",
+            f"{metric.name} is not defined for infinite labels.",
+            hint="Correct them, or set them to NaN: missing labels are left out.",
         )
     return _finite(metric, prediction)
 
@@ -152,7 +155,7 @@ def _probabilities(metric: Metric, y: np.ndarray, prediction: np.ndarray) -> np.
     classes = prediction.shape[1]
     if not np.isin(y, np.arange(classes)).all():
         raise DatasetError(
-            f"{metric.name} rates classes; the labels are not all of 0 … {classes - 1}.",
+            f"{metric.name} needs labels that are classes; these are not all in 0 … {classes - 1}.",
             hint="Use a metric for regression, such as RMSE, or number the classes from 0.",
         )
     return _finite(metric, prediction)
@@ -161,7 +164,7 @@ def _probabilities(metric: Metric, y: np.ndarray, prediction: np.ndarray) -> np.
 def _finite(metric: Metric, prediction: np.ndarray) -> np.ndarray:
     if not np.isfinite(prediction).all():
         raise DatasetError(
-            f"{metric.name} cannot rate predictions that are NaN or infinite.",
+            f"{metric.name} is not defined for predictions that are NaN or infinite.",
             hint="The training may have diverged: try a smaller learning rate.",
         )
     return prediction
@@ -170,7 +173,7 @@ def _finite(metric: Metric, prediction: np.ndarray) -> np.ndarray:
 def _one_vs_rest(
     y: np.ndarray, probabilities: np.ndarray, score: Callable[[np.ndarray, np.ndarray], float]
 ) -> float:
-    """Return the mean of ``score`` over the classes, each against the rest; of two, that of 1."""
+    """Return the mean of ``score`` over the classes, each against the rest; for two, that of 1."""
     n = probabilities.shape[1]
     if len(np.unique(y)) < n:
         return float("nan")

@@ -1,4 +1,4 @@
-"""Splitting at random."""
+"""Split at random."""
 
 from __future__ import annotations
 
@@ -11,10 +11,13 @@ from dc_pipeline.split_fractions import SplitFractions
 
 
 class RandomSplitter(Splitter):
-    """Divides the rows at random: equal seeds divide equally many rows equally.
+    """Divides the rows at random.
 
-    ``fractions`` are those of train, valid and test. Raises :class:`ParameterError` unless they
-    add up to 1, and for a seed that is no integer of at least 0.
+    ``fractions`` are those of train, valid and test. Equal seeds give equal splits of datasets of
+    equal length.
+
+    Raises :class:`ParameterError` unless the fractions add up to 1 and the seed is an integer of at
+    least 0.
     """
 
     def __init__(self, fractions: Sequence[float] = (0.8, 0.1, 0.1), seed: int = 0) -> None:
@@ -24,7 +27,7 @@ class RandomSplitter(Splitter):
     def indices(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return the row numbers of train, valid and test, each in the dataset's order.
 
-        Raises :class:`EmptyDataset` when there is no row.
+        Raises :class:`EmptyDataset` for a dataset without rows.
         """
         cutoffs = self.fractions.cutoffs(dataset)
         order = np.random.default_rng(self.seed).permutation(len(dataset))

@@ -1,4 +1,4 @@
-"""How much of a dataset goes into each part of a split."""
+"""The fraction of a dataset that each part of a split gets."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class SplitFractions(NamedTuple):
     def of(cls, fractions: Sequence[float]) -> Self:
         """Return checked fractions.
 
-        Raises :class:`ParameterError` unless they are three, none negative, with the sum 1.
+        Raises :class:`ParameterError` unless there are three, not negative, that add up to 1.
         """
         try:
             given = np.asarray(fractions, float)
@@ -30,15 +30,18 @@ class SplitFractions(NamedTuple):
             given = np.zeros(0)
         if given.shape != (3,) or not np.all(given >= 0) or not np.isclose(given.sum(), 1):
             raise ParameterError(
-                f"The fractions {fractions!r} do not divide a dataset.",
-                hint="Give those of train, valid and test, with the sum 1: (0.8, 0.1, 0.1).",
+                f"The fractions are {fractions!r}.",
+                hint="Give those of train, valid and test, which add up to 1: (0.8, 0.1, 0.1).",
             )
         return cls(*map(float, given))
 
     def cutoffs(self, dataset: Dataset) -> tuple[int, int]:
-        """Return at how many rows train ends, and valid; raises :class:`EmptyDataset` at no row."""
+        """Return the row numbers at which train and valid end.
+
+        Raises :class:`EmptyDataset` for a dataset without rows.
+        """
         n = len(dataset)
         if n == 0:
             raise EmptyDataset("There is no row to split.", hint="See the loader's failure report.")
-        # 0.7 + 0.2 is a little less than 0.9: without the margin a whole row would be lost to that.
+        # 0.7 + 0.2 is a little less than 0.9: without the margin this would cost a whole row.
         return int(self.train * n + 1e-6), int((self.train + self.valid) * n + 1e-6)
