@@ -70,7 +70,7 @@ def test_verify_names_the_damaged_file_and_exits_with_one(run, published):
     assert "Traceback" not in out + err
 
 
-def test_check_says_whether_the_model_computes_the_same(run, published):
+def test_check_golden_tells_whether_the_outputs_are_the_same(run, published):
     code, out, _ = run("check-golden", "lab/chain")
     assert code == 0
     assert "passed" in out
@@ -163,7 +163,7 @@ def test_names_of_weights_are_printed_as_they_are(run, linear, hub):
 
 
 @pytest.mark.parametrize("options", [(), ("--json",)])
-def test_nothing_that_a_model_says_steers_the_terminal(run, linear, chain, hub, options):
+def test_no_text_of_a_model_controls_the_terminal(run, linear, chain, hub, options):
     evil = "a\x1b]0;x\x07\x9b31m\u202eb :bomb: \n"
     publish(linear, "evil", hub=hub, metadata={"note": evil, evil: 1})
     publish(chain, "good", hub=hub)
@@ -175,7 +175,7 @@ def test_nothing_that_a_model_says_steers_the_terminal(run, linear, chain, hub, 
     assert "no\\x1b[31msuch" in err
 
 
-def test_long_values_are_printed_whole_on_one_line(run, models, dataset, hub, monkeypatch):
+def test_long_values_are_printed_on_one_line(run, models, dataset, hub, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
     for name, note in (("a", "x" * 300), ("b", "y" * 300)):
         publish(models["Linear"]().fit(dataset), name, hub=hub, metadata={"note": note})
@@ -206,7 +206,7 @@ def test_output_that_the_terminal_cannot_encode_is_escaped(published, hub):
     assert b"main \\u2192 " in done.stdout
 
 
-def test_json_says_null_where_a_number_is_infinite(run, linear, dataset, hub, reseal):
+def test_json_output_has_null_for_infinity(run, linear, dataset, hub, reseal):
     path = publish(linear, "m", hub=hub, golden=dataset.X).path
     golden = dict(read_tensors(path / "golden.safetensors"))
     golden["outputs"] = golden["outputs"][:1]
@@ -287,7 +287,7 @@ def test_what_a_command_prints_of_a_file_is_bounded(run, linear, tmp_path, edit_
     assert len(out) < 1_500_000
 
 
-def test_a_list_that_is_cut_says_how_much_is_left_out(run, linear, hub):
+def test_a_list_that_is_cut_tells_how_many_rows_are_left_out(run, linear, hub):
     publish(linear, "m", hub=hub, metadata={f"key {i:04}": i for i in range(1200)})
     _, out, _ = run("info", "m", "--hub", hub.path)
     assert "… and 201 more" in out  # created_with is one of 1 201

@@ -36,7 +36,7 @@ def test_the_example_of_params_json_is_one():
     assert record.weights == {"multitask_regressor/layers/0/0": StoredWeight("layers.0.weight")}
 
 
-def test_the_example_of_a_manifest_has_the_revision_it_says():
+def test_the_example_manifest_has_the_revision_given_for_it():
     data = examples(7)[0].encode()
     manifest = Manifest.from_bytes(data)
     assert manifest.revision == hashlib.sha256(data).hexdigest()

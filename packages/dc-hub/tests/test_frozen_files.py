@@ -237,7 +237,7 @@ def directory(request, tmp_path):
 
 
 @pytest.mark.parametrize("case", sorted(path.name for path in DATA.iterdir() if path.is_dir()))
-def test_every_frozen_directory_is_whole_and_of_its_revision(directory, case):
+def test_every_frozen_directory_is_complete_and_has_its_revision(directory, case):
     assert verify(directory(case)).revision == REVISIONS[case]
     assert info(directory(case)).revision == REVISIONS[case]
 

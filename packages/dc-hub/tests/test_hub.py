@@ -1,4 +1,4 @@
-"""Names, tags and revisions of a hub, and those who try to trick it."""
+"""Names, tags and revisions of a hub, and attempts to trick it."""
 
 import os
 from pathlib import Path
@@ -41,7 +41,7 @@ BAD_NAMES = [
 
 
 @pytest.mark.parametrize("name", BAD_NAMES)
-def test_a_name_that_could_lead_elsewhere_is_refused(hub, linear, name):
+def test_a_name_that_could_leave_the_hub_is_refused(hub, linear, name):
     with pytest.raises(errors.UnsafePath):
         publish(linear, name, hub=hub)
     with pytest.raises(errors.UnsafePath):
@@ -52,13 +52,13 @@ def test_a_name_that_could_lead_elsewhere_is_refused(hub, linear, name):
 @pytest.mark.parametrize(
     "tag", ["", "../main", "a/b", "v1\n", "V1", "a\0", "..", ".lock", "0" * 12]
 )
-def test_a_tag_that_could_lead_elsewhere_is_refused_before_anything_is_written(hub, linear, tag):
+def test_a_tag_that_could_leave_the_hub_is_refused_before_anything_is_written(hub, linear, tag):
     with pytest.raises(errors.UnsafePath):
         publish(linear, "m", hub=hub, tag=tag)
     assert not hub.path.exists()
 
 
-def test_a_revision_that_is_none_is_an_error_that_lists_the_tags(hub, linear):
+def test_an_unknown_revision_is_an_error_that_lists_the_tags(hub, linear):
     publish(linear, "m", hub=hub, tag="lts", move_main=False)
     for wanted in (None, "v9", "0" * 64, "0" * 12):
         with pytest.raises(errors.RevisionNotFound, match="lts"):
@@ -66,7 +66,7 @@ def test_a_revision_that_is_none_is_an_error_that_lists_the_tags(hub, linear):
 
 
 @pytest.mark.parametrize("wanted", ["../../m", "v1\n", "%2e%2e", "A" * 64])
-def test_a_revision_that_could_lead_elsewhere_is_refused(hub, linear, wanted):
+def test_a_revision_that_could_leave_the_hub_is_refused(hub, linear, wanted):
     publish(linear, "m", hub=hub)
     with pytest.raises(errors.UnsafePath):
         hub.resolve("m", wanted)
@@ -83,7 +83,7 @@ def test_a_beginning_that_fits_two_revisions_is_ambiguous(hub, linear):
 
 
 def test_a_model_that_is_not_there_and_a_hub_that_is_not_there_are_told_apart(hub, linear):
-    with pytest.raises(errors.HubUnavailable, match="Publish a model to make one"):
+    with pytest.raises(errors.HubUnavailable, match="Publish a model to create it"):
         from_pretrained("m", hub=hub)
     publish(linear, "other", hub=hub)
     with pytest.raises(errors.ModelNotFound, match="dc-hub ls"):
@@ -94,7 +94,7 @@ def test_a_hub_that_is_a_file_is_an_error_when_read_and_when_written(tmp_path, l
     (tmp_path / "file").write_text("")
     with pytest.raises(errors.HubUnavailable):
         LocalHub(tmp_path / "file").names()
-    with pytest.raises(errors.HubUnavailable, match="Nothing was published"):
+    with pytest.raises(errors.HubUnavailable, match="Nothing was stored"):
         publish(linear, "m", hub=tmp_path / "file")
 
 
@@ -120,7 +120,7 @@ def test_a_tag_that_holds_no_digest_is_a_typed_error(hub, linear, content):
         hub.resolve("m")
 
 
-def test_a_damaged_tag_does_not_stand_in_the_way_of_others(hub, linear):
+def test_a_damaged_tag_does_not_affect_the_others(hub, linear):
     published = publish(linear, "m", hub=hub)
     (hub.path / "m/refs/main.json").write_bytes(b"{}")
     publish(linear, "m", hub=hub, tag="v1", move_main=False)
@@ -187,7 +187,7 @@ def test_models_and_groups_of_models_are_listed_together(hub, linear):
 
 
 @pytest.mark.parametrize("where", ["m@", "m@v1@v2", 5, None, b"m", "m@v1"])
-def test_a_reference_that_says_nothing_or_two_things_is_refused(hub, linear, where):
+def test_an_incomplete_or_ambiguous_reference_is_refused(hub, linear, where):
     publish(linear, "m", hub=hub)
     with pytest.raises(errors.UnsafePath):
         from_pretrained(where, hub=hub, revision="main")

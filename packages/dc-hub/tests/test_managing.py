@@ -57,7 +57,7 @@ def test_a_tag_that_is_not_a_name_is_a_typed_error_before_anything_is_written(hu
 
 
 @pytest.mark.parametrize("option", [{"tag": "v1"}, {"move_main": False}, {"hub": "here"}])
-def test_a_directory_takes_no_option_of_a_hub(linear, tmp_path, option):
+def test_saving_to_a_directory_refuses_the_options_of_a_hub(linear, tmp_path, option):
     with pytest.raises(errors.ParamsError, match=next(iter(option))):
         linear.to_pretrained(tmp_path / "model", **option)
     assert not (tmp_path / "model").exists()
@@ -115,7 +115,7 @@ def test_a_damaged_tag_can_be_deleted(hub, three):
 
 
 @pytest.mark.parametrize("name", ["lab/m@v1", "./lab/m"])
-def test_tags_are_those_of_a_whole_model_in_a_hub(hub, three, name):
+def test_tags_belong_to_a_model_in_a_hub_and_not_to_a_revision(hub, three, name):
     for action in (list_tags, lambda name, hub: delete_tag(name, "v1", hub=hub)):
         with pytest.raises(errors.UnsafePath):
             action(name, hub=hub)
@@ -155,6 +155,7 @@ def test_removing_a_model_keeps_the_models_below_its_name(hub, linear):
     assert everything_below(hub) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows does not remove open files")
 def test_a_loaded_model_outlives_the_removal_of_its_files(hub, linear, dataset):
     publish(linear, "m", hub=hub)
     model = from_pretrained("m", hub=hub)
@@ -202,8 +203,9 @@ def killed_at(step, action):
     return os.WIFSIGNALED(os.waitpid(pid, 0)[1])
 
 
+@pytest.mark.needs("fork", "process numbers")
 @pytest.mark.parametrize("name", ["m", "m@v1"])
-def test_a_removal_killed_at_any_step_leaves_whole_models_or_none(hub, models, dataset, name):
+def test_a_removal_killed_at_any_step_leaves_complete_models_or_none(hub, models, dataset, name):
     trained = [models["Linear"](float(i)).fit(dataset) for i in (1, 2)]
     step, killed = 0, True
     outcomes = set()

@@ -102,7 +102,7 @@ def test_a_new_file_honours_the_umask(tmp_path):
     assert stat.S_IMODE((tmp_path / "file").stat().st_mode) == 0o640
 
 
-def test_a_disk_that_is_full_is_an_error_and_gives_no_entry():
+def test_a_full_disk_is_an_error_and_there_is_no_entry():
     file = HashingFile(Path("/dev/full").open("wb", 0), "file")  # noqa: SIM115
     with pytest.raises(OSError, match="No space left"), file:
         file.write(pattern(CHUNK + 1))
@@ -189,7 +189,7 @@ def test_an_unchanged_directory_is_verified_by_path_and_by_descriptor(model):
         verify_directory(descriptor, whole)
 
 
-def test_signatures_may_lie_beside_the_manifest(model):
+def test_signatures_are_allowed_next_to_the_manifest(model):
     directory, whole = model
     (directory / "MANIFEST.json.sig").write_bytes(b"")
     verify_directory(directory, whole)
@@ -315,7 +315,7 @@ MALFORMED = {
 
 
 @pytest.mark.parametrize("case", MALFORMED)
-def test_a_manifest_that_lies_is_a_typed_error(case):
+def test_an_invalid_manifest_is_a_typed_error(case):
     with pytest.raises(ManifestError):
         Manifest.from_bytes(MALFORMED[case])
 

@@ -35,7 +35,7 @@ HOSTILE = [
 
 
 @pytest.mark.parametrize("name", [*HOSTILE, "Upper", "refs", "lab/revisions"])
-def test_a_name_that_could_lead_elsewhere_names_no_model(name):
+def test_a_name_that_could_leave_the_hub_cannot_name_a_model(name):
     with pytest.raises(UnsafePath) as caught:
         check_name(name)
     assert caught.value.path == name
@@ -148,14 +148,14 @@ def test_a_directory_behind_a_link_is_not_entered(folder):
 
 
 @pytest.mark.needs("a user without rights")
-def test_a_file_that_may_not_be_read_says_so(folder):
+def test_an_unreadable_file_is_a_typed_error(folder):
     (folder / "file").chmod(0)
     with pytest.raises(HubUnavailable, match="permission"):
         open_regular(folder, "file")
 
 
 @pytest.mark.needs("/proc")
-def test_a_disk_that_fails_says_so():
+def test_a_failing_disk_is_a_typed_error():
     """Address 0 of a process has no page: the system answers as a broken disk does, by EIO."""
     broken = pytest.raises(HubUnavailable, match="Input/output error")
     with broken as caught, open_regular("/proc/self", "mem") as file, reading("mem"):
@@ -163,7 +163,7 @@ def test_a_disk_that_fails_says_so():
     assert caught.value.path == "mem"
 
 
-def test_a_process_without_descriptors_says_so(folder, monkeypatch):
+def test_running_out_of_descriptors_is_a_typed_error(folder, monkeypatch):
     def exhausted(*_, **__):
         raise OSError(errno.EMFILE, "Too many open files")
 

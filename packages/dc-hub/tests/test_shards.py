@@ -64,7 +64,7 @@ def test_small_weights_are_one_file(write):
 
 
 @pytest.mark.parametrize("size", [1, 399, 400, 401, 800, 1200, 2799])
-def test_large_weights_are_shards_that_come_back_whole(write, size):
+def test_large_weights_are_stored_in_shards_and_restored(write, size):
     directory = write(shard_size=size)
     shards = sorted(directory.glob("*.safetensors"))
     assert len(shards) == -(-7 // max(1, size // 400))
@@ -72,7 +72,7 @@ def test_large_weights_are_shards_that_come_back_whole(write, size):
     check(directory)
 
 
-def test_the_index_says_where_each_tensor_lies(write):
+def test_the_index_maps_each_tensor_to_its_file(write):
     index = json.loads((write(shard_size=1600) / INDEX).read_bytes())
     assert index["metadata"] == {"total_size": 2800}
     assert index["weight_map"] == {
@@ -222,7 +222,7 @@ INDEXES = {
 
 
 @pytest.mark.parametrize("case", INDEXES)
-def test_an_index_that_lies_is_a_typed_error(reindex, case):
+def test_an_invalid_index_is_a_typed_error(reindex, case):
     with pytest.raises(WeightsFileError):
         open_weights(reindex(INDEXES[case]))
 
@@ -258,7 +258,7 @@ def test_shards_of_two_numbers_are_not_mixed(sharded, write):
         open_weights(sharded)
 
 
-def test_one_file_beside_shards_is_ambiguous(sharded, write):
+def test_one_file_together_with_shards_is_ambiguous(sharded, write):
     (sharded / WEIGHTS).write_bytes((write(name="one") / WEIGHTS).read_bytes())
     with pytest.raises(WeightsFileError, match="both"):
         open_weights(sharded)

@@ -152,7 +152,7 @@ def test_a_tensor_of_odd_size_does_not_shift_the_large_ones_off_their_alignment(
         assert list(file) == ["b", "c", "a"]
 
 
-def test_a_file_tells_about_a_tensor_without_reading_it(saved):
+def test_a_tensor_is_described_without_reading_it(saved):
     with TensorFile.open(saved({"w": np.ones((2, 3), np.float32)})) as file:
         info = file.info("w")
         assert (info.dtype, info.shape, info.end - info.start) == (np.float32, (2, 3), 24)
@@ -236,7 +236,7 @@ def test_reading_a_large_file_takes_its_size_once(saved):
     assert peak < (64 << 20) * 1.02
 
 
-def test_writing_contiguous_arrays_copies_none():
+def test_contiguous_arrays_are_written_without_a_copy():
     class Sink:
         size = 0
 
@@ -253,7 +253,7 @@ def test_writing_contiguous_arrays_copies_none():
     assert peak < 10 << 20
 
 
-def test_a_file_that_takes_only_part_of_a_write_is_written_whole():
+def test_a_file_that_accepts_part_of_a_write_is_written_completely():
     class Slow(io.BytesIO):
         def write(self, data):
             return super().write(bytes(data[:7]))

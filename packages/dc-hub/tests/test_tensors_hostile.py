@@ -1,4 +1,4 @@
-"""Weights files that lie, each refused by a typed error, quickly and without allocating."""
+"""Invalid weights files: each is a typed error, quickly and without allocating."""
 
 from __future__ import annotations
 
@@ -147,7 +147,7 @@ def opened(tmp_path):
 
 
 @pytest.mark.parametrize("case", FILES)
-def test_a_weights_file_that_lies_is_a_typed_error(opened, case):
+def test_an_invalid_weights_file_is_a_typed_error(opened, case):
     with pytest.raises(WeightsFileError, match=r"model\.safetensors") as caught:
         opened(FILES[case])
     assert caught.value.path.endswith("model.safetensors")
@@ -187,7 +187,7 @@ def test_a_header_of_100_000_tensors_is_read_within_a_second(tmp_path):
     assert min(taken) < 1
 
 
-def test_the_garbage_collector_runs_again_after_a_long_header_that_lies(opened):
+def test_the_garbage_collector_runs_again_after_a_long_invalid_header(opened):
     header = framed({f"{i:x}": entry("U8", (1,), (i, i)) for i in range(30_000)}, b"")
     for enabled in (True, False):
         (gc.enable if enabled else gc.disable)()
@@ -199,7 +199,7 @@ def test_the_garbage_collector_runs_again_after_a_long_header_that_lies(opened):
             gc.enable()
 
 
-def test_the_crafted_file_that_tells_the_truth_is_read(opened):
+def test_a_valid_crafted_file_is_read(opened):
     (array,) = opened(framed({"__metadata__": {"x": "1"}, "w": entry()})).values()
     assert array.shape == (2, 3)
 

@@ -149,7 +149,7 @@ def test_nan_comes_back(scalar):
     assert back != back
 
 
-def test_arrays_lie_beside_the_json_under_the_arguments_name():
+def test_arrays_are_stored_with_the_weights_under_the_name_of_the_argument():
     arrays = {}
     mean, scale = np.arange(3.0), np.array(2.0)
     json = encoded([{"mean": mean}, (scale,)], arrays)

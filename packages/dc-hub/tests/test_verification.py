@@ -87,7 +87,7 @@ def test_a_file_that_the_manifest_does_not_name_is_refused(directory):
 
 
 @pytest.mark.parametrize("change", ["omits", "adds", "repeats", "leads elsewhere"])
-def test_a_manifest_that_lies_about_the_files_is_refused(directory, change):
+def test_a_manifest_that_does_not_match_the_files_is_refused(directory, change):
     file = directory / MANIFEST
     content = json.loads(file.read_text())
     files = content["files"]
@@ -145,7 +145,7 @@ def test_shards_of_two_revisions_are_not_mixed(hub, models, dataset, reseal):
         from_pretrained("m", hub=hub)
 
 
-def test_verify_hashes_everything_and_says_what_it_verified(hub, large):
+def test_verify_hashes_every_file_and_returns_what_it_verified(hub, large):
     assert verify("large", hub=hub) == large
     flip(large.path / "model.safetensors")
     with pytest.raises(errors.HashMismatch, match=r"model\.safetensors"):

@@ -1,6 +1,6 @@
 """Where models live: a verified on-disk format, publishing, and ``from_pretrained``.
 
-Everything public is named here and imported when first used: ``import dc_hub`` loads neither NumPy
+Every public name is exported here and imported on first use: ``import dc_hub`` loads neither NumPy
 nor any framework.
 """
 

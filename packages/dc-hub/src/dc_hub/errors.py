@@ -1,7 +1,7 @@
-"""Every error that dc-hub raises: one root, typed leaves, each naming its file and the next step.
+"""The errors that dc-hub raises: one root and typed leaves, each naming its file and the next step.
 
-An error that dc-core has too is both: ``except dc_core.errors.WeightsMismatch`` catches the hub's.
-All of them pickle.
+An error that dc-core has too inherits from both: ``except dc_core.errors.WeightsMismatch`` catches
+the hub's. All of them can be pickled.
 """
 
 from __future__ import annotations
@@ -19,7 +19,8 @@ class HubWarning(DCWarning):
 class HubError(core.DCError):
     """Root of every error about stored models.
 
-    ``path`` is the file, directory or name concerned, as text; ``hint`` is the next step.
+    ``path`` is the file, directory or name that the error is about, as a str; ``hint`` is the next
+    step.
     """
 
     def __init__(self, message: str, *, path: str = "", hint: str = "", **details: Any) -> None:
@@ -36,47 +37,47 @@ class RevisionNotFound(HubError, LookupError):
 
 
 class AmbiguousRevision(HubError, LookupError):
-    """The beginning of a digest fits more than one revision."""
+    """The prefix of a digest matches more than one revision."""
 
 
 class FileMissing(HubError, LookupError):
-    """A file of the model is not there."""
+    """A file of the model does not exist."""
 
 
 class UnexpectedFile(HubError):
-    """A model directory holds a file that its manifest does not name."""
+    """A model directory contains a file that its manifest does not list."""
 
 
 class HashMismatch(HubError, ValueError):
-    """A file's content is not what its manifest says."""
+    """The content of a file does not match its digest in the manifest."""
 
 
 class SizeMismatch(HubError, ValueError):
-    """A file's size is not what its manifest says."""
+    """The size of a file does not match the manifest."""
 
 
 class ManifestError(HubError, ValueError):
-    """A MANIFEST.json contradicts the format or itself."""
+    """A MANIFEST.json is malformed or inconsistent."""
 
 
 class FormatVersionError(HubError, ValueError):
-    """The model is stored in a version of the format, or of its class, that is not understood."""
+    """The version of the format, or of the stored class, is not supported."""
 
 
 class ParamsError(HubError, core.ParameterError):
-    """A params.json, an argument in it, or another JSON file of the format cannot be used."""
+    """A params.json, an argument in it, or another JSON file of the format is invalid."""
 
 
 class WeightsFileError(HubError, ValueError):
-    """A weights file contradicts the format or itself."""
+    """A weights file is malformed or inconsistent."""
 
 
 class LimitExceeded(HubError, ValueError):
-    """A file is larger, longer or deeper than the format allows."""
+    """A file exceeds a limit of the format: size, length or depth."""
 
 
 class UnsafePath(HubError, ValueError):
-    """A name or file could lead out of its place, or is no regular file."""
+    """A name or file could lead outside its directory, or is not a regular file."""
 
 
 class HubUnavailable(HubError):
@@ -84,11 +85,11 @@ class HubUnavailable(HubError):
 
 
 class ReadOnlyHub(HubError):
-    """The hub cannot be written."""
+    """The hub is not writable."""
 
 
 class LockTimeout(HubError):
-    """Another process held the lock for longer than the wait allows."""
+    """Another process held the lock for longer than the maximum wait."""
 
 
 class TagMoved(HubError):
@@ -100,11 +101,11 @@ class RevisionTagged(HubError):
 
 
 class AlreadyExists(HubError):
-    """The directory holds something else already."""
+    """The directory already contains something else."""
 
 
 class ClassMismatch(HubError, TypeError):
-    """The stored model is not of the class that was asked for."""
+    """The stored model is not an instance of the requested class."""
 
 
 class BackendNotInstalled(HubError, core.BackendNotInstalled):
@@ -122,7 +123,7 @@ class PredictionsChanged(HubError, ValueError):
 
 
 class NotSerializable(HubError, core.NotSerializable):
-    """Something that prediction depends on has no stored form."""
+    """Something that prediction depends on cannot be stored."""
 
 
 class NotFitted(HubError, core.NotFitted):
@@ -130,16 +131,16 @@ class NotFitted(HubError, core.NotFitted):
 
 
 class UnknownParameter(HubError, core.UnknownParameter):
-    """A stored parameter is none that the class takes."""
+    """The class has no such parameter."""
 
 
 class MissingParameter(HubError, core.MissingParameter):
-    """A parameter without a default is not stored."""
+    """A required parameter is not stored."""
 
 
 class WeightsMismatch(HubError, core.WeightsMismatch):
-    """The stored weights do not fit the model: their names, shapes or dtypes differ."""
+    """The stored weights do not match the model in names, shapes or dtypes."""
 
 
 class StructureError(HubError, core.StructureError):
-    """Stored arrays that describe a structure contradict each other."""
+    """Stored arrays that describe a structure are inconsistent."""

@@ -1,10 +1,10 @@
-"""Text out of a stored model, made safe to show: it can steer no terminal and hide nothing."""
+"""Escape text from stored models, so that it cannot control the terminal or hide anything."""
 
 
 def escape_controls(text: str) -> str:
-    r"""Return ``text`` with what cannot be seen written as escapes: ``\x1b``, ``\n``, ``\u202e``.
+    r"""Return ``text`` with invisible characters written as escapes: ``\x1b``, ``\n``, ``\u202e``.
 
-    Those are control and format characters, lone surrogates, and all spaces but the ordinary one.
+    These are control and format characters, lone surrogates, and every space but U+0020.
     """
     if text.isprintable():
         return text

@@ -1,4 +1,4 @@
-"""dc-hub behind ``to_pretrained`` and ``from_pretrained``: the plugin of group ``dc.hubs``."""
+"""The plugin of the group ``dc.hubs``: implements ``to_pretrained`` and ``from_pretrained``."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ def dc_publish(model: Any, where: Any, options: Mapping[str, Any]) -> Any:
         for option in ("hub", "tag", "move_main"):
             if option in options:
                 raise ParamsError(
-                    f"{reference.directory} is a directory, for which {option}= means nothing.",
+                    f"{reference.directory} is a directory, for which {option}= has no meaning.",
                     path=option,
                     hint=f"Leave {option}= out, or give the name of a model in a hub.",
                 )

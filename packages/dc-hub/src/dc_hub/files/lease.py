@@ -1,9 +1,9 @@
-"""A lease: the right to move a hub's tags, held by at most one publisher for a moment.
+"""A lease: the right to change the tags of a model, held by one process at a time.
 
 It is a file created exclusively, which works on network file systems where ``flock`` does not. A
-publisher that died leaves its lease behind, so a lease that stands unchanged for ``TERM`` seconds
-of the waiter's own clock, or whose owner is a dead process of this machine, is broken. The clocks
-of two machines are never compared.
+process that dies leaves its lease behind. So a lease is broken if it has not changed for ``TERM``
+seconds on the waiter's own clock, or if its owner is a dead process of this machine. The clocks of
+two machines are never compared.
 """
 
 from __future__ import annotations
@@ -24,20 +24,20 @@ from dc_hub.files.paths import open_regular
 from dc_hub.files.system import create_file, is_busy, patiently, process_is_dead
 
 TERM: Final = 5.0
-"""Seconds after which an unchanged lease counts as abandoned."""
+"""Seconds after which an unchanged lease is considered abandoned."""
 
 _MAX_BYTES: Final = 1024
 
 
 @dataclass(frozen=True, slots=True)
 class Lease:
-    """A lease that this process took."""
+    """A lease that this process has taken."""
 
     path: Path
     text: str
 
     def held(self) -> bool:
-        """Tell whether the lease is still this process's: a stalled one may have been broken."""
+        """Tell whether this process still holds the lease: it may have been broken."""
         return _read(self.path) == self.text
 
 
@@ -75,7 +75,7 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
 
 
 def _take(mine: Lease) -> bool:
-    """Create the lease's file, unless there is one."""
+    """Create the lease file unless it exists; tell whether it was created."""
     try:
         descriptor = create_file(mine.path.parent, mine.path.name)
     except OSError as error:
@@ -90,10 +90,10 @@ def _take(mine: Lease) -> bool:
 
 
 def _read(path: Path) -> str | None:
-    """Return who holds the lease, None where nobody does.
+    """Return who holds the lease, or None if nobody does.
 
-    Whatever else somebody left under that name (a FIFO, a link, a huge file) is never waited for or
-    followed: it reads as a lease that nobody renews.
+    Anything else under that name (a FIFO, a link, a huge file) is neither waited for nor followed:
+    it reads as a lease that nobody renews.
     """
     try:
         status = path.lstat()
@@ -111,10 +111,10 @@ def _owner_is_dead(text: str) -> bool:
 
 
 def _break(path: Path, text: str) -> None:
-    """Take an abandoned lease away.
+    """Remove an abandoned lease.
 
-    Should another publisher have renewed it in the last instant, that one finds its lease gone
-    before it moves a tag, and takes it anew.
+    If its owner wakes up at the last instant, it finds its lease gone before it changes a tag, and
+    takes a new one.
     """
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     with suppress(FileNotFoundError):

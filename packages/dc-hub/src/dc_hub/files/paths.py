@@ -1,8 +1,8 @@
 """Names that are safe on every file system, and files opened so that no link can redirect them.
 
 A name is checked before it becomes part of a path. A file is opened without following links and
-without blocking, relative to a directory that may be open already, and is looked at only
-afterwards, through its descriptor: nothing swapped between a check and the opening can win.
+without blocking, relative to a directory that may be open already, and is inspected only
+afterwards, through its descriptor: swapping a file between check and opening gains nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from dc_hub.files import system
 from dc_hub.files.system import Where
 
 MAX_FILES: Final = 10_000
-"""The most files a model directory may hold."""
+"""The maximum number of files in a model directory."""
 
 _SEGMENT: Final = re.compile(r"[a-z0-9_][a-z0-9._-]{0,95}")
 _MEMBER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
@@ -43,7 +43,7 @@ def check_name(name: str) -> str:
     """Return ``name`` if it can name a model: one or two segments of ``[a-z0-9._-]``.
 
     A segment begins with a letter, digit or underscore, has at most 96 characters, does not end in
-    a dot, is no device of Windows and is neither ``refs`` nor ``revisions``, the folders of a hub.
+    a dot, is not a device name of Windows, and is neither ``refs`` nor ``revisions``.
     Raises :class:`UnsafePath`.
     """
     segments = name.split("/")
@@ -86,14 +86,14 @@ def check_member(path: str) -> str:
     """Return ``path`` if it can name a file of a model directory.
 
     The directory is flat: one segment of ``[A-Za-z0-9._-]``, beginning with a letter, digit or
-    underscore, at most 200 characters, not ending in a dot, no device of Windows. Raises
-    :class:`UnsafePath`.
+    underscore, at most 200 characters, not ending in a dot, and not a device name of Windows.
+    Raises :class:`UnsafePath`.
     """
     if not _MEMBER.fullmatch(path) or not _portable(path):
         raise UnsafePath(
-            f"{path!r} cannot name a file of a model.",
+            f"{path!r} cannot be the name of a file of a model.",
             path=path,
-            hint="A model directory is flat; names are of letters, digits, '.', '_' and '-'.",
+            hint="A model directory is flat; use letters, digits, '.', '_' and '-'.",
         )
     return path
 
@@ -127,7 +127,7 @@ def is_directory(root: Path, *segments: str) -> bool:
     """Tell whether there is a directory at ``segments`` below ``root``.
 
     Links in the path ``root`` are followed, since the caller chose it. Raises :class:`UnsafePath`
-    where one of ``segments`` is a link, and :class:`HubUnavailable` where the system refuses.
+    if one of ``segments`` is a link, and :class:`HubUnavailable` if the system refuses access.
     """
     path = os.fspath(root)
     for number, segment in enumerate(("", *segments)):
@@ -141,7 +141,7 @@ def is_directory(root: Path, *segments: str) -> bool:
             raise UnsafePath(
                 f"{path} is a link.",
                 path=path,
-                hint="A hub holds no links: publish the model again.",
+                hint="Links are not allowed in a hub: publish the model again.",
             )
         if not stat.S_ISDIR(found.st_mode):
             return False
@@ -172,7 +172,7 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
     since it could be changed from there.
 
     Raises :class:`FileMissing`, :class:`UnsafePath` for anything but a regular file, and
-    :class:`HubUnavailable` where the system refuses.
+    :class:`HubUnavailable` if the system refuses access.
     """
     if not name or "/" in name or "\0" in name or name in (".", ".."):
         raise UnsafePath(f"{name!r} is not the name of a file in one directory.", path=name)
@@ -183,9 +183,9 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
         status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnsafePath(
-                f"{shown} is no regular file.",
+                f"{shown} is not a regular file.",
                 path=shown,
-                hint="Models are plain files; this may be a trap. Remove it, or get a fresh copy.",
+                hint="Models are plain files. Remove it, or get a fresh copy of the model.",
             )
         if single_link and status.st_nlink != 1:
             raise UnsafePath(
@@ -200,10 +200,10 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
 
 
 def private_copy(file: io.FileIO) -> io.FileIO:
-    """Return a copy of the open ``file`` in memory that nobody else can change or cut off.
+    """Return a copy of the open ``file`` in memory that nobody else can change or truncate.
 
-    Where the system has no files in memory it is a temporary one without a name. Raises
-    :class:`HubUnavailable` where the file cannot be read or there is no room.
+    On systems without files in memory it is a temporary file without a name. Raises
+    :class:`HubUnavailable` if the file cannot be read or there is no room.
     """
     copy = system.nameless_file()
     buffer = memoryview(bytearray(_COPIED))
@@ -217,7 +217,7 @@ def private_copy(file: io.FileIO) -> io.FileIO:
         copy.close()
         raise HubUnavailable(
             f"A file cannot be copied into memory: {error}.",
-            hint="Check the disk, and whether there is room.",
+            hint="Check the disk and the free memory.",
         ) from error
     return copy
 
@@ -248,8 +248,8 @@ def read_small(where: Where, name: str, limit: int) -> bytes:
 def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
     """Return the content of the open regular ``file``, of at most ``limit`` bytes.
 
-    ``shown`` is its path in messages. Raises :class:`LimitExceeded`, before anything is read where
-    the file's size already tells, and :class:`HubUnavailable`.
+    ``shown`` is its path in messages. Raises :class:`LimitExceeded`, without reading anything if
+    the file's size is over the limit, and :class:`HubUnavailable`.
     """
     with reading(shown):
         size = os.fstat(file.fileno()).st_size
@@ -265,17 +265,17 @@ def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
 
 def _refusal(error: OSError, shown: str) -> HubError:
     if error.errno == errno.ENOENT:
-        return FileMissing(f"{shown} is not there.", path=shown)
+        return FileMissing(f"{shown} does not exist.", path=shown)
     if error.errno in _NOT_PLAIN:
         return UnsafePath(
-            f"{shown} is a link, or not what its name says: {error}.",
+            f"{shown} is a link or of the wrong kind: {error}.",
             path=shown,
             hint="Models are plain files in plain directories; get a fresh copy.",
         )
     return HubUnavailable(
         f"{shown} cannot be read: {error}.",
         path=shown,
-        hint="Check its permissions and the state of the disk.",
+        hint="Check its permissions and the disk.",
     )
 
 

@@ -1,4 +1,4 @@
-"""What a hub asks of the disk: durable directories and files, and errors that say what to do."""
+"""Durable directories and files, and errors that say what to do when the disk refuses."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from dc_hub.errors import HubUnavailable, ReadOnlyHub
 from dc_hub.files.system import patiently, sync_directory
 
 TEMPORARY: Final = ".tmp-"
-"""How the names of files and directories begin that are not finished."""
+"""The prefix of the names of unfinished files and directories."""
 
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 _FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -27,7 +27,7 @@ def temporary(directory: Path) -> Path:
 
 @contextmanager
 def writing(path: Path) -> Iterator[None]:
-    """Turn the operating system's refusals into :class:`ReadOnlyHub` or :class:`HubUnavailable`."""
+    """Convert an ``OSError`` to :class:`ReadOnlyHub` or :class:`HubUnavailable`."""
     try:
         yield
     except OSError as error:
@@ -39,17 +39,17 @@ def writing(path: Path) -> Iterator[None]:
             ) from error
         if error.errno in _FULL:
             raise HubUnavailable(
-                f"There is no room for the model in {path}: {error.strerror}.",
+                f"There is no room in {path}: {error.strerror}.",
                 path=str(path),
-                hint="Nothing was published. Make room or use another hub, and publish again.",
+                hint="Nothing was stored. Free some space or use another hub, and try again.",
             ) from error
         raise HubUnavailable(
-            f"{path} cannot be written: {error}.", path=str(path), hint="Nothing was published."
+            f"{path} cannot be written: {error}.", path=str(path), hint="Nothing was stored."
         ) from error
 
 
 def make_directory(path: Path) -> None:
-    """Make a directory and its parents, durably; nothing happens where it exists."""
+    """Make a directory and its parents durably, unless they exist."""
     if path.is_dir():
         return
     make_directory(path.parent)
@@ -59,7 +59,7 @@ def make_directory(path: Path) -> None:
 
 
 def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the file ``path`` by ``data``: at any instant it holds the old bytes or the new."""
+    """Replace the content of ``path``: at any instant it is the old bytes or the new ones."""
     unfinished = temporary(path.parent)
     try:
         with unfinished.open("xb") as file:

@@ -1,4 +1,4 @@
-"""The names of all files in a model directory, in one place."""
+"""The names of the files in a model directory."""
 
 from typing import Final
 
@@ -10,7 +10,7 @@ GOLDEN: Final = "golden.safetensors"
 CARD: Final = "README.md"
 MANIFEST: Final = "MANIFEST.json"
 SIGNATURES: Final = ("MANIFEST.json.sigstore", "MANIFEST.json.sig")
-"""Files that may stand next to a manifest without being named in it."""
+"""Files that a model directory may contain although its manifest does not list them."""
 
 
 def shard_name(number: int, count: int) -> str:

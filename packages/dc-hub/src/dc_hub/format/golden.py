@@ -1,7 +1,7 @@
-"""Golden rows: sample inputs with the outputs a model gave for them when it was stored.
+"""Golden rows: sample inputs, and the outputs of the model for them when it was stored.
 
-They let anyone ask, years later and in another backend, whether the model still computes what it
-computed: ``dc_hub.check_golden(name)``.
+Years later and in another backend they show whether the model still computes the same:
+``dc_hub.check_golden(name)``.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ _METHODS: Final = ("predict", "embed", "act")
 
 @dataclass(frozen=True, slots=True)
 class Golden:
-    """Inputs to keep with a model, and how close its outputs must stay.
+    """Inputs to store with a model, and the tolerance for its outputs.
 
     ``inputs`` is an array ``(n, ...)`` of numbers, or ``(n,)`` of str. An output passes where
     ``|now - then| <= atol + rtol · |then|``.
@@ -53,8 +53,8 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
     whose X is taken. Tensors: ``inputs`` (or, for strings, ``inputs.utf8``, their bytes one after
     another, and ``inputs.offsets``, ``(n + 1,)``), ``outputs``, ``tolerance`` (rtol and atol).
 
-    Raises :class:`NotSerializable` for inputs or outputs that are no numbers or strings, and for a
-    model that computes nothing from inputs alone.
+    Raises :class:`NotSerializable` for inputs or outputs that are not numbers or strings, and
+    :class:`ParamsError` for a model that computes nothing from inputs alone.
     """
     if not isinstance(golden, Golden):
         golden = Golden(golden)
@@ -68,7 +68,7 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
 
 
 def compare_golden(model: Component, tensors: Mapping[str, np.ndarray], path: str) -> CheckResult:
-    """Compute the outputs of ``model`` anew and compare them with those in ``tensors``."""
+    """Compute the outputs of ``model`` again, and compare them with those in ``tensors``."""
     try:
         inputs = _inputs(tensors)
         then = _numbers(tensors, "outputs", "biufc")
@@ -112,12 +112,12 @@ def _inputs(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
     if "inputs" in tensors:
         inputs = _numbers(tensors, "inputs", "biufc")
         if inputs.ndim == 0:
-            raise ValueError("inputs is one number, and no rows")
+            raise ValueError("inputs has no rows")
         return inputs
     data = _numbers(tensors, "inputs.utf8", "u", np.uint8).tobytes()
     offsets = _numbers(tensors, "inputs.offsets", "i", np.int64).tolist()
     if offsets[0] != 0 or offsets[-1] != len(data) or offsets != sorted(offsets):
-        raise ValueError("the offsets of the strings contradict their bytes")
+        raise ValueError("the offsets of the strings do not match their bytes")
     texts = [data[a:b].decode() for a, b in pairwise(offsets)]
     # A NumPy array pads every string to the longest one.
     charge(4 * len(texts) * max(map(len, texts), default=0), "The golden strings")

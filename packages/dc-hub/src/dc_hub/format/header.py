@@ -1,7 +1,7 @@
-"""The header of a weights file: which tensors it holds, their dtypes, shapes and places.
+"""The header of a weights file: its tensors with their dtypes, shapes and positions.
 
-Everything is checked against the rules and the file's size before anything is allocated, so that
-whoever holds a :class:`TensorInfo` can trust it.
+Everything is checked against the rules and the file's size before anything is allocated, so that a
+:class:`TensorInfo` can be trusted.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ CODES: Final[Mapping[str, str]] = {
     "F8_E5M2FNUZ": "float8_e5m2fnuz",
     "F8_E8M0": "float8_e8m0fnu",
 }
-"""The format's dtypes and their names in dc-core."""
+"""The dtypes of the format, and their names in dc-core."""
 
 ALIGNMENT: Final = 64
-"""The data of a file that is written here starts at a multiple of this many bytes."""
+"""The data of a weights file start at a multiple of this many bytes."""
 
 CODE_OF: Final = {name: code for code, name in CODES.items()}
 """The inverse of :data:`CODES`."""
 
 _LONG: Final = 1 << 20
-"""From how many bytes on a header is parsed without the garbage collector."""
+"""A header of at least this many bytes is parsed without the garbage collector."""
 _TOKENS: Final = 32
-"""How many of the characters ``[]{},:"`` a tensor's entry in the header takes, generously."""
+"""More of the characters ``[]{},:"`` than any tensor needs in the header."""
 _FIELDS: Final = {"dtype", "shape", "data_offsets"}
 _ORDINARY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_./:+-]*")
 _SPECIAL: Final = re.compile(r"__.*__")
@@ -65,7 +65,7 @@ _FORBIDDEN: Final = frozenset({"Cc", "Cf", "Co", "Cs", "Zl", "Zp"})
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """How large a weights file's header may be: bytes, tensors, axes, and bytes of a name."""
+    """Limits of a header: its bytes, tensors, axes of a tensor, and bytes of a name."""
 
     header: int = 1 << 24
     tensors: int = 100_000
@@ -86,25 +86,25 @@ class TensorInfo(NamedTuple):
 
 
 def name_fault(name: str, limits: Limits = LIMITS) -> str | None:
-    """Return what is wrong with ``name`` as the name of a weight, None if it can be one.
+    """Return why ``name`` cannot be the name of a weight, or None if it can.
 
     A name is 1 to 512 bytes of UTF-8 in normalisation form C, without control, format or private
-    characters, without backslashes, and neither a path that is absolute or leads upwards
-    nor one of Python's ``__special__`` names in any of its parts.
+    characters and without backslashes. It is not an absolute path, and none of its parts is ``..``
+    or one of Python's ``__special__`` names.
     """
     if not name:
         return "it is empty"
     if not _ORDINARY.fullmatch(name):
         if any(unicodedata.category(character) in _FORBIDDEN for character in name):
-            return "it contains a character that cannot be seen or read"
+            return "it contains an invisible or private character"
         if not unicodedata.is_normalized("NFC", name):
             return "it is not in Unicode normalisation form C"
         if "\\" in name or name.startswith("/"):
-            return "it looks like a path of the file system"
+            return "it looks like a path in the file system"
     if len(name) * 4 > limits.name and len(name.encode()) > limits.name:
         return f"it is longer than {limits.name} bytes"
     if ".." in name and ".." in name.split("/"):
-        return "it leads upwards"
+        return "it contains .. as a part"
     if "__" in name and any(_SPECIAL.fullmatch(part) for part in re.split(r"[./]", name)):
         return "it is a special name of Python"
     return None
@@ -115,31 +115,31 @@ def read_header(
 ) -> tuple[dict[str, TensorInfo], dict[str, str]]:
     """Return the tensors, in the order of their bytes, and the metadata of an open file.
 
-    ``descriptor`` is of a file of ``size`` bytes that ``what`` names in messages. Raises
+    ``descriptor`` refers to a file of ``size`` bytes, which ``what`` names in messages. Raises
     :class:`WeightsFileError` or :class:`LimitExceeded`.
     """
     start = read_at(descriptor, 8, 0)
     if len(start) < 8:
         raise WeightsFileError(
-            f"{what} has {len(start)} bytes, which is too short for a weights file.",
+            f"{what} has {len(start)} bytes, too few for a weights file.",
             path=what,
-            hint="Get it again: it is empty or was cut off.",
+            hint="Get it again: it is empty or was truncated.",
         )
     length = int.from_bytes(start, "little")
     if length > size - 8:
         raise WeightsFileError(
-            f"{what} announces a header of {length} bytes and has {size} in all.",
+            f"{what} declares a header of {length} bytes but has only {size} bytes.",
             path=what,
             hint=_likely_origin(start),
         )
     if length > limits.header:
         raise LimitExceeded(
-            f"{what} announces a header of {length} bytes; {limits.header} are allowed.", path=what
+            f"{what} declares a header of {length} bytes; the limit is {limits.header}.", path=what
         )
     text = read_at(descriptor, length, 8)
     if len(text) < length or not text.startswith(b"{"):
         raise WeightsFileError(
-            f"{what} has no header of JSON.", path=what, hint=_likely_origin(start)
+            f"{what} does not have a JSON header.", path=what, hint=_likely_origin(start)
         )
     with _pause_collector(length):
         return _parse(text, size, what, limits)
@@ -178,7 +178,7 @@ def _parse(
     )
     metadata = header.pop("__metadata__", {})
     if type(metadata) is not dict or not all(type(value) is str for value in metadata.values()):
-        raise WeightsFileError(f"{what} has metadata that are not all strings.", path=what)
+        raise WeightsFileError(f"{what} has metadata that are not strings.", path=what)
     begin = 8 + len(text)
     infos = [
         (name, _read_info(name, fields, begin, what, limits)) for name, fields in header.items()
@@ -191,41 +191,43 @@ def _parse(
             raise WeightsFileError(f"The tensor {name!r} of {what} {fault}.", path=what)
         place = info.end
     if place != size:
-        fault = "ends too early" if place > size else f"has {size - place} bytes after its tensors"
+        fault = "is too short" if place > size else f"has {size - place} bytes after its tensors"
         raise WeightsFileError(
-            f"{what} {fault}.", path=what, hint="Get it again: it was cut off or added to."
+            f"{what} {fault}.", path=what, hint="Get it again: it was truncated or extended."
         )
     return dict(infos), metadata
 
 
 def _read_info(name: str, fields: Any, begin: int, what: str, limits: Limits) -> TensorInfo:
-    """Return one checked entry of a header whose data begins at byte ``begin``."""
+    """Check one entry of a header, and return it; the data start at byte ``begin``."""
     fault = name_fault(name, limits)
     if fault is not None:
         raise WeightsFileError(
-            f"{what} has a tensor called {name[: limits.name]!r}, which is refused: {fault}.",
+            f"{what} has a tensor with the invalid name {name[: limits.name]!r}: {fault}.",
             path=what,
         )
     if type(fields) is not dict or fields.keys() != _FIELDS:
-        raise _wrong(name, what, "does not have just a dtype, a shape and data_offsets")
+        raise _wrong(name, what, "does not have exactly the fields dtype, shape and data_offsets")
     code, shape, offsets = fields["dtype"], fields["shape"], fields["data_offsets"]
     if type(code) is not str or code not in CODES:
         raise _wrong(name, what, f"has the unknown dtype {code!r}")
     if type(shape) is not list or not _are_counts(shape):
-        raise _wrong(name, what, "has a shape that is no list of integers from 0")
+        raise _wrong(name, what, "has a shape that is not a list of non-negative integers")
     if len(shape) > limits.rank:
         raise LimitExceeded(
-            f"The tensor {name!r} of {what} has {len(shape)} axes; {limits.rank} are allowed.",
+            f"The tensor {name!r} of {what} has {len(shape)} axes; the limit is {limits.rank}.",
             path=what,
         )
     if type(offsets) is not list or len(offsets) != 2 or not _are_counts(offsets):
-        raise _wrong(name, what, "has data_offsets that are no two integers from 0")
+        raise _wrong(name, what, "has data_offsets that are not two non-negative integers")
     start, end = offsets
     dtype = _dtype(code)
     size = dtype.itemsize * math.prod(shape)
     if end - start != size:
-        raise _wrong(name, what, f"has {end - start} bytes, which do not fit {code} of {shape}")
-    # NumPy multiplies the extents beside a 0 too.
+        raise _wrong(
+            name, what, f"has {end - start} bytes, which does not match {code} of shape {shape}"
+        )
+    # NumPy multiplies the other extents even if one is 0.
     if size == 0 and dtype.itemsize * math.prod(filter(None, shape)) >= 1 << 63:
         raise _wrong(name, what, f"has the impossible shape {shape}")
     return TensorInfo(dtype, tuple(shape), begin + start, begin + end)
@@ -249,7 +251,7 @@ def _wrong(name: str, what: str, fault: str) -> WeightsFileError:
 def _likely_origin(start: bytes) -> str:
     if start.startswith((b"PK\x03\x04", b"\x80")):
         return "It looks like a pickle or zip archive (torch.save): convert it where it is trusted."
-    return "It is no safetensors file, or was cut off."
+    return "It is not a safetensors file, or was truncated."
 
 
 @cache
@@ -260,16 +262,16 @@ def _dtype(code: str) -> np.dtype[Any]:
 def make_header(
     arrays: Mapping[str, np.ndarray], order: list[str], metadata: Mapping[str, str]
 ) -> bytes:
-    """Return the beginning of a file that holds ``arrays`` in ``order``: length, header, padding.
+    """Return the start of a file with ``arrays`` in ``order``: length, header and padding.
 
-    Raises :class:`LimitExceeded`, and :class:`NotSerializable` for metadata that are not str.
+    Raises :class:`LimitExceeded`, and :class:`NotSerializable` if the metadata are not str.
     """
     if len(order) > LIMITS.tensors:
-        raise LimitExceeded(f"{len(order)} tensors are given; {LIMITS.tensors} are allowed.")
+        raise LimitExceeded(f"There are {len(order)} tensors; the limit is {LIMITS.tensors}.")
     header: dict[str, Any] = {}
     if metadata:
         if not all(type(key) is type(value) is str for key, value in metadata.items()):
-            raise NotSerializable("A weights file's metadata are str to str.")
+            raise NotSerializable("The metadata of a weights file map str to str.")
         header["__metadata__"] = dict(sorted(metadata.items()))
     place = 0
     for name in order:
@@ -283,11 +285,13 @@ def make_header(
     try:
         text = json.dumps(header, ensure_ascii=False, separators=(",", ":")).encode()
     except UnicodeEncodeError as error:
-        raise NotSerializable(f"A weights file's metadata are Unicode: {error}.") from error
+        raise NotSerializable(
+            f"The metadata of a weights file cannot be encoded: {error}."
+        ) from error
     text += b" " * (-(8 + len(text)) % ALIGNMENT)
     if len(text) > LIMITS.header:
         raise LimitExceeded(
-            f"The header would have {len(text)} bytes; {LIMITS.header} are allowed.",
-            hint="Store fewer tensors a file, or give them shorter names.",
+            f"The header would have {len(text)} bytes; the limit is {LIMITS.header}.",
+            hint="Store fewer tensors, or give them shorter names.",
         )
     return len(text).to_bytes(8, "little") + text

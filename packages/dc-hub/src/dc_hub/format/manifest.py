@@ -1,8 +1,8 @@
-"""MANIFEST.json: every file of a model with its size and digests, and the check against it.
+"""MANIFEST.json: every file of a model with its size and digests, and verification against it.
 
-The manifest's bytes are canonical, without times or machines in them, so their own digest names the
-revision: equal models have equal revisions everywhere. Each file has its SHA-256, and that of each
-chunk of 16 MiB, so that an interrupted download can go on from its last good chunk.
+The manifest is canonical and contains neither times nor machine names, so its own digest names the
+revision: equal models have equal revisions everywhere. It lists the SHA-256 of each file and of
+each chunk of 16 MiB, so that an interrupted download can resume after its last good chunk.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ FORMAT_VERSION: Final = (1, 0)
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 _BLOCK: Final = 1 << 20
 _WORTH_A_THREAD: Final = 1 << 16
-_CHANGED: Final = "It was changed, cut short or damaged: get or publish the model again."
+_CHANGED: Final = "It was changed, truncated or damaged: get or publish the model again."
 _KEYS: Final = frozenset({"format", "format_version", "chunk_size", "files"})
 _TEMPLATE: Final = strict_json.dumps(
     {"format": FORMAT, "format_version": list(FORMAT_VERSION), "chunk_size": CHUNK, "files": []}
@@ -57,7 +57,7 @@ _ENTRY_KEYS: Final = frozenset({"path", "size", "sha256", "chunks"})
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One file: its name, its size in bytes, its SHA-256, and that of each 16 MiB, all in hex."""
+    """One file: its name, its size in bytes, and the SHA-256 of it and of each 16 MiB, in hex."""
 
     path: str
     size: int
@@ -73,20 +73,20 @@ class Manifest:
 
     @classmethod
     def of(cls, entries: Iterable[Entry]) -> Self:
-        """Return the manifest of ``entries``, in any order.
+        """Return the manifest of ``entries``, which may be in any order.
 
-        Raises :class:`UnsafePath` for a name that no file of a model can have, and
-        :class:`ManifestError` for names that are equal, or equal but for upper and lower case.
+        Raises :class:`UnsafePath` for an invalid file name, and :class:`ManifestError` for names
+        that are equal when case is ignored.
         """
         manifest = cls(tuple(sorted(entries, key=lambda entry: entry.path)))
         seen: dict[str, str] = {}
         for entry in manifest.entries:
             path = check_member(entry.path)
             if path in (MANIFEST, *SIGNATURES):
-                raise ManifestError(f"A manifest does not name {path}.", path=path)
+                raise ManifestError(f"A manifest must not list {path}.", path=path)
             other = seen.setdefault(path.lower(), path)
             if other is not path:
-                raise ManifestError(f"The manifest names {other} and {path}: one file.", path=path)
+                raise ManifestError(f"The manifest lists both {other} and {path}.", path=path)
         return manifest
 
     @cached_property
@@ -95,7 +95,7 @@ class Manifest:
         return hashlib.sha256(self.to_bytes()).hexdigest()
 
     def entry(self, path: str) -> Entry | None:
-        """Return the entry of the file ``path``, None where the manifest does not name it."""
+        """Return the entry of the file ``path``, or None if the manifest does not list it."""
         return self._by_path.get(path)
 
     @cached_property
@@ -115,18 +115,19 @@ class Manifest:
 
     @classmethod
     def from_bytes(cls, data: bytes, *, what: str = MANIFEST) -> Self:
-        """Return the manifest whose canonical bytes are ``data``; ``what`` names it in messages.
+        """Parse ``data``, the canonical bytes of a manifest; ``what`` names it in messages.
 
-        Raises :class:`ManifestError` for anything else, :class:`UnsafePath` for a name that leads
-        elsewhere, :class:`FormatVersionError` for another version, and :class:`LimitExceeded`.
+        Raises :class:`ManifestError` if it is malformed or not canonical, :class:`UnsafePath` for
+        an invalid file name, :class:`FormatVersionError` for another version, and
+        :class:`LimitExceeded`.
         """
         value = strict_json.loads(data, what=what, limit=MAX_BYTES, depth=4, error=ManifestError)
         if type(value) is not dict or value.get("format") != FORMAT:
-            raise ManifestError(f"{what} is no manifest of a model.", path=what)
+            raise ManifestError(f"{what} is not the manifest of a model.", path=what)
         if value.get("format_version") != list(FORMAT_VERSION):
             raise FormatVersionError(
                 f"{what} has version {value.get('format_version')!r}; "
-                f"{list(FORMAT_VERSION)} is understood.",
+                f"{list(FORMAT_VERSION)} is supported.",
                 path=what,
                 hint="Run: pip install --upgrade dc-hub",
             )
@@ -144,15 +145,15 @@ class Manifest:
 
 
 class HashingFile:
-    """A new file whose digests are computed while it is written.
+    """A new file that is hashed while it is written.
 
-    Use it as a context manager: at its end the file is on the disk and ``entry`` says what it is.
-    Up to the first 16 MiB the chunk's digest is the file's. Beyond, both run in threads beside the
-    writing; ``hashlib`` leaves them the processors.
+    Use it as a context manager: at its end the file is on the disk and ``entry`` describes it.
+    Within the first 16 MiB the digest of the chunk is that of the file. Beyond, both are computed
+    in threads while the file is written; ``hashlib`` releases the interpreter lock.
     """
 
     def __init__(self, file: io.FileIO, path: str) -> None:
-        """Write to the new and empty ``file``, which the manifest will call ``path``."""
+        """Write to ``file``, which is new and empty and has the name ``path`` in the manifest."""
         self._file = file
         self._path = path
         self._size = 0
@@ -164,23 +165,23 @@ class HashingFile:
 
     @classmethod
     def create(cls, where: Where, name: str) -> Self:
-        """Create the file ``name`` in the directory ``where``; not even a link may be there.
+        """Create the file ``name`` in the directory ``where``; nothing may exist, not even a link.
 
-        The mode is the user's umask's. Raises :class:`UnsafePath` for a bad name, ``OSError`` where
-        the system refuses.
+        The umask determines its mode. Raises :class:`UnsafePath` for an invalid name, and
+        ``OSError``.
         """
         check_member(name)
         return cls(io.FileIO(create_file(where, name), "wb"), name)
 
     @property
     def entry(self) -> Entry:
-        """What was written; known once the file is closed."""
+        """The entry of what was written; known once the file is closed."""
         if self._entry is None:
             raise ValueError(f"{self._path} is still being written.")
         return self._entry
 
     def write(self, data: bytes | memoryview) -> int:
-        """Write and hash all of ``data``, return its length; ``OSError`` where the disk refuses.
+        """Write and hash all of ``data``, and return its length. Raises ``OSError``.
 
         The caller may reuse the memory of ``data`` afterwards.
         """
@@ -190,7 +191,7 @@ class HashingFile:
             room = CHUNK - self._size % CHUNK
             block = view[done : done + room]
             if self._size and room == CHUNK:
-                # The first chunk's hash goes on as the whole file's.
+                # The hash of the first chunk continues as that of the whole file.
                 self._chunks.append(self._chunk.hexdigest())
                 self._chunk = hashlib.sha256()
             if self._size < CHUNK:
@@ -201,13 +202,13 @@ class HashingFile:
                 self._chunk.update(block)
                 self._write(block)
             else:
-                self._write_and_hash_beside(block)
+                self._write_while_hashing(block)
             self._size += len(block)
             done += len(block)
         return done
 
     def close(self) -> None:
-        """Bring the file to the disk, close it, and settle its ``entry``."""
+        """Write the file to the disk, close it, and set its ``entry``."""
         if self._file.closed:
             return
         try:
@@ -219,7 +220,7 @@ class HashingFile:
         self._entry = Entry(self._path, self._size, self._whole.hexdigest(), tuple(self._chunks))
 
     def discard(self) -> None:
-        """Close the file without bringing it to the disk; what was written is of no use."""
+        """Close the file without waiting for the disk, if writing has failed."""
         self._file.close()
         if self._pool is not None:
             self._pool.shutdown()
@@ -234,7 +235,7 @@ class HashingFile:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        """Close the file, or give it up where writing failed."""
+        """Close the file, or discard it if writing failed."""
         if error is None:
             self.close()
         else:
@@ -242,10 +243,10 @@ class HashingFile:
 
     def _write(self, block: memoryview) -> None:
         while len(block):
-            # The kernel takes a megabyte at a time for a tenth of what several at once can cost.
+            # Writing a megabyte at a time can take a tenth of the time of writing several at once.
             block = block[self._file.write(block[:_BLOCK]) :]
 
-    def _write_and_hash_beside(self, block: memoryview) -> None:
+    def _write_while_hashing(self, block: memoryview) -> None:
         if self._pool is None:
             self._pool = ThreadPoolExecutor(2, "sha256")
         hashing = [self._pool.submit(h.update, block) for h in (self._whole, self._chunk)]
@@ -257,11 +258,11 @@ class HashingFile:
 
 
 def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
-    """Raise unless the content of the open ``file`` is what ``entry`` says.
+    """Raise unless the open ``file`` has the size and digests of ``entry``.
 
-    ``what`` names the file in messages (its name in the manifest unless given). The chunks of a
-    large file are hashed in parallel. Raises :class:`SizeMismatch`, :class:`HashMismatch`, or
-    :class:`HubUnavailable` where it cannot be read.
+    ``what`` names the file in messages (default: its name in the manifest). The chunks of a large
+    file are hashed in parallel. Raises :class:`SizeMismatch`, :class:`HashMismatch`, or
+    :class:`HubUnavailable` if it cannot be read.
     """
     shown = what or entry.path
     size = os.fstat(file.fileno()).st_size
@@ -273,9 +274,9 @@ def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:
         else:
             wrong = _first_wrong_chunk(file.fileno(), entry)
     if wrong is not None:
-        place = f", somewhere in the 16 MiB from byte {wrong}" if size > CHUNK else ""
+        place = f" in the 16 MiB from byte {wrong}" if size > CHUNK else ""
         raise HashMismatch(
-            f"The content of {shown} is not what its manifest says{place}.",
+            f"The content of {shown} does not match the manifest{place}.",
             path=shown,
             hint=_CHANGED,
         )
@@ -296,16 +297,16 @@ def check_files(
     there = set(list_names(folder) if names is None else names)
     for name in sorted(there - listed.keys() - {MANIFEST, *SIGNATURES}):
         raise UnexpectedFile(
-            f"{at}{name} is not named in the manifest.",
+            f"{at}{name} is not listed in the manifest.",
             path=f"{at}{name}",
-            hint="Move it elsewhere: a model directory holds the model's files alone.",
+            hint="Move it elsewhere: a model directory contains only the files of the model.",
         )
     found = {}
     for name in (*listed, *sorted(there.intersection(SIGNATURES))):
         path = f"{at}{name}"
         if name not in there:
             raise FileMissing(
-                f"{path} is missing; the manifest names it.",
+                f"{path} is missing, but listed in the manifest.",
                 path=path,
                 hint="Get or publish the model again.",
             )
@@ -315,7 +316,7 @@ def check_files(
             raise UnsafePath(
                 f"{path} is a link or not a regular file.",
                 path=path,
-                hint="A model is made of plain files: copy it, following links, and try again.",
+                hint="Models are plain files: copy the directory, following links, and try again.",
             )
         if name in listed:
             if status.st_size != listed[name].size:
@@ -325,7 +326,7 @@ def check_files(
 
 
 def verify_directory(where: Where, manifest: Manifest) -> None:
-    """Raise unless the directory ``where`` holds exactly the files of ``manifest``, unchanged.
+    """Raise unless the directory ``where`` contains exactly the files of ``manifest``, unchanged.
 
     Raises what :func:`check_files` and :func:`verify_file` raise.
     """
@@ -339,12 +340,12 @@ def verify_directory(where: Where, manifest: Manifest) -> None:
 
 def _other_size(path: str, size: int, wanted: int) -> SizeMismatch:
     return SizeMismatch(
-        f"{path} has {size} bytes; its manifest says {wanted}.", path=path, hint=_CHANGED
+        f"{path} has {size} bytes; the manifest says {wanted}.", path=path, hint=_CHANGED
     )
 
 
 def _digest(descriptor: int, start: int, length: int) -> str:
-    """Return the SHA-256 of ``length`` bytes from ``start``, or of those that there are."""
+    """Return the SHA-256 of ``length`` bytes from ``start``, or of fewer if the file ends."""
     digest = hashlib.sha256()
     buffer = memoryview(bytearray(min(_BLOCK, length)))
     stop = start + length
@@ -358,7 +359,7 @@ def _digest(descriptor: int, start: int, length: int) -> str:
 
 
 def _first_wrong_chunk(descriptor: int, entry: Entry) -> int | None:
-    """Return where the first chunk starts that is not as ``entry`` says, hashing in parallel."""
+    """Return the start of the first chunk that does not match, or None; hash in parallel."""
     starts = range(0, entry.size, CHUNK)
     with ThreadPoolExecutor(min(4, os.cpu_count() or 1), "sha256") as pool:
         digests = pool.map(lambda start: _digest(descriptor, start, CHUNK), starts)
@@ -397,7 +398,7 @@ def _read_entry(value: Any, what: str) -> Entry:
         )
     path, size, sha256, chunks = (value[key] for key in ("path", "size", "sha256", "chunks"))
     if len(chunks) != -(-size // CHUNK) or (len(chunks) == 1 and chunks != [sha256]):
-        raise ManifestError(f"{what} contradicts itself about the chunks of {path!r}.", path=what)
+        raise ManifestError(f"{what} is inconsistent about the chunks of {path!r}.", path=what)
     return Entry(path, size, sha256, tuple(chunks))
 
 

@@ -1,7 +1,7 @@
-"""params.json: what a stored model is — its class by registered name, its arguments, its weights.
+"""params.json: what a stored model is. Its class by registered name, its arguments, its weights.
 
-Everything in it is data. Unknown keys are refused rather than ignored, so that a file cannot carry
-a setting (``trust_…``, ``verify``) that some reader would obey.
+Everything in it is data. Unknown keys are errors and not ignored, so that a file cannot contain a
+setting (``trust_…``, ``verify``) that some reader would obey.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from dc_hub.format.header import name_fault
 FORMAT: Final = "dc-model"
 FORMAT_VERSION: Final = (1, 0)
 FEATURES: Final[frozenset[str]] = frozenset()
-"""The names that this version understands in ``required_features``."""
+"""The names in ``required_features`` that this version supports."""
 
 MAX_BYTES: Final = 1 << 20
 
@@ -33,7 +33,7 @@ _OPTIONAL: Final = frozenset({"metadata", "required_features"})
 
 @dataclass(frozen=True, slots=True)
 class StoredWeight:
-    """Where a weight lies: its key in the weights file, and further native names tied to it."""
+    """The key of a weight in the weights file, and the native names that are tied to it."""
 
     native: str
     aliases: tuple[str, ...] = ()
@@ -43,10 +43,9 @@ class StoredWeight:
 class Record:
     """The content of params.json.
 
-    ``cls`` is the registered name of the class, None for the weights of an object that no class was
-    registered for. ``params`` are encoded (:mod:`dc_hub.format.values`).
-    ``weights`` maps canonical names.
-    ``metadata`` is any JSON.
+    ``cls`` is the registered name of the class, or None for the weights of an object whose class is
+    not registered. ``params`` are encoded (:mod:`dc_hub.format.values`). ``weights`` is by
+    canonical name. ``metadata`` is any JSON object.
     """
 
     cls: str | None
@@ -61,7 +60,8 @@ class Record:
     def to_bytes(self) -> bytes:
         """Return the content of params.json: canonical JSON.
 
-        Raises :class:`NotSerializable` for what is no JSON, :class:`LimitExceeded` beyond 1 MiB.
+        Raises :class:`NotSerializable` for a value that JSON lacks, and :class:`LimitExceeded`
+        beyond 1 MiB.
         """
         value: dict[str, Any] = {
             "format": FORMAT,
@@ -81,18 +81,18 @@ class Record:
         data = strict_json.dumps(value, what=PARAMS)
         if len(data) > MAX_BYTES:
             raise LimitExceeded(
-                f"{PARAMS} would have {len(data)} bytes; {MAX_BYTES} are allowed.",
+                f"{PARAMS} would have {len(data)} bytes; the limit is {MAX_BYTES}.",
                 path=PARAMS,
-                hint="Pass long lists of numbers as NumPy arrays: those lie beside the weights.",
+                hint="Pass long lists of numbers as arrays, which are stored with the weights.",
             )
         return data
 
     @classmethod
     def from_bytes(cls, data: bytes, *, what: str = PARAMS) -> Self:
-        """Return the record in ``data``, the content of the file that ``what`` names.
+        """Parse ``data``, the content of params.json; ``what`` names the file in messages.
 
-        Raises :class:`ParamsError`, :class:`UnknownClass` for a class that is no registered name's
-        form, :class:`FormatVersionError` or :class:`LimitExceeded`.
+        Raises :class:`ParamsError`, :class:`UnknownClass` for a malformed class name,
+        :class:`FormatVersionError` or :class:`LimitExceeded`.
         """
         value = strict_json.loads(data, what=what, limit=MAX_BYTES)
         if type(value) is not dict or value.get("format") != FORMAT:
@@ -108,7 +108,7 @@ class Record:
             raise ParamsError(
                 f"{what} has the unknown key {unknown[0]!r}.",
                 path=what,
-                hint="No setting is taken from a file. Remove it, or get the model again.",
+                hint="Files contain no settings. Remove the key, or get the model again.",
             )
         _check_kinds(value, what)
         return cls(
@@ -124,22 +124,24 @@ class Record:
 
 
 def _checked_version(value: Mapping[str, Any], what: str) -> tuple[int, int]:
-    """Return the version if it can be read: unknown minor ones too, features permitting."""
+    """Return the version, if it is supported: a newer minor one is, unless a feature is not."""
     version = value.get("format_version")
     if (
         type(version) is not list
         or len(version) != 2
         or not all(type(number) is int and number >= 0 for number in version)
     ):
-        raise ParamsError(f"{what} has no format_version of two integers.", path=what)
+        raise ParamsError(
+            f"{what} has a format_version that is not two non-negative integers.", path=what
+        )
     features = value.get("required_features", [])
     if type(features) is not list or not all(type(feature) is str for feature in features):
-        raise ParamsError(f"{what} has required_features that are no list of names.", path=what)
+        raise ParamsError(f"{what} has required_features that are not a list of names.", path=what)
     beyond = sorted(set(features) - FEATURES)
     if version[0] != FORMAT_VERSION[0] or beyond:
         needs = f"the feature {beyond[0]!r}" if beyond else f"format {version[0]}.{version[1]}"
         raise FormatVersionError(
-            f"{what} needs {needs}; format {FORMAT_VERSION[0]}.{FORMAT_VERSION[1]} is understood.",
+            f"{what} needs {needs}; format {FORMAT_VERSION[0]}.{FORMAT_VERSION[1]} is supported.",
             path=what,
             hint="Run: pip install --upgrade dc-hub",
         )
@@ -147,53 +149,55 @@ def _checked_version(value: Mapping[str, Any], what: str) -> tuple[int, int]:
 
 
 def check_class(name: Any, version: Any, backend: Any, what: str) -> None:
-    """Raise unless an object of a file can be of that class, its version and backend.
+    """Check the form of the class, class version and backend of a stored object.
 
     ``what`` names the object in messages. Raises :class:`UnknownClass` or :class:`ParamsError`.
     """
     if name is not None and (type(name) is not str or not _CLASS.fullmatch(name)):
         raise UnknownClass(
-            f"{what} names the class {name!r}, which is no registered name.",
+            f"{what} has the class {name!r}, which is not a registered name.",
             path=what,
-            hint="Classes are named '<namespace>/<Name>'; files never name modules.",
+            hint="A class is named '<namespace>/<Name>'; a file never names a module.",
         )
     if type(version) is not int or version < 1:
-        raise ParamsError(f"{what} has a class_version that is no integer from 1.", path=what)
+        raise ParamsError(f"{what} has a class_version that is not a positive integer.", path=what)
     if backend is not None and (type(backend) is not str or not _BACKEND.fullmatch(backend)):
-        raise ParamsError(f"{what} has a backend that is no name.", path=what)
+        raise ParamsError(f"{what} has a backend that is not a name.", path=what)
 
 
 def _check_kinds(value: Mapping[str, Any], what: str) -> None:
     check_class(value["class"], value["class_version"], value["backend"], what)
     for key in ("params", "weights", "metadata"):
         if type(value.get(key, {})) is not dict:
-            raise ParamsError(f"{what} has {key} that are no object.", path=what)
+            raise ParamsError(f"{what} has {key} that are not a JSON object.", path=what)
 
 
 def _read_weights(value: Mapping[str, Any], what: str) -> dict[str, StoredWeight]:
-    """Return the weights; every native name and alias stands for one weight, and once."""
+    """Parse the weights; every native name and alias must be unique."""
     weights = {}
     taken: set[str] = set()
     for name, fields in value.items():
         if type(fields) is not dict or fields.keys() != {"native", "aliases"}:
-            raise ParamsError(f"The weight {name!r} of {what} needs native and aliases.", path=what)
+            raise ParamsError(
+                f"The weight {name!r} of {what} must have exactly the fields native and aliases.",
+                path=what,
+            )
         native, aliases = fields["native"], fields["aliases"]
         if type(aliases) is not list or not all(type(n) is str for n in (native, *aliases)):
             raise ParamsError(
-                f"The weight {name!r} of {what} has names that are no text.", path=what
+                f"The weight {name!r} of {what} has names that are not strings.", path=what
             )
         for given in (name, native, *aliases):
             fault = name_fault(given)
             if fault is not None:
                 raise ParamsError(
-                    f"The weight {name!r} of {what} has the name {given!r}, which is refused: "
-                    f"{fault}.",
+                    f"The weight {name!r} of {what} has the invalid name {given!r}: {fault}.",
                     path=what,
                 )
         for given in (native, *aliases):
             if given in taken:
                 raise ParamsError(
-                    f"{what} gives the native name {given!r} to two weights, or twice to one.",
+                    f"{what} uses the native name {given!r} twice.",
                     path=what,
                 )
             taken.add(given)

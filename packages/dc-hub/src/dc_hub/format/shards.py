@@ -1,7 +1,7 @@
-"""A model's weights as one file or as several, in Hugging Face's layout.
+"""A model's weights in one file or in several, in the layout of Hugging Face.
 
-``model.safetensors``; or, beyond a shard's size, ``model-00001-of-00003.safetensors`` and so on
-with ``model.safetensors.index.json``, which says where each tensor lies.
+``model.safetensors``; or, beyond the size of a shard, ``model-00001-of-00003.safetensors`` and so
+on with ``model.safetensors.index.json``, which maps each tensor to its file.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dc_hub.format.header import LIMITS, Limits, TensorInfo
 from dc_hub.format.tensors import SupportsWrite, TensorFile, check_tensors, write_all, write_tensors
 
 SHARD_SIZE: Final = 5 << 30
-"""The most bytes of tensors in one file, unless a single tensor is larger."""
+"""The maximum number of bytes of tensors in one file, unless a single tensor is larger."""
 
 _MAX_INDEX: Final = 1 << 24
 _SHARD: Final = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
@@ -38,10 +38,10 @@ def write_weights(
     shard_size: int = SHARD_SIZE,
     metadata: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Write ``tensors`` through ``create``, which opens a new file by name; return the names.
+    """Write ``tensors`` to files that ``create`` opens by name; return the names of the files.
 
-    Tensors go to shards in the order of their names, each shard as full as ``shard_size`` bytes
-    allow. Raises what :func:`dc_hub.format.tensors.write_tensors` raises.
+    Shards are filled in the order of the tensors' names, each up to ``shard_size`` bytes. Raises
+    what :func:`dc_hub.format.tensors.write_tensors` raises.
     """
     arrays = check_tensors(tensors)
     shards: list[dict[str, np.ndarray]] = [{}]
@@ -73,19 +73,19 @@ def write_weights(
 
 
 class Weights(Mapping[str, np.ndarray]):
-    """A model's open weights, whichever files they lie in: names in the file → mapped arrays.
+    """The open weights of a model, in one file or several: names in the file → mapped arrays.
 
     Like :class:`~dc_hub.format.tensors.TensorFile`: ``weights[name]`` is a view of a private
-    map and :meth:`read` an array in memory of its own. Arrays stay valid when it is closed.
+    map and :meth:`read` an array in memory of its own. Arrays stay valid after closing.
     """
 
     def __init__(self, files: Iterable[TensorFile]) -> None:
-        """Take over the open ``files``, whose names of tensors are distinct."""
+        """Take over the open ``files``, which have no tensor name in common."""
         self._files = tuple(files)
         self._home = {name: file for file in self._files for name in file}
 
     def info(self, name: str) -> TensorInfo:
-        """Return the dtype, shape and place of the tensor ``name``, or raise ``KeyError``."""
+        """Return the dtype, shape and position of the tensor ``name``. Raises ``KeyError``."""
         return self._home[name].info(name)
 
     def read(self, name: str) -> np.ndarray:
@@ -97,7 +97,7 @@ class Weights(Mapping[str, np.ndarray]):
         return self._home[name][name]
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether there is a tensor of that name."""
+        """Tell whether there is a tensor with that name."""
         return name in self._home
 
     def __iter__(self) -> Iterator[str]:
@@ -105,11 +105,11 @@ class Weights(Mapping[str, np.ndarray]):
         return iter(self._home)
 
     def __len__(self) -> int:
-        """Return how many tensors there are."""
+        """Return the number of tensors."""
         return len(self._home)
 
     def close(self) -> None:
-        """Close the files; arrays that were handed out stay valid."""
+        """Close the files; arrays taken from them stay valid."""
         for file in self._files:
             file.close()
 
@@ -136,11 +136,11 @@ def open_weights(
 ) -> Weights:
     """Open the weights of the model directory ``where`` and check every header.
 
-    Whoever holds the directory open gives its ``names`` and ``open_file``, which opens one of them.
+    A caller that has the directory open passes the ``names`` of its files, and ``open_file``, which
+    opens one of them (default: :func:`dc_hub.files.paths.open_regular`).
 
-    Raises :class:`FileMissing`, :class:`WeightsFileError` where a file or the index contradicts the
-    format or the others, :class:`LimitExceeded`, and what ``open_file`` raises, by default
-    :func:`dc_hub.files.paths.open_regular`.
+    Raises :class:`FileMissing`, :class:`WeightsFileError` if a file or the index is malformed or
+    they are inconsistent, :class:`LimitExceeded`, and what ``open_file`` raises.
     """
     open_file = open_file or partial(open_regular, where)
     shown = f"{os.fspath(where)}/"
@@ -159,11 +159,11 @@ def open_weights(
 def _homes(
     there: set[str], open_file: Callable[[str], io.FileIO], shown: str
 ) -> dict[str, str] | None:
-    """Return the shard of each tensor, or None where the weights are one file."""
+    """Return the shard of each tensor, or None if the weights are in one file."""
     shards = {name for name in there if _SHARD.fullmatch(name)}
     if WEIGHTS in there and (INDEX in there or shards):
         raise WeightsFileError(
-            f"{shown or 'The directory '} holds both {WEIGHTS} and shards.",
+            f"{shown or 'The directory '} contains both {WEIGHTS} and shards.",
             path=shown,
             hint="Remove the ones that do not belong to the model.",
         )
@@ -173,7 +173,7 @@ def _homes(
         raise FileMissing(
             f"{shown}{WEIGHTS} is missing, and so is {INDEX}.",
             path=f"{shown}{WEIGHTS}",
-            hint="A model directory has one of the two.",
+            hint="A model directory contains one of the two.",
         )
     what = f"{shown}{INDEX}"
     with open_file(INDEX) as file:
@@ -181,35 +181,36 @@ def _homes(
     index = strict_json.loads(data, what=what, limit=_MAX_INDEX, depth=3, error=WeightsFileError)
     homes = index.get("weight_map") if type(index) is dict else None
     if type(homes) is not dict or not index.keys() <= {"metadata", "weight_map"}:
-        raise WeightsFileError(f"{what} is no index of shards.", path=what)
+        raise WeightsFileError(f"{what} is not an index of shards.", path=what)
     named = {name for name in homes.values() if type(name) is str}
     wanted = {shard_name(i, len(named)) for i in range(1, len(named) + 1)}
     if not homes or named != wanted or not all(type(name) is str for name in homes.values()):
         raise WeightsFileError(
-            f"{what} does not name the shards model-00001-of-<n>.safetensors to <n>.", path=what
+            f"{what} does not list exactly the shards model-00001-of-<n>.safetensors to <n>.",
+            path=what,
         )
     if shards != wanted:
         odd = sorted(shards ^ wanted)[0]
         raise (FileMissing if odd in wanted else WeightsFileError)(
             f"{shown}{odd} is {'missing' if odd in wanted else 'not in the index'}.",
             path=f"{shown}{odd}",
-            hint="The shards are those of another revision, or incomplete: get the model again.",
+            hint="The shards are incomplete or of another revision: get the model again.",
         )
     return homes
 
 
 def _check_homes(homes: Mapping[str, str], files: Mapping[str, TensorFile], shown: str) -> None:
-    """Raise unless every tensor lies where the index says, and only there."""
+    """Raise unless every tensor is in the file that the index says, and only there."""
     for name, home in homes.items():
         if name not in files[home]:
             raise WeightsFileError(
-                f"{shown}{home} lacks the tensor {name!r}, which the index places there.",
+                f"{shown}{home} lacks the tensor {name!r}, which the index says it contains.",
                 path=f"{shown}{home}",
             )
     for home, file in files.items():
         for name in file:
             if homes.get(name) != home:
                 raise WeightsFileError(
-                    f"{shown}{home} holds the tensor {name!r}; the index does not place it there.",
+                    f"{shown}{home} contains the tensor {name!r}, but the index does not say so.",
                     path=f"{shown}{home}",
                 )

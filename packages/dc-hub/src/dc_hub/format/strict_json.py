@@ -1,8 +1,8 @@
-"""JSON, read strictly and written in one way only.
+"""Strict JSON: parsed without leniency, and written in canonical form.
 
-What two parsers could understand differently is refused: duplicate keys, NaN and Infinity, numbers
-that overflow, a byte-order mark, carriage returns, lone surrogates. How deep and how long a text is
-is measured on its bytes, before anything is built or recursed into.
+Whatever two parsers could understand differently is an error: duplicate keys, NaN and Infinity,
+numbers that overflow, a byte-order mark, carriage returns, lone surrogates. Length and depth are
+measured on the bytes, before anything is built.
 """
 
 from __future__ import annotations
@@ -37,25 +37,26 @@ def loads(
     tokens: int | None = None,
     error: type[HubError] = ParamsError,
 ) -> Any:
-    """Return the value of the JSON text ``data``.
+    """Parse the JSON text ``data``.
 
-    ``what`` names the text in messages and in the errors' ``path``. It may have ``limit`` bytes,
-    nest ``depth`` deep and hold ``tokens`` of the characters ``[]{},:"`` (None: any number). Raises
-    :class:`LimitExceeded` beyond that, and ``error`` for whatever else is wrong.
+    ``what`` names the text in messages and in the ``path`` of errors. ``limit`` is the maximum
+    number of bytes, ``depth`` that of nested containers, and ``tokens`` that of the characters
+    ``[]{},:"`` (None: no limit). Raises :class:`LimitExceeded` beyond these, and ``error`` for
+    anything else that is wrong.
     """
     if len(data) > limit:
-        raise LimitExceeded(f"{what} has {len(data)} bytes; {limit} are allowed.", path=what)
+        raise LimitExceeded(f"{what} has {len(data)} bytes; the limit is {limit}.", path=what)
     if data.startswith(b"\xef\xbb\xbf"):
         raise error(f"{what} starts with a byte-order mark.", path=what, hint="Remove it.")
     if b"\r" in data:
         raise error(
             f"{what} contains carriage returns.",
             path=what,
-            hint="Something converted its line ends; get the original file.",
+            hint="Its line ends were converted; get the original file.",
         )
     _check_structure(data, what, depth, tokens)
     try:
-        # A call for each of 300 000 offsets costs more than looking at all digits once.
+        # Calling _bounded for each of 300 000 offsets takes longer than one search.
         decoder = _CAREFUL if _LONG_NUMBER in data.translate(_AS_ZEROS) else _FAST
         value = decoder.decode(data.decode("utf-8"))
         if _SURROGATE.search(data):
@@ -68,9 +69,10 @@ def loads(
 def dumps(value: Any, *, what: str = "The value") -> bytes:
     """Return ``value`` as canonical JSON bytes, the inverse of :func:`loads`.
 
-    Keys sorted by code point, two spaces of indentation, UTF-8 without escapes beyond what JSON
-    demands, LF, and a final LF. Raises :class:`NotSerializable`, naming the place, for anything
-    that is not made of dicts with str keys, lists, str, int, finite float, bool and None.
+    Keys are sorted by code point and indented by two spaces; the text is UTF-8 with no escapes that
+    JSON does not require, with LF as line end and at the end. Raises :class:`NotSerializable`,
+    naming the place, for anything but dicts with str keys, lists, str, int, finite float, bool and
+    None.
     """
     _check_plain(value, what, MAX_DEPTH)
     text = json.dumps(value, ensure_ascii=False, allow_nan=False, sort_keys=True, indent=2)
@@ -82,19 +84,19 @@ def _check_structure(data: bytes, what: str, depth: int, tokens: int | None) -> 
         data = data.replace(b"\\\\", b"").replace(b'\\"', b"")
     marks = data.translate(None, _CONTENT)
     if tokens is not None and len(marks) > tokens:
-        raise LimitExceeded(f"{what} holds too many values.", path=what)
+        raise LimitExceeded(f"{what} contains too many values.", path=what)
     marks = marks.translate(_AS_LISTS, b",:")
     brackets = marks.replace(b'""', b"")
     if b'"' in brackets:
-        # Some string contains brackets: the slow way.
+        # A string contains brackets: remove the strings, which is slower.
         brackets = _STRING.sub(b"", marks)
     for _ in range(depth):
         if not brackets:
             return
         brackets = brackets.replace(b"[]", b"")
-    # Of those that never close the parser says where.
+    # For brackets that are never closed, the parser says where they are.
     if b"[]" in brackets or brackets.count(b"[") > depth:
-        raise LimitExceeded(f"{what} nests more than {depth} deep.", path=what)
+        raise LimitExceeded(f"{what} is nested more than {depth} deep.", path=what)
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -106,7 +108,7 @@ def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(text: str) -> NoReturn:
-    raise ValueError(f"{text} is no JSON number")
+    raise ValueError(f"{text} is not a JSON number")
 
 
 def _finite(text: str) -> float:
@@ -141,12 +143,12 @@ def _check_plain(value: Any, where: str, depth: int) -> None:
     if kind is dict or kind is list:
         if depth == 0:
             raise NotSerializable(
-                f"{where} nests more than {MAX_DEPTH} deep, or contains itself.", path=where
+                f"{where} is nested more than {MAX_DEPTH} deep, or contains itself.", path=where
             )
         for key, item in value.items() if kind is dict else enumerate(value):
             if kind is dict and type(key) is not str:
                 raise NotSerializable(
-                    f"{where} has the key {key!r}; keys are str in JSON.", path=where
+                    f"{where} has the key {key!r}; keys must be str in JSON.", path=where
                 )
             if kind is dict:
                 _check_plain(key, where, depth)
@@ -156,13 +158,13 @@ def _check_plain(value: Any, where: str, depth: int) -> None:
             raise NotSerializable(f"{where} contains a lone surrogate: {value!r}.", path=where)
     elif kind is int:
         if abs(value) >= 10 ** (MAX_DIGITS - 1):
-            raise NotSerializable(f"{where} is an integer of too many digits.", path=where)
+            raise NotSerializable(f"{where} is an integer with too many digits.", path=where)
     elif kind is float:
         if not math.isfinite(value):
-            raise NotSerializable(f"{where} is {value}, which JSON cannot say.", path=where)
+            raise NotSerializable(f"{where} is {value}, which JSON cannot represent.", path=where)
     elif kind is not bool and value is not None:
         raise NotSerializable(
-            f"{where} is a {kind.__name__}, which has no place in JSON.",
+            f"{where} is a {kind.__name__}, which JSON cannot represent.",
             path=where,
             hint="Use dicts with str keys, lists, str, int, finite float, bool and None.",
         )

@@ -1,7 +1,7 @@
 """Weights files: the safetensors format, read and written with NumPy alone.
 
-A file is its header (:mod:`dc_hub.format.header`) and the tensors' bytes, gapless. Arrays are views
-of a private map of the file, or are read eagerly into memory of their own.
+A file consists of its header (:mod:`dc_hub.format.header`) and the bytes of the tensors, without
+gaps. Arrays are views of a private map of the file, or are read into memory of their own.
 
 https://github.com/huggingface/safetensors describes the format; docs/format.md says where this
 reader is stricter.
@@ -36,27 +36,27 @@ from dc_hub.format.header import (
 )
 
 _BLOCK: Final = 1 << 22
-"""How many bytes at a time an array is brought into order that is not contiguous."""
+"""The number of bytes converted at a time of an array that is not contiguous."""
 
 
 class SupportsWrite(Protocol):
-    """A binary file that can be written; ``write`` returns how many bytes it took."""
+    """A writable binary file; ``write`` returns the number of bytes written."""
 
     def write(self, data: bytes | memoryview, /) -> int | None:
-        """Write ``data``, or its beginning."""
+        """Write ``data`` or a first part of it."""
 
 
 class TensorFile(Mapping[str, np.ndarray]):
-    """An open weights file: a mapping of its tensors' names, in the order of their bytes.
+    """An open weights file: a mapping from names to tensors, in the order of their bytes.
 
-    ``file[name]`` is a view of a private map: writable without effect on the file, and valid for as
-    long as the array lives. :meth:`read` gives an array in memory of its own instead. Both raise
-    :class:`WeightsFileError` when the file was changed after it was opened, and for a BOOL byte
+    ``file[name]`` is a view of a private map: writing to it does not change the file, and it is
+    valid as long as the array exists. :meth:`read` returns an array in memory of its own. Both
+    raise :class:`WeightsFileError` if the file was changed after it was opened, and for a BOOL byte
     over 1.
     """
 
     def __init__(self, file: io.FileIO, *, what: str, limits: Limits = LIMITS) -> None:
-        """Take the open ``file`` (it is closed with this object) and check its header.
+        """Check the header of the open ``file``, which is closed with this object.
 
         ``what`` names the file in messages. Raises :class:`WeightsFileError` or
         :class:`LimitExceeded`.
@@ -70,7 +70,7 @@ class TensorFile(Mapping[str, np.ndarray]):
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> Self:
-        """Open the weights file ``path``, which must be a regular file and no link.
+        """Open the weights file ``path``, which must be a regular file and not a link.
 
         Raises what :func:`dc_hub.files.paths.open_regular` and the constructor raise.
         """
@@ -83,7 +83,7 @@ class TensorFile(Mapping[str, np.ndarray]):
             raise
 
     def info(self, name: str) -> TensorInfo:
-        """Return the dtype, shape and place of the tensor ``name``, or raise ``KeyError``."""
+        """Return the dtype, shape and position of the tensor ``name``. Raises ``KeyError``."""
         return self._infos[name]
 
     def __getitem__(self, name: str) -> np.ndarray:
@@ -100,7 +100,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         return array if array.flags.aligned else array.copy()
 
     def read(self, name: str) -> np.ndarray:
-        """Return the tensor ``name`` in memory of its own, allocated once and read into."""
+        """Return the tensor ``name`` in memory of its own, read without a second copy."""
         dtype, shape, start, end = self._infos[name]
         self._check_unchanged()
         charge(end - start, f"The tensor {name!r}")
@@ -118,7 +118,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         return array
 
     def __contains__(self, name: object) -> bool:
-        """Tell whether the file has a tensor of that name."""
+        """Tell whether the file has a tensor with that name."""
         return name in self._infos
 
     def __iter__(self) -> Iterator[str]:
@@ -126,11 +126,11 @@ class TensorFile(Mapping[str, np.ndarray]):
         return iter(self._infos)
 
     def __len__(self) -> int:
-        """Return how many tensors there are."""
+        """Return the number of tensors."""
         return len(self._infos)
 
     def close(self) -> None:
-        """Close the file; arrays that were handed out stay valid."""
+        """Close the file; arrays taken from it stay valid."""
         self._map = None
         self._file.close()
 
@@ -162,7 +162,7 @@ class TensorFile(Mapping[str, np.ndarray]):
 def read_tensors(path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> dict[str, np.ndarray]:
     """Return every tensor of the weights file ``path`` in memory of its own.
 
-    The peak is the tensors' size. Nothing that happens to the file afterwards reaches the arrays.
+    Peak memory is the size of the tensors. Later changes to the file do not affect the arrays.
     Raises what :class:`TensorFile` raises.
     """
     with TensorFile.open(path, limits=limits) as file:
@@ -176,14 +176,15 @@ def write_tensors(
 ) -> None:
     """Write ``tensors`` to ``file`` in the safetensors format; equal input gives equal bytes.
 
-    Tensors are C-ordered and little-endian. The data starts 64-byte aligned, and tensors of whole
-    multiples of 64 bytes come first, so that they all start aligned: matrix products may round
-    differently where they do not. Then larger items come first, so that each tensor is aligned to
-    its item, and then names. Contiguous arrays are written without a copy. Everything is checked
-    before the first byte is written.
+    Tensors are stored C-ordered and little-endian. The data start at a multiple of 64 bytes, and
+    tensors whose size is a multiple of 64 bytes come first, so that all of those are aligned:
+    matrix products may round differently from one alignment to another. Within both groups larger
+    elements come first, so that each tensor is aligned to its elements; then names decide.
+    Contiguous arrays are written without a copy. Everything is checked before the first byte is
+    written.
 
-    Raises :class:`NotSerializable` for a value that is no array of numbers and for a name that the
-    format refuses, and :class:`LimitExceeded`.
+    Raises :class:`NotSerializable` for a value that is not an array of numbers and for an invalid
+    name, and :class:`LimitExceeded`.
     """
     arrays = check_tensors(tensors)
     order = sorted(arrays, key=lambda name: _rank(name, arrays[name]))
@@ -194,7 +195,7 @@ def write_tensors(
 
 
 def check_tensors(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return ``tensors`` as plain arrays if weights files can hold them.
+    """Return ``tensors`` as plain arrays, if they can be stored in weights files.
 
     Raises :class:`NotSerializable` or :class:`LimitExceeded`, naming the tensor.
     """
@@ -213,18 +214,18 @@ def _stamp(file: io.FileIO) -> tuple[int, int]:
 def _check_bool(name: str, array: np.ndarray, what: str) -> None:
     if array.dtype == np.bool_ and array.size and array.view(np.uint8).max() > 1:
         raise WeightsFileError(
-            f"The tensor {name!r} of {what} is BOOL and has bytes other than 0 and 1.", path=what
+            f"The BOOL tensor {name!r} of {what} has bytes other than 0 and 1.", path=what
         )
 
 
 def _checked(name: str, array: Any) -> np.ndarray:
-    """Return ``array`` as a plain array if it can be stored under ``name``."""
-    fault = name_fault(name) if type(name) is str else "it is no str"
+    """Return ``array`` as a plain array, if it can be stored as ``name``."""
+    fault = name_fault(name) if type(name) is str else "it is not a str"
     if fault is not None:
         raise NotSerializable(f"A weight cannot be stored as {name!r}: {fault}.", path=str(name))
     if not isinstance(array, np.ndarray) or isinstance(array, np.ma.MaskedArray):
         raise NotSerializable(
-            f"The weight {name!r} is a {type(array).__name__}.",
+            f"The weight {name!r} is a {type(array).__name__}, not an array.",
             path=name,
             hint="Give a plain NumPy array.",
         )
@@ -235,23 +236,21 @@ def _checked(name: str, array: Any) -> np.ndarray:
         known = False
     if not known:
         raise NotSerializable(
-            f"The weight {name!r} has dtype {plain.dtype}, which weights files cannot hold.",
+            f"The weight {name!r} has dtype {plain.dtype}, which weights files do not support.",
             path=name,
-            hint=f"They hold {', '.join(sorted(CODE_OF))}.",
+            hint=f"They support {', '.join(sorted(CODE_OF))}.",
         )
     if plain.ndim > LIMITS.rank:
         raise LimitExceeded(
-            f"The weight {name!r} has {plain.ndim} axes; {LIMITS.rank} are allowed.", path=name
+            f"The weight {name!r} has {plain.ndim} axes; the limit is {LIMITS.rank}.", path=name
         )
     if plain.dtype == np.bool_ and plain.size and plain.view(np.uint8).max() > 1:
-        raise NotSerializable(
-            f"The weight {name!r} is bool and has bytes other than 0 and 1.", path=name
-        )
+        raise NotSerializable(f"The bool weight {name!r} has bytes other than 0 and 1.", path=name)
     return plain
 
 
 def _blocks(array: np.ndarray) -> Iterator[memoryview]:
-    """Yield the bytes of ``array``, C-ordered and little-endian, copying only what is not so."""
+    """Yield the bytes of ``array``, C-ordered and little-endian, copying only if they are not."""
     bits = array.view(raw_bits(array.dtype))
     stored = bits.dtype.newbyteorder("<")
     if bits.flags.c_contiguous and bits.dtype == stored:
@@ -270,13 +269,13 @@ def _blocks(array: np.ndarray) -> Iterator[memoryview]:
 
 
 def write_all(file: SupportsWrite, data: bytes | memoryview) -> None:
-    """Write all of ``data``: an unbuffered file may take only a part at a time.
+    """Write all of ``data``: an unbuffered file may accept only a part at a time.
 
-    Raises ``BlockingIOError`` for a file that takes nothing.
+    Raises ``BlockingIOError`` if the file accepts nothing.
     """
     rest = memoryview(data)
     while len(rest):
         count = file.write(rest)
         if not count:
-            raise BlockingIOError("the file takes no more bytes and does not block")
+            raise BlockingIOError("the file accepts no more bytes and does not block")
         rest = rest[count:]

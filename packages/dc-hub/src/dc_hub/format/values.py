@@ -1,9 +1,9 @@
 """Constructor arguments as JSON, and back: a closed set of values, each exact.
 
-What JSON has stands for itself. What it lacks is an object with one key, a tag that begins with
-``$``. Arrays lie beside the weights and are referred to by name. Everything else is refused when it
-is saved, by the name of the argument. Nothing that a file says can import anything: models,
-components and enumerations are given by their registered names.
+Values that JSON has are stored as they are. Others are objects with one key, a tag that starts with
+``$``. Arrays are stored with the weights and referred to by name. Saving anything else is an error
+that names the argument. Nothing in a file can import anything: models, components and enumerations
+are given by their registered names.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ from dc_hub.errors import NotSerializable, ParamsError, UnknownClass
 from dc_hub.format.record import check_class
 
 Describe = Callable[[Any], Mapping[str, Any] | None]
-"""Says what an object is: ``{"$model": body}`` or ``{"$component": body}``, or None.
+"""Describes an object: ``{"$model": body}`` or ``{"$component": body}``, or None.
 
 ``body`` has ``class``, ``class_version``, ``backend`` and ``params``, whose values are not encoded
 yet.
@@ -36,7 +36,7 @@ Build = Callable[[str, Mapping[str, Any], str], Any]
 and the path of the argument."""
 
 MAX_DEPTH: Final = 32
-"""How many containers and objects may lie in one another in an argument."""
+"""The maximum depth of nested containers and objects in an argument."""
 
 _SAFE_INTEGER: Final = (1 << 53) - 1
 _MAX_BITS: Final = 1024
@@ -46,27 +46,27 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _PYTHON_TYPES: Final = {f"python.{cls.__name__}": cls for cls in (bool, int, float, complex, str)}
 _BODY: Final = {"class", "class_version", "backend", "params"}
 _MAX_PAIRS: Final = 1000
-"""How many keys other than strings a dict may have: equal hashes are easy to make of those."""
+"""The maximum number of keys if some are not strings: their hashes are easy to make collide."""
 
 
 def encode(value: Any, *, path: str, arrays: dict[str, np.ndarray], component: Describe) -> Any:
     """Return ``value`` as JSON.
 
     ``path`` names the argument in messages: ``layers``, ``layers.0``. Its arrays are added to
-    ``arrays`` as ``params.<path>``; a name that is taken there is not used again. ``component``
-    describes nested objects, whose ``params`` are encoded in turn.
+    ``arrays`` as ``params.<path>``, or under another name if that is taken. ``component`` describes
+    nested objects, whose ``params`` are encoded in turn.
 
-    Raises :class:`NotSerializable`, naming the argument, for a value that has no stored form.
+    Raises :class:`NotSerializable`, naming the argument, for a value that cannot be stored.
     """
     return _Encoder(arrays, component).encode(value, path, MAX_DEPTH)
 
 
 def decode(value: Any, *, path: str, arrays: Mapping[str, np.ndarray], build: Build) -> Any:
-    """Return the value that :func:`encode` turned into the JSON ``value``.
+    """Return the value that :func:`encode` has encoded as the JSON ``value``.
 
-    ``arrays`` are those that may be referred to; they are not copied. ``build`` makes nested
-    objects. Raises :class:`ParamsError`, naming the argument, for what :func:`encode` never writes,
-    and :class:`UnknownClass` for an enumeration that is not registered.
+    ``arrays`` are those that it may refer to; they are not copied. ``build`` constructs nested
+    objects. Raises :class:`ParamsError`, naming the argument, for anything that :func:`encode`
+    never writes, and :class:`UnknownClass` for an enumeration that is not registered.
     """
     return _Decoder(arrays, build).decode(value, path)
 
@@ -89,7 +89,7 @@ class _Encoder:
         if kind is bytes:
             return {"$bytes": base64.b64encode(value).decode("ascii")}
         if depth == 0:
-            _refuse(value, path, "nests too deep, or contains itself", "Flatten it.")
+            _refuse(value, path, "is nested too deep, or contains itself", "Flatten it.")
         if kind is list:
             return self.items(value, path, depth)
         if kind is tuple:
@@ -109,9 +109,9 @@ class _Encoder:
         return [self.encode(item, f"{path}.{i}", depth - 1) for i, item in enumerate(value)]
 
     def mapping(self, value: dict[Any, Any], path: str, depth: int) -> Any:
-        """Encode a dict; the order of its keys is part of it, and JSON's are sorted."""
+        """Encode a dict with the order of its keys, which canonical JSON would sort."""
         if _has_too_many_keys(value):
-            fault = f"has more than {_MAX_PAIRS} keys that are not text"
+            fault = f"has more than {_MAX_PAIRS} keys, not all of which are str"
             _refuse(value, path, fault, "Pass keys and values as two arrays.")
         pairs = []
         for i, (key, item) in enumerate(value.items()):
@@ -146,7 +146,7 @@ class _Encoder:
             return {"$enum": {"class": registered, "member": value.name}}
         described = self.component(value)
         if described is None:
-            _refuse(value, path, "has no stored form", _advice(value))
+            _refuse(value, path, "cannot be stored", _advice(value))
         ((tag, body),) = described.items()
         params = {
             name: self.encode(item, f"{path}.{name}", depth - 1)
@@ -187,25 +187,27 @@ class _Decoder:
         if type(value) not in (list, dict):
             return value
         if depth == 0:
-            _malformed(path, "nests too deep")
+            _malformed(path, "is nested too deep")
         if type(value) is list:
             return [self.decode(item, f"{path}.{i}", depth - 1) for i, item in enumerate(value)]
         tags = [key for key in value if key.startswith("$")]
         if not tags:
             return {k: self.decode(item, f"{path}.{k}", depth - 1) for k, item in value.items()}
         if len(value) > 1 or tags[0] not in self.tags:
-            _malformed(path, f"has the unknown tag {tags[0]!r}, or something beside a tag")
+            _malformed(path, f"has the unknown tag {tags[0]!r}, or another key besides a tag")
         return self.tags[tags[0]](value[tags[0]], path, depth - 1)
 
     def body(self, body: Any, path: str, depth: int) -> dict[str, Any]:
-        """Check the body of a model or component and decode its ``params``."""
+        """Check the body of a model or component, and decode its ``params``."""
         if (
             type(body) is not dict
             or body.keys() != _BODY
             or type(body["class"]) is not str
             or type(body["params"]) is not dict
         ):
-            _malformed(path, "has an object without just a class, its version, backend and params")
+            _malformed(
+                path, "has an object without exactly a class, class_version, backend and params"
+            )
         check_class(body["class"], body["class_version"], body["backend"], path)
         params = {
             name: self.decode(item, f"{path}.{name}", depth)
@@ -215,7 +217,9 @@ class _Decoder:
 
     def as_array(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not str or body not in self.arrays:
-            _malformed(path, f"refers to an array {body!r} that the weights file does not have")
+            _malformed(
+                path, f"refers to the array {body!r}, which the weights file does not contain"
+            )
         return self.arrays[body]
 
     def as_bytes(self, body: Any, path: str, depth: int) -> Any:
@@ -236,15 +240,17 @@ class _Decoder:
     def as_dict(self, body: Any, path: str, depth: int) -> Any:
         pairs = self.decode(body, path, depth)
         if type(pairs) is not list or not all(type(p) is list and len(p) == 2 for p in pairs):
-            _malformed(path, "has a $dict that is not pairs of key and value")
+            _malformed(path, "has a $dict that is not a list of pairs")
         if _has_too_many_keys([key for key, _ in pairs]):
-            _malformed(path, f"has a $dict of more than {_MAX_PAIRS} keys that are not text")
+            _malformed(
+                path, f"has a $dict of more than {_MAX_PAIRS} keys, not all of which are strings"
+            )
         try:
             value = dict(pairs)
         except TypeError:
-            _malformed(path, "has a $dict with a key that cannot be one")
+            _malformed(path, "has a $dict with a key that is not hashable")
         if len(value) != len(pairs):
-            _malformed(path, "has a $dict with a key twice")
+            _malformed(path, "has a $dict with a duplicate key")
         return value
 
     def as_dtype(self, body: Any, path: str, depth: int) -> Any:
@@ -254,11 +260,11 @@ class _Decoder:
 
     def as_enum(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not dict or body.keys() != {"class", "member"}:
-            _malformed(path, "has an $enum without just a class and a member")
+            _malformed(path, "has an $enum without exactly a class and a member")
         name, member = body["class"], body["member"]
         if type(name) is not str or name not in registry.components.names():
             raise UnknownClass(
-                f"No enumeration is registered as {name!r}, which {path} names.",
+                f"No enumeration is registered as {name!r}, which {path} refers to.",
                 path=path,
                 hint="Install or import the package that registers it.",
             )
@@ -269,12 +275,12 @@ class _Decoder:
 
     def as_float(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not str or body not in _FLOATS:
-            _malformed(path, f"has the $float {body!r}, which is none of nan, inf and -inf")
+            _malformed(path, f"has the $float {body!r}, which is not nan, inf or -inf")
         return _FLOATS[body]
 
     def as_int(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not str or not _INTEGER.fullmatch(body):
-            _malformed(path, "has an $int that is no large integer")
+            _malformed(path, "has an $int that is not a large integer")
         return int(body)
 
     def as_model(self, body: Any, path: str, depth: int) -> Any:
@@ -282,24 +288,24 @@ class _Decoder:
 
     def as_scalar(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not dict or body.keys() != {"dtype", "value"}:
-            _malformed(path, "has a $scalar without just a dtype and a value")
+            _malformed(path, "has a $scalar without exactly a dtype and a value")
         dtype = self.as_dtype(body["dtype"], path, depth)
         value = self.decode(body["value"], path, depth)
         if type(value) not in (bool, int, float, complex):
-            _malformed(path, "has a $scalar that is no number")
+            _malformed(path, "has a $scalar that is not a number")
         try:
             with np.errstate(all="ignore"):
                 scalar = np.array(value, dtype)[()]
         except (TypeError, ValueError, OverflowError):
-            _malformed(path, f"has a $scalar that is no {dtype}")
+            _malformed(path, f"has a $scalar that is not a {dtype}")
         back = scalar.item()
         if type(back) is not type(value) or (back != value and back == back):
-            _malformed(path, f"has a $scalar that is no {dtype}")
+            _malformed(path, f"has a $scalar that is not a {dtype}")
         return scalar
 
     def as_tuple(self, body: Any, path: str, depth: int) -> Any:
         if type(body) is not list:
-            _malformed(path, "has a $tuple that is no list")
+            _malformed(path, "has a $tuple that is not a list")
         return tuple(self.decode(body, path, depth))
 
     def as_type(self, body: Any, path: str, depth: int) -> Any:
@@ -310,7 +316,7 @@ class _Decoder:
             _malformed(path, f"has the unknown type {body!r}")
         dtype = dtype_from_name(name)
         if dtype.names:
-            _malformed(path, f"has the type {name}, which needs the package ml_dtypes")
+            _malformed(path, f"has the type {name}, which requires the package ml_dtypes")
         return dtype.type
 
 
@@ -323,9 +329,9 @@ def _dtype_name(dtype: np.dtype[Any], path: str) -> str:
         return dtype_name(dtype)
     except ParameterError as error:
         raise NotSerializable(
-            f"The argument {path} is or holds {dtype}, which has no stored form.",
+            f"The argument {path} has the dtype {dtype}, which cannot be stored.",
             path=path,
-            hint="Pass text as str or lists of str, and numbers as numbers.",
+            hint="Pass text as a str or a list of str, and numbers as numbers.",
         ) from error
 
 
@@ -335,22 +341,22 @@ def _type_name(value: type, path: str) -> str:
             return name
     name = value.__name__.removesuffix("_")
     if name not in NATIVE | EXTENDED.keys() or dtype_from_name(name).type is not value:
-        _refuse(value, path, "is a class", "Pass an object that is registered, or a name.")
+        _refuse(value, path, "is a class", "Pass an object of a registered class, or a name.")
     return f"numpy.{name}"
 
 
 def _advice(value: Any) -> str:
     if isinstance(value, PurePath):
-        return "A path means nothing elsewhere: pass what the file holds."
+        return "A path has no meaning on another machine: pass the content of the file."
     if callable(value) and _is_of_a_framework(value):
         return (
-            "Make it of a class of yours that is registered with "
-            "@dc_core.register_component('<namespace>/<Name>'); or publish it alone, with "
-            "dc_hub.publish(obj, name), and give its weights to another like it with "
+            "Use a class of your own that is registered with "
+            "@dc_core.register_component('<namespace>/<Name>'); or publish the object alone, with "
+            "dc_hub.publish(obj, name), and load its weights into another one with "
             "dc_hub.load_weights(name, into=other)."
         )
     if callable(value):
-        return "Code is never stored: pass a name, or an object of a registered component."
+        return "Code is never stored: pass a name, or an instance of a registered component."
     if isinstance(value, set | frozenset):
         return "Pass a sorted list."
     return (
@@ -377,5 +383,5 @@ def _malformed(path: str, fault: str) -> NoReturn:
     raise ParamsError(
         f"The argument {path} {fault}.",
         path=path,
-        hint="It was edited, or written by something else.",
+        hint="The file was edited, or written by another program.",
     )

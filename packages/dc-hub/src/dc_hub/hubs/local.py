@@ -1,13 +1,13 @@
-"""Hubs: where models live under names, with revisions and tags.
+"""Hubs: models by name, with revisions and tags.
 
 A local hub is a directory::
 
     <hub>/<name>/refs/<tag>.json            {"revision": "<64 hex>"}
     <hub>/<name>/revisions/<64 hex>/        a model directory
 
-A revision's name is the digest of its manifest, so the same model has the same revision everywhere.
-Hubs are looked up in one order: the ``hub=`` argument, the environment variable
-``DEEPCHEM_MODEL_HUB``, a directory in the user's data folder. One that errors is an error.
+A revision is named by the digest of its manifest, so equal models have equal revisions everywhere.
+The hub is the ``hub=`` argument, else the environment variable ``DEEPCHEM_MODEL_HUB``, else a
+directory in the user's data folder. A hub that fails is an error; no other is tried.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ VARIABLE: Final = "DEEPCHEM_MODEL_HUB"
 """The environment variable that names the hub to use."""
 
 MAIN: Final = "main"
-"""The tag that a name without a revision stands for."""
+"""The tag used for a name without a revision."""
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 _PREFIX = re.compile(r"[0-9a-f]{12,63}")
@@ -79,30 +79,30 @@ class StoredModel:
 
 @runtime_checkable
 class Hub(Protocol):
-    """Where models live under names. A remote hub resolves to a directory that it has fetched."""
+    """A store of models by name. A remote hub resolves to a directory that it has fetched."""
 
     def names(self) -> list[str]:
         """Return the names of the models, sorted."""
 
     def tags(self, name: str) -> dict[str, str]:
-        """Return the revision that each tag of a model stands for."""
+        """Return the revision that each tag of a model points at."""
 
     def revisions(self, name: str) -> list[str]:
         """Return the revisions of a model, sorted."""
 
     def resolve(self, name: str, revision: str | None = None) -> StoredModel:
-        """Return the revision that a digest, a tag (default ``main``) or a prefix stands for."""
+        """Find a revision by its digest, a tag (default ``main``), or a prefix of its digest."""
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
     ) -> StoredModel:
-        """Store the model directory that ``write`` writes, whole or not at all; move the tags."""
+        """Store the model directory that ``write`` writes, atomically; then move the tags."""
 
     def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
         """Point ``tag`` at ``revision`` if it points at ``expected`` (None: does not exist)."""
 
     def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
-        """Delete ``tag``, if it points at ``expected`` where that is given."""
+        """Delete ``tag``; with ``expected``, only if it points at that revision."""
 
     def remove(
         self, name: str, revision: str | None = None, *, remove_tags: bool = False
@@ -117,7 +117,7 @@ HubLike = Hub | str | os.PathLike[str] | None
 class LocalHub:
     """A hub in a directory of this machine, or of a file system that it mounts.
 
-    Making the object touches nothing; the directory is made by the first :meth:`publish`.
+    Creating the object does not touch the disk; the first :meth:`publish` makes the directory.
     """
 
     def __init__(self, path: str | os.PathLike[str]) -> None:
@@ -129,7 +129,7 @@ class LocalHub:
     def names(self) -> list[str]:
         """Return the names of the models, sorted.
 
-        Raises :class:`HubUnavailable` where there is no hub.
+        Raises :class:`HubUnavailable` if there is no hub.
         """
         self._check_there()
         firsts = list(filter(can_be_segment, _directories(self.path)))
@@ -141,7 +141,7 @@ class LocalHub:
         return sorted(name for name in firsts + seconds if self._has(name))
 
     def tags(self, name: str) -> dict[str, str]:
-        """Return the revision that each tag of a model stands for, sorted by tag.
+        """Return the revision that each tag of a model points at, sorted by tag.
 
         Raises :class:`ModelNotFound`.
         """
@@ -156,10 +156,10 @@ class LocalHub:
         return [directory for directory in found if _DIGEST.fullmatch(directory)]
 
     def resolve(self, name: str, revision: str | None = None) -> StoredModel:
-        """Return the revision that ``revision`` stands for.
+        """Return the revision that ``revision`` names.
 
-        It is, in this order, a full digest, a tag (default ``main``), or the beginning of a digest:
-        at least 12 digits that no other revision begins with.
+        It is, in this order, a full digest, a tag (default ``main``), or a prefix of a digest with
+        at least 12 digits, which must be unique.
 
         Raises :class:`ModelNotFound`, :class:`RevisionNotFound`, :class:`AmbiguousRevision`,
         :class:`HubUnavailable` or :class:`UnsafePath`.
@@ -174,15 +174,15 @@ class LocalHub:
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
     ) -> StoredModel:
-        """Store the model directory that ``write`` writes, whole or not at all, then move the tags.
+        """Store the model directory that ``write`` writes, atomically; then move the tags.
 
         Equal contents are one revision, and publishing them again changes nothing. A crash at any
         instant leaves the old state or the new one, and at most a temporary directory that a later
         call removes.
 
-        Raises :class:`TagMoved` where another publisher moved one of the tags meanwhile (the
-        revision is stored then), :class:`ReadOnlyHub`, :class:`HubUnavailable`,
-        :class:`LockTimeout` or :class:`UnsafePath`.
+        Raises :class:`TagMoved` if another process moved one of the tags meanwhile (the revision is
+        stored all the same), :class:`ReadOnlyHub`, :class:`HubUnavailable`, :class:`LockTimeout` or
+        :class:`UnsafePath`.
         """
         home = self.path / check_name(name)
         refs = home / "refs"
@@ -304,9 +304,10 @@ class LocalHub:
         return removed
 
     def gc(self, name: str, *, older_than: float = 86_400.0) -> list[Path]:
-        """Remove what crashed publishers left of ``name`` so many seconds ago, and return it.
+        """Remove what crashed processes left of the model ``name``, and return the paths removed.
 
-        What somebody else left, and this user may not remove, stays.
+        Only what has not changed for ``older_than`` seconds is removed; what belongs to another
+        user may have to stay.
         """
         home = self._home(name)
         now = time.time()
@@ -337,7 +338,7 @@ class LocalHub:
                         return change()
 
     def _digest(self, name: str, home: Path, wanted: str) -> str:
-        """Return the digest that a tag or a prefix stands for."""
+        """Return the digest that a tag or a prefix of a digest names."""
         if not _PREFIX.fullmatch(wanted):
             tagged = self._tag(home, wanted)
             if tagged is None:
@@ -346,7 +347,7 @@ class LocalHub:
         found = [digest for digest in self.revisions(name) if digest.startswith(wanted)]
         if len(found) > 1:
             raise AmbiguousRevision(
-                f"{len(found)} revisions of {name!r} begin with {wanted!r}.",
+                f"{len(found)} revisions of {name!r} start with {wanted!r}.",
                 path=name,
                 hint="Give more digits: " + ", ".join(digest[:20] for digest in found[:4]) + ".",
             )
@@ -367,9 +368,9 @@ class LocalHub:
         revision = content.get("revision") if isinstance(content, dict) else None
         if not isinstance(revision, str) or not _DIGEST.fullmatch(revision) or len(content) != 1:
             raise ParamsError(
-                f"The tag {tag!r} does not hold a revision.",
+                f"The file of the tag {tag!r} does not contain a revision.",
                 path=shown,
-                hint="Remove that file, and publish with that tag again.",
+                hint="Remove that file and set the tag again.",
             )
         return revision
 
@@ -380,7 +381,7 @@ class LocalHub:
             raise ModelNotFound(
                 f"There is no model {name!r} in {self.path}.",
                 path=str(home),
-                hint="`dc-hub ls` lists what is there; hub= or DEEPCHEM_MODEL_HUB names another.",
+                hint="`dc-hub ls` lists its models; hub= or DEEPCHEM_MODEL_HUB selects another.",
             )
         return home
 
@@ -392,7 +393,7 @@ class LocalHub:
             raise HubUnavailable(
                 f"There is no hub at {self.path}.",
                 path=str(self.path),
-                hint="Publish a model to make one, or name another by hub= or DEEPCHEM_MODEL_HUB.",
+                hint="Publish a model to create it, or select another: hub= or DEEPCHEM_MODEL_HUB.",
             )
 
     def _no_revision(self, name: str, wanted: str) -> RevisionNotFound:
@@ -471,7 +472,7 @@ def _do_nothing() -> None:
 
 
 def _changed(path: Path, default: float) -> float:
-    """Return when ``path`` was last changed; ``default`` where somebody has just removed it."""
+    """Return when ``path`` was last changed, or ``default`` if it has just been removed."""
     try:
         return path.lstat().st_mtime
     except FileNotFoundError:
@@ -479,7 +480,7 @@ def _changed(path: Path, default: float) -> float:
 
 
 def _directories(path: Path) -> list[str]:
-    """Return the names of the directories in ``path`` (links left out), sorted; [] without it."""
+    """Return the sorted names of the directories in ``path``, no links; [] without ``path``."""
     if not is_directory(path):
         return []
     with reading(str(path)), os.scandir(path) as entries:

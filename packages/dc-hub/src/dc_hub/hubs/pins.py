@@ -2,7 +2,7 @@
 
     {"models": {"lab/freesolv-mlp": "<64 hex>"}}
 
-A tag may move; a pin does not. The file belongs into the project's version control.
+A tag may move; a pin does not. Keep the file in the project's version control.
 """
 
 from __future__ import annotations
@@ -28,7 +28,8 @@ _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
     """Return the pinned revision of each name in the file ``lock``.
 
-    Raises :class:`FileMissing` where there is none and :class:`ParamsError` where it holds no pins.
+    Raises :class:`FileMissing` if there is no such file, and :class:`ParamsError` if it is
+    malformed.
     """
     path = local_path(lock)
     content: Any = strict_json.loads(read_small(path.parent, path.name, _LIMIT), what=str(path))
@@ -37,7 +38,7 @@ def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
         isinstance(revision, str) and _DIGEST.fullmatch(revision) for revision in models.values()
     ):
         raise ParamsError(
-            f"{path} holds no pins.", path=str(path), hint="Write it with dc_hub.pin(name)."
+            f"{path} is not a file of pins.", path=str(path), hint="Write it with dc_hub.pin(name)."
         )
     return {check_name(name): revision for name, revision in models.items()}
 
@@ -48,7 +49,7 @@ def pin(
     hub: HubLike = None,
     lock: str | os.PathLike[str] = FILE,
 ) -> str:
-    """Pin ``name`` (or ``name@tag``) to the revision it stands for now, and return that."""
+    """Pin ``name`` (or ``name@tag``) to its present revision, and return the digest."""
     reference = parse(name)
     revision = open_hub(hub).resolve(reference.name, reference.revision).revision
     path = local_path(lock)
@@ -62,11 +63,11 @@ def pin(
 
 
 def pinned(name: str, lock: str | os.PathLike[str] = FILE) -> str:
-    """Return the revision that ``name`` is pinned to, or raise :class:`RevisionNotFound`."""
+    """Return the revision that ``name`` is pinned to. Raises :class:`RevisionNotFound`."""
     pins = read_pins(lock)
     if name not in pins:
         raise RevisionNotFound(
-            f"{os.fspath(lock)} pins no revision of {name!r}.",
+            f"{os.fspath(lock)} has no pin for {name!r}.",
             path=os.fspath(lock),
             hint=f"Pin it: dc_hub.pin({name!r}).",
         )

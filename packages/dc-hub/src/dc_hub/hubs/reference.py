@@ -1,4 +1,4 @@
-"""What a user writes to say which model is meant: a name in a hub, or a directory."""
+"""Parse what a user writes to name a model: a name in a hub, or a directory."""
 
 from __future__ import annotations
 
@@ -31,27 +31,27 @@ def parse(where: Any, revision: str | None = None) -> Reference:
     ``~`` is a directory. Any other string is a name, ``freesolv-mlp`` or ``lab/freesolv-mlp``, with
     an optional revision after ``@``: a digest, a prefix of one, or a tag.
 
-    Raises :class:`UnsafePath` for a name that is malformed, and for a revision given twice or with
-    a directory; :class:`HubUnavailable` for a URL of another scheme.
+    Raises :class:`UnsafePath` for a malformed name and for a revision given twice or with a
+    directory, and :class:`HubUnavailable` for a URL of another scheme.
     """
     if isinstance(where, os.PathLike) or (isinstance(where, str) and _is_path(where)):
         if revision is not None:
             raise UnsafePath(
-                f"A directory holds one model: it has no revision {revision!r}.",
+                f"A directory contains one model and has no revision {revision!r}.",
                 path=os.fspath(where),
                 hint="Leave the revision out, or give the name of a model in a hub.",
             )
         return Reference(directory=local_path(where))
     if not isinstance(where, str):
         raise UnsafePath(
-            f"A model is named by a string or a path, not by {type(where).__name__}.",
+            f"A model is named by a str or a path, not by {type(where).__name__}.",
             path=repr(where),
             hint="Give 'name', 'name@revision', or the pathlib.Path of a directory.",
         )
     name, at, after = where.partition("@")
     if at and (revision is not None or not after):
         raise UnsafePath(
-            f"{where!r} names no revision, or two were given.",
+            f"{where!r} does not name exactly one revision.",
             path=where,
             hint="Write 'name@revision', or give revision=..., not both.",
         )

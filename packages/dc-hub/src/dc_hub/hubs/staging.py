@@ -1,4 +1,4 @@
-"""A model directory while it is written: it appears under its name whole, or not at all."""
+"""A model directory while it is being written; it appears under its name complete or not at all."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ _OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY)
 
 
 class Staging:
-    """A temporary directory beside its final place, ``parent``, that files are created in.
+    """A temporary directory in ``parent``, where its final place is.
 
-    Use it as a context manager: what :meth:`move_to` has not moved is removed at the end. The
-    files' digests are taken while they are written.
+    Use it as a context manager: unless :meth:`move_to` has moved the directory, it is removed at
+    the end. Files are hashed while they are written.
     """
 
     def __init__(self, parent: Path) -> None:
@@ -46,18 +46,18 @@ class Staging:
 
     @contextmanager
     def create(self, name: str) -> Iterator[HashingFile]:
-        """Create the file ``name`` exclusively; it is on the disk when the context ends."""
+        """Create the new file ``name``; it is on the disk when the context ends."""
         with HashingFile.create(self.path, check_member(name)) as file:
             yield file
         self._entries.append(file.entry)
 
     def write(self, name: str, data: bytes) -> None:
-        """Create the file ``name`` with ``data`` in it."""
+        """Create the file ``name`` with the content ``data``."""
         with self.create(name) as file:
             file.write(data)
 
     def seal(self) -> str:
-        """Write the manifest, the last file, and return its digest: the revision."""
+        """Write the manifest, the last file, and return the revision, its digest."""
         self._manifest = Manifest.of(self._entries)
         with HashingFile.create(self.path, MANIFEST) as file:
             file.write(self._manifest.to_bytes())
@@ -65,10 +65,10 @@ class Staging:
         return self._manifest.revision
 
     def move_to(self, destination: Path) -> Path:
-        """Give the sealed directory its name, and return that.
+        """Rename the sealed directory to ``destination``, and return that.
 
-        Where the same model stands there already it is verified and kept. Raises
-        :class:`AlreadyExists` where something else does.
+        If the same model is there already, it is verified and kept. Raises :class:`AlreadyExists`
+        if something else is there.
         """
         if self._manifest is None:
             raise ValueError("The directory was not sealed: call seal() first.")
@@ -87,9 +87,9 @@ class Staging:
         there = destination / MANIFEST
         if not there.is_file() or there.read_bytes() != manifest.to_bytes():
             raise AlreadyExists(
-                f"{destination} holds something else already.",
+                f"{destination} already contains something else.",
                 path=str(destination),
-                hint="Choose another directory or empty this one; a hub keeps every revision: "
+                hint="Choose another directory or empty this one; a hub keeps all revisions: "
                 "publish(model, 'a-name').",
             )
         verify_directory(destination, manifest)
