@@ -84,7 +84,7 @@ def test_a_malformed_name_is_refused(name):
 
 
 def test_what_is_no_model_cannot_be_registered_as_one():
-    with pytest.raises(ClassConflict, match="no Model"):
+    with pytest.raises(ClassConflict, match="not a Model"):
         register_model("mylab/list")(list)
 
 
@@ -122,7 +122,7 @@ def test_two_distributions_on_one_class_name_are_a_conflict(install):
 @pytest.mark.parametrize("value", ["lab_nets:Other", "lab_nets", "os:system", "builtins:eval"])
 def test_an_entry_point_that_is_no_model_is_refused(install, value):
     install("dist-a", {"dc.models": {"lab/Net": value}}, {"lab_nets": NET})
-    with pytest.raises(ClassConflict, match="no Model"):
+    with pytest.raises(ClassConflict, match="not a Model"):
         models.lookup("lab/Net")
 
 

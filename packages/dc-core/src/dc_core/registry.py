@@ -1,10 +1,10 @@
-"""Registered names of classes: what a stored model says instead of an import path.
+"""Registered names of classes, which stored models use instead of import paths.
 
-A name (``torch/MultitaskRegressor``) comes from an installed distribution's entry points or from
-``@register_model`` / ``@register_component`` in the running program. A file can only choose among
-those names; it can neither add one nor name a module.
+A name such as ``torch/MultitaskRegressor`` is registered by an entry point of an installed
+distribution or by ``@register_model`` / ``@register_component`` in the running program. A file can
+choose among these names; it cannot add one or name a module.
 
-A class without a registered name is stored as ``local/<ClassName>``, and comes back by the caller's
+A class without a registered name is stored as ``local/<ClassName>`` and is loaded by the caller's
 own class: ``MyNet.from_pretrained(name)``.
 """
 
@@ -37,7 +37,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 class Registry:
     """Classes by registered name, from entry-point ``groups`` and from the running program.
 
-    ``base`` is what every class must be a subclass of (None: any class).
+    Every class must be a subclass of ``base``, if there is one.
     """
 
     def __init__(self, groups: tuple[str, ...], base: type | None) -> None:
@@ -48,13 +48,14 @@ class Registry:
         self._refused: list[PluginStatus] = []
 
     def refresh(self) -> None:
-        """Look for entry points again; classes registered by the running program stay."""
+        """Look for entry points again; keep the classes registered by the running program."""
         self._entries = None
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
         """Return a decorator that registers a class as ``<namespace>/<name>`` for this program.
 
-        Raises :class:`ClassConflict` when the name is malformed, taken, or of the wrong kind.
+        Raises :class:`ClassConflict` if the name is malformed or taken, or the class of the wrong
+        kind.
         """
         if not _NAME.fullmatch(name) or name.startswith(f"{LOCAL}/"):
             raise ClassConflict(
@@ -80,7 +81,7 @@ class Registry:
 
     @property
     def entries(self) -> dict[str, list[metadata.EntryPoint]]:
-        """The entry points of all groups by name; more than one under a name is a conflict."""
+        """The entry points of all groups by name; several for one name are a conflict."""
         if self._entries is None:
             found: dict[str, list[metadata.EntryPoint]] = {}
             self._refused = []
@@ -105,9 +106,9 @@ class Registry:
     def lookup(self, name: str) -> type[Any]:
         """Return the class registered as ``name``.
 
-        Raises :class:`UnknownClass` for a name that is not registered or whose module cannot be
-        imported, and :class:`ClassConflict` for one that two distributions claim or that names
-        something of the wrong kind.
+        Raises :class:`UnknownClass` if the name is not registered or its module cannot be imported,
+        and :class:`ClassConflict` if two distributions claim it or it names something of the wrong
+        kind.
         """
         if name in self._registered:
             return self._registered[name]
@@ -135,7 +136,7 @@ class Registry:
         return cls  # type: ignore[no-any-return]
 
     def report(self) -> list[PluginStatus]:
-        """Import the class of every entry point and return one line on each."""
+        """Import the class of every entry point and return one line about each."""
         lines = []
         for name, entries in sorted(self.entries.items()):
             status: Literal["ready", "broken", "conflict"] = "ready"
@@ -159,7 +160,7 @@ class Registry:
         return sorted([*lines, *self._refused], key=lambda line: (line.name, line.distribution))
 
     def name_of(self, cls: type) -> str | None:
-        """Return the name that exactly ``cls`` is registered under, None where it is not."""
+        """Return the registered name of ``cls`` itself, None if it has none."""
         for name, registered in self._registered.items():
             if registered is cls:
                 return name
@@ -170,13 +171,13 @@ class Registry:
         return None
 
     def stored_name(self, cls: type) -> str:
-        """Return the name ``cls`` is stored under: its registered one, or ``local/<ClassName>``."""
+        """Return the registered name of ``cls``, or ``local/<ClassName>``."""
         return self.name_of(cls) or f"{LOCAL}/{cls.__name__}"
 
     def _check(self, name: str, cls: Any) -> None:
         if not isinstance(cls, type) or (self.base is not None and not issubclass(cls, self.base)):
             wanted = self.base.__name__ if self.base is not None else "class"
-            raise ClassConflict(f"{name!r} names {cls!r}, which is no {wanted}.")
+            raise ClassConflict(f"{name!r} names {cls!r}, which is not a {wanted}.")
 
     def _how_to_get(self, name: str) -> str:
         namespace, _, cls = name.partition("/")
@@ -200,7 +201,7 @@ register_component = components.register
 
 
 def report() -> list[PluginStatus]:
-    """Return one line on each installed class, models first; see :meth:`Registry.report`."""
+    """Return one line about each installed class, models first; see :meth:`Registry.report`."""
     return [*models.report(), *components.report()]
 
 
@@ -218,7 +219,7 @@ class Description:
 
 
 def describe(obj: Any) -> Description | None:
-    """Return how ``obj`` is stored, or None for an object that has no stored form.
+    """Return how ``obj`` is stored, None if it cannot be stored.
 
     ``obj`` is a model or component, an instance of a class registered with
     :func:`register_component`, or a framework's own object whose backend knows it by name.
@@ -242,7 +243,7 @@ def describe(obj: Any) -> Description | None:
 
 
 def build(cls: type[T], params: Mapping[str, Any], backend: str | None = None) -> T:
-    """Make a ``cls`` without initialising its weights where its backend can; see ``construct``."""
+    """Construct a ``cls``, without initialising its weights if its backend can do that."""
     if backend is None:
         return parameters.construct(cls, params)
     return plugins.backend(backend).skeleton(lambda: parameters.construct(cls, params))
@@ -254,7 +255,7 @@ def namespaces() -> dict[str, str]:
 
 
 def _misnamed(entry: metadata.EntryPoint) -> PluginStatus | None:
-    """Return the line on an entry point that cannot have its name, None if it can."""
+    """Return the line about an entry point that cannot have its name, None if it can."""
     namespace = entry.name.partition("/")[0]
     owner, distribution = namespaces().get(namespace), distribution_of(entry)
     remove = f"Run: pip uninstall {distribution}"
@@ -278,11 +279,11 @@ def _backend_name(cls: type) -> str | None:
 
 
 def _path(cls: type) -> str:
-    """Return where ``cls`` is, in the form of an entry point's value."""
+    """Return the import path of ``cls`` in the form of an entry point's value."""
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
 def _may_be(entry: metadata.EntryPoint, cls: type) -> bool:
-    """Tell whether ``entry`` names a class as ``cls`` is named, of the same package."""
+    """Tell whether ``entry`` names a class of the same name and package as ``cls``."""
     same_package = entry.module.partition(".")[0] == cls.__module__.partition(".")[0]
     return same_package and entry.attr == cls.__qualname__

@@ -1,4 +1,4 @@
-"""Plugins: hooks, discovery, and which backend serves an object.
+"""Plugins: hooks, discovery, and the backend that serves an object.
 
 ``claim(obj)`` finds the backend of a framework's object, ``backend(name)`` returns one by name, and
 ``report()`` lists every plugin: ready, broken, in conflict, refused or missing.
@@ -54,7 +54,7 @@ def report() -> list[PluginStatus]:
 
 
 def _check(name: str) -> None:
-    """Raise unless the backend ``name`` says of itself what it should."""
+    """Raise unless the backend ``name`` returns a valid description of itself."""
     if BACKENDS.implements(name, "dc_backend_info"):
         backend(name).info()
 

@@ -1,7 +1,7 @@
-"""Backends: which one serves an object, and the calls to it.
+"""Backends: finding the one that serves an object, and calling it.
 
-The nearest class in an object's MRO whose top-level module has an entry point decides, so an
-``XGBClassifier`` goes to xgboost and not to scikit-learn. Only that plugin is imported.
+The first class in an object's MRO whose top-level module is the name of a backend decides, so an
+``XGBClassifier`` is served by xgboost and not by scikit-learn. Only that plugin is imported.
 """
 
 from __future__ import annotations
@@ -42,24 +42,24 @@ CAPABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "components": ("dc_describe_component", "dc_build_component"),
     "wrap": ("dc_wrap",),
 }
-"""The hooks that each capability stands for."""
+"""The hooks of each capability."""
 
 
 @dataclass(frozen=True, slots=True)
 class Backend:
-    """One backend by its entry point's name; every call goes to that plugin alone.
+    """One backend, by the name of its entry point.
 
-    Each method raises :class:`Unsupported` where the plugin does not implement it, and the group's
-    errors where the plugin is absent, broken or ambiguous.
+    Each method raises :class:`Unsupported` if the plugin does not implement it, and the errors of
+    :meth:`PluginGroup.load` if the plugin is missing, broken or in conflict.
     """
 
     name: str
     group: PluginGroup = field(default=BACKENDS, repr=False, compare=False)
 
     def info(self) -> BackendInfo:
-        """Return what the backend says of itself.
+        """Return the backend's description of itself.
 
-        Raises :class:`BackendBroken` if its hook raises or returns anything else.
+        Raises :class:`BackendBroken` if its hook raises or returns something else.
         """
         try:
             info = self._call("dc_backend_info")
@@ -85,18 +85,18 @@ class Backend:
         return built
 
     def describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
-        """Return stored name and arguments of the framework's own object, None if it has none."""
+        """Return the stored name and the arguments of the framework's object, None without one."""
         if not self.supports("components"):
             return None
         found: tuple[str, Mapping[str, Any]] | None = self._do("dc_describe_component", obj=obj)
         return found
 
     def build_component(self, name: str, params: Mapping[str, Any]) -> Any:
-        """Make the framework's own object from its stored name and arguments."""
+        """Build the framework's object from its stored name and arguments."""
         return self._call("dc_build_component", name=name, params=params)
 
     def wrap(self, obj: Any) -> Any:
-        """Return a :class:`dc_core.Model` around the framework's own object."""
+        """Return a :class:`dc_core.Model` around the framework's object."""
         return self._call("dc_wrap", obj=obj)
 
     def _call(self, hook: str, **arguments: Any) -> Any:
@@ -119,13 +119,13 @@ class Backend:
 
 @dataclass(frozen=True, slots=True)
 class Claimed:
-    """An object of a framework together with the backend that serves it: a holder of weights."""
+    """An object of a framework and the backend that serves it."""
 
     backend: Backend
     obj: Any
 
     def describe_weights(self) -> dict[str, WeightInfo]:
-        """Describe every weight by its relative name, allocating none."""
+        """Describe every weight by its relative name, without allocating it."""
         return dict(self.backend._call("dc_describe_weights", obj=self.obj))
 
     def export_weights(
@@ -157,9 +157,9 @@ class Claimed:
 def backend_of(cls: type, group: PluginGroup = BACKENDS) -> Backend:
     """Return the backend that serves objects of class ``cls``, importing nothing.
 
-    Raises :class:`BackendNotInstalled` where the nearest framework is a known one without its
-    backend (another that serves a base class would lose what the nearer one added), and
-    :class:`NotClaimed` for a class that no backend serves.
+    Raises :class:`BackendNotInstalled` if the first framework in the MRO is a known one whose
+    backend is missing (the backend of a base class would lose what the framework adds), and
+    :class:`NotClaimed` if no backend serves the class.
     """
     for base in cls.__mro__:
         top = base.__module__.partition(".")[0]

@@ -1,7 +1,7 @@
-"""Find entry points by reading metadata only, and set aside those that cannot be used.
+"""Find entry points from metadata alone, and refuse those that cannot be used.
 
-Other people's installations are in all kinds of states: half removed, edited by hand, built by an
-old tool. An entry point that cannot be read is refused with a reason; it never stops the others.
+Installations can be half removed, edited by hand or built by old tools. An entry point that cannot
+be used is reported with the reason and does not affect the others.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _UNREADABLE: Final = (AttributeError, KeyError, OSError, TypeError, ValueError)
 class PluginStatus:
     """One line of :func:`dc_core.plugins.report`.
 
-    ``refused`` is an entry point that is ignored: its name cannot be used, belongs to another
-    distribution or to a newer API, or its distribution is damaged. Where a distribution's entry
-    points cannot be read at all, ``name`` is the distribution's and ``group`` is empty.
+    A ``refused`` entry point is ignored: its name is not allowed or belongs to another
+    distribution, it is for a newer API, or its distribution is damaged. If the entry points of a
+    distribution cannot be read at all, ``name`` is the distribution's and ``group`` is empty.
     """
 
     group: str
@@ -37,7 +37,7 @@ class PluginStatus:
 
 
 def refused(entry: metadata.EntryPoint, detail: str, hint: str) -> PluginStatus:
-    """Return the line on an entry point that is ignored because of ``detail``."""
+    """Return the line about an entry point that is ignored because of ``detail``."""
     return PluginStatus(
         entry.group,
         entry.name,
@@ -50,7 +50,7 @@ def refused(entry: metadata.EntryPoint, detail: str, hint: str) -> PluginStatus:
 
 
 def discover(group: str) -> tuple[list[metadata.EntryPoint], list[PluginStatus]]:
-    """Return the usable entry points of ``group``, and one line on each of the others."""
+    """Return the usable entry points of ``group`` and one line about each unusable one."""
     usable, others = [], []
     for entry in _entry_points(group):
         if entry.dist is not None and not _is_named(entry.dist):
@@ -77,7 +77,7 @@ def discover(group: str) -> tuple[list[metadata.EntryPoint], list[PluginStatus]]
 
 
 def unreadable() -> list[PluginStatus]:
-    """Return one line on each distribution whose entry points cannot be read."""
+    """Return one line about each distribution whose entry points cannot be read."""
     lines = []
     for distribution in metadata.distributions():
         error = _error_of(distribution)
@@ -114,15 +114,15 @@ def newer_groups(group: str) -> list[str]:
 
 
 def distribution_of(entry: metadata.EntryPoint) -> str:
-    """Return the name of the entry's distribution in its normal form, equal for equal ones.
+    """Return the normalized name of the entry's distribution.
 
-    A damaged installation has no name; the folder of its metadata is returned instead.
+    A damaged installation may have no name; then the folder of its metadata is returned.
     """
     return "an unknown distribution" if entry.dist is None else _name_of(entry.dist)
 
 
 def normal_name(distribution: str) -> str:
-    """Return the name of a distribution in its normal form."""
+    """Return the normalized name of a distribution: ``Dist_A`` and ``dist.a`` are one."""
     return re.sub(r"[-_.]+", "-", distribution).lower()
 
 
@@ -143,7 +143,7 @@ def _entry_points(group: str) -> list[metadata.EntryPoint]:
     try:
         return list(metadata.entry_points(group=group))
     except _UNREADABLE:
-        # One unreadable file fails the whole call: leave out that distribution alone.
+        # One unreadable file fails the whole call: leave out that distribution.
         return [
             entry
             for distribution in _readable()
@@ -175,7 +175,7 @@ def _is_named(distribution: metadata.Distribution) -> bool:
 
 
 def _name_of(distribution: metadata.Distribution) -> str:
-    """Return the normal form of the distribution's name, or the folder of its metadata."""
+    """Return the distribution's normalized name, or the folder of its metadata without one."""
     if _is_named(distribution):
         return normal_name(distribution.name)
     return str(getattr(distribution, "_path", distribution.locate_file("")))

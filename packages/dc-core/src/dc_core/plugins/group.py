@@ -1,9 +1,8 @@
 """The plugins of one entry-point group: discovery, isolation, conflicts.
 
-Discovery reads metadata only. A plugin is imported when it is first needed, on its own; one that
-fails to import is remembered as broken and harms no other. A known name belongs to its known
-distribution. If two other distributions claim one name, neither is used: which of them won would
-be a matter of luck.
+Discovery reads metadata only. A plugin is imported when it is first needed; one that fails to
+import is remembered as broken and does not affect the others. A known name belongs to its known
+distribution. If several other distributions claim a name, none of them is used.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ from dc_core.warning import PluginWarning, warn
 logger = logging.getLogger(__name__)
 
 RESERVED: Final = frozenset({"numpy", "__main__", "dc_core", *sys.stdlib_module_names})
-"""Modules whose objects belong to everyone: a plugin of that name would claim every array."""
+"""Modules whose objects every program uses: a plugin of that name would claim all of them."""
 
 
 class PluginGroup:
     """The plugins of one entry-point group.
 
     ``hooks`` is the class of hookspecs that they implement. ``known`` maps the names of known
-    plugins to their distributions, so that the error for a missing one can say what to install.
+    plugins to their distributions, which errors about missing plugins name.
     """
 
     def __init__(self, group: str, hooks: type, known: dict[str, str]) -> None:
@@ -50,7 +49,7 @@ class PluginGroup:
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was discovered and loaded, and look again when next asked."""
+        """Forget what was discovered and loaded; the next access looks again."""
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
         self._refused: list[PluginStatus] = []
         self._strangers: dict[str, list[PluginStatus]] = {}
@@ -65,14 +64,14 @@ class PluginGroup:
 
     @property
     def entries(self) -> dict[str, list[metadata.EntryPoint]]:
-        """The usable entry points by name; more than one under a name is a conflict."""
+        """The usable entry points by name; several for one name are a conflict."""
         if self._entries is None:
             self._entries = self._discover()
         return self._entries
 
     @property
     def refused(self) -> list[PluginStatus]:
-        """One line on each entry point that is ignored, with the reason."""
+        """One line about each ignored entry point, with the reason."""
         if self._entries is None:
             self._entries = self._discover()
         strangers = [line for lines in self._strangers.values() for line in lines]
@@ -80,13 +79,13 @@ class PluginGroup:
 
     @property
     def newer(self) -> dict[str, PluginStatus]:
-        """Plugins by name that exist only for a newer version of this group's API."""
+        """The plugins that exist only for a newer version of this API, by name."""
         if self._newer is None:
             self._newer = {
                 entry.name: refused(
                     entry,
                     f"The plugin {entry.name!r} of {distribution_of(entry)} needs a newer dc-core: "
-                    f"it is for {group}, and this dc-core serves {self.group}.",
+                    f"it is for {group}, this dc-core supports {self.group}.",
                     "Run: pip install --upgrade dc-core",
                 )
                 for group in newer_groups(self.group)
@@ -131,7 +130,7 @@ class PluginGroup:
         return iter(sorted(self.entries))
 
     def load(self, name: str) -> Any:
-        """Import the plugin ``name`` (once) and return it.
+        """Import the plugin ``name``, once, and return it.
 
         Raises :class:`BackendNotInstalled`, :class:`BackendConflict` or :class:`BackendBroken`.
         """
@@ -147,9 +146,8 @@ class PluginGroup:
         if name in self._failures:
             raise self.broken(name, self._failures[name]) from self._failures[name]
         try:
-            # Not under the lock: Python serialises imports itself, and importing a plugin may load
-            # another. A module that calls sys.exit() is broken too. Ctrl-C passes through, and
-            # is not remembered.
+            # Not under the lock: importing a plugin may load another. A module that calls
+            # sys.exit() is broken too. Ctrl-C passes through and is not remembered.
             plugin = entry.load()
             with self._registering:
                 self._register(name, plugin)
@@ -161,7 +159,7 @@ class PluginGroup:
         return plugin
 
     def _register(self, name: str, plugin: Any) -> None:
-        """Register ``plugin`` once, whatever its names; raise unless its hooks are all known."""
+        """Register ``plugin``, once even if it has several names; raise if a hook is unknown."""
         if self._manager.is_registered(plugin):
             return
         try:
@@ -183,7 +181,7 @@ class PluginGroup:
                 warn(f"{line.detail} {line.hint}", PluginWarning)
 
     def call(self, name: str, hook: str, /, **arguments: Any) -> list[Any]:
-        """Call one hook of the one plugin ``name``; return an empty list if it lacks the hook."""
+        """Call one hook of the plugin ``name`` alone; return [] if it lacks the hook."""
         plugin = self.load(name)
         others = [p for p in self._manager.get_plugins() if p is not plugin]
         results: list[Any] = self._manager.subset_hook_caller(hook, others)(**arguments)
@@ -198,14 +196,13 @@ class PluginGroup:
         return hook in self._implemented[name]
 
     def report(self, check: Callable[[str], object] | None = None) -> list[PluginStatus]:
-        """Load every plugin and return one line on each: the refused and the missing ones too.
+        """Load every plugin and return one line about each, including refused and missing ones.
 
-        ``check`` is called with the name of each plugin that loads, and raises if the plugin
-        cannot be used.
+        ``check`` is called with the name of each loaded plugin and raises if it is unusable.
         """
         lines = [*self.refused]
-        told = {line.name for line in lines}
-        names = {*self.entries, *(name for name in self.known if name not in told)}
+        reported = {line.name for line in lines}
+        names = {*self.entries, *(name for name in self.known if name not in reported)}
         lines += [self._status(name, check) for name in names]
         return sorted(lines, key=lambda line: (line.name, line.status, line.distribution))
 
@@ -242,7 +239,7 @@ class PluginGroup:
         return PluginStatus(self.group, name, "ready", distribution, version)
 
     def missing(self, name: str) -> PluginError:
-        """Return the error for a plugin that is not there: why, and the line that installs it."""
+        """Return the error for a missing plugin, with the reason and what to install."""
         known = self.known.get(name, "")
         lines = [line for line in self.refused if line.name == name]
         lines += [line for line in unreadable() if line.distribution == known]
@@ -292,9 +289,9 @@ class PluginGroup:
 
 
 def _misnamed(name: str) -> str:
-    """Say why a plugin cannot have this name; empty if it can."""
+    """Return why a plugin cannot have this name; empty if it can."""
     if name in RESERVED:
-        return f"No plugin can be named {name!r}: it would claim objects that belong to everyone."
+        return f"No plugin can be named {name!r}: it would claim objects that every program uses."
     if not name.isidentifier():
-        return f"No plugin can be named {name!r}: a name is that of a top-level module."
+        return f"No plugin can be named {name!r}: the name must be a top-level module."
     return ""

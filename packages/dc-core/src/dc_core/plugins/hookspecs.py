@@ -1,10 +1,9 @@
 """The contract of a backend: one short docstring per hook.
 
-A backend is a module in the entry-point group ``dc.backends.v1`` whose functions carry
-``dc_core.plugins.hookimpl``. A hook that a backend leaves out is a capability it does not have. An
-implementation may take fewer arguments than its hook names. Names of weights are relative here:
-``<layer>/<i>``, in the backend's own stable order. An object that the backend does not serve is
-declined with ``NotClaimed``.
+A backend is a module in the entry-point group ``dc.backends.v1`` whose functions are decorated with
+``dc_core.hookimpl``. It may leave out hooks and so lack a capability, and its functions may take
+fewer arguments than the hooks. The names of weights are relative, ``<layer>/<i>``, in the backend's
+own stable order. An object that the backend does not serve is declined with ``NotClaimed``.
 """
 
 # mypy: disable-error-code="empty-body"
@@ -31,11 +30,11 @@ class BackendHooks:
 
     @hookspec
     def dc_backend_info(self) -> BackendInfo:
-        """Say which distributions the backend stands on and what it can do."""
+        """Return the versions of the distributions that the backend needs, and its capabilities."""
 
     @hookspec
     def dc_describe_weights(self, obj: Any) -> Mapping[str, WeightInfo]:
-        """Describe every array that the predictions of ``obj`` depend on, allocating none.
+        """Describe every array that the predictions of ``obj`` depend on, without allocating any.
 
         Tied weights appear once. An object that is not fitted yet has no weights: ``{}``.
         """
@@ -44,7 +43,7 @@ class BackendHooks:
     def dc_export_weights(
         self, obj: Any, names: Collection[str] | None, copy: bool
     ) -> Mapping[str, np.ndarray]:
-        """Return the weights in ``names`` (None: all) as C-ordered arrays, exact to the bit.
+        """Return the weights in ``names`` (None: all) as C-ordered arrays, bit for bit.
 
         ``obj`` is unchanged. With ``copy`` the arrays share no memory with it.
         """
@@ -64,7 +63,8 @@ class BackendHooks:
 
         A missing name not in ``allow_missing``, a surplus name, another shape or dtype, or a
         contradictory structure raises ``WeightsMismatch`` or ``StructureError`` and leaves ``obj``
-        untouched. An object that is not fitted takes the complete fitted state.
+        unchanged, as does a Ctrl-C (see ``dc_core.uninterrupted``). An object that is not fitted
+        takes the complete fitted state.
         """
 
     @hookspec
@@ -73,22 +73,22 @@ class BackendHooks:
 
     @hookspec
     def dc_describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
-        """Return the stored name and constructor arguments of the framework's own object, or None.
+        """Return the stored name and constructor arguments of the framework's object, or None.
 
         The name begins with the backend's: ``sklearn/Ridge``.
         """
 
     @hookspec
     def dc_build_component(self, name: str, params: Mapping[str, Any]) -> Any:
-        """Make the framework's own object from what ``dc_describe_component`` returned.
+        """Build the framework's object from what ``dc_describe_component`` returned.
 
-        ``name`` and ``params`` come from a file: only names of a closed set are served; any other
-        raises ``UnknownClass``.
+        ``name`` and ``params`` come from a file. A name outside the backend's closed set raises
+        ``UnknownClass``; an unknown parameter or an impossible value raises ``ParameterError``.
         """
 
     @hookspec
     def dc_wrap(self, obj: Any) -> Any:
-        """Return a ``dc_core.Model`` around the framework's own object."""
+        """Return a ``dc_core.Model`` around the framework's object."""
 
 
 class HubHooks:

@@ -1,4 +1,4 @@
-"""What a backend says of itself."""
+"""A backend's description of itself."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 @dataclass(frozen=True, slots=True)
 class BackendInfo:
-    """What a backend says of itself.
+    """A backend's description of itself.
 
     ``versions`` maps the distributions that it needs to their versions. ``capabilities`` is a
     subset of ``weights``, ``skeleton``, ``components`` and ``wrap``: the hooks that work.

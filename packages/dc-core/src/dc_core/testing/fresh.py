@@ -1,4 +1,4 @@
-"""Running a few lines of Python in a fresh interpreter that finds the same packages as this one."""
+"""Run Python code in a new interpreter with the same search path."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ import sys
 
 
 def fresh_interpreter(code: str, *arguments: str, seed: int = 0) -> str:
-    """Run ``code`` with ``arguments`` and return what it wrote to standard output.
+    """Run ``code`` with ``arguments`` and return its standard output.
 
-    ``seed`` is that of the string hashes. Raises ``RuntimeError`` with the process's error output
-    when it fails.
+    ``seed`` is the seed of string hashes. Raises ``RuntimeError`` with the standard error output if
+    the process fails.
     """
     path = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
@@ -22,5 +22,5 @@ def fresh_interpreter(code: str, *arguments: str, seed: int = 0) -> str:
         check=False,
     )
     if done.returncode != 0:
-        raise RuntimeError(f"The fresh interpreter failed:\n{done.stderr.strip()}")
+        raise RuntimeError(f"The new interpreter failed:\n{done.stderr.strip()}")
     return done.stdout

@@ -1,7 +1,7 @@
-"""What every suite is: a set of laws that none of its subclasses can drop in silence.
+"""The base of every suite: laws that no subclass can drop silently.
 
-A law that a plugin cannot keep is named in ``expected_failures`` with the reason. It is still run:
-the day it holds, that line is an error and has to go.
+A law that a plugin cannot keep is named in ``expected_failures`` with the reason. It is still run,
+and once it holds, the entry is an error.
 """
 
 from __future__ import annotations
@@ -26,17 +26,17 @@ _LAW = "_dc_law"
 
 
 class LawBroken(DCError, AssertionError):
-    """A law of the kit does not hold for the thing under test."""
+    """A law of the kit does not hold for the object under test."""
 
 
 class SuiteError(DCError, TypeError):
-    """A suite redefines a law, or expects one to fail that does not exist."""
+    """A suite redefines a law, or expects an unknown law to fail."""
 
 
 def law(check: Callable[[S], None]) -> Callable[[S], None]:
-    """Make the method ``check`` a law; its first docstring line is the law in words.
+    """Make the method ``check`` a law; the first line of its docstring states it.
 
-    Whatever ``check`` raises becomes a :class:`LawBroken` that begins with the law.
+    Any exception that ``check`` raises becomes a :class:`LawBroken` that begins with that line.
     """
     words = (check.__doc__ or check.__name__).strip().partition("\n")[0]
 
@@ -57,18 +57,18 @@ def law(check: Callable[[S], None]) -> Callable[[S], None]:
 
 
 def skip(reason: str) -> NoReturn:
-    """Leave the running law out: what it speaks of does not exist here."""
+    """Skip the running law, which does not apply to the objects under test."""
     pytest.skip(reason)
 
 
-class Suite(ABC):  # noqa: B024 - what is abstract is up to the suites
-    """Laws as test methods; a subclass provides what they are tried on."""
+class Suite(ABC):  # noqa: B024 - the suites have abstract methods
+    """Laws as test methods; a subclass provides the objects under test."""
 
     expected_failures: ClassVar[Mapping[str, str]] = {}
-    """Laws that are known not to hold, by method name, each with the reason."""
+    """Laws that are known not to hold: method names with reasons."""
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
-        """Refuse a redefined law, and mark the failures that are expected."""
+        """Raise SuiteError for a redefined law, and mark the expected failures."""
         super().__init_subclass__(**kwargs)
         laws = cls.laws()
         inherited = {
@@ -83,7 +83,7 @@ class Suite(ABC):  # noqa: B024 - what is abstract is up to the suites
         unknown = sorted(set(cls.expected_failures) - set(laws))
         if unknown:
             raise SuiteError(
-                f"{cls.__name__} expects {unknown[0]!r} to fail, which is no law.",
+                f"{cls.__name__} expects {unknown[0]!r} to fail, but there is no such law.",
                 hint=f"The laws are: {', '.join(laws)}.",
             )
         for name, check in laws.items():
@@ -92,7 +92,7 @@ class Suite(ABC):  # noqa: B024 - what is abstract is up to the suites
 
     @classmethod
     def laws(cls) -> dict[str, Callable[..., None]]:
-        """Return the suite's laws by method name, in the order in which they are written."""
+        """Return the suite's laws by method name, in the order of their definition."""
         return {
             name: value
             for base in reversed(cls.__mro__)
