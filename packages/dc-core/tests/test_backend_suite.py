@@ -1,5 +1,7 @@
 """The kit for backends: its laws are these, and the good plugin keeps every one."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import pytest
 
 from dc_core.testing import BackendSuite
@@ -97,3 +99,9 @@ def test_the_good_plugin_keeps_the_law(good, suite, law):
             check()
     else:
         check()
+
+
+def test_interrupts_are_tried_in_the_main_thread_alone(good):
+    law = good.TestNet().test_an_interrupted_import_leaves_the_object_whole
+    with ThreadPoolExecutor(1) as pool, pytest.raises(pytest.skip.Exception):
+        pool.submit(law).result()

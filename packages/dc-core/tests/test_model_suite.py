@@ -1,8 +1,12 @@
 """The kit for models: its laws are these, and the good model keeps every one."""
 
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
+
 import pytest
 
-from dc_core.testing import ModelSuite
+from dc_core import holders
+from dc_core.testing import LawBroken, ModelSuite
 
 LAWS = [
     "test_the_arguments_make_the_model_again",
@@ -36,5 +40,23 @@ def test_no_law_is_dropped_or_added_in_silence():
 
 
 @pytest.mark.parametrize("law", LAWS)
-def test_the_good_model_keeps_the_law(lines, law):
-    getattr(lines.TestLine(), law)()
+@pytest.mark.parametrize("suite", ["TestLine", "TestMemory"])
+def test_the_good_model_keeps_the_law(lines, suite, law):
+    getattr(getattr(lines, suite)(), law)()
+
+
+def test_models_that_begin_with_weights_cannot_be_unfitted(lines):
+    suite = lines.FittedBlankSuite()
+    with pytest.raises(pytest.skip.Exception):
+        suite.test_a_model_without_weights_says_that_it_is_not_fitted()
+
+
+def test_interrupts_are_tried_in_the_main_thread_alone(lines):
+    with ThreadPoolExecutor(1) as pool, pytest.raises(pytest.skip.Exception):
+        pool.submit(lines.TestLine().test_an_interrupt_leaves_the_model_whole).result()
+
+
+def test_the_law_on_interrupts_tries_dc_core_too(lines, monkeypatch):
+    monkeypatch.setattr(holders, "uninterrupted", nullcontext)
+    with pytest.raises(LawBroken, match="left the model half changed"):
+        lines.TestLine().test_an_interrupt_leaves_the_model_whole()

@@ -8,7 +8,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from dc_core import Estimator, NumpyDataset
-from dc_core.errors import EmptyDataset, NotFitted, StructureError, TrainingStateError
+from dc_core.errors import (
+    EmptyDataset,
+    NotFitted,
+    StructureError,
+    TrainingStateError,
+    WeightsMismatch,
+)
 from dc_core.testing import ModelSuite
 from dc_core.testing.bits import same_bits
 
@@ -58,7 +64,37 @@ class Line(Estimator):
     def set_training_state(self, state):
         if set(state) != {"steps"}:
             raise TrainingStateError(f"The state has {sorted(state)}.")
+        if self.coef is None:
+            raise TrainingStateError("The line has no weights that the state could belong to.")
         self.steps = state["steps"].copy()
+
+
+class Memory(Estimator):
+    """The label of the nearest row: the shapes of its weights depend on the data."""
+
+    fitted = ("rows", "labels")
+
+    def __init__(self):
+        self.rows = self.labels = None
+
+    def fit(self, dataset):
+        if len(dataset) == 0:
+            raise EmptyDataset("There is no row to remember.")
+        self.rows, self.labels = dataset.X.copy(), dataset.y.copy()
+        return self
+
+    def predict(self, dataset):
+        if self.rows is None:
+            raise NotFitted("Nothing was remembered yet.", hint="Call fit first.")
+        if len(dataset) == 0:
+            raise EmptyDataset("There is no row to predict for.")
+        distances = ((dataset.X[:, None] - self.rows) ** 2).sum(axis=-1)
+        return self.labels[distances.argmin(axis=1)]
+
+    def set_weights(self, weights, allow_missing=()):
+        if not all(np.isfinite(a).all() for a in weights.values() if isinstance(a, np.ndarray)):
+            raise WeightsMismatch("A row is not finite.")
+        super().set_weights(weights, allow_missing)
 
 
 class TestLine(ModelSuite):
@@ -76,6 +112,27 @@ class TestLine(ModelSuite):
 
     def dataset(self):
         return self.data(7)
+
+
+class TestMemory(TestLine):
+    model = Memory
+
+    def data(self, seed):
+        rng = np.random.default_rng(seed)
+        return NumpyDataset(rng.normal(size=(6 + seed, 2)), rng.normal(size=(6 + seed, 1)))
+
+    def make(self, seed):
+        return Memory().fit(self.data(seed))
+
+    def blank(self):
+        return Memory()
+
+
+class FittedBlankSuite(TestLine):
+    """Its blank models have weights, as those of some frameworks do."""
+
+    def blank(self):
+        return self.make(9)
 
 
 class UnseededSuite(TestLine):
