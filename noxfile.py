@@ -178,7 +178,7 @@ def minimum(session: nox.Session) -> None:
         for line in CONSTRAINTS.read_text(encoding="utf-8").splitlines()
         if line.partition("==")[0] not in lowest
     ]
-    constraints = Path(session.create_tmp(), "minimum.txt")
+    constraints = Path(session.create_tmp(), "minimum.txt").resolve()
     constraints.write_text(
         "\n".join([*pins, *(f"{name}=={version}" for name, version in lowest.items())]),
         encoding="utf-8",
