@@ -1,4 +1,4 @@
-"""Other Pythons, for peers that cannot live in this one."""
+"""Environments for libraries that cannot be installed in this one."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ DEEPCHEM = ("setuptools<81", "deepchem==2.8.0")
 
 
 def interpreter(directory: Path, requirements: tuple[str, ...]) -> Path:
-    """Return the Python of the virtual environment ``directory``, made and filled if need be.
+    """Return the Python of the virtual environment ``directory``, creating it if needed.
 
-    Raises :class:`subprocess.CalledProcessError` where pip cannot install the ``requirements``.
+    Raises :class:`subprocess.CalledProcessError` if pip cannot install the ``requirements``.
     """
     python = directory / "bin" / "python"
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", directory], check=True)
-        # The project's own pins do not hold for a peer's environment.
+        # The project's pins are not meant for this environment.
     variables = {name: value for name, value in os.environ.items() if name != "PIP_CONSTRAINT"}
     install = [python, "-m", "pip", "install", "--quiet", *requirements]
     subprocess.run(install, check=True, env=variables)

@@ -1,15 +1,15 @@
-"""Measure ways to do the same thing, each in processes of its own, turn by turn.
+"""Measure several ways to do the same thing, alternating between fresh processes.
 
-A *way* is a function that prepares everything it needs (imports, data, a small run to warm up) and
-returns the action to be measured. Every measurement starts the way in a fresh interpreter
-(``worker.py``), so that no import, cache or heap of one is left to the next. The ways take turns,
-A B A B …, so that a drift of the machine meets all of them.
+A *way* is a function that prepares what it needs (imports, data, a small warm-up run) and returns
+the action to measure. Every measurement runs in a fresh interpreter (``worker.py``), so that no
+imports, caches or heap carry over. The ways alternate, A B A B …, so that a drift of the machine
+affects all of them equally.
 
-CPU seconds are those of the process, all its threads, and the processes it waited for. Memory is
-counted in two ways, both as the peak above what the process held before the action, in runs whose
-times are thrown away. *Anonymous* memory (``RssAnon``, sampled from outside every millisecond) is
-what the action takes from the machine; *resident* memory (``VmHWM``, kept by the kernel) counts the
-pages of mapped files too, although those are the kernel's cache.
+CPU seconds include all threads and the child processes waited for. Memory is the peak above what
+the process used before the action, taken in runs whose times are discarded. *Anonymous* memory
+(``RssAnon``, sampled from outside every millisecond) is what the action itself allocates;
+*resident* memory (``VmHWM``, from the kernel) also counts pages of mapped files, which belong to
+the page cache.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ ENVIRONMENT = {
 
 @dataclass(frozen=True, slots=True)
 class Way:
-    """One way to do the thing: its name in the table and the function that prepares the action.
+    """One way to do something: its name in the table and the function that prepares the action.
 
-    ``start(folder, **options)`` returns the action. A way that needs another Python than this one
+    ``start(folder, **options)`` returns the action. A way that needs another Python
     names its ``environment``.
     """
 
@@ -56,7 +56,7 @@ class Way:
 
 @dataclass(frozen=True, slots=True)
 class Figures:
-    """What one way takes, as medians: seconds a call, memory in MiB, things done per CPU second."""
+    """Medians for one way: seconds per call, memory in MiB, items per CPU second."""
 
     cpu: float
     wall: float
@@ -66,7 +66,7 @@ class Figures:
 
 
 class WayFailed(Exception):
-    """A way did not come back with its figures."""
+    """A way failed before it reported its figures."""
 
 
 def measure(
@@ -80,8 +80,8 @@ def measure(
 ) -> dict[str, Figures]:
     """Return the figures of each way by its name: medians of ``repeats`` fresh processes.
 
-    Each process makes the action ``calls`` times. A way whose environment is not among
-    ``environments`` (its interpreter by name) is left out.
+    Each process runs the action ``calls`` times. A way is left out if its environment is not in
+    ``environments``, which maps names to interpreters.
     """
     pythons: dict[str | None, Path] = {None: Path(sys.executable)}
     pythons.update(environments or {})
@@ -98,7 +98,7 @@ def measure(
 
 
 class Call(NamedTuple):
-    """One call of the action: seconds, and how many things it did where it says so."""
+    """One call of the action: seconds, and the number of items if it returned one."""
 
     wall: float
     cpu: float
@@ -114,7 +114,7 @@ class Memory(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Run:
-    """What one process took: each call, and the peak of its memory above the start."""
+    """Measurements of one process: each call, and its peak memory above the start."""
 
     calls: list[Call]
     peak: Memory
@@ -128,9 +128,9 @@ def run(
     calls: int = 1,
     sample: bool = False,
 ) -> Run:
-    """Start ``way`` in a fresh interpreter and make its action ``calls`` times.
+    """Start ``way`` in a fresh interpreter and run its action ``calls`` times.
 
-    Raises :class:`WayFailed` with the end of what the process wrote to its standard error.
+    Raises :class:`WayFailed` with the end of the standard error of the process.
     """
     module, function = way.start.__module__, way.start.__qualname__
     arguments = (module, function, folder, str(calls), json.dumps(dict(way.options)))
@@ -169,7 +169,7 @@ def run(
 
 
 def _memory(pid: int) -> Memory:
-    """Return what the process holds now of anonymous memory, and its peak of resident memory."""
+    """Return the current anonymous and the peak resident memory of the process."""
     status = Path(f"/proc/{pid}/status").read_text()
     kilobytes = dict(re.findall(r"^(\w+):\s+(\d+) kB$", status, re.MULTILINE))
     # A process that has ended has neither line.

@@ -1,4 +1,4 @@
-"""Measure the project beside its peers and print the tables.
+"""Run the benchmarks against other libraries and print the tables.
 
 python benchmarks/run.py [SUBJECT ...] [--quick] [--write] [--with-deepchem [DIRECTORY]]
 """
@@ -27,7 +27,7 @@ NAMES = ("weights", "saving", "eager", "tiny", "forest", "ecfp", "table", "impor
 def sections(
     name: str, folder: Path, environments: Mapping[str, Path], *, quick: bool
 ) -> Iterator[str]:
-    """Measure the subject ``name`` in ``folder`` and give its sections one by one."""
+    """Measure the subject ``name`` in ``folder`` and yield its sections."""
     subjects: tuple[Subject, ...] = import_module(f"subjects.{name}").SUBJECTS
     prepared = set()
     for subject in subjects:
@@ -52,14 +52,16 @@ def write(name: str, text: str) -> None:
     between = re.compile(f"(?<={re.escape(begin)}\n).*?(?={re.escape(end)})", re.DOTALL)
     page, found = between.subn(lambda _: f"\n{text}\n\n", page, count=1)
     if not found:
-        sys.exit(f"{README} has no place for the tables: add {begin} and {end}, a line each.")
+        sys.exit(f"{README} has no place for the tables: add the lines {begin} and {end}.")
     README.write_text(page, encoding="utf-8")
 
 
 def main() -> None:
-    """Measure what was asked for, printing each table as it is done."""
+    """Measure the requested subjects, printing each table when it is complete."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("subjects", nargs="*", metavar="SUBJECT", help=f"of {', '.join(NAMES)}")
+    parser.add_argument(
+        "subjects", nargs="*", metavar="SUBJECT", help=f"one of {', '.join(NAMES)} (default: all)"
+    )
     parser.add_argument("--quick", action="store_true", help="small sizes, two repetitions")
     parser.add_argument("--write", action="store_true", help="put the tables into README.md")
     parser.add_argument(
@@ -68,7 +70,7 @@ def main() -> None:
         type=Path,
         const=OUT / "deepchem",
         metavar="DIRECTORY",
-        help="measure DeepChem too, in a virtual environment that is made there if need be",
+        help="measure DeepChem too, in a virtual environment created there if needed",
     )
     options = parser.parse_args()
     unknown = sorted(set(options.subjects) - set(NAMES))
@@ -84,7 +86,7 @@ def main() -> None:
             options.with_deepchem, environment.DEEPCHEM
         )
     for name in options.subjects or NAMES:
-        # Beside the repository and not in the temporary folder, which may be memory, not a disk.
+        # Not in the temporary folder, which may be in memory rather than on a disk.
         with tempfile.TemporaryDirectory(prefix=f"{name}-", dir=OUT) as folder:
             texts = []
             try:

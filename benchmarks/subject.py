@@ -1,4 +1,4 @@
-"""What is compared: the ways, the targets, and what a reader should know of them."""
+"""A subject: the ways compared, the targets, and notes for the reader."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from measure import Figures, Metric, Start, Way
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """A figure of one way, as a ratio to a peer's or as a difference, and its bound, if any.
+    """A figure of one way, as a ratio to or difference from a peer's, with an optional bound.
 
     ``kind`` is ``ratio`` (ours / peer), ``difference`` (ours − peer) or ``value`` (ours alone).
-    ``otherwise`` is the peer's figure measured on another day, for when the peer did not take part.
+    ``otherwise`` is the peer's figure from another day, used if the peer is not in this run.
     """
 
     metric: Metric
@@ -27,7 +27,7 @@ class Target:
     otherwise: float | None = None
 
     def value(self, figures: Mapping[str, Figures]) -> float | None:
-        """Return the figure that the bound is for, None where a part of it was not measured."""
+        """Return the figure that the bound applies to, or None if a part was not measured."""
         ours = _figure(figures, self.ours, self.metric)
         peer = _figure(figures, self.peer, self.metric)
         peer = self.otherwise if peer is None else peer
@@ -39,11 +39,11 @@ class Target:
 
     @property
     def bounded(self) -> bool:
-        """Whether there is a bound: without one the figure is only shown."""
+        """Whether there is a bound; without one the figure is only shown."""
         return self.at_most < inf or self.at_least > -inf
 
     def measured(self, figures: Mapping[str, Figures]) -> bool:
-        """Tell whether both sides took part in this run."""
+        """Tell whether both sides are in this run."""
         return self.ours in figures and (not self.peer or self.peer in figures)
 
     def met(self, value: float) -> bool:
@@ -55,9 +55,9 @@ class Target:
 class Subject:
     """One table of the benchmark.
 
-    ``prepare(folder, quick=…)`` returns the action that makes what all the ways read; it runs once,
-    in a process of its own. ``calls`` is how often a process makes the action; ``unit`` is what the
-    times are shown in. ``things`` names what an action counts when it returns how many it did.
+    ``prepare(folder, quick=…)`` returns the action that creates the files all ways read; it runs
+    once, in its own process. ``calls`` is the number of calls per process; ``unit`` is the unit of
+    the times shown. ``things`` names the items counted by an action that returns a number.
     """
 
     title: str

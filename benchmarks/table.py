@@ -1,4 +1,4 @@
-"""Figures as Markdown tables that read well as plain text too."""
+"""Markdown tables of figures, aligned for reading as plain text."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ SCALE = {"s": 1.0, "ms": 1e3}
 
 
 def section(subject: Subject, figures: Mapping[str, Figures], *, remark: str = "") -> str:
-    """Return one subject's section: heading, note, figures, targets, machine."""
+    """Return a subject's section: heading, note, figures, targets, machine."""
     parts = [
         f"## {subject.title}",
         subject.note,

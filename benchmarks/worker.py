@@ -1,6 +1,6 @@
-"""One process of a measurement: prepare the way, wait for the word, act, report; see measure.py.
+"""One process of a measurement: prepare, wait for the signal, act, report; see measure.py.
 
-Runs in other environments too and therefore needs the standard library alone.
+It runs in other environments too, so it uses only the standard library.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ def cpu_seconds() -> float:
 
 def main() -> None:
     module, function, folder, calls, options = sys.argv[1:]
-    # What the measured code prints must not reach the channel.
+    # Keep what the measured code prints out of the channel.
     channel = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
     start = getattr(import_module(module), function)
@@ -34,7 +34,7 @@ def main() -> None:
     report = []
     result = None
     for _ in range(int(calls)):
-        result = None  # what the last call returned is not this one's memory
+        result = None  # free the last result before measuring this call
         wall, cpu = time.perf_counter(), cpu_seconds()
         result = action()
         report.append((time.perf_counter() - wall, cpu_seconds() - cpu))

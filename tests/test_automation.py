@@ -62,14 +62,14 @@ def test_a_workflow_calls_only_sessions_that_exist(path: Path) -> None:
     assert [command for command in nox if not selected(*shlex.split(command)[1:])] == []
 
 
-def test_a_session_that_does_not_exist_is_seen() -> None:
+def test_a_session_that_does_not_exist_is_detected() -> None:
     assert selected("--session", "lint") == ["lint"]
     assert selected("--session", "tests(2.7)") == []
     assert selected("--tags", "snakes") == []
 
 
 @every_workflow
-def test_a_workflow_may_only_read_and_is_stopped_in_time(path: Path) -> None:
+def test_a_workflow_has_read_permission_only_and_a_time_limit(path: Path) -> None:
     content = load(path)
     assert content["permissions"] == {"contents": "read"}
     assert "cancel-in-progress" in content["concurrency"]

@@ -1,7 +1,7 @@
-"""Who may import whom, read from the source.
+"""Rules for imports, checked in the source.
 
-`.importlinter` says which packages may know each other. These laws say how: through the public
-surface, only what a package declares that it needs, and without circles inside a package.
+`.importlinter` says which packages may import each other. These tests say how: through the public
+surface, only from declared dependencies, and without cycles inside a package.
 """
 
 import ast
@@ -36,14 +36,14 @@ class Import(NamedTuple):
 
 
 def tolerates_absence(node: ast.Try) -> bool:
-    """Whether ``node`` goes on when a module is not installed."""
+    """Whether ``node`` handles a module that is not installed."""
     caught = [name for handler in node.handlers if handler.type for name in ast.walk(handler.type)]
     absent = {"ImportError", "ModuleNotFoundError"}
     return any(isinstance(name, ast.Name) and name.id in absent for name in caught)
 
 
 def paths(node: ast.AST) -> Iterator[tuple[str, ...]]:
-    """Yield what ``node`` imports from outside its own package, one dotted path a name."""
+    """Yield what ``node`` imports from outside its own package, one dotted path per name."""
     if isinstance(node, ast.Import):
         for alias in node.names:
             yield tuple(alias.name.split("."))
@@ -77,9 +77,9 @@ def is_private(path: tuple[str, ...], owner: str) -> bool:
 
 
 def is_public(path: tuple[str, ...], owner: str) -> bool:
-    """Whether ``path`` is the package's own, or leads through the public surface of another.
+    """Whether ``path`` belongs to the package itself or to the public surface of another.
 
-    The surface is what ``__all__`` names; a module named there has a surface of its own.
+    The surface is what ``__all__`` lists; a module listed there has a surface of its own.
     """
     package, *names = path
     if package not in MODULES - {owner} or path[:2] == ("dc_core", "testing"):
@@ -93,7 +93,7 @@ def is_public(path: tuple[str, ...], owner: str) -> bool:
 
 
 def module_graph(package: str) -> dict[str, set[str]]:
-    """Return which modules each module of ``package`` imports, for types alone included."""
+    """Return the modules that each module of ``package`` imports, type-only imports included."""
     source = PACKAGES[package] / "src"
     names = {
         ".".join(file.relative_to(source).with_suffix("").parts).removesuffix(".__init__"): file
@@ -116,7 +116,7 @@ def declared(package: str) -> set[str]:
 
 
 def providers(module: str) -> set[str]:
-    """Return the distributions that bring the top-level ``module``."""
+    """Return the distributions that provide the top-level ``module``."""
     if module in MODULES:
         return {canonicalize_name(module)}
     return {canonicalize_name(name) for name in distributions().get(module, [])}
@@ -129,13 +129,13 @@ def test_no_package_imports_a_private_name_of_another(package: str) -> None:
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_packages_know_only_the_public_surface_of_each_other(package: str) -> None:
+def test_packages_import_only_the_public_surface_of_each_other(package: str) -> None:
     owner = package.replace("-", "_")
     assert [found for found in imports_of(package) if not is_public(found.path, owner)] == []
 
 
 @pytest.mark.parametrize("package", PACKAGES)
-def test_no_modules_import_each_other_in_a_circle(package: str) -> None:
+def test_imports_inside_a_package_have_no_cycle(package: str) -> None:
     graphlib.TopologicalSorter(module_graph(package)).prepare()
 
 
@@ -148,7 +148,7 @@ def test_every_package_declares_what_it_imports(package: str) -> None:
     assert [found for found in needed if allowed.isdisjoint(providers(found.path[0]))] == []
 
 
-def test_a_private_import_is_seen_in_every_form() -> None:
+def test_a_private_import_is_detected_in_every_form() -> None:
     for line in (
         "import dc_core._weights",
         "from dc_core._weights import read",
@@ -172,7 +172,7 @@ def test_a_private_import_is_seen_in_every_form() -> None:
         ("import dc_core.dataset", False),
     ],
 )
-def test_an_import_past_the_public_surface_is_seen(line: str, public: bool) -> None:
+def test_an_import_past_the_public_surface_is_detected(line: str, public: bool) -> None:
     assert all(is_public(found.path, "dc_torch") for found in imports(line)) is public
 
 

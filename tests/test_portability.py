@@ -29,7 +29,7 @@ def test_every_module_of_every_package_imports_without_what_windows_lacks() -> N
     assert {"dc_hub.files.system", "dc_torch.plugin", "dc_sklearn.plugin"} <= set(imported)
 
 
-def test_a_module_that_needs_what_windows_lacks_is_seen(tmp_path: Path) -> None:
+def test_a_module_that_needs_what_windows_lacks_is_detected(tmp_path: Path) -> None:
     for number, line in enumerate(("import fcntl", "import os\nos.O_NOFOLLOW", "import resource")):
         package = tmp_path / f"stranger{number}"
         package.mkdir()

@@ -1,4 +1,4 @@
-"""What README.md promises is run."""
+"""The commands and the program in README.md work."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every package of the repository has in common."""
+"""Rules that every package of the repository follows."""
 
 import ast
 import tomllib
@@ -21,16 +21,16 @@ def project(package: Path) -> dict[str, Any]:
 
 
 @every_package
-def test_a_package_has_its_papers(package: Path) -> None:
+def test_a_package_has_the_required_files(package: Path) -> None:
     module = package.name.replace("-", "_")
-    papers = (
+    files = (
         "README.md",
         "CHANGELOG.md",
         "lifecycle.toml",
         f"src/{module}/py.typed",
         "tests/smoke.py",
     )
-    assert [paper for paper in papers if not (package / paper).exists()] == []
+    assert [file for file in files if not (package / file).exists()] == []
 
 
 @every_package
@@ -70,7 +70,7 @@ def test_every_dependency_has_a_lowest_version_and_no_highest(package: Path) -> 
 
 
 @every_package
-def test_a_ledger_holds_only_the_known_tables(package: Path) -> None:
+def test_a_ledger_has_only_the_known_tables(package: Path) -> None:
     ledger = tomllib.loads((package / "lifecycle.toml").read_text(encoding="utf-8"))
     assert set(ledger) <= {"release", "deprecation", "lts"}
 

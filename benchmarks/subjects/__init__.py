@@ -1,1 +1,1 @@
-"""What is measured, one module a subject; each has its tables in ``SUBJECTS``."""
+"""The subjects, one module each; ``SUBJECTS`` holds its tables."""

@@ -1,4 +1,4 @@
-"""Reading 1 GiB of weights into NumPy arrays of their own, without a mapping."""
+"""Reading 1 GiB of weights into NumPy arrays, without mapping the file."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from subject import Subject, Target
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
-    """Write the arrays once in each format, and small ones to warm up with."""
+    """Write the arrays in each format, and small ones for warming up."""
     import numpy as np
     from safetensors.numpy import save_file
 
@@ -57,7 +57,7 @@ def npz(folder: Path) -> Callable[[], Any]:
 
 
 def raw(folder: Path) -> Callable[[], Any]:
-    """Read the file's bytes into one array, and nothing else."""
+    """Only read the file's bytes into one array."""
     import numpy as np
 
     path = folder / "large.safetensors"

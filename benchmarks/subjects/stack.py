@@ -30,18 +30,18 @@ def large(*, quick: bool) -> Stack:
 
 
 def small() -> Stack:
-    """Return a stack of next to nothing, to warm up with."""
+    """Return a tiny stack for warming up."""
     return Stack(2, 2)
 
 
 def without_memory(layers: int, width: int) -> Stack:
-    """Return a stack on the meta device: shapes alone."""
+    """Return a stack on the meta device, which has only shapes."""
     with torch.device("meta"):
         return Stack(layers, width)
 
 
 def shape(stack: Stack) -> tuple[int, int]:
-    """Return the constructor's arguments of ``stack``."""
+    """Return the arguments of the constructor of ``stack``."""
     return len(stack.layers), stack.layers[0].in_features
 
 

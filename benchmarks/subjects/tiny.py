@@ -1,4 +1,4 @@
-"""Loading a tiny model: what the machinery itself costs."""
+"""Loading a tiny model: the fixed cost of a load."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ SIZE: dict[str, Any] = {"n_tasks": 1, "n_features": 32, "layer_sizes": (16,)}
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
-    """Store the same small network with each."""
+    """Store the same small network with each library."""
     import dc_hub
     from dc_torch import MultitaskRegressor
 
@@ -38,7 +38,7 @@ def from_pretrained(folder: Path) -> Callable[[], Any]:
 
 
 def construct(folder: Path) -> Callable[[], Any]:
-    """Make the same model from its arguments alone."""
+    """Construct the same model without loading."""
     from dc_torch import MultitaskRegressor
 
     return _warm(lambda: MultitaskRegressor(**SIZE))
@@ -51,7 +51,7 @@ def mixin(folder: Path) -> Callable[[], Any]:
 
 
 def construct_mixin(folder: Path) -> Callable[[], Any]:
-    """Make the mixin's network from its arguments alone."""
+    """Construct the mixin's network without loading."""
     cls = _mixin()
     return _warm(lambda: cls(32, 16))
 

@@ -15,7 +15,7 @@ from subject import Subject, Target
 
 
 def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
-    """Publish a large and a small stack, load each once, and write the peers' files."""
+    """Publish a large and a small stack, load each once, and write the other libraries' files."""
     import torch
     from safetensors.torch import save_file
 
@@ -45,7 +45,7 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
 def load_weights(
     folder: Path, *, touched: bool = False, verified: bool = True
 ) -> Callable[[], Any]:
-    """Make the module without memory and load into it: ``dc_hub.load_weights``."""
+    """Construct the module on the meta device and load into it: ``dc_hub.load_weights``."""
     import dc_hub
     from subjects.stack import without_memory
 
@@ -60,7 +60,7 @@ def load_weights(
 
 
 def from_pretrained(folder: Path, *, touched: bool = False) -> Callable[[], Any]:
-    """Get the whole model, its class, options and weights: ``TorchModel.from_pretrained``."""
+    """Load the whole model, class, options and weights: ``TorchModel.from_pretrained``."""
     from dc_torch import TorchModel
     from subjects import stack
 
@@ -107,7 +107,7 @@ def torch_load(folder: Path, *, touched: bool = False) -> Callable[[], Any]:
 
 
 def _read_anew(folder: Path) -> None:
-    """Bring every file from the disk to the page cache, as another day's first reader would.
+    """Read every file from the disk into the page cache, as the first reader of a day would.
 
     Left as they were written, the files would lie in pieces of whatever size each writer used, and
     what a mapping costs depends on that.
@@ -121,7 +121,7 @@ def _read_anew(folder: Path) -> None:
 
 
 def _use(folder: Path, *, verified: bool) -> dict[str, tuple[int, int]]:
-    """Choose the cache that knows the files, or an empty one; return the stacks' shapes."""
+    """Use the cache with the files' stamps, or an empty one; return the shapes of the stacks."""
     cache = folder / "cache" if verified else tempfile.mkdtemp(prefix="cache-", dir=folder)
     os.environ["DEEPCHEM_CACHE"] = str(cache)
     shapes: dict[str, tuple[int, int]] = json.loads((folder / "shapes.json").read_text())
@@ -129,7 +129,7 @@ def _use(folder: Path, *, verified: bool) -> dict[str, tuple[int, int]]:
 
 
 def _warm(load: Callable[[str], Any], *, touched: bool) -> Callable[[], Any]:
-    """Load and touch the small stack; return the action that loads the large one."""
+    """Load and touch the small stack; return the action that loads the large stack."""
     from subjects.stack import touch
 
     touch(load("small"))

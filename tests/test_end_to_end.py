@@ -1,4 +1,4 @@
-"""The whole road, across packages: real frameworks through a real hub, and back again."""
+"""All packages together: models of real frameworks, published to a hub and loaded again."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ MEASURED = {  # kcal/mol, FreeSolv, doi:10.1007/s10822-014-9747-x
 
 @register_component("road/normed")
 class Normed(torch.nn.Module):
-    """Batch-norm buffers, a tied weight and a bfloat16 one: all that is easily lost."""
+    """Batch-norm buffers, a tied weight and a bfloat16 weight: what is easily lost."""
 
     def __init__(self, features: int, hidden: int = 8) -> None:
         super().__init__()
@@ -154,7 +154,7 @@ def test_the_weight_file_is_a_plain_state_dict_for_others(hub: Path, numbers: Nu
     assert torch.equal(other.eval()(x), model.native.eval()(x))
 
 
-def test_the_weights_of_any_module_come_back_into_the_callers_own(hub: Path) -> None:
+def test_the_weights_of_any_module_load_into_the_callers_module(hub: Path) -> None:
     def build() -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3))
 
@@ -216,14 +216,16 @@ def test_the_weights_of_a_container_of_anything_are_stored_alone(hub: Path) -> N
     assert torch.equal(other[0].weight, module[0].weight)
 
 
-def test_a_module_that_no_name_stands_for_says_so_at_save(hub: Path, numbers: NumpyDataset) -> None:
+def test_a_module_of_an_unregistered_class_is_refused_at_save(
+    hub: Path, numbers: NumpyDataset
+) -> None:
     model = TorchModel(Unregistered(10, 1), epochs=1).fit(numbers)
     with pytest.raises(NotSerializable, match="module"):
         model.to_pretrained("nameless")
     assert not (hub / "nameless" / "refs").exists() or not any((hub / "nameless/refs").iterdir())
 
 
-def test_training_goes_on_from_the_hub_as_if_it_had_never_stopped(
+def test_training_resumed_from_the_hub_equals_uninterrupted_training(
     hub: Path, numbers: NumpyDataset
 ) -> None:
     def fresh() -> MultitaskRegressor:
@@ -297,7 +299,7 @@ def test_a_loaded_pipeline_can_be_stored_again_unchanged(
     assert one.revision == two.revision
 
 
-def test_a_pipeline_is_better_than_the_mean_on_what_it_saw(molecules: NumpyDataset) -> None:
+def test_a_pipeline_beats_the_mean_on_its_training_data(molecules: NumpyDataset) -> None:
     network = MultitaskRegressor(n_tasks=1, n_features=256, layer_sizes=(64,), epochs=300, seed=0)
     rmse = pipeline(network).fit(molecules).evaluate(molecules, [RMSE()])["rmse"]
     assert rmse < 0.5 * float(np.std(molecules.y))
