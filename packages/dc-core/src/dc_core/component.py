@@ -218,11 +218,18 @@ class Component:
         return holders
 
 
+_PLAIN: Final = frozenset({bool, bytes, float, int, str, type(None)})
+"""Types of arguments that contain no components."""
+
+
 def _components(path: str, value: Any) -> Iterator[tuple[str, Component]]:
     if isinstance(value, Component):
         yield path, value
     elif isinstance(value, Mapping):
         for key, item in value.items():
+            # Most arguments are plain, and a generator for each takes time.
+            if type(item) in _PLAIN:
+                continue
             yield from _components(f"{path}/{key}" if path else str(key), item)
     elif isinstance(value, list | tuple):
         for i, item in enumerate(value):

@@ -68,6 +68,8 @@ def decode(value: Any, *, path: str, arrays: Mapping[str, np.ndarray], build: Bu
     objects. Raises :class:`ParamsError`, naming the argument, for anything that :func:`encode`
     never writes, and :class:`UnknownClass` for an enumeration that is not registered.
     """
+    if type(value) not in (list, dict):
+        return value
     return _Decoder(arrays, build).decode(value, path)
 
 
