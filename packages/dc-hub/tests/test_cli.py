@@ -223,7 +223,7 @@ def test_rm_asks_unless_told_not_to(run, published, hub, monkeypatch):
         monkeypatch.setattr(sys, "stdin", io.StringIO(answer))
         code, out, err = run("rm", "lab/chain")
         assert code == 1
-        assert "Remove lab/chain with 1 revisions (tags: main)?" in err
+        assert "Remove lab/chain: 1 revision, tags main?" in err
         assert "Traceback" not in out + err
     assert hub.names() == ["lab/chain"]
     monkeypatch.setattr(sys, "stdin", io.StringIO("y\n"))
@@ -304,3 +304,13 @@ def test_the_installed_command_removes_a_model_and_reports_an_error(published, h
     assert done.returncode == 2
     assert done.stderr.startswith("ModelNotFound: ")
     assert "Traceback" not in done.stderr
+
+
+def test_a_reader_that_stops_early_gets_no_traceback(linear, hub):
+    publish(linear, "m", hub=hub, metadata={f"key {i}": "x" * 500 for i in range(900)})
+    command = [Path(sys.executable).with_name("dc-hub"), "info", "m", "--hub", hub.path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        process.stdout.readline()
+        process.stdout.close()
+        errors = process.stderr.read()
+    assert errors == b""

@@ -254,10 +254,8 @@ def _confirm_removal(model: str, hub: str | None) -> None:
             question = f"Remove revision {target} of {reference.name}?"
         else:
             revisions, tagged = where.revisions(reference.name), where.tags(reference.name)
-            question = (
-                f"Remove {reference.name} with {len(revisions)} revisions "
-                f"(tags: {', '.join(tagged) or 'none'})?"
-            )
+            count = f"{len(revisions)} revision{'s' if len(revisions) != 1 else ''}"
+            question = f"Remove {reference.name}: {count}, tags {', '.join(tagged) or 'none'}?"
         typer.confirm(question, abort=True, err=True)
 
 
