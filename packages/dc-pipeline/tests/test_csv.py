@@ -207,6 +207,22 @@ def test_rows_are_the_same_in_plain_blocks_and_in_those_with_quotes(write):
     assert [failure.row for failure in report] == [0]
 
 
+@pytest.mark.parametrize("name", ["a\0", "\0", "", "x" * 64, "x" * 65, "é", "\x1fa"], ids=ascii)
+def test_text_of_any_kind_is_kept(write, name):
+    rows = [f"C,1,n{i}" for i in range(40)]
+    file = write("\n".join(["smiles,y,id", *rows, f"CC,2,{name}", *rows]))
+    dataset, report = CSVLoader(tasks="y", id="id").load(file)
+    assert dataset.ids.tolist() == [*dataset.ids[:40], name.strip(), *dataset.ids[:40]]
+    assert dataset.ids[39] == "n39"
+    assert len(report) == 0
+
+
+def test_a_delimiter_may_be_a_digit(write):
+    dataset, _ = CSVLoader(tasks="y", delimiter="0").load(write("smiles0y\nC01\nCC02\n"))
+    assert dataset.X.tolist() == ["C", "CC"]
+    assert dataset.y.ravel().tolist() == [1, 2]
+
+
 def test_records_keep_their_numbers_across_blocks(write):
     rows = [f"{'C' * 40},{i}" for i in range(20_000)]
     for i in (0, 9_000, 19_999):

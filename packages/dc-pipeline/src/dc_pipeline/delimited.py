@@ -27,6 +27,10 @@ _MAX_LINES: Final = 100
 """The number of lines that one quoted field may span."""
 
 _SPACE: Final = ord(" ")
+
+_NARROW: Final = 64
+"""The longest field, in characters, that is copied with others of its column at once."""
+
 _UNCLOSED: Final = "a quote is not closed"
 
 Record = list[str] | str
@@ -94,9 +98,10 @@ def read_blocks(text: str, start: int, layout: Layout) -> Iterator[Block]:
 
 def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
     """Return a block whose first record has the given ``number``, or None if it is not plain."""
-    if '"' in block or not block.isascii() or not layout.delimiter.isascii():
+    plain = block.isascii() and layout.delimiter.isascii()
+    if not plain or '"' in block or "\0" in block:
         return None
-    data = b"0" * WINDOW + block.encode("ascii") + b"\n"
+    data = b"\0" * WINDOW + block.encode("ascii") + b"\n" + b"\0" * _NARROW
     characters = np.frombuffer(data, np.uint8)
     separators = characters == ord(layout.delimiter)
     separators |= characters == ord("\n")
@@ -109,32 +114,43 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
     if newline[:, :-1].any() or not newline[:, -1].all() or (ends - starts).max() > MAX_FIELD:
         return None
     texts = {
-        name: _texts(block, characters, starts[:, place], ends[:, place])
+        name: _stripped(data, starts[:, place], ends[:, place])
         for name, place in layout.texts.items()
     }
-    if not all(texts[layout.inputs]):
+    if (texts[layout.inputs] == "").any():
         return None
-    arrays = {name: _text(column) for name, column in texts.items()}
     numbers = {
         name: read_spans(data, starts[:, place], ends[:, place])
         for name, place in layout.numbers.items()
     }
-    return Block(np.arange(number, number + len(ends)), arrays, numbers, [])
+    return Block(np.arange(number, number + len(ends)), texts, numbers, [])
+
+
+def _stripped(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
+    """Return the ASCII texts ``data[start:end]`` without white space at their ends.
+
+    There have to be at least :data:`_NARROW` bytes after each start.
+    """
+    characters = np.frombuffer(data, np.uint8)
+    lengths = ends - starts
+    width = int(lengths.max())
+    # All ASCII white space is at or below the space. Empty fields may trigger this needlessly.
+    spaces = (characters[starts] <= _SPACE).any() or (characters[ends - 1] <= _SPACE).any()
+    if spaces or not 0 < width <= _NARROW:
+        text = data.decode("ascii")
+        spans = zip(starts.tolist(), ends.tolist(), strict=True)
+        fields = [text[start:end] for start, end in spans]
+        return _text([field.strip() for field in fields] if spaces else fields)
+    windows = np.ndarray((len(data) - width + 1,), f"V{width}", data, strides=(1,))
+    cells = windows[starts].view(np.uint8).reshape(-1, width)
+    cells *= np.arange(width) < lengths[:, None]  # zeros at the end are not part of the text
+    texts: np.ndarray = cells.view(f"S{width}").ravel().astype(np.dtypes.StringDType())
+    return texts
 
 
 def _text(fields: list[str]) -> np.ndarray:
     # Conversion through objects takes three quarters of the time.
     return np.array(fields, dtype=object).astype(np.dtypes.StringDType())
-
-
-def _texts(block: str, characters: np.ndarray, starts: np.ndarray, ends: np.ndarray) -> list[str]:
-    """Return the stripped fields; in ``block`` they are WINDOW characters further left."""
-    spans = zip((starts - WINDOW).tolist(), (ends - WINDOW).tolist(), strict=True)
-    texts = [block[start:end] for start, end in spans]
-    # All ASCII white space is at or below the space. Empty fields may trigger this needlessly.
-    if (characters[starts] <= _SPACE).any() or (characters[ends - 1] <= _SPACE).any():
-        return [text.strip() for text in texts]
-    return texts
 
 
 def _checked_block(records: list[Record], number: int, layout: Layout) -> Block:
