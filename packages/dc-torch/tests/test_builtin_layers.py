@@ -11,7 +11,7 @@ from torch.nn.utils import parametrizations
 
 from dc_core import plugins, register_component
 from dc_core.errors import NotSerializable, ParameterError, UnknownClass
-from dc_torch import Checkpoint, TorchModel
+from dc_torch import Checkpoint, MultitaskRegressor, TorchModel
 from dc_torch.layers import CONTAINERS, LAYERS
 
 
@@ -248,7 +248,7 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES, ids=lambda change: change.__name__)
-def test_what_arguments_do_not_give_is_refused_by_name(change):
+def test_changes_that_arguments_do_not_describe_are_refused_by_name(change):
     module = nn.Sequential(nn.Tanh(), nn.Linear(2, 2))
     assert describe(module[1])
     change(module[1])
@@ -257,7 +257,7 @@ def test_what_arguments_do_not_give_is_refused_by_name(change):
     assert "cannot be stored: The Linear '1' " in repr(TorchModel(module))
 
 
-def test_a_container_that_was_changed_is_refused_by_name():
+def test_a_changed_container_is_refused_by_name():
     for change in (hooked, replaced, attributed, with_buffer):
         module = nn.Sequential(nn.Linear(2, 2))
         change(module)
@@ -337,6 +337,21 @@ def test_a_checkpoint_of_what_cannot_be_stored_is_refused_before_training(rows, 
     assert not list(tmp_path.iterdir())
 
 
+def test_a_model_is_shown_with_its_arguments_whether_it_is_fitted_and_its_weights(rows):
+    model = MultitaskRegressor(1, 8, layer_sizes=(4,), epochs=1)
+    text = "MultitaskRegressor(n_tasks=1, n_features=8, layer_sizes=(4,), epochs=1)  # "
+    assert repr(model) == text + "not fitted, 4 weights of 41 numbers"
+    assert repr(model.fit(rows)) == text + "fitted, 4 weights of 41 numbers"
+    shown = TorchModel(nn.Linear(8, 1))._repr_html_()
+    for part in ("Linear(in_features=8", "torch_model/0", "(1, 8)", "float32"):
+        assert part in shown
+
+
+def test_a_lazy_module_can_be_shown():
+    for text in (repr(TorchModel(nn.LazyLinear(2))), TorchModel(nn.LazyLinear(2))._repr_html_()):
+        assert "cannot be stored" in text
+
+
 def test_a_copy_of_a_layer_is_described_alike():
     layer = nn.LSTM(3, 4)
     layer(torch.zeros(1, 1, 3))
@@ -384,6 +399,6 @@ def test_names_outside_the_table_are_refused(name):
     ],
     ids=str,
 )
-def test_arguments_that_make_no_layer_are_a_typed_error(name, params):
+def test_invalid_layer_arguments_are_a_typed_error(name, params):
     with pytest.raises(ParameterError):
         build(f"torch/{name}", params)

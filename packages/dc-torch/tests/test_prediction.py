@@ -22,7 +22,7 @@ def test_there_is_one_row_per_row_in_order(rows):
     np.testing.assert_allclose(model.predict(rows), expected, rtol=1e-12)
 
 
-def test_there_is_nothing_to_predict_for_no_rows():
+def test_predicting_for_no_rows_is_an_error():
     with pytest.raises(EmptyDataset, match="no row to predict"):
         MultitaskRegressor(3, 8).predict(np.zeros((0, 8), np.float32))
 
@@ -38,7 +38,7 @@ def test_features_that_the_module_does_not_take_are_a_typed_error(rows):
         TorchModel(nn.Linear(8, 1)).predict(np.zeros((2, 8), complex))
 
 
-def test_an_error_of_this_project_inside_a_module_stays_as_it_is(rows):
+def test_typed_errors_inside_a_module_are_not_wrapped(rows):
     class Refusing(nn.Linear):
         def forward(self, x):
             raise ParameterError("not today")
@@ -47,7 +47,7 @@ def test_an_error_of_this_project_inside_a_module_stays_as_it_is(rows):
         TorchModel(Refusing(8, 1)).predict(rows)
 
 
-def test_an_output_without_tasks_is_of_one_task(rows):
+def test_an_output_without_a_task_axis_has_one_task(rows):
     model = TorchModel(nn.Sequential(nn.Linear(8, 1), nn.Flatten(0)))
     assert model.predict(rows).shape == (60, 1)
     model = TorchModel(nn.Linear(8, 4), loss="cross_entropy")
@@ -55,12 +55,12 @@ def test_an_output_without_tasks_is_of_one_task(rows):
 
 
 @pytest.mark.parametrize("flat", [nn.Flatten(0), nn.Unflatten(0, (-1, 1))])
-def test_a_module_that_returns_other_rows_than_it_was_given_is_a_typed_error(rows, flat):
+def test_an_output_with_another_number_of_rows_is_a_typed_error(rows, flat):
     with pytest.raises(DatasetError, match="For 60 rows the Sequential returned"):
         TorchModel(nn.Sequential(flat, nn.Flatten(0)), loss="mse").predict(rows)
 
 
-def test_any_error_of_a_forward_is_a_typed_one(rows):
+def test_every_error_in_forward_is_typed(rows):
     for module in (nn.PixelShuffle(0), nn.ModuleList([nn.Linear(8, 1)]), nn.Softmax(10**20)):
         with pytest.raises(DatasetError, match=f"The {type(module).__name__} fails"):
             TorchModel(module).predict(np.zeros((2, 8, 2, 2), np.float32))
@@ -80,7 +80,7 @@ class Watching(nn.Module):
         return self.frozen(self.inner(x))
 
 
-def test_no_gradient_is_recorded_and_every_mode_is_put_back(rows):
+def test_predicting_records_no_gradient_and_restores_every_mode(rows):
     module = Watching()
     module.frozen.eval()
     modes = [part.training for part in module.modules()]
@@ -91,7 +91,7 @@ def test_no_gradient_is_recorded_and_every_mode_is_put_back(rows):
     module(torch.from_numpy(rows.X)).sum().backward()
 
 
-def test_modes_are_put_back_after_an_error():
+def test_modes_are_restored_after_an_error():
     module = nn.Sequential(nn.Linear(8, 1))
     with pytest.raises(DatasetError):
         TorchModel(module).predict(np.zeros((2, 5), np.float32))
@@ -124,7 +124,7 @@ def test_a_half_precision_module_predicts_float32(rows):
     assert model.predict(rows).dtype == np.float32
 
 
-def test_the_device_is_the_machine_s_and_not_the_model_s():
+def test_the_device_is_not_stored_with_the_model():
     model = MultitaskRegressor(1, 8, device="cpu")
     assert "device" not in model.get_parameters()["options"]
     assert model.unfitted().config.device == "cpu"
@@ -149,17 +149,17 @@ def test_a_wrapped_module_is_a_model(rows):
     assert model.weight_table()["torch_model/0"].native == "weight"
 
 
-def test_what_is_no_module_is_not_wrapped():
+def test_only_modules_are_wrapped():
     with pytest.raises(ParameterError, match=r"torch\.nn\.Module, not a dict"):
         TorchModel({})
 
 
-def test_a_class_in_place_of_a_module_gets_a_hint():
+def test_passing_a_class_instead_of_a_module_gives_a_hint():
     with pytest.raises(ParameterError, match="and not its class"):
         TorchModel(nn.Linear)
 
 
-def test_evaluation_leaves_unlabelled_entries_out(rows):
+def test_evaluation_ignores_missing_labels(rows):
     from dc_core import Metric
 
     class MeanError(Metric):

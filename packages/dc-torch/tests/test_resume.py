@@ -71,7 +71,7 @@ def assert_same_end(whole, parts, since):
     ],
     ids=lambda options: "-".join(map(str, options.values())) or "default",
 )
-def test_resuming_from_arrays_is_as_if_nothing_had_happened(
+def test_resuming_from_arrays_equals_uninterrupted_training(
     rows, misleading_rows, options, validated
 ):
     if "patience" in options and not validated:
@@ -85,7 +85,7 @@ def test_resuming_from_arrays_is_as_if_nothing_had_happened(
     assert_same_end(whole, second, since=min(5, len(whole.history)))
 
 
-def test_resuming_in_place_is_as_if_nothing_had_happened(rows, misleading_rows):
+def test_resuming_in_place_equals_uninterrupted_training(rows, misleading_rows):
     whole = regressor().fit(rows, valid=misleading_rows)
     parts = regressor().fit(rows, valid=misleading_rows, epochs=1)
     for epochs in (2, 3):
@@ -94,7 +94,7 @@ def test_resuming_in_place_is_as_if_nothing_had_happened(rows, misleading_rows):
     assert_same_end(whole, parts, since=0)
 
 
-def test_resuming_what_is_finished_changes_nothing(rows):
+def test_resuming_finished_training_changes_nothing(rows):
     model = regressor().fit(rows)
     before = model.get_weights()
     model.fit(rows, resume=True)
@@ -102,7 +102,7 @@ def test_resuming_what_is_finished_changes_nothing(rows):
     assert all(np.array_equal(model[name], array) for name, array in before.items())
 
 
-def test_resuming_can_go_beyond_the_recipe(rows):
+def test_resuming_can_exceed_the_configs_epochs(rows):
     model = regressor().fit(rows).fit(rows, epochs=2, resume=True)
     assert len(model.history) == 12
 
@@ -136,7 +136,7 @@ def test_a_model_that_was_not_trained_has_no_state(rows):
     assert model.history == ()
 
 
-def test_the_state_is_of_plain_arrays_and_apart_from_the_weights(rows, more_rows):
+def test_the_training_state_is_plain_arrays_without_the_weights(rows, more_rows):
     model = regressor().fit(rows, valid=more_rows, epochs=2)
     state = model.get_training_state()
     assert all(type(array) is np.ndarray and not array.dtype.hasobject for array in state.values())
@@ -145,7 +145,7 @@ def test_the_state_is_of_plain_arrays_and_apart_from_the_weights(rows, more_rows
     assert all(np.array_equal(state[name], kept[name], equal_nan=True) for name in kept)
 
 
-def test_a_state_that_was_given_is_never_written(rows, misleading_rows):
+def test_a_given_training_state_is_never_written_to(rows, misleading_rows):
     state = regressor().fit(rows, valid=misleading_rows, epochs=2).get_training_state()
     kept = {name: array.copy() for name, array in state.items()}
     model = regressor()
@@ -213,7 +213,7 @@ class Drawing(Callback):
         torch.rand(epoch.number)
 
 
-def test_a_run_goes_on_from_any_checkpoint(rows, more_rows):
+def test_training_resumes_from_any_checkpoint(rows, more_rows):
     stored = {}
     whole = Kept(stored).fit(
         rows, valid=more_rows, callbacks=[Checkpoint("run-{epoch:02}", every=2, tag="x"), Drawing()]

@@ -111,7 +111,7 @@ def test_a_skeleton_cannot_be_too_large():
 
 @pytest.mark.parametrize("copy", [True, False])
 @pytest.mark.parametrize("build", [Rotary, Attribute, Closure, NeedsValues, OnCpu, Listed])
-def test_tensors_that_are_no_weights_have_their_values(build, copy):
+def test_tensors_that_are_not_weights_keep_their_values(build, copy):
     original, x = build().eval(), torch.linspace(-1, 1, 8).reshape(2, 4)
     module = skeleton(build).eval()
     plugins.claim(module).import_weights(weights_of(original), copy=copy)
@@ -134,7 +134,7 @@ class Marked(nn.Parameter):
 
 
 @pytest.mark.parametrize("copy", [True, False])
-def test_parameters_stay_what_they_were(copy):
+def test_parameters_keep_their_class_and_attributes(copy):
     def build():
         module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
         module[0].weight.requires_grad_(False)
@@ -187,7 +187,7 @@ def test_what_cannot_be_stored_can_still_be_built(build):
     assert isinstance(skeleton(build), nn.Linear)
 
 
-def test_weights_that_share_memory_go_on_sharing_it():
+def test_weights_that_share_memory_still_share_it_after_loading():
     original, module = Views(), skeleton(Views)
     plugins.claim(module).import_weights(weights_of(original), copy=False)
     assert torch.equal(module.head, original.head)
@@ -212,14 +212,14 @@ def test_building_a_skeleton_draws_no_random_number(build):
     assert torch.equal(torch.rand(3), expected)
 
 
-def test_the_default_device_is_as_before():
+def test_the_default_device_does_not_change():
     skeleton(net)
     with pytest.raises(ZeroDivisionError):
         skeleton(lambda: 1 // 0)
     assert torch.empty(1).device.type == "cpu"
 
 
-def test_a_model_without_values_says_so():
+def test_predicting_without_values_is_a_typed_error():
     model = skeleton(lambda: MultitaskRegressor(1, 8))
     with pytest.raises(NotFitted, match=r"layers\.0\.weight.*set_weights"):
         model.predict(np.zeros((2, 8), np.float32))
@@ -233,7 +233,7 @@ def test_a_model_takes_the_weights_of_another():
     assert np.array_equal(model.predict(x), other.predict(x))
 
 
-def test_a_given_module_is_kept_as_it_is():
+def test_a_given_module_is_not_rebuilt():
     module = nn.Linear(2, 1)
     assert skeleton(lambda: TorchModel(module)).native is module
     assert not module.weight.is_meta

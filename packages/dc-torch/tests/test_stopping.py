@@ -61,21 +61,21 @@ def test_the_weights_of_the_best_epoch_are_kept(rows, more_rows):
     assert np.mean(error**2) == pytest.approx(losses[best], rel=1e-5)
 
 
-def test_training_stops_when_patience_is_over(overfitting):
+def test_training_stops_when_patience_runs_out(overfitting):
     rows, valid = overfitting
     model = regressor(patience=3, epochs=200, learning_rate=0.01).fit(rows, valid=valid)
     losses = [epoch.valid_loss for epoch in model.history]
     assert len(losses) == int(np.argmin(losses)) + 1 + 3
 
 
-def test_without_validation_rows_the_last_weights_stay(rows):
+def test_without_validation_rows_the_last_weights_are_kept(rows):
     recording = Recording()
     model = regressor().fit(rows, callbacks=[recording])
     assert same(model.get_weights(), recording.weights[-1])
     assert all(np.isnan(epoch.valid_loss) for epoch in model.history)
 
 
-def test_validating_does_not_touch_training(rows, more_rows):
+def test_validation_does_not_affect_training(rows, more_rows):
     plain, validated = regressor().fit(rows), regressor().fit(rows, valid=more_rows)
     assert [e.steps for e in plain.history] == [e.steps for e in validated.history]
 
@@ -92,7 +92,7 @@ def test_callbacks_see_every_epoch(rows):
     assert recording.calls == expected
 
 
-def test_every_callback_runs_though_one_of_them_stops_training(rows):
+def test_every_callback_runs_even_if_one_stops_training(rows):
     stopping = Recording(epoch=lambda epoch: epoch.number == 2)
     other = Recording()
     regressor().fit(rows, callbacks=[stopping, other])
@@ -120,7 +120,7 @@ def test_an_interruption_leaves_the_best_weights_and_can_be_resumed(rows, more_r
 @pytest.mark.parametrize("finished", [0, 1, 5])
 @pytest.mark.parametrize("optimizer", ["adam", "sgd"])
 @pytest.mark.parametrize("validated", [True, False])
-def test_a_signal_in_the_middle_of_an_epoch_costs_that_epoch_alone(
+def test_a_signal_during_an_epoch_undoes_only_that_epoch(
     overfitting, finished, optimizer, validated
 ):
     rows, valid = overfitting[0], overfitting[1] if validated else None
@@ -151,7 +151,7 @@ def test_after_divergence_the_weights_are_those_from_before_the_epoch(rows):
     assert same(model.get_weights(), first)
 
 
-def test_a_dataset_that_is_refused_costs_no_training(rows, more_rows):
+def test_a_refused_dataset_keeps_earlier_training(rows, more_rows):
     model = regressor(patience=8).fit(rows, valid=more_rows, epochs=3)
     state = model.get_training_state()
     for arguments in ((rows.select([]), more_rows), (rows, more_rows.select([])), (rows, None)):
@@ -171,7 +171,7 @@ def test_an_error_in_a_callback_ends_training_and_reaches_the_caller(rows):
     assert recording.calls[-1] == ("end", 1)
 
 
-def test_every_callback_ends_though_one_of_them_fails(rows):
+def test_every_callback_ends_even_if_one_fails(rows):
     class Failing(Callback):
         def on_fit_end(self, model):
             raise ZeroDivisionError
@@ -219,11 +219,11 @@ def test_without_a_terminal_nothing_is_shown(rows, capfd):
     assert progress_bar(False) == []
 
 
-def test_a_bar_that_is_asked_for_is_shown(rows, capfd):
+def test_a_requested_progress_bar_is_shown(rows, capfd):
     regressor(epochs=1).fit(rows, progress=True)
     assert "epoch 1/1" in capfd.readouterr().err
 
 
-def test_an_epoch_is_monitored_on_validation_rows_if_there_are_any():
+def test_the_monitored_loss_is_the_validation_loss_if_there_is_one():
     assert Epoch(1, 0.5, 0.25, 1e-3).monitored == 0.25
     assert Epoch(1, 0.5, float("nan"), 1e-3).monitored == 0.5

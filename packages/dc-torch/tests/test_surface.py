@@ -11,7 +11,7 @@ import dc_torch
 from dc_core import NumpyDataset
 
 
-def test_every_public_name_is_there_and_sorted():
+def test_every_public_name_exists_and_is_sorted():
     assert dc_torch.__all__ == sorted(dc_torch.__all__)
     assert set(dc_torch.__all__) <= set(dir(dc_torch))
     for name in dc_torch.__all__:

@@ -49,7 +49,7 @@ def test_other_seeds_give_other_losses(rows):
     assert steps(regressor().fit(rows)) != steps(regressor(seed=1).fit(rows))
 
 
-def test_the_program_s_random_numbers_neither_matter_nor_change(rows):
+def test_training_neither_uses_nor_changes_the_programs_random_numbers(rows):
     def draw():
         return torch.rand(2).tolist(), np.random.random_sample(2).tolist()  # noqa: NPY002
 
@@ -92,7 +92,7 @@ def test_a_missing_label_is_not_a_label_of_zero(rows):
     assert model.history[0].loss == pytest.approx(np.mean(y[:30] ** 2), rel=1e-5)
 
 
-def test_weights_of_labels_weigh_the_loss(rows):
+def test_label_weights_weight_the_loss(rows):
     w = np.linspace(0.1, 2, len(rows))
     model = TorchModel(nn.Linear(8, 1), batch_size=60, epochs=1, loss="mae")
     before = np.abs(model.predict(rows) - rows.y)[:, 0]
@@ -100,7 +100,7 @@ def test_weights_of_labels_weigh_the_loss(rows):
     assert model.history[0].loss == pytest.approx(np.average(before, weights=w), rel=1e-5)
 
 
-def test_a_batch_without_labels_is_no_step(rows):
+def test_a_batch_without_labels_is_skipped(rows):
     y = np.full((60, 1), np.nan)
     y[0] = 1
     model = regressor(batch_size=10, epochs=1).fit(NumpyDataset(rows.X, y))
@@ -108,7 +108,7 @@ def test_a_batch_without_labels_is_no_step(rows):
 
 
 @pytest.mark.parametrize("n", [1, 2, 17, 33])
-def test_no_row_is_left_out_and_none_is_alone(rows, n):
+def test_every_row_is_used_and_no_batch_has_a_single_row(rows, n):
     seen = []
 
     class Watching(nn.Linear):
@@ -133,12 +133,12 @@ class Steps(Callback):
         self.steps.append((step, steps))
 
 
-def test_batches_of_one_row_stay_so(rows):
+def test_batches_of_size_one_are_kept(rows):
     model = regressor(batch_size=1, epochs=1).fit(rows.select(np.arange(5)))
     assert len(model.history[0].steps) == 5
 
 
-def test_batch_normalisation_trains_whatever_the_number_of_rows(rows):
+def test_batch_normalization_trains_for_any_number_of_rows(rows):
     module = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
     TorchModel(module, batch_size=16, epochs=1).fit(rows.select(np.arange(33)))
 
@@ -146,7 +146,7 @@ def test_batch_normalisation_trains_whatever_the_number_of_rows(rows):
 @pytest.mark.parametrize(
     "dtype", [bool, "u1", "i1", "u2", "u4", "i4", "i8", "f2", "f8", ">f4", ">i4"]
 )
-def test_features_of_any_number_are_taken(rows, dtype):
+def test_features_of_any_numeric_dtype_are_accepted(rows, dtype):
     dataset = NumpyDataset((rows.X > 0).astype(dtype), rows.y)
     expected = regressor(epochs=1).fit(NumpyDataset((rows.X > 0).astype(np.float32), rows.y))
     assert steps(regressor(epochs=1).fit(dataset)) == steps(expected)
@@ -165,7 +165,7 @@ def test_a_module_of_doubles_trains_and_predicts_in_doubles(rows):
     assert model.predict(rows).dtype == np.float64
 
 
-def test_frozen_parameters_stay(rows):
+def test_frozen_parameters_do_not_change(rows):
     module = nn.Sequential(nn.Linear(8, 4), nn.Linear(4, 1))
     module[0].requires_grad_(False)
     before = module[0].weight.clone()
@@ -269,7 +269,7 @@ def test_an_empty_dataset_is_refused(rows):
         regressor().fit(rows, valid=empty)
 
 
-def test_an_array_is_no_dataset_to_learn_from(rows):
+def test_fitting_to_an_array_is_an_error(rows):
     for arguments in ((rows.X, None), (rows, rows.X)):
         with pytest.raises(DatasetError, match=r"ndarray was given.*NumpyDataset\(X, y\)"):
             regressor().fit(arguments[0], valid=arguments[1])
@@ -285,7 +285,7 @@ def test_unlabelled_rows_are_refused(rows):
         regressor().fit(rows, valid=nothing)
 
 
-def test_other_features_than_the_model_s_are_refused(rows):
+def test_features_of_another_shape_are_refused(rows):
     narrow = NumpyDataset(rows.X[:, :5], rows.y)
     with pytest.raises(DatasetError, match=r"\(8,\).*\(5,\)"):
         regressor().fit(narrow)
@@ -295,7 +295,7 @@ def test_other_features_than_the_model_s_are_refused(rows):
         regressor().predict(narrow)
 
 
-def test_text_is_refused_with_the_way_out(rows):
+def test_text_is_refused_with_a_hint(rows):
     smiles = NumpyDataset(np.array(["CCO"] * 60), rows.y)
     with pytest.raises(DatasetError, match="Featurize"):
         TorchModel(nn.Linear(8, 1)).fit(smiles)
@@ -314,14 +314,14 @@ class Pair(nn.Linear):
         return super().forward(x), x
 
 
-def test_an_output_that_is_no_tensor_is_refused(rows):
+def test_an_output_that_is_not_a_tensor_is_refused(rows):
     with pytest.raises(ParameterError, match="output is a tuple"):
         TorchModel(Pair(8, 1)).fit(rows)
     with pytest.raises(ParameterError, match="output is a tuple"):
         TorchModel(Pair(8, 1)).predict(rows)
 
 
-def test_a_diverging_loss_is_named_with_its_step(rows):
+def test_a_diverging_loss_names_its_step(rows):
     y = rows.y.copy()
     y[5] = np.inf
     model = regressor()
@@ -333,7 +333,7 @@ def test_a_diverging_loss_is_named_with_its_step(rows):
     assert before.keys() == model.get_weights().keys()
 
 
-def test_a_diverging_validation_loss_is_named(rows, more_rows):
+def test_a_diverging_validation_loss_is_an_error(rows, more_rows):
     y = more_rows.y.copy()
     y[0] = np.inf
     with pytest.raises(TrainingDiverged, match="validation loss is inf after epoch 1"):
@@ -345,13 +345,13 @@ def test_a_module_without_parameters_cannot_be_trained(rows):
         TorchModel(nn.Identity()).fit(rows)
 
 
-def test_a_lazy_module_has_to_run_first(rows):
+def test_a_lazy_module_must_run_first(rows):
     with pytest.raises(ParameterError, match="'weight' has no shape"):
         TorchModel(nn.LazyLinear(1)).fit(rows)
 
 
 @pytest.mark.parametrize("epochs", [0, -1, True, 1.5, "2"])
-def test_a_number_of_epochs_has_to_be_positive(rows, epochs):
+def test_the_number_of_epochs_must_be_positive(rows, epochs):
     with pytest.raises(ParameterError, match="epochs"):
         regressor().fit(rows, epochs=epochs)
 

@@ -24,18 +24,18 @@ from dc_torch.losses import LOSSES
 from dc_torch.schedules import SCHEDULES, make_schedule
 
 
-def test_options_are_the_fields_of_a_recipe():
+def test_options_are_the_fields_of_the_config():
     hints = typing.get_type_hints(TrainingOptions)
     assert list(hints) == [each.name for each in fields(TrainingConfig)]
     assert hints == typing.get_type_hints(TrainingConfig)
 
 
-def test_an_unknown_option_is_named_with_those_there_are():
+def test_an_unknown_option_lists_the_known_ones():
     with pytest.raises(UnknownParameter, match=r"'learning_speed'.*learning_rate"):
         MultitaskRegressor(1, 8, learning_speed=1)
 
 
-def test_a_recipe_does_not_follow_the_mappings_it_was_made_from():
+def test_a_config_copies_the_mappings_it_was_made_from():
     options = {"weight_decay": 0.1}
     config = TrainingConfig(optimizer_options=options)
     options["weight_decay"] = 0.2
@@ -44,12 +44,12 @@ def test_a_recipe_does_not_follow_the_mappings_it_was_made_from():
 
 
 @pytest.mark.parametrize("option", ["optimizer_options", "schedule_options"])
-def test_options_that_are_no_mapping_are_refused(option):
+def test_options_that_are_not_mappings_are_refused(option):
     with pytest.raises(ParameterError, match=option):
         TrainingConfig(**{option: 3})
 
 
-def test_a_seed_that_no_generator_takes_is_refused():
+def test_a_seed_that_is_too_large_is_refused():
     with pytest.raises(ParameterError, match="at most 9223372036854775807"):
         TrainingConfig(seed=2**63)
 
@@ -73,7 +73,7 @@ BAD_OPTIONS = {
 
 
 @pytest.mark.parametrize("option", [each.name for each in fields(TrainingConfig)])
-def test_a_value_that_cannot_be_used_is_named(option, rows):
+def test_an_invalid_value_is_named(option, rows):
     value = BAD_OPTIONS[option]
     shown = "momentum" if option == "optimizer_options" else None
     shown = "gamma" if option == "schedule_options" else shown or str(value)
@@ -94,7 +94,7 @@ def test_a_value_that_cannot_be_used_is_named(option, rows):
         ("epochs", np.array([3])),
     ],
 )
-def test_a_value_of_another_type_is_named(option, value, rows):
+def test_a_value_of_the_wrong_type_is_refused(option, value, rows):
     with pytest.raises(ParameterError):
         MultitaskRegressor(1, 8, **{option: value}).fit(rows)
 
@@ -112,7 +112,7 @@ NUMPY_OPTIONS = {
 }
 
 
-def test_numpy_numbers_are_options_and_are_kept_as_python_s():
+def test_numpy_numbers_are_accepted_and_become_python_numbers():
     plain = {
         "learning_rate": 0.5,
         "batch_size": 8,
@@ -146,14 +146,14 @@ def test_a_misspelled_option_is_guessed():
 
 
 @pytest.mark.parametrize("device", ["abacus", "cuda:x", "cuda:63", "meta", "", None, 0])
-def test_a_device_that_is_not_there_is_an_error_at_construction_that_names_those_that_are(device):
+def test_an_unavailable_device_is_an_error_at_construction_that_lists_the_available_ones(device):
     for make in (TrainingConfig, partial(MultitaskRegressor, 1, 8)):
         with pytest.raises(ParameterError, match=r"device=.*Use 'auto', 'cpu'"):
             make(device=device)
 
 
 @pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU")
-def test_a_gpu_that_is_not_there_is_an_error_at_construction():
+def test_cuda_without_a_gpu_is_an_error_at_construction():
     with pytest.raises(ParameterError, match="'cuda' is not a device of this machine"):
         MultitaskRegressor(1, 8, device="cuda")
 
@@ -172,7 +172,7 @@ def test_optimizer_options_that_torch_refuses_are_named(options, rows):
         MultitaskRegressor(1, 8, optimizer_options=options).fit(rows)
 
 
-def test_a_checkpoint_is_made_after_whole_epochs():
+def test_checkpoints_are_at_least_one_epoch_apart():
     with pytest.raises(ParameterError, match="every=0"):
         Checkpoint("run", every=0)
 
@@ -191,19 +191,19 @@ def test_a_checkpoint_is_made_after_whole_epochs():
         ("loss", "mse"),
     ],
 )
-def test_a_network_that_cannot_be_is_refused(parameter, value):
+def test_invalid_network_arguments_are_refused(parameter, value):
     with pytest.raises(ParameterError, match=parameter if parameter != "loss" else "cross_entropy"):
         MultitaskClassifier(**{"n_tasks": 1, "n_features": 2, parameter: value})
 
 
-def test_more_layers_than_a_network_can_have_cost_nothing():
+def test_too_many_layers_are_refused_before_any_is_made():
     for sizes in ([1] * 1001, (1,) * 10**6):
         for cls in (MultitaskRegressor, MultitaskClassifier):
             with pytest.raises(ParameterError, match=r"layer_sizes.* at most 1000"):
                 cls(1, 2, layer_sizes=sizes)
 
 
-def test_every_option_is_among_the_parameters_and_makes_an_equal_model(rows):
+def test_parameters_contain_every_option_and_make_an_equal_model(rows):
     model = MultitaskRegressor(2, 8, layer_sizes=[4, 3], activation="gelu", seed=5, epochs=3)
     parameters = model.get_parameters()
     assert parameters["layer_sizes"] == [4, 3]
@@ -221,7 +221,7 @@ def test_a_given_module_is_among_the_parameters():
     assert TorchModel(module, loss="mae").get_parameters()["module"] is module
 
 
-def test_a_subclass_with_a_recipe_of_its_own_stores_its_own_arguments():
+def test_a_subclass_with_fixed_options_stores_its_own_arguments():
     class Fixed(TorchModel):
         def __init__(self, width):
             super().__init__(nn.Linear(width, 1), loss="mae")
@@ -229,7 +229,7 @@ def test_a_subclass_with_a_recipe_of_its_own_stores_its_own_arguments():
     assert Fixed(3).get_parameters() == {"width": 3}
 
 
-def test_layers_are_those_that_were_asked_for():
+def test_layers_have_the_requested_sizes():
     model = MultitaskClassifier(2, 8, n_classes=3, layer_sizes=(5, 4), activation="tanh")
     shapes = {name: info.shape for name, info in model.weight_table().items()}
     assert shapes == {
@@ -247,7 +247,7 @@ def test_layers_are_those_that_were_asked_for():
     )
 
 
-def test_seeds_decide_the_first_weights():
+def test_seeds_determine_the_initial_weights():
     def first(seed):
         return MultitaskRegressor(1, 8, seed=seed)["multitask_regressor/layers/0/0"]
 
@@ -255,7 +255,7 @@ def test_seeds_decide_the_first_weights():
     assert not np.array_equal(first(1), first(2))
 
 
-def test_losses_are_those_of_the_field():
+def test_losses_equal_their_analytic_values():
     output, y = torch.tensor([[2.0, -1.0]]), torch.tensor([[0.5, 0.0]])
     expected = {
         "mse": [2.25, 1.0],
@@ -280,9 +280,7 @@ def test_losses_are_those_of_the_field():
         ("cross_entropy", torch.zeros(2, 1, 3), 0.5),
     ],
 )
-def test_labels_that_a_loss_has_no_meaning_for_are_refused_unless_they_are_missing(
-    loss, output, label
-):
+def test_labels_that_a_loss_does_not_allow_are_refused_unless_they_are_missing(loss, output, label):
     y = np.array([[1.0], [label]])
     with pytest.raises(DatasetError, match=f"The label {label:g}"):
         LOSSES[loss].check(output, y, np.array([[True], [True]]))
@@ -302,19 +300,19 @@ def test_labels_that_a_loss_has_no_meaning_for_are_refused_unless_they_are_missi
         ("linear", {"warmup": 0.5}, [0, 1, 0]),
     ],
 )
-def test_schedules_are_at_their_start_middle_and_end(name, options, expected):
+def test_schedules_have_the_expected_start_middle_and_end(name, options, expected):
     schedule = make_schedule(name, options)
     found = [schedule.factor(progress, ()) for progress in (0, 0.5, 1)]
     assert found == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("name", SCHEDULES)
-def test_schedules_stay_at_their_end_beyond_it(name):
+def test_schedules_keep_their_last_value_beyond_the_end(name):
     schedule = make_schedule(name, {})
     assert schedule.factor(1.5, (1, 2)) == schedule.factor(1, (1, 2))
 
 
-def test_the_rate_falls_at_each_plateau():
+def test_the_learning_rate_falls_at_each_plateau():
     schedule = make_schedule("plateau", {"by": 0.1, "patience": 2, "floor": 0.005})
     losses = [5, 4, 4, 4, 3, 3, 3, 3, 3, 3]
     factors = [schedule.factor(0.5, losses[:i]) for i in range(len(losses) + 1)]
@@ -333,6 +331,6 @@ def test_the_rate_falls_at_each_plateau():
         ("cosine", {"floor": "low"}),
     ],
 )
-def test_a_schedule_that_cannot_be_is_refused(name, options):
+def test_invalid_schedule_options_are_refused(name, options):
     with pytest.raises(ParameterError, match=next(iter(options))):
         TrainingConfig(schedule=name, schedule_options=options)

@@ -42,7 +42,7 @@ MODULES = {
 
 
 @pytest.mark.parametrize("kind", MODULES)
-def test_fitting_anew_equals_the_first_fit_from_whatever_weights_that_began(kind, rows):
+def test_fitting_anew_equals_the_first_fit_from_any_initial_weights(kind, rows):
     torch.manual_seed(11)  # other than the config's seed
     model = TorchModel(MODULES[kind](), epochs=2)
     start = model.get_weights()
@@ -90,7 +90,7 @@ def test_equal_arguments_and_seeds_give_equal_first_weights():
     assert same(first.unfitted().get_weights(), first.get_weights())
 
 
-def test_training_and_weights_that_were_set_make_a_model_fitted(rows):
+def test_training_or_setting_weights_makes_a_model_fitted(rows):
     model = MultitaskRegressor(1, 8, layer_sizes=(4,), epochs=1)
     assert not model.is_fitted
     assert not model.unfitted().is_fitted

@@ -138,7 +138,7 @@ def test_native_names_are_the_keys_of_the_state_dict(tmp_path):
     assert torch.equal(module(x)[0], other(x)[0])
 
 
-def test_a_file_with_tied_weights_is_read_without_strictness():
+def test_load_state_dict_reads_tied_weights_with_strict_false():
     def tied():
         module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))
         module[1].weight = module[0].weight
@@ -155,7 +155,7 @@ def test_a_file_with_tied_weights_is_read_without_strictness():
     assert torch.equal(module(torch.eye(3)), other(torch.eye(3)))
 
 
-def test_describing_works_on_the_meta_device_as_anywhere():
+def test_describing_works_on_the_meta_device():
     def build():
         module = nn.Sequential(nn.Linear(2, 2), nn.BatchNorm1d(2), nn.Linear(2, 2))
         module[2].weight = module[0].weight
@@ -167,7 +167,7 @@ def test_describing_works_on_the_meta_device_as_anywhere():
     assert holder_of(on_meta).describe_weights() == holder_of(build()).describe_weights()
 
 
-def test_parameters_over_one_memory_are_one_weight():
+def test_parameters_with_the_same_memory_are_one_weight():
     module = nn.Sequential(nn.Linear(2, 2), nn.Linear(2, 2))
     module[1].weight = nn.Parameter(module[0].weight.data)
     table = holder_of(module).describe_weights()
@@ -179,7 +179,7 @@ def test_parameters_over_one_memory_are_one_weight():
     assert module[1].weight.eq(2).all()
 
 
-def test_views_of_one_memory_are_exported_each_as_it_is():
+def test_different_views_of_the_same_memory_are_exported_separately():
     memory = torch.arange(6.0)
     arrays = holder_of(Holder(x=memory[:4], y=memory[2:], z=memory[::2])).export_weights()
     assert arrays["0"].tolist() == [0, 1, 2, 3]
@@ -235,7 +235,7 @@ def placed(array, offset):
     return copy
 
 
-def test_where_arrays_lie_in_memory_changes_no_prediction():
+def test_the_alignment_of_arrays_does_not_change_predictions():
     def build():
         return MultitaskRegressor(1, 8, seed=1)
 
@@ -258,7 +258,7 @@ def test_an_import_without_copying_keeps_the_arrays():
 
 
 @pytest.mark.parametrize("copy", [True, False])
-def test_an_optimizer_goes_on_with_imported_weights(copy):
+def test_an_optimizer_continues_with_imported_weights(copy):
     module = nn.Linear(2, 1)
     optimizer = torch.optim.SGD(module.parameters(), lr=0.5)
     parameter = module.weight
@@ -278,7 +278,7 @@ def test_importing_records_no_gradient():
     assert module.weight.requires_grad
 
 
-def test_memory_formats_stay():
+def test_memory_formats_are_kept():
     module = nn.Conv2d(3, 4, 3).to(memory_format=torch.channels_last)
     stride = module.weight.stride()
     weights = holder_of(module).export_weights()
@@ -288,7 +288,7 @@ def test_memory_formats_stay():
         assert module.weight.stride() == stride
 
 
-def test_missing_weights_of_a_meta_module_stay_without_values():
+def test_missing_weights_of_a_meta_module_keep_no_values():
     with torch.device("meta"):
         module = nn.Linear(2, 1)
     holder_of(module).import_weights({"0": np.ones((1, 2), np.float32)}, {"1"})
@@ -346,7 +346,7 @@ UNSTORABLE = {
 @pytest.mark.filterwarnings("ignore:Sparse CSR tensor support is in beta")
 @pytest.mark.filterwarnings("ignore:ComplexHalf support is experimental")
 @pytest.mark.parametrize("kind", UNSTORABLE)
-def test_what_has_no_stored_form_is_refused_by_name(kind):
+def test_weights_that_cannot_be_stored_are_refused_by_name(kind):
     build, entry = UNSTORABLE[kind]
     module = build()
     for call in ("describe_weights", "export_weights"):

@@ -1,6 +1,6 @@
 """The PyTorch backend: any ``torch.nn.Module`` as named arrays, and models with a trainer.
 
-The plugin itself is found through its entry point; what is named here is imported when first used.
+The plugin is found through its entry point. The names here are imported when first used.
 """
 
 from typing import TYPE_CHECKING

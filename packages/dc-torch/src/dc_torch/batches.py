@@ -1,4 +1,4 @@
-"""From a dataset's rows to the tensors of a step."""
+"""Turn a dataset's rows into the tensors of a training step."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import aligned, to_tensor
 
 LABELLED: Final = ("X", "y", "w")
-"""The parts of a row that a loss needs; gathering ids would cost as much as X."""
+"""The parts of a row that a loss needs; gathering the ids would cost as much as X."""
 
 
 class Labels(NamedTuple):
-    """The labels of a batch, ``(b, tasks)`` each: 0 and False where one is missing."""
+    """The labels of a batch, ``(b, tasks)`` each: 0 and False for a missing label."""
 
     y: np.ndarray
     w: np.ndarray
@@ -49,13 +49,13 @@ def _joined(first: Batch, second: Batch) -> Batch:
 
 
 def steps_per_epoch(rows: int, size: int) -> int:
-    """Return how many batches :func:`training_batches` yields."""
+    """Return the number of batches that :func:`training_batches` yields."""
     full, rest = divmod(rows, size)
     return max(1, full + (rest > 1))
 
 
 def labels_of(batch: Batch) -> Labels:
-    """Return the labels that count: those with a weight, and a value that is not NaN."""
+    """Return the labels of a batch; one without a weight, or with the value NaN, is missing."""
     given = (batch.w > 0) & ~np.isnan(batch.y)
     if given.all():
         return Labels(batch.y, batch.w, given)
@@ -63,7 +63,7 @@ def labels_of(batch: Batch) -> Labels:
 
 
 def input_dtype(module: nn.Module, config: TrainingConfig) -> torch.dtype:
-    """Return what X becomes: the config's dtype, or the one that all the module's floats have."""
+    """Return the dtype of X on the device: the config's, or that of all the module's floats."""
     if config.input_dtype is not None:
         dtype: torch.dtype = getattr(torch, config.input_dtype)
         return dtype
@@ -72,18 +72,18 @@ def input_dtype(module: nn.Module, config: TrainingConfig) -> torch.dtype:
 
 
 def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return X on ``device`` as ``dtype``; small integers and bits travel as they are.
+    """Return X on ``device`` as ``dtype``; it is converted there, so small integers stay small.
 
-    Raises :class:`DatasetError` for text, and for complex numbers that ``dtype`` cannot hold.
+    Raises :class:`DatasetError` for text, and for complex numbers if ``dtype`` is real.
     """
     if X.dtype.kind in "STU":
         raise DatasetError(
             "The dataset's X is text, and the module needs numbers.",
-            hint="Featurize it first, or put the featurizer and the model into one chain.",
+            hint="Featurize it first, or put the featurizer and the model into one pipeline.",
         )
     if X.dtype.kind == "c" and not dtype.is_complex:
         raise DatasetError(
             "The dataset's X is complex, and the module takes real numbers.",
-            hint="Give real and imaginary parts as features of their own.",
+            hint="Give the real and imaginary parts as separate features.",
         )
     return aligned(to_tensor(X).to(device, non_blocking=True).to(dtype))

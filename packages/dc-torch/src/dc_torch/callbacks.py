@@ -1,4 +1,4 @@
-"""``Callback``: what a program can do between the steps and epochs of training; checkpoints."""
+"""Callbacks: code that runs between the steps and epochs of training, such as checkpoints."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from dc_torch.layers import check_storable
 
 
 class Callback:
-    """Does nothing; a subclass overrides what it needs. Errors that it raises end training.
+    """Base class of callbacks; a subclass overrides what it needs. An exception ends training.
 
-    ``model`` is the model that is being trained. What a callback draws at random is drawn from the
-    program's own generators, except in :meth:`on_step`, which runs on those of training.
+    ``model`` is the model that is being trained. Random numbers come from the program's generators,
+    except in :meth:`on_step`, which runs during an epoch and on the trainer's generators.
     """
 
     def on_fit_start(self, model: Model, epochs: int) -> None:
@@ -26,16 +26,16 @@ class Callback:
         """Run after an epoch; returning True ends training."""
 
     def on_fit_end(self, model: Model) -> None:
-        """Run at the end, also after an error or an interruption; the best weights are in place."""
+        """Run at the end, also after an error or interruption. The model has its best weights."""
 
 
 class Checkpoint(Callback):
-    """Stores the model with its training state after every so many epochs.
+    """Stores the model and its training state after every ``every`` epochs.
 
-    ``where`` is a name in a hub, or a directory; ``{epoch}`` in it is the epoch's number. A name
-    moves on to the newest checkpoint; a directory has to be a new one each time, as
-    ``"./run/{epoch:03}"`` is. ``options`` go to :meth:`dc_core.Model.to_pretrained`. To go on from
-    a checkpoint: ``from_pretrained(where, training=True).fit(dataset, resume=True)``.
+    ``where`` is a name in a hub, or a directory; ``{epoch}`` in it stands for the epoch's number. A
+    name always refers to the newest checkpoint. A directory must be a new one each time:
+    ``"./run/{epoch:03}"``. ``options`` are passed to :meth:`dc_core.Model.to_pretrained`. To resume
+    from a checkpoint: ``from_pretrained(where, training=True).fit(dataset, resume=True)``.
     """
 
     def __init__(self, where: str, *, every: int = 1, **options: Any) -> None:
@@ -45,11 +45,11 @@ class Checkpoint(Callback):
         self.options = options
 
     def on_fit_start(self, model: Model, epochs: int) -> None:
-        """Raise :class:`NotSerializable` at once if the model cannot be stored."""
+        """Raise :class:`NotSerializable` before training if the model cannot be stored."""
         check_storable(model)
 
     def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
-        """Store the model if it is time."""
+        """Store the model if the epoch's number is a multiple of ``every``."""
         if epoch.number % self.every == 0:
             where = self.where.format(epoch=epoch.number)
             model.to_pretrained(where, training=True, **self.options)

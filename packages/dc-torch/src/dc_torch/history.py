@@ -1,4 +1,4 @@
-"""``Epoch``: what is recorded of one pass over the training rows."""
+"""``Epoch``: the record of one pass over the training rows."""
 
 from __future__ import annotations
 
@@ -15,9 +15,9 @@ from dc_core.errors import TrainingStateError
 class Epoch:
     """One finished epoch.
 
-    ``number`` counts from 1. ``loss`` is the weighted mean over the labels, as they were met in
-    training; ``valid_loss`` that on the validation rows, NaN without any. ``steps`` has the loss of
-    each step in order; it is not kept in a training state.
+    ``number`` counts from 1. ``loss`` is the weighted mean over the training labels during the
+    epoch; ``valid_loss`` is that of the validation rows after it, NaN if there are none. ``steps``
+    has the loss of each step in order; it is not part of the training state.
     """
 
     number: int
@@ -28,7 +28,7 @@ class Epoch:
 
     @property
     def monitored(self) -> float:
-        """The loss that schedules look at: on the validation rows, or else in training."""
+        """The loss that schedules depend on: the validation loss if there is one, else the loss."""
         return self.loss if math.isnan(self.valid_loss) else self.valid_loss
 
 
@@ -44,9 +44,9 @@ def to_arrays(history: Sequence[Epoch]) -> dict[str, np.ndarray]:
 
 
 def from_arrays(columns: Mapping[str, np.ndarray]) -> list[Epoch]:
-    """Return the records that :func:`to_arrays` was given, without their steps.
+    """Return the records from the columns of :func:`to_arrays`; their steps are not known.
 
-    Raises :class:`TrainingStateError` for arrays that are no such columns.
+    Raises :class:`TrainingStateError` if the columns are not those, or differ in length.
     """
     lengths = {columns[name].shape for name in _COLUMNS if name in columns}
     if columns.keys() != set(_COLUMNS) or len(lengths) != 1 or len(next(iter(lengths))) != 1:

@@ -1,4 +1,4 @@
-"""Running a module without learning: modes are put back, and no gradient is recorded."""
+"""Run a module in evaluation mode, without recording gradients."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from dc_torch.weights import to_array
 
 @contextmanager
 def evaluating(module: nn.Module) -> Iterator[None]:
-    """Put every part of ``module`` in evaluation mode, and back into its own at exit."""
+    """Put every submodule of ``module`` in evaluation mode, and restore the modes at exit."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
@@ -46,7 +46,7 @@ def outputs(
 
 
 def run(module: nn.Module, X: Tensor) -> Any:
-    """Return ``module(X)``; raises :class:`DatasetError` where the module does not take ``X``."""
+    """Return ``module(X)``; raises :class:`DatasetError` if the module fails on ``X``."""
     try:
         return module(X)
     except (DCError, torch.OutOfMemoryError):
@@ -64,7 +64,7 @@ def run(module: nn.Module, X: Tensor) -> Any:
         raise DatasetError(
             f"The {type(module).__name__} fails on X of shape {tuple(X.shape)} and dtype {dtype}: "
             f"{type(error).__name__}: {error}",
-            hint="Give X in the shape that its forward() takes; input_dtype is what X becomes.",
+            hint="Give X the shape that its forward() takes; input_dtype sets its dtype.",
         ) from error
 
 
@@ -73,8 +73,8 @@ def predict(
 ) -> np.ndarray:
     """Return the predictions for all rows, ``(n, tasks)`` or ``(n, tasks, classes)``.
 
-    They are float32, or float64 for a module of doubles. At any time one batch of X is in memory.
-    Raises :class:`EmptyDataset` when there is no row.
+    They are float64 if the module's output is, and float32 otherwise. Only one batch of X is in
+    memory at a time. Raises :class:`EmptyDataset` if there is no row.
     """
     loss = config.loss_function()
     result: np.ndarray | None = None

@@ -56,8 +56,8 @@ _NAMES: Final = """
 """
 
 LAYERS: Final[Mapping[str, type[Any]]] = {name: getattr(nn, name) for name in _NAMES.split()}
-"""The layers by name: not the losses, nor what is lazy, takes two inputs of features, holds
-arbitrary parameters, or copies the layers that it is given."""
+"""The layers by name. Losses, lazy layers, containers of parameters and layers that copy other
+layers (``TransformerEncoder``) are left out."""
 
 _RECURRENT: Final = (
     *("input_size", "hidden_size", "num_layers", "bias", "batch_first", "dropout"),
@@ -79,7 +79,7 @@ _MAX_SCALE: Final = 32
 """How far a layer may enlarge its output without any weight; a file could ask for terabytes."""
 
 _MODES: Final = frozenset({"training", "_is_full_backward_hook", "_compiled_call_impl", IMPORTS})
-"""Attributes of how a module is run, which are no part of what it is."""
+"""Attributes that say how a module is run, not what it computes."""
 
 _TENSORS: Final = frozenset({"_parameters", "_buffers", "_modules", "_flat_weights"})
 _REFERENCES: Final = frozenset({"_flat_weight_refs"})
@@ -90,8 +90,10 @@ _ABSENT: Final = object()
 def describe(module: nn.Module) -> tuple[str, Mapping[str, Any]] | None:
     """Return the stored name and arguments of ``module``, or None if its class has no stored form.
 
-    A container has none if a module in it has none. Raises :class:`NotSerializable`, naming the
-    module and what is wrong, if it is not what its constructor makes of these arguments.
+    A container has none if a module in it has none.
+
+    Raises :class:`NotSerializable`, naming the attribute, if the constructor would not make this
+    module from the arguments.
     """
     name = type(module).__name__
     if _is_container(module) and _has_stored_form(module):
@@ -129,7 +131,7 @@ def build(name: str, params: Mapping[str, Any]) -> nn.Module:
 def check_storable(model: Model) -> None:
     """Raise :class:`NotSerializable` if a module among the arguments of ``model`` cannot be stored.
 
-    The error names the module by its path, and what is wrong.
+    The error names the module by its path, and says why.
     """
     for module in modules_in(model.get_parameters()):
         _check_storable(module, "")
@@ -265,7 +267,7 @@ def _make(cls: type[Any], params: Mapping[str, Any]) -> nn.Module:
     if "dtype" in given:
         given["dtype"] = vars(torch).get(str(given["dtype"]))
         if not isinstance(given["dtype"], torch.dtype):
-            raise ParameterError(f"dtype={params['dtype']!r} is no torch dtype.")
+            raise ParameterError(f"dtype={params['dtype']!r} is not a torch dtype.")
     make: Callable[..., nn.Module] = cls
     try:
         return make(**given)
@@ -387,8 +389,7 @@ def _compare(module: nn.Module, again: nn.Module, shown: str) -> None:
         for name in {**first, **second}:
             if not _equal(first.get(name, _ABSENT), second.get(name, _ABSENT)):
                 raise NotSerializable(
-                    f"{inner} has {name!r} other than its arguments make it, and that has no "
-                    "stored form.",
+                    f"{inner} has {name!r} changed since it was made, which has no stored form.",
                     hint="Undo the change (remove hooks, parametrizations and added attributes), "
                     "or write a class of your own and register it.",
                 )

@@ -1,7 +1,7 @@
-"""Losses by name: what each makes of a module's output, label by label.
+"""Losses by name: the loss of each label, and the prediction that an output stands for.
 
 A module's output is ``(b, tasks)``, or ``(b, tasks, classes)`` of logits; with a single task that
-axis may be left out. The table is closed so that a stored model can name its loss.
+axis may be left out. The table is closed, so that a stored model can name its loss.
 """
 
 from __future__ import annotations
@@ -20,10 +20,10 @@ from dc_core.errors import DatasetError, ParameterError
 
 
 class Loss(ABC):
-    """A loss: its value for every label, and the predictions that its outputs stand for."""
+    """A loss: its value for each label, and how outputs become predictions."""
 
     axes: int = 2
-    """How many axes an output has: rows, tasks, and perhaps classes."""
+    """The number of axes of an output: rows, tasks and, for some losses, classes."""
 
     @abstractmethod
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
@@ -34,33 +34,33 @@ class Loss(ABC):
         return output
 
     def with_tasks(self, output: object) -> Tensor:
-        """Return ``output`` with its axis of tasks, where a module of one task left it out.
+        """Return ``output`` with an axis for the tasks; a module with one task may leave it out.
 
-        Raises :class:`ParameterError` where the module's output is no tensor.
+        Raises :class:`ParameterError` if ``output`` is not a tensor.
         """
         if not isinstance(output, Tensor):
             raise ParameterError(
-                f"The module's output is a {type(output).__name__}, and has to be a tensor.",
-                hint="Wrap the module in one that returns the predictions alone.",
+                f"The module's output is a {type(output).__name__}; it must be a tensor.",
+                hint="Wrap it in a module that returns only the predictions.",
             )
         return output.unsqueeze(1) if output.ndim == self.axes - 1 else output
 
     def check(self, output: Tensor, y: np.ndarray, labelled: np.ndarray) -> None:
-        """Raise :class:`DatasetError` unless ``output`` and the labels ``y`` fit each other.
+        """Raise :class:`DatasetError` unless the shape of ``output`` matches the labels ``y``.
 
-        ``y`` is ``(b, tasks)`` on the host, ``labelled`` says which of its entries count.
+        ``y`` is a NumPy array ``(b, tasks)``; ``labelled`` says which of its entries are labels.
         """
         if output.ndim != self.axes or tuple(output.shape[:2]) != y.shape:
             wanted = ("rows", "tasks", "classes")[: self.axes]
             raise DatasetError(
                 f"The module's output has shape {tuple(output.shape)}, the labels {y.shape}.",
-                hint=f"It needs the axes ({', '.join(wanted)}): change the module or the loss.",
+                hint=f"The axes must be ({', '.join(wanted)}): change the module or the loss.",
             )
 
 
 @dataclass(frozen=True, slots=True)
 class Regression(Loss):
-    """Squared (``mse``), absolute (``mae``) or Huber's error with a threshold of 1."""
+    """Squared (``mse``) or absolute (``mae``) error, or the Huber loss with a threshold of 1."""
 
     kind: Literal["mse", "mae", "huber"]
 
@@ -74,14 +74,14 @@ class Regression(Loss):
 
 
 class BinaryCrossEntropy(Loss):
-    """Cross entropy of one logit per task; labels are probabilities, mostly 0 or 1."""
+    """Cross entropy of one logit per task; labels are 0 or 1, or probabilities."""
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the cross entropy of each label."""
         return functional.binary_cross_entropy_with_logits(output, y, reduction="none")
 
     def predictions(self, output: Tensor) -> Tensor:
-        """Return the probabilities of both classes, ``(n, tasks, 2)``."""
+        """Return the probabilities of the classes 0 and 1, ``(n, tasks, 2)``."""
         return torch.stack((torch.sigmoid(-output), torch.sigmoid(output)), dim=-1)
 
     def check(self, output: Tensor, y: np.ndarray, labelled: np.ndarray) -> None:
@@ -93,7 +93,7 @@ class BinaryCrossEntropy(Loss):
 
 
 class CrossEntropy(Loss):
-    """Cross entropy of a logit per class; labels are the classes' numbers."""
+    """Cross entropy of one logit per class; labels are the numbers of the classes."""
 
     axes = 3
 
@@ -106,13 +106,13 @@ class CrossEntropy(Loss):
         return torch.softmax(output, dim=-1)
 
     def check(self, output: Tensor, y: np.ndarray, labelled: np.ndarray) -> None:
-        """Check the shapes, and that labels are classes that the module has."""
+        """Check the shapes, and that labels are numbers of classes."""
         super().check(output, y, labelled)
         classes = output.shape[-1]
         wrong = labelled & ~((y >= 0) & (y < classes) & (y == np.floor(y)))
         if wrong.any():
             raise DatasetError(
-                f"The label {y[wrong][0]:g} is none of the {classes} classes.",
+                f"The label {y[wrong][0]:g} is not the number of one of {classes} classes.",
                 hint=f"Labels are integers from 0 to {classes - 1}; a missing one is NaN.",
             )
 

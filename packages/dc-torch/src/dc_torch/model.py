@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import replace
+from html import escape
 from typing import Any, Self, Unpack
 
 import numpy as np
@@ -67,18 +68,18 @@ class TorchModel(Estimator):
 
     @property
     def input_shape(self) -> tuple[int, ...] | None:
-        """The shape of one row of X, where the model knows it; checked before the module runs."""
+        """The shape of one row of X, None if any will do; checked before the module runs."""
         return None
 
     @property
     def history(self) -> tuple[Epoch, ...]:
-        """The records of the epochs of the present training."""
+        """The records of the epochs since training started."""
         return () if self._trainer is None else tuple(self._trainer.epochs)
 
     def get_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments, and every option with its value but the device.
+        """Return the constructor's arguments, with the values of all options except the device.
 
-        The device is the machine's: a model that is loaded works on what is there.
+        The device belongs to the machine: a loaded model uses what is available.
         """
         parameters = super().get_parameters()
         if "options" in parameters:
@@ -88,7 +89,10 @@ class TorchModel(Estimator):
 
     @property
     def is_fitted(self) -> bool:
-        """Whether it was trained or given weights; a module that was passed in may have been."""
+        """Whether the model was trained, or its weights were set.
+
+        A module that is passed in may have been trained before, so its model counts as fitted.
+        """
         if self._has_module_argument():
             return not any(tensor.is_meta for tensor in named_tensors(self.module).values())
         return bool(self.history) or times_imported(self.module) > 0
@@ -96,11 +100,11 @@ class TorchModel(Estimator):
     def unfitted(self) -> Self:
         """Return a new model from the same constructor arguments.
 
-        A module among them is copied with the weights that it had before the first :meth:`fit`.
-        Where those are not known, because the model was loaded or its weights were set, it is made
-        anew, with initial weights from the config's seed.
+        A module among them is copied with the weights it had before the first :meth:`fit`. If those
+        are not known, because the model was loaded or its weights were set, the module is made anew
+        with initial weights from the config's seed.
 
-        Raises :class:`NotSerializable` for a module that has to be made anew and whose class is not
+        Raises :class:`NotSerializable` if a module must be made anew and its class is not
         registered.
         """
         if self._has_module_argument() and self._knows_first_weights():
@@ -124,20 +128,20 @@ class TorchModel(Estimator):
     ) -> Self:
         """Train on ``dataset`` and return the model itself.
 
-        Labels that are NaN or have weight 0 are left out. With ``valid`` the weights of its best
-        epoch are kept, and ``patience`` can end training. ``epochs`` is how many are run now,
-        instead of the config's number; schedules always span the config's.
+        Labels that are NaN or have weight 0 are left out. With ``valid`` the model ends with the
+        weights of the best epoch, and ``patience`` can end training early. ``epochs`` replaces the
+        config's number of epochs for this call; schedules always span the config's number.
 
-        Training starts from the present weights with a fresh optimizer and the config's seed.
-        With ``resume`` it goes on where the last call (or a training state) stopped, exactly; it
-        then runs the epochs that are left of the config's unless ``epochs`` says how many. An epoch
-        that an interruption (Ctrl-C) or an error cuts short is undone, and resuming repeats it.
+        Training continues from the present weights, with a new optimizer and the config's seed;
+        ``model.unfitted().fit(dataset)`` starts afresh. With ``resume`` it continues exactly where
+        the last call, or the training state, stopped, for the remaining epochs of the config or for
+        ``epochs``. An epoch that is interrupted (Ctrl-C) or fails is undone; resuming repeats it.
 
-        ``progress`` shows a bar or not; None shows it on a terminal.
+        ``progress`` shows a progress bar or not; None shows it in a terminal.
 
-        Raises :class:`EmptyDataset`, :class:`DatasetError` if data and module do not fit each
-        other, :class:`ParameterError`, :class:`TrainingStateError` if there is nothing to resume,
-        and :class:`TrainingDiverged` if the loss is not finite.
+        Raises :class:`EmptyDataset`; :class:`DatasetError` if the data do not fit the module;
+        :class:`ParameterError`; :class:`TrainingStateError` if there is nothing to resume; and
+        :class:`TrainingDiverged` if the loss is not finite.
         """
         for given in (dataset,) if valid is None else (dataset, valid):
             check_dataset(given)
@@ -145,13 +149,15 @@ class TorchModel(Estimator):
         if epochs is not None:
             check_count("epochs", epochs, minimum=1)
         if len(dataset.tasks) == 0:
-            raise DatasetError("The dataset has no labels to learn.", hint="Give it a y.")
+            raise DatasetError(
+                "The dataset has no labels to learn.", hint="Pass y: NumpyDataset(X, y)."
+            )
         for rows, which in ((dataset, "train"), (valid, "validate")):
             if rows is not None and len(rows) == 0:
                 raise EmptyDataset(f"There is no row to {which} on.")
         if self.config.patience is not None and valid is None:
             raise ParameterError(
-                "patience needs validation rows, to see when training stops to help.",
+                "patience needs validation rows: it ends training when their loss stops improving.",
                 hint="Pass fit(..., valid=dataset), or patience=None.",
             )
         if resume and self._trainer is None:
@@ -171,11 +177,11 @@ class TorchModel(Estimator):
     def predict(self, dataset: Dataset | np.ndarray) -> np.ndarray:
         """Return values ``(n, tasks)`` or probabilities ``(n, tasks, classes)``.
 
-        ``dataset`` may be an array of X. It is read batch by batch; no gradient is recorded, and
-        the module's modes are left as they are.
+        ``dataset`` may be an array of X. It is read batch by batch. No gradient is recorded, and
+        the training modes of the submodules are restored.
 
-        Raises :class:`EmptyDataset` when there is no row, and :class:`DatasetError` where X does
-        not fit the module.
+        Raises :class:`EmptyDataset` if there is no row, and :class:`DatasetError` if X does not fit
+        the module.
         """
         rows = dataset if isinstance(dataset, Dataset) else NumpyDataset(dataset)
         self._check(rows)
@@ -183,9 +189,9 @@ class TorchModel(Estimator):
         return predict(self.module.to(device), self.config, device, rows)
 
     def to(self, device: str) -> Self:
-        """Work on ``device`` from now on, and return the model itself; training can be resumed.
+        """Move the model to ``device`` and return the model itself; training can be resumed there.
 
-        Raises :class:`ParameterError` if the machine has no such device.
+        Raises :class:`ParameterError` if the machine does not have that device.
         """
         config = replace(self.config, device=device)
         self._check_values()
@@ -196,14 +202,14 @@ class TorchModel(Estimator):
         return self
 
     def get_training_state(self) -> dict[str, np.ndarray]:
-        """Return what resuming needs beyond the weights; empty before training."""
+        """Return the state that resuming needs besides the weights; empty before training."""
         return {} if self._trainer is None else self._trainer.state()
 
     def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take a training state, so that ``fit(..., resume=True)`` goes on from it exactly.
+        """Set the training state, so that ``fit(..., resume=True)`` continues from it exactly.
 
-        The weights are set apart, before. Raises :class:`TrainingStateError` when the state is of
-        another model; the present one is then kept.
+        Set the weights first. Raises :class:`TrainingStateError` if the state is of another model,
+        and then changes nothing.
         """
         trainer = None
         if state:
@@ -221,11 +227,17 @@ class TorchModel(Estimator):
             return f"{fitted}, cannot be stored: {error.args[0]}"
         return text
 
+    def _repr_html_(self) -> str:
+        try:
+            return super()._repr_html_()
+        except NotSerializable:  # its weights cannot be described: a lazy layer, say
+            return f"<pre>{escape(repr(self))}</pre>"
+
     def _has_module_argument(self) -> bool:
         return any(True for _ in modules_in(self.get_parameters()))
 
     def _knows_first_weights(self) -> bool:
-        """Whether they were kept, or the module still has them."""
+        """Whether they were kept, or are still those of the module."""
         return bool(self._first) or times_imported(self.module) == self._imports
 
     def _keep_first_weights(self) -> None:
@@ -252,7 +264,7 @@ class TorchModel(Estimator):
         epochs: int,
         callbacks: Sequence[Callback],
     ) -> None:
-        """Let ``trainer`` run, tell the callbacks, and stop when one of them says so."""
+        """Run ``trainer`` and the callbacks, until one of them asks to stop."""
 
         def on_step(step: int, steps: int) -> None:
             for callback in callbacks:
@@ -277,14 +289,14 @@ class TorchModel(Estimator):
         if shape != self.input_shape:
             raise DatasetError(
                 f"{type(self).__name__} takes rows of X of shape {self.input_shape}; "
-                f"the dataset has {shape}.",
-                hint="Featurize it as the training data was.",
+                f"those of the dataset have the shape {shape}.",
+                hint="Featurize it like the training data.",
             )
 
     def _check_values(self) -> None:
         for name, tensor in named_tensors(self.module).items():
             if tensor.is_meta:
                 raise NotFitted(
-                    f"The weight {name!r} has no value: the model was made without initialising.",
-                    hint="Give it its weights with set_weights() or load them first.",
+                    f"The weight {name!r} has no value: the model was built without any.",
+                    hint="Set them with set_weights(), or load them.",
                 )

@@ -25,23 +25,23 @@ ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
     "silu": nn.SiLU,
     "tanh": nn.Tanh,
 }
-"""The activations by name."""
+"""Activations by name."""
 
 _MAX_LAYERS: Final = 1000
-"""A stored list may be long, and each of its numbers costs a layer."""
+"""A file may name many sizes, and each costs a layer."""
 
 _MAX_SIZE: Final = (1 << 31) - 1
-"""Of a layer: more overflows in torch."""
+"""Of a layer; torch cannot count more units."""
 
 _CHARGED_ROWS: Final = 1000
-"""For how many rows of predictions a load is charged."""
+"""The number of rows of predictions that a load is charged for."""
 
 
 class MultitaskNetwork(nn.Module):
     """Maps ``(b, n_features)`` to ``(b, n_tasks)``, or to logits ``(b, n_tasks, n_classes)``.
 
-    Each size in ``layer_sizes`` is a linear layer with activation and dropout; a linear layer gives
-    the outputs.
+    Each size in ``layer_sizes`` adds a linear layer with activation and dropout; the last linear
+    layer gives the outputs.
     """
 
     def __init__(
@@ -70,7 +70,7 @@ class MultitaskNetwork(nn.Module):
 
 
 class _Multitask(TorchModel):
-    """A model around a :class:`MultitaskNetwork`, whose first weights come from the seed alone."""
+    """A model around a :class:`MultitaskNetwork`, whose initial weights depend only on the seed."""
 
     def __init__(
         self,
@@ -90,7 +90,7 @@ class _Multitask(TorchModel):
             raise ParameterError(f"dropout={dropout!r} must be in [0, 1).")
         check_choice("activation", activation, ACTIVATIONS)
         outputs = plain(n_tasks) * (plain(n_classes) or 1)
-        # A file decides how wide the predictions are, at two weights for each output.
+        # A file of a few kilobytes can ask for predictions of gigabytes.
         charge(4 * outputs * _CHARGED_ROWS, f"Predictions of {outputs} numbers a row")
         with isolated_rng():
             seed_rng(TrainingConfig.of(options).seed)
@@ -118,7 +118,7 @@ class MultitaskRegressor(_Multitask):
 
     The network has a hidden layer for each of ``layer_sizes`` (at most 1000), with ``activation``
     (a key of :data:`ACTIVATIONS`) and ``dropout``. ``options`` are those of
-    :class:`TrainingConfig`. Equal seeds give equal first weights.
+    :class:`TrainingConfig`. Equal seeds give equal initial weights.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -139,8 +139,8 @@ class MultitaskRegressor(_Multitask):
 class MultitaskClassifier(_Multitask):
     """Classification of several tasks, each into ``n_classes``, from a vector of features.
 
-    Labels are the classes' numbers. The network is that of :class:`MultitaskRegressor`, and the
-    loss is the cross entropy.
+    Labels are the numbers of the classes. The network is that of :class:`MultitaskRegressor`, and
+    the loss is the cross entropy.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """

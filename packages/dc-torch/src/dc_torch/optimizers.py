@@ -34,9 +34,9 @@ def make_optimizer(
     learning_rate: float,
     options: Mapping[str, Any],
 ) -> Optimizer:
-    """Return the optimizer ``name``, in its fused form where torch has it.
+    """Return the optimizer ``name``, fused if torch has a fused implementation.
 
-    Raises :class:`ParameterError` for options that it does not take.
+    Raises :class:`ParameterError` for options that it does not have.
     """
     cls = OPTIMIZERS[name]
     fused: dict[str, Any] = {}
@@ -70,10 +70,10 @@ def optimizer_state(
 def load_optimizer_state(
     optimizer: Optimizer, parameters: Mapping[str, nn.Parameter], state: Mapping[str, np.ndarray]
 ) -> None:
-    """Give ``optimizer`` what :func:`optimizer_state` returned.
+    """Set the state of ``optimizer`` to what :func:`optimizer_state` returned.
 
-    Raises :class:`TrainingStateError` where names or shapes are not those of ``parameters``, or
-    quantities are missing or more than the optimizer keeps.
+    Raises :class:`TrainingStateError` if names or shapes are not those of ``parameters``, or if the
+    quantities are not those that the optimizer keeps.
     """
     index = {name: i for i, name in enumerate(parameters)}
     moments: dict[int, dict[str, torch.Tensor]] = {}
@@ -81,7 +81,7 @@ def load_optimizer_state(
         name, _, quantity = path.rpartition("/")
         if name not in index:
             raise TrainingStateError(
-                f"The state {path!r} is of a parameter that this model does not train.",
+                f"The state {path!r} is that of a parameter that this model does not train.",
                 hint="The state is of another model.",
             )
         shape = tuple(parameters[name].shape)
@@ -105,11 +105,11 @@ def load_optimizer_state(
 
 
 def _quantities(optimizer: Optimizer) -> set[str]:
-    """Return the names of what ``optimizer`` keeps for a parameter, by one step of its twin."""
+    """Return the names of what ``optimizer`` keeps for a parameter, by one step of a copy."""
     probe = nn.Parameter(torch.zeros(1))
     probe.grad = torch.zeros(1)
-    twin = copy(optimizer)
-    twin.state = defaultdict(dict)
-    twin.param_groups = [{**optimizer.param_groups[0], "params": [probe]}]
-    twin.step()
-    return {name for name, value in twin.state[probe].items() if value is not None}
+    trial = copy(optimizer)
+    trial.state = defaultdict(dict)
+    trial.param_groups = [{**optimizer.param_groups[0], "params": [probe]}]
+    trial.step()
+    return {name for name, value in trial.state[probe].items() if value is not None}

@@ -1,4 +1,4 @@
-"""The backend's hooks: what dc-core asks of PyTorch, for any ``torch.nn.Module``."""
+"""The hooks of the backend ``torch``: any ``torch.nn.Module``."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def dc_import_weights(
 
 @hookimpl
 def dc_skeleton(build: Callable[[], Any]) -> Any:
-    """Run ``build`` on the meta device where everything it makes comes from weights."""
+    """Run ``build`` on the meta device if all tensors that it makes are weights."""
     return skeleton(build)
 
 
@@ -79,7 +79,7 @@ def dc_wrap(obj: Any) -> TorchModel:
 def _module(obj: Any) -> nn.Module:
     if not isinstance(obj, nn.Module):
         raise NotClaimed(
-            f"dc-torch serves torch.nn.Module, and a {type(obj).__name__} is none.",
-            hint="Give the module that it belongs to.",
+            f"dc-torch serves torch.nn.Module, not {type(obj).__name__}.",
+            hint="Pass the module that it belongs to.",
         )
     return obj

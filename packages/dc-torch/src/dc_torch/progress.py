@@ -24,13 +24,13 @@ random.setstate(_state)
 
 
 def progress_bar(show: bool | None) -> list[Callback]:
-    """Return the bar as a callback if it is to be shown: None asks whether stderr is a terminal."""
+    """Return the bar as a callback, if wanted: None means that stderr is a terminal."""
     console = Console(stderr=True)
     return [ProgressBar(console)] if show or (show is None and console.is_terminal) else []
 
 
 class ProgressBar(Callback):
-    """Shows epochs, losses, and the time that is left."""
+    """Shows epochs, losses and the remaining time."""
 
     def __init__(self, console: Console) -> None:
         self._progress = Progress(
@@ -52,7 +52,7 @@ class ProgressBar(Callback):
         self._progress.start()
 
     def on_step(self, model: Model, step: int, steps: int) -> None:
-        """Move the bar by a part of an epoch."""
+        """Move the bar by one step."""
         self._progress.update(self._task, completed=self._done + step / steps)
 
     def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
@@ -64,5 +64,5 @@ class ProgressBar(Callback):
         self._progress.update(self._task, completed=self._done, epoch=self._done, losses=losses)
 
     def on_fit_end(self, model: Model) -> None:
-        """Leave the bar as it is."""
+        """Stop the bar."""
         self._progress.stop()

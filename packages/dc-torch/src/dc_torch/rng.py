@@ -1,7 +1,7 @@
-"""The random-number generators that training draws from, apart from the program's own.
+"""The states of the random-number generators, for training and for the rest of the program.
 
-Training neither disturbs the program's generators nor depends on them: it runs on states of its
-own, which are part of the training state.
+Training neither changes the program's random numbers nor depends on them: it has its own states of
+the generators, which are part of the training state.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ _SHARES: Final = ContextVar("shares", default=False)
 
 @contextmanager
 def isolated_rng() -> Iterator[None]:
-    """Restore at exit the generators of torch (CUDA's where it is in use) and of NumPy."""
+    """Restore the generators of torch (with CUDA, if in use) and NumPy at exit."""
     if _SHARES.get():
         yield
         return
@@ -48,8 +48,8 @@ def shared_isolation() -> Iterator[None]:
 
 
 def seed_rng(seed: int) -> None:
-    """Seed the generators of torch (CUDA's where it is in use) and NumPy."""
-    # torch.manual_seed() would also leave a call behind that seeds CUDA once the program uses it.
+    """Seed the generators of torch (with CUDA, if in use) and NumPy."""
+    # torch.manual_seed() would also queue a call that seeds CUDA when the program first uses it.
     torch.default_generator.manual_seed(seed)
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
@@ -72,13 +72,13 @@ def get_rng_state() -> dict[str, np.ndarray]:
 def set_rng_state(state: Mapping[str, np.ndarray]) -> None:
     """Set the generators to what :func:`get_rng_state` returned.
 
-    States of CUDA devices that this machine lacks are left out. Raises
-    :class:`TrainingStateError` for arrays that are no such state.
+    States of CUDA devices that this machine lacks are ignored. Raises :class:`TrainingStateError`
+    if the arrays are not such a state.
     """
     try:
         key = state["numpy/key"]
         position, has_gauss = (int(value) for value in state["numpy/position"])
-        # NumPy reads beyond the key where the position is, without a check of its own.
+        # NumPy does not check the position: it would read out of bounds.
         if key.shape != (624,) or not 0 <= position <= 624:
             raise ValueError(f"a key of shape {key.shape} and position {position}")
         legacy = ("MT19937", key, position, has_gauss, float(state["numpy/gauss"]))

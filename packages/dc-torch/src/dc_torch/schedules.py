@@ -1,6 +1,6 @@
-"""Learning-rate schedules: pure functions of how far training is and how it went.
+"""Learning-rate schedules: pure functions of the progress of training and of its losses.
 
-Having no state of their own they resume exactly: the epochs' records are enough.
+They have no state, so they resume exactly from the records of the epochs.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from dc_core.errors import ParameterError
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule(ABC):
-    """A factor of the learning rate; it first rises linearly for the fraction ``warmup``."""
+    """A factor for the learning rate; in the fraction ``warmup`` it rises linearly from 0 to 1."""
 
     warmup: float = 0.0
 
@@ -24,9 +24,9 @@ class Schedule(ABC):
         _require(0 <= self.warmup < 1, "warmup", self.warmup, "a fraction in [0, 1)")
 
     def factor(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the factor at ``progress`` in [0, 1] of the config's epochs.
+        """Return the factor at ``progress``, the finished fraction of the config's epochs.
 
-        ``losses`` has one per finished epoch: on the validation rows, or else in training.
+        ``losses`` has the monitored loss of each finished epoch.
         """
         progress = min(progress, 1.0)
         if progress < self.warmup:
@@ -35,7 +35,7 @@ class Schedule(ABC):
 
     @abstractmethod
     def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the factor after the warm-up; ``progress`` starts from 0 again."""
+        """Return the factor after the warm-up, where ``progress`` goes from 0 to 1 again."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -49,7 +49,7 @@ class Constant(Schedule):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Linear(Schedule):
-    """The factor falls from 1 to ``floor`` on a line."""
+    """The factor falls linearly from 1 to ``floor``."""
 
     floor: float = 0.0
 
@@ -58,22 +58,22 @@ class Linear(Schedule):
         _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
 
     def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the point on the line."""
+        """Return the current factor."""
         return 1 - (1 - self.floor) * progress
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cosine(Linear):
-    """The factor falls from 1 to ``floor`` on half a cosine (Loshchilov & Hutter, ICLR 2017)."""
+    """The factor falls from 1 to ``floor`` along a half cosine (Loshchilov & Hutter, ICLR 2017)."""
 
     def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the point on the cosine."""
+        """Return the current factor."""
         return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Exponential(Schedule):
-    """The factor falls from 1 to ``floor``, by equal parts in equal times."""
+    """The factor falls exponentially from 1 to ``floor``."""
 
     floor: float = 0.01
 
@@ -82,13 +82,13 @@ class Exponential(Schedule):
         _require(0 < self.floor <= 1, "floor", self.floor, "in (0, 1]")
 
     def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the power of the floor."""
+        """Return the current factor."""
         return float(self.floor**progress)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plateau(Schedule):
-    """The factor is multiplied by ``by`` after each ``patience`` epochs without a better loss.
+    """The factor is multiplied by ``by`` after ``patience`` epochs without improvement, repeatedly.
 
     It never falls below ``floor``.
     """
@@ -104,7 +104,7 @@ class Plateau(Schedule):
         _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
 
     def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return what the losses so far have left of 1."""
+        """Return the current factor."""
         factor, best, waited = 1.0, math.inf, 0
         for loss in losses:
             if loss < best:
@@ -127,7 +127,7 @@ SCHEDULES: Final[Mapping[str, type[Schedule]]] = {
 
 
 def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
-    """Return the schedule ``name``; raises :class:`ParameterError` for what it does not know."""
+    """Return the schedule ``name``; raises :class:`ParameterError` if it is unknown."""
     if name not in SCHEDULES:
         raise ParameterError(
             f"schedule={name!r} is not known.",
@@ -138,13 +138,13 @@ def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
         if option not in known:
             raise ParameterError(
                 f"The schedule {name!r} has no option {option!r}.",
-                hint=f"It has {', '.join(known)}.",
+                hint=f"Its options are {', '.join(known)}.",
             )
         if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ParameterError(f"The schedule's option {option}={value!r} has to be a number.")
+            raise ParameterError(f"The schedule's option {option}={value!r} must be a number.")
     return SCHEDULES[name](**options)
 
 
 def _require(holds: bool, option: str, value: float, rule: str) -> None:
     if not holds:
-        raise ParameterError(f"The schedule's option {option}={value!r} has to be {rule}.")
+        raise ParameterError(f"The schedule's option {option}={value!r} must be {rule}.")

@@ -1,11 +1,11 @@
-"""Making a module without allocating or initialising the weights that it is about to be given.
+"""Build a module without allocating or initialising the weights that it will be given.
 
-The constructor runs on the meta device. That is right only where every tensor it makes ends up as a
-weight: a buffer that is not persistent, a tensor in a plain attribute or a closure would stay
-without values. So the tensors made are watched; where one survives that is no weight, where weights
-overlap, or where the constructor needs values, it runs again for real, and every tensor it makes
-is charged to the load's byte budget first: sizes come from a file. The program's random numbers are
-untouched.
+The constructor runs on the meta device. That works only if every tensor it makes becomes a weight:
+a non-persistent buffer, or a tensor in a plain attribute or a closure, would have no values. So all
+tensors are watched. If one survives that is not a weight, if weights overlap, or if the constructor
+needs values, the constructor runs again on real devices. Because sizes come from a file, tensors on
+real devices are charged to the load's byte budget before they are made. The program's random
+numbers do not change.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ _ENLARGING: Final = frozenset(
 
 
 def skeleton(build: Callable[[], T]) -> T:
-    """Return ``build()`` with weights on the meta device, or for real where that is wrong."""
+    """Return ``build()`` with weights on the meta device, or real ones if that would be wrong."""
     with isolated_rng():
         made = _Watch()
         try:
             with shared_isolation(), made:
                 built = build()
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
-            # Values were asked of a tensor that has none; if it is another error it comes again.
+            # The constructor may have needed values. Any other error is raised again.
             return _build_for_real(build)
         weights = {id(tensor): tensor for m in _modules(built) for tensor in _weights(m)}
         if any(id(tensor) not in weights for tensor in made.survivors()):
@@ -89,8 +89,8 @@ def _build_for_real(build: Callable[[], T]) -> T:
 class _Allocations:
     """Charges the tensors that a constructor makes to the load's byte budget beforehand.
 
-    The legacy constructor ``torch.Tensor(n)`` passes by unseen, but touches no memory: such a
-    tensor is charged before it is first written.
+    The legacy constructor ``torch.Tensor(n)`` cannot be intercepted, but it touches no memory: such
+    a tensor is charged before it is first written.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class _Watch(DeviceContext):
     ) -> Any:
         kwargs = kwargs or {}
         if getattr(func, "__module__", "") == "torch.nn.init":
-            # There is nothing to initialise, and drawing for it costs more than all the rest.
+            # There is nothing to initialise, and drawing numbers would take most of the time.
             tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
             if tensor.is_meta:
                 return tensor
@@ -182,7 +182,7 @@ class _Watch(DeviceContext):
 
 
 def _is_on_meta(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> bool:
-    """Tell whether a call under :class:`_Watch` makes or writes only tensors without values."""
+    """Return whether a call under :class:`_Watch` makes or writes only tensors without values."""
     if func in _FACTORIES:
         device = kwargs.get("device")
         return device is None or torch.device(device).type == "meta"
@@ -190,7 +190,7 @@ def _is_on_meta(func: Callable[..., Any], args: tuple[Any, ...], kwargs: Mapping
 
 
 def _writes(func: Callable[..., Any]) -> bool:
-    """Tell whether ``func`` writes into its first argument: torch ends such names with ``_``."""
+    """Return whether ``func`` writes into its first argument: torch ends such names with ``_``."""
     name: str = getattr(func, "__name__", "")
     return name.endswith("_") and not name.endswith("__")
 
@@ -219,7 +219,7 @@ def _charge_result(
 
 
 def _overlap(weights: Iterable[Tensor]) -> bool:
-    """Tell whether different weights are views of one memory, which an import would part."""
+    """Return whether different weights are views of one memory, which an import would part."""
     held = [tensor for tensor in weights if tensor.is_meta and tensor.numel()]
     storages = set(map(storage_of, held))
     return len(storages) < len(held) and len(set(map(memory_of, held))) > len(storages)

@@ -1,8 +1,8 @@
 """``Trainer``: one training of a module, epoch by epoch, and its state between epochs.
 
-The state holds all that the next epoch depends on besides the module's weights: the optimizer's
-moments, the random-number generators, the records of the epochs (schedules and early stopping are
-functions of those), and the best and the last weights where they differ from the module's.
+The state holds everything that the next epoch depends on, besides the module's weights: the
+optimizer's moments, the random-number generators, the records of the epochs (schedules and early
+stopping are functions of them), and the best and the last weights if they differ from the module's.
 
 The trainer knows neither models nor callbacks: it yields each epoch, and the caller decides whether
 to ask for another.
@@ -42,9 +42,9 @@ from dc_torch.weights import numpy_dtype, to_array, to_tensor
 
 
 class Trainer:
-    """Trains ``module`` as ``config`` says; moves it to the config's device.
+    """Trains ``module`` as ``config`` says, on the config's device.
 
-    Raises :class:`ParameterError` for a module without anything to train.
+    Raises :class:`ParameterError` if the module has no parameter to train.
     """
 
     def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
@@ -107,7 +107,7 @@ class Trainer:
             self._keep_best()
 
     def state(self) -> dict[str, np.ndarray]:
-        """Return all that resuming needs besides the module's weights, as named arrays."""
+        """Return the state that resuming needs besides the module's weights, as named arrays."""
         parts = {
             "history": history.to_arrays(self.epochs),
             "optimizer": optimizer_state(self._optimizer, self._parameters),
@@ -122,7 +122,7 @@ class Trainer:
         }
 
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Take what :meth:`state` returned; a :class:`TrainingStateError` changes nothing."""
+        """Set the state that :meth:`state` returned; raising TrainingStateError changes nothing."""
         parts: dict[str, dict[str, np.ndarray]] = {
             part: {} for part in ("history", "optimizer", "rng", "best", "last")
         }
@@ -130,13 +130,13 @@ class Trainer:
             part, _, name = path.partition("/")
             if part not in parts:
                 raise TrainingStateError(
-                    f"A training state of dc-torch has no part {part!r}.",
+                    f"Training states of dc-torch have no part {part!r}.",
                     hint="The state is of another model, or of a newer version.",
                 )
             if not isinstance(array, np.ndarray):
                 raise TrainingStateError(
                     f"The training state {path!r} is a {type(array).__name__}, not an array.",
-                    hint="Give what get_training_state() returned.",
+                    hint="Pass what get_training_state() returned.",
                 )
             parts[part][name] = array
         epochs = history.from_arrays(parts["history"])
@@ -149,7 +149,7 @@ class Trainer:
     def _epoch(
         self, dataset: Dataset, valid: Dataset | None, on_step: Callable[[int, int], None]
     ) -> Epoch:
-        """Go through the rows once, validate, and record how it went."""
+        """Train on all rows once, validate, and return the record."""
         number = len(self.epochs) + 1
         set_rng_state(self._rng)
         self.module.train()
@@ -157,7 +157,7 @@ class Trainer:
         if not any(weights):
             raise DatasetError(
                 "No row of the dataset has a label with a weight.",
-                hint="Check the columns of y, and w: labels of weight 0 are missing ones.",
+                hint="Check y and w: a label of weight 0 counts as missing.",
             )
         loss = float(np.average(losses, weights=weights))
         valid_loss = math.nan if valid is None else self._validate(valid)
@@ -165,7 +165,7 @@ class Trainer:
         epoch = Epoch(number, loss, valid_loss, rate, tuple(losses))
         if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
             self._best = _snapshot(self.module, self._best)
-        # Together, with no call in between that an interruption could come in.
+        # Assigned together, so that an interruption cannot come between them.
         rng = get_rng_state()
         self.epochs, self._rng = [*self.epochs, epoch], rng
         return epoch
@@ -173,7 +173,7 @@ class Trainer:
     def _steps(
         self, dataset: Dataset, number: int, on_step: Callable[[int, int], None]
     ) -> tuple[list[float], list[float]]:
-        """Return the loss of each step and the weight of its labels."""
+        """Return the loss of each step, and the total weight of its labels."""
         config, on_cpu = self.config, self.device.type == "cpu"
         dtype = input_dtype(self.module, config)
         monitored = [epoch.monitored for epoch in self.epochs]
@@ -192,7 +192,7 @@ class Trainer:
                     output = self._loss.with_tasks(run(self.module, X))
                 self._loss.check(output, labels.y, labels.given)
                 loss = self._weighted(output, labels.y, labels.w) / weight
-                # On a GPU the check waits for the epoch's end: reading each loss would stall it.
+                # On a GPU this is checked after the epoch: reading each loss would stall it.
                 if on_cpu and not math.isfinite(loss.item()):
                     raise _diverged(number, step)
                 self._update(loss)
@@ -216,7 +216,7 @@ class Trainer:
         self._optimizer.step()
 
     def _weighted(self, output: Tensor, y: np.ndarray, w: np.ndarray) -> Tensor:
-        """Return the sum of the labels' losses times their weights."""
+        """Return the weighted sum of the losses of the labels."""
         output = output if output.dtype == torch.float64 else output.float()
         target = to_tensor(y).to(self.device, output.dtype)
         weight = to_tensor(w).to(self.device, output.dtype)
@@ -249,7 +249,7 @@ class Trainer:
         return len(losses) - 1 - int(np.nanargmin(losses)) >= self.config.patience
 
     def _keep_best(self) -> None:
-        """Put the best weights in place, and keep the last ones to resume from."""
+        """Give the module its best weights, and keep the last ones for resuming."""
         self.module.eval()
         if self._best:
             self._last = _snapshot(self.module, self._last)
@@ -273,7 +273,7 @@ def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
     if not parameters:
         raise ParameterError(
             "The module has no parameter to train.",
-            hint="Set requires_grad on those that training is to change.",
+            hint="Set requires_grad on those that are to be trained.",
         )
     for name, parameter in parameters.items():
         if is_lazy(parameter):
@@ -285,13 +285,13 @@ def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters and buffers of ``module``, those that are not persistent included."""
+    """Return the parameters and buffers of ``module``, non-persistent ones included."""
     return {**dict(module.named_parameters()), **dict(module.named_buffers())}
 
 
 @torch.no_grad()
 def _snapshot(module: nn.Module, into: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Return a copy of all that the module holds; it reuses the memory of ``into``."""
+    """Return copies of the module's tensors, in the memory of ``into`` if that fits."""
     tensors = named_tensors(module)
     if into.keys() != tensors.keys():
         return {name: tensor.detach().clone() for name, tensor in tensors.items()}

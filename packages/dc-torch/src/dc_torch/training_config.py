@@ -39,9 +39,9 @@ class TrainingOptions(TypedDict, total=False):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrainingConfig:
-    """How a model is trained and run; every name in it comes from a closed set.
+    """How a model is trained and run, as plain values; all names come from closed sets.
 
-    Raises :class:`ParameterError`, naming the option and what it may be.
+    Raises :class:`ParameterError`, naming the option and its possible values.
     """
 
     loss: str = "mse"
@@ -51,10 +51,10 @@ class TrainingConfig:
     """``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``."""
 
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
-    """Further arguments of the torch optimizer: ``{"weight_decay": 1e-4}``."""
+    """Other arguments of the torch optimizer: ``{"weight_decay": 1e-4}``."""
 
     learning_rate: float = 1e-3
-    """The learning rate that the schedule multiplies."""
+    """The learning rate, before the schedule's factor."""
 
     schedule: str = "constant"
     """``constant``, ``linear``, ``cosine``, ``exponential`` or ``plateau``."""
@@ -66,25 +66,25 @@ class TrainingConfig:
     """Rows per step, and per call of the module in prediction."""
 
     epochs: int = 100
-    """How often training goes through all rows; the span of the schedule."""
+    """The number of passes over all rows; schedules span them."""
 
     patience: int | None = None
-    """Stop after so many epochs without a better loss on ``valid``; None never does."""
+    """Stop after this many epochs without a better validation loss; None never stops early."""
 
     gradient_clip: float | None = None
-    """The largest norm of the gradient; longer ones are scaled to it."""
+    """The maximum norm of the gradient; larger gradients are scaled down."""
 
     precision: Literal["auto", "float32", "bf16-mixed"] = "auto"
-    """Of training: ``auto`` mixes in bfloat16 on GPUs that have it. Prediction is never mixed."""
+    """Precision of training: ``auto`` is ``bf16-mixed`` on GPUs that have bfloat16."""
 
     input_dtype: str | None = None
-    """What X becomes: a dtype's name (``int64`` for tokens); None is the module's own float."""
+    """The dtype that X is converted to (``int64`` for tokens); None is that of the module."""
 
     seed: int = 0
-    """Of everything random in training: the rows' order, dropout, a model's first weights."""
+    """Seed for shuffling, dropout and initial weights."""
 
     device: str = "auto"
-    """A torch device; ``auto`` is a GPU where there is one."""
+    """A torch device; ``auto`` is a GPU if there is one."""
 
     def __post_init__(self) -> None:
         for each in fields(self):
@@ -117,7 +117,7 @@ class TrainingConfig:
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
-        """Make a config from keyword arguments; :class:`UnknownParameter` names one it lacks."""
+        """Make a config from options; raises :class:`UnknownParameter` for an unknown one."""
         known = [each.name for each in fields(cls)]
         for name in options:
             if name not in known:
@@ -147,7 +147,7 @@ class TrainingConfig:
         return resolve_device(self.device)
 
     def is_mixed(self, device: torch.device) -> bool:
-        """Tell whether training on ``device`` mixes in bfloat16."""
+        """Return whether training on ``device`` uses mixed precision."""
         if self.precision == "auto":
             return device.type == "cuda" and torch.cuda.is_bf16_supported()
         return self.precision == "bf16-mixed"

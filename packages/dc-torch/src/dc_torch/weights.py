@@ -1,13 +1,13 @@
 """A module's parameters and buffers as named arrays, and back.
 
-A weight's native name is its key in the module's ``state_dict``. Within a layer parameters come
-first and then persistent buffers, both as they were registered. A tied weight (the same memory
-under several names) appears once, under the first; the others are its aliases, and a file that
-holds the first alone is what ``load_state_dict(..., strict=False)`` takes. Buffers that are not
-persistent belong to the constructor and are no weights.
+A weight's native name is its key in the module's ``state_dict``. Within a layer, parameters come
+first and persistent buffers second, in the order of their registration. A tied weight (the same
+memory under several names) appears once, under its first name; the others are aliases, and
+``load_state_dict(..., strict=False)`` takes a file without them. Non-persistent buffers are made by
+the constructor and are not weights.
 
-Only what ``load_state_dict`` restores from plain tensors has a stored form: the extra state of
-modules, quantized, sparse and lazy tensors are refused by name.
+Only what ``load_state_dict`` restores from plain tensors can be stored: the extra state of modules,
+and quantized, sparse and lazy tensors are refused by name.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ from dc_core import (
 from dc_core.errors import NotSerializable, ParameterError, StructureError
 
 _PLAIN: Final = frozenset({Tensor, nn.Parameter})
-"""Types that say by themselves that there is no special tensor behind them."""
+"""Types that are known to be plain tensors."""
 
 _SHARED: Final = frozenset(
     map(
@@ -42,18 +42,18 @@ _SHARED: Final = frozenset(
         ("?", "i1", "i2", "i4", "i8", "u1", "u2", "u4", "u8", "f2", "f4", "f8", "c8", "c16"),
     )
 )
-"""The dtypes that NumPy and torch share; the others pass from one to the other as raw bits."""
+"""The dtypes that NumPy and torch share; others are converted by their raw bits."""
 
 _ALIGNMENT: Final = 64
-"""To how many bytes torch aligns the memory that it allocates on a CPU."""
+"""The alignment of torch's own memory on a CPU, in bytes."""
 
 IMPORTS: Final = "_dc_imports"
-"""The attribute of a module that counts how often it was given weights."""
+"""The attribute of a module that counts how often its weights were set."""
 
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a tensor is registered: an attribute of a module, under its key in the state dict."""
+    """Where a tensor is registered: an attribute of a module, and a key in the state dict."""
 
     owner: nn.Module
     attribute: str
@@ -62,10 +62,10 @@ class Place:
 
 
 def describe_weights(module: nn.Module) -> dict[str, WeightInfo]:
-    """Describe every weight of ``module`` by its relative canonical name, allocating none.
+    """Describe every weight of ``module`` by its relative canonical name, allocating nothing.
 
-    Works on the meta device too. Raises :class:`NotSerializable`, naming the entry, where one has
-    no stored form.
+    Works on the meta device too. Raises :class:`NotSerializable`, naming the weight, if one cannot
+    be stored.
     """
     return {name: _info(places) for name, places in locate(module).items()}
 
@@ -75,9 +75,9 @@ def export_weights(
 ) -> dict[str, np.ndarray]:
     """Return the weights in ``names``, or all, exact in shape and dtype, as C-ordered arrays.
 
-    With ``copy=False`` an array shares its memory with a contiguous tensor on the CPU. Without
-    ``names``, weights on the meta device are left out: they have no values yet. Asked for by name
-    they raise :class:`NotSerializable`.
+    With ``copy=False`` arrays share memory with contiguous tensors on the CPU. Weights on the meta
+    device have no values: without ``names`` they are left out, and by name they raise
+    :class:`NotSerializable`.
     """
     table = locate(module)
     if names is None:
@@ -89,7 +89,7 @@ def export_weights(
         if table[name][0].tensor.is_meta:
             raise NotSerializable(
                 f"The weight {table[name][0].native!r} is on the meta device and has no value.",
-                hint="Give the module its weights first.",
+                hint="Set or load the weights of the module first.",
             )
     return {name: to_array(table[name][0].tensor, copy=copy) for name in wanted}
 
@@ -101,15 +101,15 @@ def import_weights(
     *,
     copy: bool = True,
 ) -> None:
-    """Give ``module`` these weights, all or nothing; what is tied stays tied.
+    """Set the weights of ``module``, all or nothing; tied weights stay tied.
 
-    Values are written into the module's own tensors, so that optimizers go on working. With
-    ``copy=False`` tensors on the CPU take over the memory of writable arrays instead, where it is
-    aligned as torch's own. Tensors on the meta device are replaced, and stay what they were
-    otherwise: class, ``requires_grad``.
+    Values are written into the module's own tensors, so that optimizers keep working. With
+    ``copy=False`` tensors on the CPU use the memory of the arrays instead, if it is writable and
+    aligned like torch's own. Tensors on the meta device are replaced by tensors of the same class
+    and ``requires_grad``.
 
-    Raises :class:`WeightsMismatch` where names, shapes or dtypes differ and
-    :class:`StructureError` where weights that share memory were given different values for it.
+    Raises :class:`WeightsMismatch` if names, shapes or dtypes differ, and :class:`StructureError`
+    if weights that share memory are given different values.
     """
     table = locate(module)
     check_weights({name: _info(places) for name, places in table.items()}, weights, allow_missing)
@@ -134,9 +134,9 @@ def times_imported(module: nn.Module) -> int:
 
 
 def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
-    """Return where each weight is registered: its first place and then those of its aliases.
+    """Return the places where each weight is registered: the first one, then its aliases.
 
-    Raises :class:`NotSerializable`, naming the entry, where one has no stored form.
+    Raises :class:`NotSerializable`, naming the weight, if one cannot be stored.
     """
     tied: dict[Hashable, list[Place]] = {}
     for place in _places(module):
@@ -147,7 +147,7 @@ def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
 
 
 def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
-    """Return ``tensor`` as a C-ordered array of its shape and dtype, bfloat16 and such included."""
+    """Return ``tensor`` as a C-ordered array of the same shape and dtype, bfloat16 included."""
     plain = tensor.detach()
     on_cpu = plain.cpu().resolve_conj().resolve_neg().contiguous()
     if copy and on_cpu.data_ptr() == plain.data_ptr():
@@ -161,7 +161,7 @@ def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
 
 
 def to_tensor(array: np.ndarray) -> Tensor:
-    """Return ``array`` as a tensor on the CPU; it shares the memory where torch can write there."""
+    """Return ``array`` as a tensor on the CPU; they share memory if torch can write to it."""
     flags = array.flags
     if not (flags.c_contiguous and flags.writeable and flags.aligned and array.dtype.isnative):
         array = np.array(array, array.dtype.newbyteorder("="), order="C")
@@ -172,10 +172,10 @@ def to_tensor(array: np.ndarray) -> Tensor:
 
 
 def aligned(tensor: Tensor) -> Tensor:
-    """Return ``tensor``, or a copy of it where its memory begins other than torch's own does.
+    """Return ``tensor``, or a copy of it if its memory is not aligned like torch's own.
 
-    Matrix products round differently from one alignment to another, so that equal weights at other
-    addresses would predict otherwise in the last bit.
+    Rounding in matrix products depends on the alignment: equal weights at other addresses would
+    change the last bits of predictions.
     """
     return tensor.clone() if tensor.data_ptr() % _ALIGNMENT else tensor
 
@@ -189,8 +189,8 @@ def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
 def _places(module: nn.Module) -> Iterator[Place]:
     """Yield every parameter and persistent buffer, in the order of the state dict.
 
-    The state dict is the authority on what is stored; it is compared with what is registered,
-    because hooks can add entries to it and take some away.
+    The state dict decides what is stored. It is compared with the registered tensors, because hooks
+    can add and remove entries.
     """
     state = module.state_dict(keep_vars=True)
     for path, owner in module.named_modules(remove_duplicate=False):
@@ -242,14 +242,14 @@ def _info(places: tuple[Place, ...]) -> WeightInfo:
 
 
 def storage_of(tensor: Tensor) -> int:
-    """Return what tensors have in common that are views of one memory, on the meta device too."""
+    """Return an id of the memory that ``tensor`` is a view of, on the meta device too."""
     # The address of the storage object: data_ptr() is 0 on the meta device.
     address: int = tensor.untyped_storage()._cdata
     return address
 
 
 def memory_of(tensor: Tensor) -> Hashable:
-    """Return what tensors have in common that are one weight, on the meta device too."""
+    """Return a key that is equal for tensors that are the same weight, on the meta device too."""
     if tensor.numel() == 0:
         return id(tensor)
     layout = (tensor.storage_offset(), tuple(tensor.shape), tensor.stride(), tensor.dtype)
@@ -269,14 +269,14 @@ def _write(places: tuple[Place, ...], array: np.ndarray, *, copy: bool) -> None:
 
 
 def _is_expanded(tensor: Tensor) -> bool:
-    """Tell whether elements of ``tensor`` share memory with one another."""
+    """Return whether elements of ``tensor`` share memory with each other."""
     return any(
         step == 0 < size - 1 for size, step in zip(tensor.shape, tensor.stride(), strict=True)
     )
 
 
 def _replace(places: tuple[Place, ...], value: Tensor) -> None:
-    """Put ``value`` in the place of tensors whose memory cannot be written."""
+    """Replace tensors whose memory cannot be written by ``value``."""
     done = set()
     for place in places:
         old = place.tensor
@@ -286,10 +286,10 @@ def _replace(places: tuple[Place, ...], value: Tensor) -> None:
         new = value.as_subclass(type(old)).requires_grad_(old.requires_grad)
         vars(new).update(vars(old))
         try:
-            # The object stays, so whatever refers to it (an optimizer, a list) follows.
+            # The object stays the same, for optimizers and lists that refer to it.
             torch.utils.swap_tensors(old, new)  # type: ignore[no-untyped-call]
         except RuntimeError:
-            # Torch refuses where weak references exist; recurrent layers hold some, and renew them
+            # Torch refuses if weak references exist. Recurrent layers hold some, and renew them
             # when the attribute is set.
             for other in places:
                 if other.tensor is old:
@@ -297,7 +297,7 @@ def _replace(places: tuple[Place, ...], value: Tensor) -> None:
 
 
 def _write_overlapping(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
-    """Write weights that are different views of the same memory, or restore them all and raise."""
+    """Write weights that are views of the same memory, or restore all of them and raise."""
     before = {name: tensor.clone() for name, (tensor, _) in pairs.items()}
     for tensor, value in pairs.values():
         tensor.copy_(value)
@@ -306,7 +306,6 @@ def _write_overlapping(pairs: Mapping[str, tuple[Tensor, Tensor]]) -> None:
             for other, (written, _) in pairs.items():
                 written.copy_(before[other])
             raise StructureError(
-                f"The weight {name!r} shares memory with another one, and they were given "
-                "different values for it.",
-                hint="Give values that agree where the weights overlap.",
+                f"The weight {name!r} shares memory with another one, and their values differ.",
+                hint="Give equal values where the weights overlap.",
             )
