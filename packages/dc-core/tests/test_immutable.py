@@ -125,20 +125,34 @@ class IceSuite(BackendSuite):
         return obj(np.arange(1.0, 3.0))
 
 
-SKIPPED = "test_nothing_is_kept_after_a_call"
-"""Objects with slots cannot be referenced weakly."""
+SKIPPED = {
+    "test_an_unfitted_object_takes_all_or_nothing",
+    "test_a_corrupted_structure_is_rejected",
+    "test_components_are_rebuilt_from_their_description",
+    "test_unknown_component_names_are_refused",
+    "test_unknown_parameters_are_refused",
+    "test_parameters_of_wrong_types_raise_no_other_error",
+    "test_wrapping_gives_a_model_with_the_same_weights",
+    "test_tied_weights_appear_once",
+    "test_zero_dimensional_weights_keep_their_shape",
+    "test_empty_weights_keep_their_shape",
+    "test_bfloat16_weights_are_exact",
+    "test_describing_allocates_no_weights",
+    "test_nothing_is_kept_after_a_call",
+}
+"""The laws that do not apply: among others, objects with slots cannot be referenced weakly."""
 
 
 @pytest.mark.parametrize(
-    "law", [name for name in BackendSuite.laws() if "every_process" not in name and name != SKIPPED]
+    "law", [name for name in BackendSuite.laws() if "every_process" not in name]
 )
 def test_a_backend_of_immutable_objects_keeps_the_law(ice, law):
-    getattr(IceSuite(), law)()
-
-
-def test_objects_that_cannot_be_referenced_weakly_are_not_watched(ice):
-    with pytest.raises(pytest.skip.Exception, match="referenced weakly"):
-        getattr(IceSuite(), SKIPPED)()
+    check = getattr(IceSuite(), law)
+    if law in SKIPPED:
+        with pytest.raises(pytest.skip.Exception):
+            check()
+    else:
+        check()
 
 
 def test_a_claimed_object_stays_and_a_new_one_is_returned(ice):
