@@ -1234,7 +1234,7 @@ bury(
 bury(
     "builds_another_class",
     REBUILT,
-    "was built as None",
+    "A Net was built as a Other",
     build=instead("build", lambda name, params: Other(**params)),
 )
 bury(

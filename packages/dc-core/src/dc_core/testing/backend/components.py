@@ -40,7 +40,12 @@ class ComponentLaws(BackendSubject):
                 f"Its stored name is {name!r}.", hint=f"Stored names begin with '{self.backend}/'."
             )
         built = served.build_component(name, params)
-        if type(built) is not type(obj) or served.describe_component(built) != described:
+        if type(built) is not type(obj):
+            raise LawBroken(
+                f"A {type(obj).__name__} was built as a {type(built).__name__}.",
+                hint="dc_build_component is the inverse of dc_describe_component.",
+            )
+        if served.describe_component(built) != described:
             raise LawBroken(
                 f"{described} was built as {served.describe_component(built)}.",
                 hint="dc_build_component is the inverse of dc_describe_component.",
