@@ -1,6 +1,7 @@
 """The laws of a model, on trained torch models."""
 
 import numpy as np
+import torch
 from torch import nn
 
 from dc_core import NumpyDataset
@@ -22,6 +23,14 @@ class TestRegressor(ModelSuite):
 
     def dataset(self):
         return self.data(7)
+
+    def global_state(self):
+        return (
+            torch.random.get_rng_state().tolist(),
+            torch.get_default_dtype(),
+            torch.get_num_threads(),
+            torch.is_grad_enabled(),
+        )
 
 
 class TestClassifier(TestRegressor):
