@@ -74,11 +74,11 @@ def test_a_revision_that_could_leave_the_hub_is_refused(hub, linear, wanted):
 
 def test_a_beginning_that_fits_two_revisions_is_ambiguous(hub, linear):
     published = publish(linear, "m", hub=hub)
-    twin = published.revision[:13] + "0" * 51
-    (published.path.parent / twin).mkdir()
-    with pytest.raises(errors.AmbiguousRevision, match=twin[:20]):
+    similar = published.revision[:13] + "0" * 51
+    (published.path.parent / similar).mkdir()
+    with pytest.raises(errors.AmbiguousRevision, match=similar[:20]):
         hub.resolve("m", published.revision[:12])
-    longer = next(n for n in range(13, 64) if not twin.startswith(published.revision[:n]))
+    longer = next(n for n in range(13, 64) if not similar.startswith(published.revision[:n]))
     assert hub.resolve("m", published.revision[:longer]) == published
 
 

@@ -1,8 +1,10 @@
 """Removing models and revisions, and setting, moving and deleting tags."""
 
+import errno
 import os
 import signal
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -167,6 +169,32 @@ def test_a_removal_that_may_not_write_removes_nothing(hub, three):
     with lease(hub.path / "lab/m/refs/.lock"), pytest.raises(errors.LockTimeout):
         hub.remove("lab/m", wait=0.05)
     assert len(hub.revisions("lab/m")) == 3
+
+
+@pytest.mark.parametrize("name", ["lab/m", "lab/m@v1"])
+def test_a_removal_that_the_system_refuses_leaves_the_tags(hub, three, name, monkeypatch):
+    before = hub.tags("lab/m")
+    rename = Path.rename
+
+    def refuse(path, target):
+        if path.name == "revisions" or path.parent.name == "revisions":
+            raise PermissionError(errno.EACCES, "in use")
+        return rename(path, target)
+
+    monkeypatch.setattr(Path, "rename", refuse)
+    with pytest.raises(errors.ReadOnlyHub):
+        rm(name, hub=hub, remove_tags=True)
+    assert hub.tags("lab/m") == before
+    assert from_pretrained("lab/m@v1", hub=hub).alpha == 1.0
+
+
+@pytest.mark.parametrize("kind", ["damaged", "link"])
+def test_a_model_with_a_tag_that_cannot_be_read_can_be_removed(hub, three, kind):
+    tag = hub.path / "lab/m/refs/v1.json"
+    tag.unlink()
+    tag.symlink_to("nowhere") if kind == "link" else tag.write_bytes(b"[")
+    rm("lab/m", hub=hub)
+    assert everything_below(hub) == []
 
 
 def test_a_tag_cannot_move_to_a_revision_that_was_removed_meanwhile(hub, three, monkeypatch):

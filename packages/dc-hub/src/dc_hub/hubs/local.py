@@ -26,6 +26,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 from dc_hub.errors import (
     AmbiguousRevision,
     FileMissing,
+    HubError,
     HubUnavailable,
     ModelNotFound,
     ParamsError,
@@ -220,7 +221,7 @@ class LocalHub:
                 return _do_nothing
             if now != expected:
                 raise _moved(name, tag, now, expected, revision)
-            return partial(write_atomically, file, strict_json.dumps({"revision": revision}))
+            return partial(_write_tag, file, revision)
 
         self._change_refs(home, plan, wait)
 
@@ -260,7 +261,8 @@ class LocalHub:
         raise :class:`RevisionTagged`. Removing the only revision removes the model.
 
         Tags go first, then the revision disappears by one rename, so that a crash at any instant
-        leaves a whole model or none, and at most a temporary directory that :meth:`gc` removes.
+        leaves a whole model or none, and at most a temporary directory that :meth:`gc` removes. If
+        the system refuses the rename, the tags are put back.
 
         Raises :class:`ModelNotFound`, :class:`RevisionNotFound`, :class:`ReadOnlyHub`,
         :class:`HubUnavailable`, or :class:`LockTimeout` after ``wait`` seconds.
@@ -291,8 +293,7 @@ class LocalHub:
             if everything:
                 tags = _tag_names(home / "refs")
             source = home / "revisions" if everything else home / "revisions" / removed[0]
-            files = [home / "refs" / f"{tag}.json" for tag in tags]
-            return partial(_delete_then_move, files, source, aside)
+            return partial(self._take_away, home, tags, source, aside)
 
         self._change_refs(home, plan, wait)
         shutil.rmtree(aside, ignore_errors=True)
@@ -325,6 +326,24 @@ class LocalHub:
                     if not os.path.lexists(path):
                         removed.append(path)
         return removed
+
+    def _take_away(self, home: Path, tags: Iterable[str], source: Path, aside: Path) -> None:
+        """Delete ``tags`` and rename ``source``; if that is refused, put the tags back."""
+        targets: dict[Path, str | None] = {}
+        for tag in tags:
+            target = None
+            with suppress(HubError):  # a damaged tag is deleted all the same
+                target = self._tag(home, tag)
+            targets[home.joinpath("refs", f"{tag}.json")] = target
+        try:
+            _delete(targets)
+            patiently(lambda: source.rename(aside))
+        except OSError:
+            for file, target in targets.items():
+                if target is not None:
+                    _write_tag(file, target)
+            raise
+        sync_directory(source.parent)
 
     def _change_refs(self, home: Path, plan: Callable[[], Callable[[], None]], wait: float) -> None:
         """Hold the lease of the tags in ``home``, let ``plan`` check, and make the change."""
@@ -461,10 +480,8 @@ def _delete(files: Iterable[Path]) -> None:
         sync_directory(file.parent)
 
 
-def _delete_then_move(files: Iterable[Path], source: Path, aside: Path) -> None:
-    _delete(files)
-    patiently(lambda: source.rename(aside))
-    sync_directory(source.parent)
+def _write_tag(file: Path, revision: str) -> None:
+    write_atomically(file, strict_json.dumps({"revision": revision}))
 
 
 def _do_nothing() -> None:
