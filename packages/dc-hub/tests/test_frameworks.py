@@ -196,6 +196,19 @@ def test_weights_are_never_matched_by_position(hub, toyframe):
     np.testing.assert_array_equal(renamed.arrays["norm.shift"], [3.0, 4.0])
 
 
+def test_the_error_names_stored_weights_as_the_framework_does(hub, toyframe):
+    net = toyframe.Bare(2)
+    net.arrays = {"norm.weight": np.zeros(2), "out.weight": np.zeros(2)}
+    publish(net, "net", hub=hub)
+    with pytest.raises(errors.WeightsMismatch) as caught:
+        load_weights("net", into=toyframe.Net(2), hub=hub)
+    assert str(caught.value) == (
+        "Weights of the model that are not stored: out.bias. Stored weights that the model does "
+        "not have: norm.weight. Check that it is the right model; load_weights() takes rename= and "
+        "allow_missing=."
+    )
+
+
 def test_the_error_proposes_a_rename_where_only_one_is_possible(hub, toyframe, net):
     publish(net, "net", hub=hub)
     renamed = toyframe.Net(2)

@@ -169,6 +169,20 @@ def test_with_other_versions_golden_rows_are_checked_when_loading(
     assert not check_golden(path).passed
 
 
+def test_golden_rows_that_cannot_be_predicted_any_more_are_a_typed_error(
+    stored, linear, dataset, monkeypatch
+):
+    path = stored(golden=dataset, numpy=OLDER)
+
+    def predict(self, data):
+        raise ZeroDivisionError("not with this release")
+
+    monkeypatch.setattr(type(linear), "predict", predict)
+    with pytest.raises(errors.PredictionsChanged, match="cannot be predicted: ZeroDivisionError"):
+        from_pretrained(path)
+    assert from_pretrained(path, allow_changed_predictions=True).alpha == linear.alpha
+
+
 def test_with_the_same_versions_golden_rows_are_not_computed_when_loading(
     hub, linear, dataset, monkeypatch
 ):

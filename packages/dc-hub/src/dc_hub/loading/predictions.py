@@ -6,7 +6,7 @@ import logging
 
 from dc_core import Component
 from dc_hub.conversion import with_path
-from dc_hub.errors import PredictionsChanged
+from dc_hub.errors import HubError, PredictionsChanged
 from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import compare_golden
 from dc_hub.loading.opening import Opened
@@ -18,8 +18,8 @@ logger = logging.getLogger(__name__)
 def check_predictions(model: Component, opened: Opened) -> None:
     """Check the golden rows of ``opened`` if it was stored with other versions than are installed.
 
-    The versions are logged. Raises :class:`PredictionsChanged` if a prediction is not within the
-    stored tolerance.
+    The versions are logged. Raises :class:`PredictionsChanged` if the model cannot predict them, or
+    not within the stored tolerance.
     """
     changes = version_changes(opened.record)
     if not changes:
@@ -30,16 +30,27 @@ def check_predictions(model: Component, opened: Opened) -> None:
         logger.info("%s was stored with %s; it has no golden rows to check", place, shown)
         return
     path = f"{place}/{GOLDEN}"
-    with with_path(path):
-        result = compare_golden(model, opened.read_tensors(GOLDEN), path)
+    pins = " ".join(f'"{name}=={_series(old)}.*"' for name, (old, _) in changes.items())
+    hint = f"Run: pip install {pins}; or load it with allow_changed_predictions=True."
+    try:
+        with with_path(path):
+            result = compare_golden(model, opened.read_tensors(GOLDEN), path)
+    except (HubError, MemoryError):
+        raise
+    except Exception as error:
+        raise PredictionsChanged(
+            f"The golden rows cannot be predicted: {type(error).__name__}: {error} "
+            f"The model was stored with {shown}.",
+            path=path,
+            hint=hint,
+        ) from error
     if not result.passed:
-        pins = " ".join(f'"{n}=={_series(old)}.*"' for n, (old, _) in changes.items())
         raise PredictionsChanged(
             f"The predictions for the golden rows changed by up to {result.max_difference:.3g} "
             f"(allowed: {result.atol:g} + {result.rtol:g} · |stored|). The model was stored with "
             f"{shown}.",
             path=path,
-            hint=f"Run: pip install {pins}; or load it with allow_changed_predictions=True.",
+            hint=hint,
         )
     logger.info("%s was stored with %s; its golden rows are predicted as stored", place, shown)
 

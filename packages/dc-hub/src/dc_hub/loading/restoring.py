@@ -118,8 +118,8 @@ def compare(
     arrays = {new: stored.weights[weights[old].native] for new, old in found.items()}
     missing = [name for name in table if name not in arrays and name not in allowed]
     if missing or unmatched:
-        surplus = [name for name in arrays if name not in table] if table else []
-        unexpected = [*(weights[name].native or name for name in unmatched), *surplus]
+        surplus = [found[name] for name in arrays if name not in table] if table else []
+        unexpected = [weights[name].native or name for name in (*unmatched, *surplus)]
         raise WeightsMismatch(
             "Weights of the model that are not stored: "
             f"{_listed(table[name].native or name for name in missing)}. "
