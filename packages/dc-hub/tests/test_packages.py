@@ -183,6 +183,16 @@ def test_golden_rows_that_cannot_be_predicted_any_more_are_a_typed_error(
     assert from_pretrained(path, allow_changed_predictions=True).alpha == linear.alpha
 
 
+def test_loading_predicts_no_more_golden_rows_than_take_bounded_time(
+    stored, linear, dataset, caplog, monkeypatch
+):
+    path = stored(golden=np.zeros((1001, 4)), numpy=OLDER)
+    monkeypatch.setattr(type(linear), "predict", None)
+    with caplog.at_level(logging.INFO, "dc_hub"):
+        from_pretrained(path)
+    assert "dc_hub.check_golden checks its rows" in caplog.text
+
+
 def test_with_the_same_versions_golden_rows_are_not_computed_when_loading(
     hub, linear, dataset, monkeypatch
 ):

@@ -55,8 +55,8 @@ def from_pretrained(
 
     Every file is verified, nothing in them is executed, and nothing is ever cast or dropped. If a
     package that the model needs is installed in another major or minor version than the model was
-    stored with, that is logged, and the model's golden rows, if it has any, are checked (without
-    ``allow_missing``).
+    stored with, that is logged, and the model's golden rows, if it has any, are checked (up to 1000
+    of them, and without ``allow_missing``).
 
     Raises a :class:`HubError`: see its subclasses. :class:`PredictionsChanged` is raised if a
     golden row is not predicted within its tolerance.
