@@ -71,7 +71,7 @@ def test_an_entry_point_that_is_not_a_model_is_refused(
     registered_models.refresh()
     try:
         edit_params(directory, change("class", to="bad/System"))
-        with pytest.raises(errors.ClassMismatch, match="no Model"):
+        with pytest.raises(errors.ClassMismatch, match="not a Model"):
             load(directory)
     finally:
         monkeypatch.undo()
