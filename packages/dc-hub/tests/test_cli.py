@@ -102,7 +102,7 @@ def test_diff_exits_with_one_where_models_differ(run, published, linear, hub):
     ("arguments", "text"),
     [
         (("info", "no-such"), "ModelNotFound"),
-        (("info", "../x"), "FileMissing"),
+        (("info", "../no-such-directory"), "FileMissing"),
         (("info", "Bad Name"), "UnsafePath"),
         (("verify", "lab/chain@v9"), "RevisionNotFound"),
         (("ls", "--hub", "/no/such/hub"), "HubUnavailable"),
