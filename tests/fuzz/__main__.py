@@ -258,6 +258,6 @@ def main() -> int:
 
 if __name__ == "__main__":
     sys.path.insert(0, str(Path(__file__).parent))
-    from corpus import Holder  # noqa: F401  (registers it, in the worker too)
+    from corpus import Holder  # noqa: F401  (it is registered by this import)
 
     sys.exit(main())

@@ -50,21 +50,26 @@ def held(estimator: Any) -> Model:
     return holder
 
 
-def estimators() -> Iterator[tuple[str, Model, Any]]:
+def estimators(only: str) -> Iterator[tuple[str, Model, Any]]:
     """Yield a name, a fitted model and rows for it, for each class and option that is tested."""
     tested = runpy.run_path(str(ROUND_TRIP), run_name="round_trip")
     for name in filter(tested["is_estimator"], tested["estimators"].names()):
-        estimator, x = tested["fitted"](name)
-        yield name, held(estimator), x
-    for name, (estimator, x, y) in tested["OPTIONS"].items():
-        yield name.replace(" ", "-").replace(",", ""), held(clone(estimator).fit(x, y)), x
+        if only in name:
+            estimator, x = tested["fitted"](name)
+            yield name, held(estimator), x
+    for words, (estimator, x, y) in tested["OPTIONS"].items():
+        name = words.replace(" ", "-").replace(",", "")
+        if only in name:
+            yield name, held(clone(estimator).fit(x, y)), x
 
 
-def chains() -> Iterator[tuple[str, Model, Any]]:
+def chains(only: str) -> Iterator[tuple[str, Model, Any]]:
     """Yield pipelines from SMILES to predictions, and networks."""
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import LogisticRegression
 
+    if only and only not in "chain Multitask":
+        return
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
     kinds = (y[:, :1] > 0).astype(float)
@@ -101,7 +106,7 @@ def build(directory: Path, only: str = "") -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for source in (estimators, chains):
-            for name, model, rows in source():
+            for name, model, rows in source(only):
                 if only in name:
                     try:
                         dc_hub.save(model, directory / name)

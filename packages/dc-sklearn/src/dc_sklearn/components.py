@@ -14,11 +14,12 @@ from dc_core.errors import DCError, NotSerializable, ParameterError
 from dc_sklearn.estimators import estimator_class, schema_of, stored_name
 
 _LIMITS: Final[Mapping[str, int]] = {
+    "degree": 2**31 - 1,
     "max_iter": 1_000_000,
     "n_jobs": 256,
     "n_estimators": 1_000_000,
 }
-"""The largest values of parameters that say how much work, or how many threads, there are."""
+"""The largest values of parameters that bound work and threads, or that native code takes."""
 
 _MAX_PREDICT_ITERATIONS: Final[Mapping[str, int]] = {"NMF": 10_000}
 """The largest ``max_iter`` of the classes that iterate when they transform."""

@@ -203,11 +203,22 @@ class _Array(Kind):
         return f"{self.noun} of shape ({shape}){_range(self.minimum, self.maximum)}{below}"
 
 
-class Floats(_Array):
-    """An array of floating-point numbers."""
+class Halves(_Array):
+    """An array of floating-point numbers of any precision."""
 
     dtypes = "f"
     noun = "floats"
+
+
+class Floats(_Array):
+    """An array of float32 or float64, which are all that native code computes with."""
+
+    dtypes = "f"
+    noun = "float32 or float64"
+
+    def accepts(self, value: Any, sizes: Sizes) -> bool:
+        """Tell whether ``value`` is such an array."""
+        return super().accepts(value, sizes) and value.dtype.itemsize >= 4
 
 
 class Reals(_Array):

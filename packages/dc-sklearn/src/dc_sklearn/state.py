@@ -21,7 +21,7 @@ from dc_sklearn.slots import Reader, Slots, incomplete, info
 _DEEPEST: Final = 32
 _COUNT: Final = "attributes"
 """How many attributes an estimator stores, so that none that may be absent is missing unnoticed."""
-_COMMON: Final[Mapping[str, Field]] = {
+COMMON: Final[Mapping[str, Field]] = {
     "feature_names_in_": Labels("n"),
     "_sklearn_output_config": Record({"transform": Word(("default", "pandas", "polars"))}),
 }
@@ -145,7 +145,7 @@ def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any, Field]]:
 
 
 def _fields(schema: Schema) -> dict[str, Field]:
-    return {**schema.required, **schema.optional, **_COMMON}
+    return {**schema.required, **schema.optional, **COMMON}
 
 
 def _join(path: str, name: str) -> str:

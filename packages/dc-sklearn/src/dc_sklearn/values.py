@@ -74,7 +74,7 @@ def encode(path: str, value: Any) -> Slots:
         yield from _encode_items(path, value)
     elif type(value) is dict:
         keys = np.array(list(value)) if value else np.zeros(0)
-        if keys.ndim != 1 or keys.dtype.kind not in "iufU" or len(set(map(type, value))) > 1:
+        if keys.ndim != 1 or keys.dtype.kind not in "biufU" or len(set(map(type, value))) > 1:
             raise _refused(path, value)
         yield f"{path}/dict/0", count(len(value))
         yield from _encode_array(f"{path}/keys", keys)
@@ -168,7 +168,9 @@ def _layout(value: np.ndarray) -> np.ndarray | None:
     """
     axes = sorted(range(value.ndim), key=lambda axis: -abs(value.strides[axis]))
     signs = [-1 if value.strides[axis] < 0 else 1 for axis in axes]
-    plain = axes == list(range(value.ndim)) and min(signs, default=1) > 0
+    # The stride of an axis of length 1 means nothing.
+    long = [(axis, sign) for axis, sign in zip(axes, signs, strict=True) if value.shape[axis] > 1]
+    plain = long == sorted(long) and all(sign > 0 for _, sign in long)
     return None if plain or value.size == 0 else np.array((axes, signs), np.int64)
 
 

@@ -226,7 +226,7 @@ def _histogram(classes: Mapping[str, Field]) -> Schema:
     )
 
 
-_CLASSES: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=2)}
+_CLASSES: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=1)}
 
 SCHEMAS: Final = {
     "ensemble.GradientBoostingClassifier": _staged({**_CLASSES, "n_classes_": Size("classes")}),

@@ -406,6 +406,11 @@ SCHEMAS: Final = {
     ),
     "multioutput.MultiOutputRegressor": schema(_OUTPUTS, _FEATURES, check=_check_outputs),
     "multioutput.RegressorChain": schema({**_CHAIN, **_OUTPUTS}, _FEATURES, check=_check_order),
-    "pipeline.FeatureUnion": schema({}, _FEATURES, parts=_union, adopt=_adopt_union),
+    "pipeline.FeatureUnion": schema(
+        {},
+        {**_FEATURES, "_transformers_feature_names_out": DictOf(Labels("_"))},
+        parts=_union,
+        adopt=_adopt_union,
+    ),
     "pipeline.Pipeline": schema({}, parts=_steps),
 }

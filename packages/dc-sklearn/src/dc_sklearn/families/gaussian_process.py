@@ -77,7 +77,7 @@ SCHEMAS: Final = {
             "n_features_in_": Size("n"),
             "kernel_": _Kernel(),
             "X_train_": Reals("rows n"),
-            "y_train_": Floats("rows") | Floats("rows targets"),
+            "y_train_": Reals("rows") | Reals("rows targets"),
             "L_": Floats("rows rows"),
             "alpha_": Floats("rows") | Floats("rows targets"),
             "_y_train_mean": Number() | Floats("_"),

@@ -102,12 +102,9 @@ _ROWS: Final[Mapping[str, Field]] = {
 }
 
 
-def _neighbors(
-    required: Mapping[str, Field] | None = None, optional: Mapping[str, Field] | None = None
-) -> Schema:
+def _neighbors(required: Mapping[str, Field] | None = None) -> Schema:
     return schema(
         {**_ROWS, **(required or {})},
-        optional or {},
         rebuilt="_tree",
         rebuild=_rebuild,
         check=_check,
@@ -148,7 +145,7 @@ SCHEMAS: Final = {
     ),
     "neighbors.NearestNeighbors": _neighbors(),
     "neighbors.RadiusNeighborsClassifier": _neighbors(
-        _CLASSES, {"outlier_label_": _OUTLIER | ListOf(_OUTLIER)}
+        {**_CLASSES, "outlier_label_": _OUTLIER | ListOf(_OUTLIER)}
     ),
     "neighbors.RadiusNeighborsRegressor": _REGRESSOR,
 }

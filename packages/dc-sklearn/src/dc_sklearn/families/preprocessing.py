@@ -23,6 +23,7 @@ from dc_sklearn.kinds import (
     Flag,
     Flags,
     Floats,
+    Halves,
     Integers,
     Labels,
     ListOf,
@@ -175,7 +176,7 @@ def _selected_by(owner: Any, state: State) -> Any:
 
 
 _FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
-_PER_FEATURE: Final = Floats("n") | MISSING
+_PER_FEATURE: Final = Halves("n") | MISSING
 _SEEN: Final[Mapping[str, Field]] = {"n_samples_seen_": Number(0) | Reals("n", minimum=0)}
 _GROUPED: Final = "_infrequent_enabled _default_to_infrequent_mappings"
 _STATELESS: Final = schema({}, _FEATURES)
@@ -263,16 +264,16 @@ SCHEMAS: Final = {
     ),
     "preprocessing.LabelEncoder": schema({"classes_": Labels("classes")}),
     "preprocessing.MaxAbsScaler": schema(
-        {**_FEATURES, "max_abs_": Floats("n"), "scale_": Floats("n")}, _SEEN
+        {**_FEATURES, "max_abs_": Halves("n"), "scale_": Halves("n")}, _SEEN
     ),
     "preprocessing.MinMaxScaler": schema(
         {
             **_FEATURES,
-            "scale_": Floats("n"),
-            "min_": Floats("n"),
-            "data_min_": Floats("n"),
-            "data_max_": Floats("n"),
-            "data_range_": Floats("n"),
+            "scale_": Halves("n"),
+            "min_": Halves("n"),
+            "data_min_": Halves("n"),
+            "data_max_": Halves("n"),
+            "data_range_": Halves("n"),
         },
         _SEEN,
     ),

@@ -63,6 +63,14 @@ def _check_dummy(owner: Any, state: State) -> None:
         raise StructureError("class_prior_ does not hold one probability per class.")
 
 
+def _check_projection(owner: Any, state: State) -> None:
+    """Check that what the solver projects with is there."""
+    needed = {"svd": ("scalings_", "xbar_"), "eigen": ("scalings_",)}
+    for name in needed.get(owner.solver, ()):
+        if name not in state:
+            raise StructureError(f"{name} is missing, and solver={owner.solver!r} needs it.")
+
+
 _DISCRETE: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "classes_": Labels("classes", minimum=1),
@@ -92,7 +100,7 @@ _CONVERGED: Final[Mapping[str, Field]] = {
 _VARIATIONAL: Final[Mapping[str, Field]] = {
     "weight_concentration_": ListOf(Floats("components"), "2", tuple) | Floats("components"),
     "mean_precision_": Floats("components"),
-    "degrees_of_freedom_": Floats("components"),
+    "degrees_of_freedom_": Floats("components") | Number(),
 }
 _PRIORS: Final[Mapping[str, Field]] = {
     "covariance_prior_": Number() | Floats("n") | Floats("n n"),
@@ -135,6 +143,7 @@ SCHEMAS: Final = {
             "scalings_": Floats("n _"),
             "xbar_": Floats("n"),
         },
+        check=_check_projection,
     ),
     "discriminant_analysis.QuadraticDiscriminantAnalysis": schema(
         {
