@@ -121,14 +121,17 @@ class Worker:
         """Call all that a model and its estimator offer; the first fault is what is returned."""
         from scipy import sparse
 
+        from dc_core import NumpyDataset
         from dc_core.errors import DCError
         from dc_hub import HubError
 
         rows, is_sparse = self.rows[name]
         native = getattr(model, "native", None)
         calls: list[tuple[str, Any, tuple[type[BaseException], ...]]] = []
-        if hasattr(model, "predict"):
-            calls.append(("model.predict", lambda: model.predict(rows), (HubError, DCError)))
+        for role in ("predict", "transform", "embed"):
+            if hasattr(model, role):
+                call = partial(getattr(model, role), NumpyDataset(rows))
+                calls.append((f"model.{role}", call, (HubError, DCError)))
         if hasattr(native, "get_params"):
             given = sparse.csr_matrix(rows) if is_sparse else rows
             # scikit-learn raises ValueError for input that does not fit; so may the estimator.
@@ -212,7 +215,7 @@ def main() -> int:
     parser.add_argument("--cases", type=int, default=20_000)
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--first", type=int, default=0, help="the number of the first case")
-    parser.add_argument("--only", default="", help="a part of the names of the models")
+    parser.add_argument("--only", default="", help="parts of models' names, with commas")
     parser.add_argument("--report", type=Path, help="a file of one JSON line per case")
     parser.add_argument("--corpus", type=Path, help="where the models are kept between runs")
     parser.add_argument("--work", type=Path, help=argparse.SUPPRESS)

@@ -13,9 +13,8 @@ from sklearn.base import BaseEstimator, clone
 import dc_hub
 from dc_core import Model, NumpyDataset, register_model
 from dc_core.errors import DCError
-from dc_pipeline import ECFP, NormalizationTransformer, Pipeline
 from dc_sklearn import SklearnModel
-from dc_torch import MultitaskClassifier, MultitaskRegressor
+from dc_sklearn.plugin import dc_wrap
 
 ROWS = 6
 """How many rows each model is used on."""
@@ -26,7 +25,7 @@ ROUND_TRIP = Path(__file__).parents[2] / "packages/dc-sklearn/tests/test_round_t
 
 @register_model("fuzz/Holder")
 class Holder(Model):
-    """An estimator of any kind, so that those without ``predict`` are stored as well."""
+    """An estimator that dc-sklearn has no wrapper for, so that it is stored as well."""
 
     backend = "sklearn"
 
@@ -41,10 +40,17 @@ class Holder(Model):
         return self._native
 
 
+def _wanted(name: str, only: str) -> bool:
+    """Tell whether ``name`` contains one of the words, which commas separate."""
+    return any(word in name for word in only.split(","))
+
+
 def held(estimator: Any) -> Model:
     """Return a model of the fitted ``estimator``."""
-    if hasattr(estimator, "predict"):
-        return SklearnModel(estimator)
+    try:
+        return dc_wrap(estimator)
+    except DCError:  # encoders of labels, which are not steps
+        pass
     holder = Holder(estimator)
     holder._native = estimator
     return holder
@@ -54,22 +60,25 @@ def estimators(only: str) -> Iterator[tuple[str, Model, Any]]:
     """Yield a name, a fitted model and rows for it, for each class and option that is tested."""
     tested = runpy.run_path(str(ROUND_TRIP), run_name="round_trip")
     for name in filter(tested["is_estimator"], tested["estimators"].names()):
-        if only in name:
+        if _wanted(name, only):
             estimator, x = tested["fitted"](name)
             yield name, held(estimator), x
     for words, (estimator, x, y) in tested["OPTIONS"].items():
         name = words.replace(" ", "-").replace(",", "")
-        if only in name:
+        if _wanted(name, only):
             yield name, held(clone(estimator).fit(x, y)), x
 
 
 def chains(only: str) -> Iterator[tuple[str, Model, Any]]:
     """Yield pipelines from SMILES to predictions, and networks."""
+    if only and not any(_wanted(name, only) for name in ("chain", "Multitask")):
+        return
     from sklearn.ensemble import RandomForestRegressor
     from sklearn.linear_model import LogisticRegression
 
-    if only and only not in "chain Multitask":
-        return
+    from dc_pipeline import ECFP, NormalizationTransformer, Pipeline
+    from dc_torch import MultitaskClassifier, MultitaskRegressor
+
     rng = np.random.default_rng(0)
     X, y = rng.normal(size=(20, 5)), rng.normal(size=(20, 2))
     kinds = (y[:, :1] > 0).astype(float)
@@ -102,12 +111,12 @@ def chains(only: str) -> Iterator[tuple[str, Model, Any]]:
 
 
 def build(directory: Path, only: str = "") -> None:
-    """Save each model whose name contains ``only`` below ``directory``, its rows beside it."""
+    """Save each model that ``only`` names below ``directory``, its rows beside it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         for source in (estimators, chains):
             for name, model, rows in source(only):
-                if only in name:
+                if _wanted(name, only):
                     try:
                         dc_hub.save(model, directory / name)
                         dc_hub.load(directory / name)

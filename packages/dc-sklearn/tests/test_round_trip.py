@@ -12,7 +12,7 @@ from scipy import sparse
 from sklearn.base import clone, is_classifier
 from sklearn.compose import ColumnTransformer
 from sklearn.datasets import load_diabetes, load_iris
-from sklearn.decomposition import PCA
+from sklearn.decomposition import PCA, IncrementalPCA
 from sklearn.ensemble import (
     BaggingClassifier,
     BaggingRegressor,
@@ -35,8 +35,10 @@ from sklearn.linear_model import (
     LinearRegression,
     LogisticRegression,
     Ridge,
+    RidgeClassifier,
     SGDRegressor,
 )
+from sklearn.mixture import BayesianGaussianMixture
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
 from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
@@ -182,6 +184,9 @@ def test_every_class_of_the_table_comes_back_bit_for_bit(name: str) -> None:
 
 
 OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
+    "ridge of two classes": (RidgeClassifier(), IRIS, KIND > 0),
+    "one component of many": (IncrementalPCA(n_components=1), X, None),
+    "mixture of one covariance": (BayesianGaussianMixture(covariance_type="tied"), X, None),
     "bag of kernels on some features": (
         BaggingClassifier(SVC(), n_estimators=2, max_features=0.5, random_state=0),
         IRIS,

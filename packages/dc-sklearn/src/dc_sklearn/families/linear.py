@@ -130,7 +130,7 @@ _RIDGE: Final[Mapping[str, Field]] = {
 }
 _RIDGE_LABELLED: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "coef_": Floats("rows n"),
+    "coef_": Floats("n") | Floats("rows n"),
     "intercept_": Floats("rows") | Number(),
     "_label_binarizer": Nested(_signed_labels),
 }

@@ -92,8 +92,8 @@ _COMPONENTS: Final[Mapping[str, Field]] = {
 }
 _CONVERGED: Final[Mapping[str, Field]] = {
     "converged_": Flag(),
-    "lower_bound_": Number(),
-    "lower_bounds_": ListOf(Number()),
+    "lower_bound_": Number() | Floats("1"),
+    "lower_bounds_": ListOf(Number() | Floats("1")),
     "n_iter_": Count(),
     "precisions_": _MATRICES,
 }

@@ -68,7 +68,7 @@ _NETWORK: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "n_outputs_": Count(1),
     "n_layers_": Count(2),
-    "out_activation_": Word(("identity", "logistic", "softmax")),
+    "out_activation_": Word(("identity", "logistic", "softmax", "exp")),
     "coefs_": ListOf(Floats("_ _")),
     "intercepts_": ListOf(Floats("_")),
 }
