@@ -105,7 +105,7 @@ def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
 def _validate(estimator: Any) -> None:
     """Check the parameters by scikit-learn's own constraints, as ``fit`` does; prediction does not.
 
-    Raises :class:`ValueError`.
+    Raises :class:`TypeError` or :class:`ValueError`.
     """
     constraints = getattr(estimator, "_parameter_constraints", None)
     params = estimator.get_params(deep=False)
@@ -113,6 +113,11 @@ def _validate(estimator: Any) -> None:
         # The constraints know NumPy's types, which are stored as dtypes.
         given = {n: v.type if isinstance(v, np.dtype) else v for n, v in params.items()}
         validate_parameter_constraints(constraints, given, type(estimator).__name__)
+    if params.get("dtype") is not None and np.dtype(params["dtype"]).kind not in "biufO":
+        raise ValueError(f"dtype={params['dtype']!r} is not a type of numbers")
+    for name in ("_validate_steps", "_validate_transformers"):
+        if hasattr(estimator, name):
+            getattr(estimator, name)()
 
 
 def _stored(parameter: str, value: Any) -> Any:

@@ -38,7 +38,9 @@ from dc_sklearn.slots import Reader, Slots
 
 def _named(pairs: Sequence[tuple[Any, ...]]) -> Mapping[str, Any]:
     """Return the estimators of ``(name, estimator, …)`` tuples by name."""
-    for name, *_ in pairs:
+    for name, part, *_ in pairs:
+        if isinstance(part, str) and part not in ("drop", "passthrough"):
+            raise StructureError(f"The step {name!r} is {part!r}, not an estimator.")
         if "/" in name or not name:
             raise NotSerializable(
                 f"The step {name!r} cannot name weights.", hint="Name it without '/'."
@@ -150,8 +152,12 @@ def _check_votes(owner: Any, state: State) -> None:
 
 def _check_stack(owner: Any, state: State) -> None:
     """Check that it is known of each estimator which method its predictions come from."""
-    if len(state["stack_method_"]) != len(state["estimators_"]):
+    methods, members = state["stack_method_"], state["estimators_"]
+    if len(methods) != len(members):
         raise StructureError("stack_method_ does not hold one method per estimator.")
+    for method, member in zip(methods, members, strict=True):
+        if not hasattr(member, method):
+            raise StructureError(f"stack_method_ has {method!r} for {type(member).__name__}.")
 
 
 def _check_order(owner: Any, state: State) -> None:
@@ -203,13 +209,15 @@ def _stacking(required: Mapping[str, Field]) -> Schema:
     )
 
 
-def _bagging(required: Mapping[str, Field], optional: Mapping[str, Field]) -> Schema:
+def _bagging(
+    required: Mapping[str, Field], optional: Mapping[str, Field], members: NestedList
+) -> Schema:
     return schema(
         {
             "n_features_in_": Size("n"),
             "estimators_features_": ListOf(Integers("_", minimum=0, below="n")),
             **required,
-            "estimators_": NestedList(_bases),
+            "estimators_": members,
         },
         {
             "_n_samples": Count(),
@@ -239,6 +247,24 @@ def _boosting(required: Mapping[str, Field]) -> Schema:
         rebuild=_base_estimator,
         check=_check_votes,
     )
+
+
+class _Bag(NestedList):
+    """The attribute ``estimators_`` of a bag of classifiers: they vote with indices of classes."""
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[Any]:
+        """Return the estimators, whose labels must be indices of the owner's classes."""
+        before, n = len(restoring.commits), restoring.state["n_classes_"]
+        members = super().decode(reader, path, restoring)
+        for target, state in restoring.commits[before:]:
+            labels = state.get("classes_")
+            if isinstance(labels, np.ndarray) and not (
+                labels.dtype.kind in "biu" and labels.min() >= 0 and labels.max() < n
+            ):
+                raise StructureError(
+                    f"A {type(target).__name__} of {path!r} has other classes than the {n} indices."
+                )
+        return members
 
 
 class _Columns(Kind):
@@ -305,7 +331,7 @@ class _Transformers:
                 if reader.holds(at)
                 else prototype(owner, state)
             )
-            if isinstance(part, str) and part != _parameter(owner, name):
+            if part is None or (isinstance(part, str) and part != _parameter(owner, name)):
                 raise StructureError(f"{path!r} has {part!r} for the transformer {name!r}.")
             found.append((name, part, _COLUMNS.decode(reader, f"{path}/{i}/columns", restoring)))
         return found
@@ -375,9 +401,11 @@ SCHEMAS: Final = {
     "ensemble.AdaBoostClassifier": _boosting({**_LABELS, "n_classes_": Size("classes")}),
     "ensemble.AdaBoostRegressor": _boosting({}),
     "ensemble.BaggingClassifier": _bagging(
-        {**_LABELS, "n_classes_": Size("classes")}, {"oob_decision_function_": Floats("_ _")}
+        {**_LABELS, "n_classes_": Size("classes")},
+        {"oob_decision_function_": Floats("_ _")},
+        _Bag(_bases),
     ),
-    "ensemble.BaggingRegressor": _bagging({}, {"oob_prediction_": Floats("_")}),
+    "ensemble.BaggingRegressor": _bagging({}, {"oob_prediction_": Floats("_")}, NestedList(_bases)),
     "ensemble.StackingClassifier": _stacking(
         {
             **_LABELS,

@@ -8,6 +8,7 @@ from typing import Any, Final
 from sklearn.preprocessing import KernelCenterer
 from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
+from dc_core.errors import StructureError
 from dc_sklearn.generators import LegacyGenerator
 from dc_sklearn.kinds import (
     MISSING,
@@ -28,6 +29,12 @@ from dc_sklearn.schema import Field, Schema, State, schema
 
 def _centerer(owner: Any, state: State) -> Any:
     return KernelCenterer().set_output(transform="default")
+
+
+def _check_whitening(owner: Any, state: State) -> None:
+    """Check that the mean is there if the parameters ask for whitening."""
+    if owner.whiten and "mean_" not in state:
+        raise StructureError(f"mean_ is missing, and whiten={owner.whiten!r} needs it.")
 
 
 def _threads(owner: Any, state: State) -> State:
@@ -142,6 +149,7 @@ SCHEMAS: Final = {
             "n_iter_": Count(),
             "whitening_": Floats("components n"),
         },
+        check=_check_whitening,
     ),
     "decomposition.IncrementalPCA": _projection(
         {"mean_": Floats("n"), "explained_variance_": Floats("components")},

@@ -28,9 +28,10 @@ def classes_per_output(state: State) -> list[int]:
         return [1] * outputs
     labels = state["classes_"] if outputs > 1 else [state["classes_"]]
     counts: list[int] = np.atleast_1d(np.asarray(state.get("n_classes_"))).tolist()
+    single = np.ndim(state["n_classes_"]) == 0
     if not isinstance(labels, list) or not outputs == len(labels) == len(counts):
         raise StructureError(f"classes_ and n_classes_ do not hold {outputs} outputs.")
-    if [np.shape(known) for known in labels] != [(n,) for n in counts]:
+    if single != (outputs == 1) or [np.shape(known) for known in labels] != [(n,) for n in counts]:
         raise StructureError(f"classes_ and n_classes_ ({counts}) do not fit {outputs} outputs.")
     if not all(type(n) is int and n > 0 for n in counts):
         raise StructureError(f"n_classes_ is {counts}, which are no counts of classes.")
