@@ -32,11 +32,9 @@ _TREES: Final = {"ball_tree": BallTree, "kd_tree": KDTree}
 def _check(owner: Any, state: State) -> None:
     """Check the rows, and the labels that native code counts with."""
     rows, n, method = state["_fit_X"], state["n_features_in_"], state["_fit_method"]
-    if hasattr(owner, "predict") and None in (
-        getattr(owner, "n_neighbors", 1),
-        getattr(owner, "radius", 1),
-    ):
-        raise StructureError("n_neighbors or radius is None, and predicting needs it.")
+    reach = {"n_neighbors", "radius"} & owner.get_params(deep=False).keys()
+    if hasattr(owner, "predict") and any(getattr(owner, name) is None for name in reach):
+        raise StructureError(f"{min(reach)} is None, and predicting needs it.")
     if method != "brute" and sparse.issparse(rows):
         raise StructureError(f"_fit_method is {method!r}, which does not search sparse rows.")
     _check_metric("effective_metric_params_", state["effective_metric_params_"], n)
