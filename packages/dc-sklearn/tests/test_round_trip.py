@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Mapping
+from copy import deepcopy
 from typing import Any
 
 import numpy as np
@@ -153,6 +154,10 @@ def outputs(estimator: Any, x: Any) -> dict[str, Any]:
 def same(a: Any, b: Any) -> bool:
     if isinstance(a, list | tuple):
         return len(a) == len(b) and all(map(same, a, b))
+    if not isinstance(a, np.ndarray | np.generic):
+        return type(a) is type(b) and bool(a == b)
+    if a.dtype.kind == "O":
+        return same(a.tolist(), b.tolist())
     return a.dtype == b.dtype and a.shape == b.shape and a.tobytes() == b.tobytes()
 
 
@@ -181,6 +186,43 @@ def is_estimator(name: str) -> bool:
 @pytest.mark.parametrize("name", [*filter(is_estimator, estimators.names())])
 def test_every_class_of_the_table_comes_back_bit_for_bit(name: str) -> None:
     check_round_trip(*fitted(name))
+
+
+NAMED = np.array(["setosa", "versicolor", "ἴρις"])
+
+
+def other_data(x: np.ndarray, y: Any = None, *rest: Any) -> dict[str, tuple[Any, ...]]:
+    """Return what ``fit`` takes in other dtypes, with other labels and with two outputs."""
+    found = {"float32": (x.astype(np.float32), y, *rest)}
+    if x.dtype.kind == "f":
+        found["integers"] = (np.round(np.abs(10 * x)).astype(int), y, *rest)
+    if y is None or y.ndim != 1:
+        return found
+    found["two outputs"] = (x, np.c_[y, y > np.median(y)])
+    if y.dtype.kind == "f":
+        found["integer values"] = (x, np.round(y).astype(int))
+        return found
+    found["names"] = (x, NAMED[y.astype(int) % 3])
+    found["two classes"] = (x, (y > 0).astype(int))
+    found["flags"] = (x, y > 0)
+    found["float labels"] = (x, y.astype(float))
+    return found
+
+
+@pytest.mark.filterwarnings("ignore::UserWarning")
+@pytest.mark.filterwarnings("ignore::RuntimeWarning")
+@pytest.mark.parametrize("name", [*filter(is_estimator, estimators.names())])
+def test_every_class_fitted_to_other_data_comes_back_bit_for_bit(name: str) -> None:
+    estimator, usual = data(name)
+    for kind, given in other_data(*usual).items():
+        try:
+            fitted = clone(estimator).fit(*(part for part in deepcopy(given) if part is not None))
+        except (NotImplementedError, TypeError, ValueError):
+            continue  # scikit-learn does not take it
+        blank = clone(estimator)
+        state.restore(blank, state.export(fitted))
+        expected, found = outputs(fitted, given[0]), outputs(blank, given[0])
+        assert [m for m in expected if not same(expected[m], found[m])] == [], kind
 
 
 OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
@@ -266,6 +308,11 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
         HistGradientBoostingRegressor(max_iter=3, early_stopping=True, scoring="r2"),
         X,
         Y,
+    ),
+    "mixture of tied covariances": (
+        BayesianGaussianMixture(n_components=2, covariance_type="tied", random_state=0),
+        X,
+        None,
     ),
     "network trained by L-BFGS": (MLPRegressor(solver="lbfgs", max_iter=20, random_state=0), X, Y),
     "pipeline with a forest": (
@@ -368,6 +415,12 @@ def test_a_warm_start_continues_as_if_it_had_never_been_stored(estimator: Any) -
     expected, found = outputs(fitted, X), outputs(blank, X)
     assert expected
     assert all(same(expected[m], found[m]) for m in expected)
+
+
+def test_a_network_of_counts_comes_back() -> None:
+    if "loss" not in MLPRegressor().get_params():
+        pytest.skip("this scikit-learn has no losses for MLPRegressor")
+    check_round_trip(MLPRegressor(loss="poisson", max_iter=5, random_state=0).fit(X, Y), X)
 
 
 def test_predictions_on_float32_keep_their_dtype() -> None:

@@ -1,4 +1,4 @@
-"""Nearest neighbours: the rows are the state, and the search tree is built again from them."""
+"""Nearest neighbours: the rows, and the arrays of the tree that searches them."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ from typing import Any, Final
 
 import numpy as np
 from scipy import sparse
-from sklearn.neighbors import BallTree, KDTree
 
 from dc_core.errors import StructureError
 from dc_sklearn.kinds import (
@@ -25,18 +24,19 @@ from dc_sklearn.kinds import (
     Word,
 )
 from dc_sklearn.schema import Field, Schema, State, schema
-
-_TREES: Final = {"ball_tree": BallTree, "kd_tree": KDTree}
+from dc_sklearn.search_trees import TREES, SearchTree, build
 
 
 def _check(owner: Any, state: State) -> None:
-    """Check the rows, and the labels that native code counts with."""
+    """Check the rows, the metric, and the labels that native code counts with."""
     rows, n, method = state["_fit_X"], state["n_features_in_"], state["_fit_method"]
     reach = {"n_neighbors", "radius"} & owner.get_params(deep=False).keys()
     if hasattr(owner, "predict") and any(getattr(owner, name) is None for name in reach):
         raise StructureError(f"{min(reach)} is None, and predicting needs it.")
     if method != "brute" and sparse.issparse(rows):
         raise StructureError(f"_fit_method is {method!r}, which does not search sparse rows.")
+    if (state["_tree"] is None) != (method == "brute"):
+        raise StructureError(f"_tree does not fit the method {method!r}.")
     _check_metric("effective_metric_params_", state["effective_metric_params_"], n)
     _check_metric("metric_params", owner.metric_params or {}, n)
     if "_y" in state:
@@ -48,7 +48,7 @@ def _check_metric(name: str, parameters: Any, n: int) -> None:
     shapes: dict[str, list[tuple[int, ...]]]
     shapes = {"p": [()], "w": [(n,)], "V": [(n,), (n, n)], "VI": [(n, n)]}
     if not isinstance(parameters, dict) or not set(parameters) <= shapes.keys():
-        raise StructureError(f"{name} is {parameters!r}, which are no parameters of a metric.")
+        raise StructureError(f"{name} is {parameters!r}, which are not parameters of a metric.")
     for key, value in parameters.items():
         if value is None and key == "w":
             continue
@@ -79,36 +79,34 @@ def _check_labels(state: State) -> None:
 
 
 def _rebuild(owner: Any, state: State) -> State:
-    """Build the search tree, as ``fit`` does."""
-    tree = _TREES.get(state["_fit_method"])
-    if tree is None:
-        return {"_tree": None}
+    """Make the search tree of its arrays."""
+    parts, method, metric = state["_tree"], state["_fit_method"], state["effective_metric_"]
+    if parts is None:
+        return {}
+    parameters = state["effective_metric_params_"]
     try:
-        built = tree(
-            state["_fit_X"],
-            owner.leaf_size,
-            metric=state["effective_metric_"],
-            **state["effective_metric_params_"],
-        )
+        return {"_tree": build(method, state["_fit_X"], owner.leaf_size, metric, parameters, parts)}
     except (TypeError, ValueError) as error:
-        raise StructureError(f"No {tree.__name__} can be built from _fit_X: {error}.") from error
-    return {"_tree": built}
+        if isinstance(error, StructureError):
+            raise
+        name = TREES[method].__name__
+        raise StructureError(f"There is no {name} of _fit_X by {metric!r}: {error}.") from error
 
 
 _ROWS: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "_fit_X": Reals("rows n") | Sparse("rows n"),
-    "_fit_method": Word(("brute", *_TREES)),
+    "_fit_method": Word(("brute", *TREES)),
     "n_samples_fit_": Size("rows", minimum=1),
     "effective_metric_": Word(),
     "effective_metric_params_": DictOf(Number() | Reals("_") | Reals("_ _") | MISSING),
+    "_tree": SearchTree(),
 }
 
 
 def _neighbors(required: Mapping[str, Field] | None = None) -> Schema:
     return schema(
         {**_ROWS, **(required or {})},
-        rebuilt="_tree",
         rebuild=_rebuild,
         check=_check,
     )
