@@ -17,6 +17,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
 )
 from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
@@ -104,6 +105,19 @@ class TestSupportVectors(_Classification):
             "more support vectors than there are": _changed(weights, "_n_support/0", 0, 10**6),
             "a negative number of support vectors": _changed(weights, "_n_support/0", 0, -1),
             "another number of features": _changed(weights, "n_features_in_/0", (), 5),
+        }
+
+
+class TestSearchTree(_Regression):
+    estimator = KNeighborsRegressor(algorithm="kd_tree", leaf_size=10)
+
+    def corrupt(self, weights: Mapping[str, np.ndarray]) -> Mapping[str, Mapping[str, np.ndarray]]:
+        return {
+            "a row that is not there": _changed(weights, "_tree/order/0", 0, 10**9),
+            "a row twice": _changed(weights, "_tree/order/0", 0, weights["_tree/order/0"][1]),
+            "a radius that is not finite": _changed(weights, "_tree/radius/0", 1, np.nan),
+            "a corner that is not finite": _changed(weights, "_tree/bounds/0", (0, 0, 0), np.inf),
+            "an unknown number of rows": _changed(weights, "n_samples_fit_/0", (), 61),
         }
 
 

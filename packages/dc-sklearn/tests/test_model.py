@@ -1,4 +1,4 @@
-"""SklearnModel: any scikit-learn estimator as a model of this project."""
+"""SklearnModel: a scikit-learn classifier or regressor as a model of this project."""
 
 from __future__ import annotations
 
@@ -83,14 +83,14 @@ def test_a_classifier_without_probabilities_votes(classification: NumpyDataset) 
     assert np.array_equal(found[:, 0].argmax(axis=1), model.native.predict(classification.X))
 
 
-def test_tasks_of_different_classes_are_filled_up_with_zero(iris: Data) -> None:
+def test_tasks_with_fewer_classes_are_padded_with_zeros(iris: Data) -> None:
     dataset = NumpyDataset(iris[0], np.column_stack((iris[1], iris[1] > 0)))
     found = SklearnModel(RandomForestClassifier(3, random_state=0)).fit(dataset).predict(dataset)
     assert found.shape == (150, 2, 3)
     assert not found[:, 1, 2].any()
 
 
-def test_a_given_classifier_of_strings_keeps_its_order_of_classes(iris: Data) -> None:
+def test_a_classifier_fitted_to_strings_keeps_its_order_of_classes(iris: Data) -> None:
     names = np.array(["z", "y", "x"])[iris[1]]
     fitted = LogisticRegression(max_iter=500).fit(iris[0], names)
     found = SklearnModel(fitted).predict(iris[0])
@@ -98,7 +98,7 @@ def test_a_given_classifier_of_strings_keeps_its_order_of_classes(iris: Data) ->
 
 
 @pytest.mark.parametrize("y", [[0.5, 1.0, 2.0], [-1.0, 0.0, 1.0], [0.0, 1.0, 1e300]])
-def test_labels_that_are_no_class_numbers_are_a_typed_error(y: list[float]) -> None:
+def test_labels_that_are_not_class_numbers_are_a_typed_error(y: list[float]) -> None:
     with pytest.raises(DatasetError, match="whole numbers"):
         SklearnModel(LogisticRegression()).fit(NumpyDataset(np.eye(3), y))
 
@@ -180,7 +180,7 @@ def test_fitting_leaves_the_given_estimator_as_it_is(regression: NumpyDataset) -
     assert model.native is not given
 
 
-def test_a_fitted_estimator_is_taken_as_it_is(diabetes: Data) -> None:
+def test_a_fitted_estimator_is_copied_with_its_state(diabetes: Data) -> None:
     given = Ridge().fit(*diabetes)
     model = SklearnModel(given)
     expected = given.predict(diabetes[0])
@@ -193,7 +193,7 @@ def test_predicting_before_fitting_is_a_typed_error(regression: NumpyDataset) ->
         SklearnModel(Ridge()).predict(regression)
 
 
-def test_rows_of_a_missing_label_are_left_out(diabetes: Data) -> None:
+def test_rows_without_a_label_are_ignored(diabetes: Data) -> None:
     y = diabetes[1].copy()
     y[::3] = np.nan
     model = SklearnModel(Ridge()).fit(NumpyDataset(diabetes[0], y))
@@ -219,7 +219,7 @@ def test_an_empty_dataset_is_a_typed_error() -> None:
             SklearnModel(Ridge()).fit(dataset)
 
 
-def test_there_is_nothing_to_predict_for_no_rows(regression: NumpyDataset) -> None:
+def test_predicting_for_no_rows_is_a_typed_error(regression: NumpyDataset) -> None:
     model = SklearnModel(Ridge()).fit(regression)
     for nothing in (regression.select([]), np.zeros((0, 10)), np.zeros((0, 2, 5))):
         with pytest.raises(EmptyDataset, match="no row to predict"):
@@ -252,7 +252,7 @@ def test_features_that_do_not_fit_the_estimator_are_a_typed_error(
         (LogisticRegression(), np.zeros(120), "2 classes"),
     ],
 )
-def test_what_scikit_learn_refuses_to_learn_is_a_typed_error_and_changes_nothing(
+def test_data_that_scikit_learn_rejects_is_a_typed_error_and_changes_nothing(
     diabetes: Data, estimator: Any, y: np.ndarray, reason: str
 ) -> None:
     model = SklearnModel(estimator)
@@ -290,7 +290,7 @@ def test_weights_that_the_estimator_cannot_take_are_a_typed_error(diabetes: Data
         SklearnModel(Ridge()).fit(two)
 
 
-def test_something_else_than_an_estimator_is_a_typed_error() -> None:
+def test_anything_but_a_classifier_or_regressor_is_a_typed_error() -> None:
     for given in (Ridge, None, object(), StandardScaler(), KMeans(), DBSCAN()):
         with pytest.raises(ParameterError, match="SklearnModel needs"):
             SklearnModel(given)
@@ -325,7 +325,7 @@ def test_weights_move_to_a_model_that_is_not_fitted(regression: NumpyDataset) ->
     assert np.array_equal(model.predict(regression), other.predict(regression))
 
 
-def test_one_weight_can_be_set_and_a_contradiction_cannot(regression: NumpyDataset) -> None:
+def test_a_weight_that_contradicts_the_others_cannot_be_set(regression: NumpyDataset) -> None:
     model = SklearnModel(LinearRegression()).fit(regression)
     model["linear_regression/coef_/0"] = np.zeros(10)
     assert np.ptp(model.predict(regression)) == 0
@@ -352,21 +352,21 @@ def test_a_subclass_is_refused_at_save(regression: NumpyDataset) -> None:
         model.get_weights()
 
 
-def test_a_search_is_refused_and_pointed_to_its_best_estimator(regression: NumpyDataset) -> None:
+def test_the_error_for_a_search_names_its_best_estimator(regression: NumpyDataset) -> None:
     model = SklearnModel(GridSearchCV(Ridge(), {"alpha": [0.1, 1]})).fit(regression)
     with pytest.raises(NotSerializable, match="best_estimator_"):
         model.get_weights()
 
 
 @pytest.mark.parametrize("value", [object(), np.random.RandomState(0), len])
-def test_an_attribute_without_a_stored_form_is_refused_by_name(diabetes: Data, value: Any) -> None:
+def test_an_attribute_that_cannot_be_stored_is_named(diabetes: Data, value: Any) -> None:
     estimator = Ridge().fit(*diabetes)
     estimator.note_ = value
     with pytest.raises(NotSerializable, match="note_"):
         SklearnModel(estimator).get_weights()
 
 
-def test_a_private_attribute_that_nobody_knows_is_refused_by_name(diabetes: Data) -> None:
+def test_an_unknown_private_attribute_is_named_in_the_error(diabetes: Data) -> None:
     estimator = Ridge().fit(*diabetes)
     estimator._mine = np.ones(3)
     with pytest.raises(NotSerializable, match="_mine"):

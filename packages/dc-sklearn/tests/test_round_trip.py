@@ -1,4 +1,4 @@
-"""Every class of the closed table: stored as named arrays, it comes back to the last bit."""
+"""Every class of the closed table is restored from named arrays to the last bit."""
 
 from __future__ import annotations
 
@@ -118,7 +118,7 @@ FITS: Mapping[str, tuple[Any, ...]] = {
 OUTPUTS = ("predict", "predict_proba", "decision_function", "transform", "kneighbors")
 
 pytestmark = [
-    # Few iterations are enough here, and some classes of the table are on their way out.
+    # Few iterations are enough here, and some classes of the table are deprecated.
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore:Bins whose width:UserWarning"),
@@ -146,7 +146,7 @@ def fitted(name: str) -> tuple[Any, np.ndarray]:
 
 
 def outputs(estimator: Any, x: Any) -> dict[str, Any]:
-    """Return everything that ``estimator`` says of the first rows of ``x``."""
+    """Return the outputs of every method of ``estimator`` for the first rows of ``x``."""
     said = {m: getattr(estimator, m)(x[:40]) for m in OUTPUTS if hasattr(estimator, m)}
     return {m: s.toarray() if sparse.issparse(s) else s for m, s in said.items()}
 
@@ -184,7 +184,7 @@ def is_estimator(name: str) -> bool:
 
 
 @pytest.mark.parametrize("name", [*filter(is_estimator, estimators.names())])
-def test_every_class_of_the_table_comes_back_bit_for_bit(name: str) -> None:
+def test_every_class_of_the_table_is_restored_bit_for_bit(name: str) -> None:
     check_round_trip(*fitted(name))
 
 
@@ -212,7 +212,7 @@ def other_data(x: np.ndarray, y: Any = None, *rest: Any) -> dict[str, tuple[Any,
 @pytest.mark.filterwarnings("ignore::UserWarning")
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 @pytest.mark.parametrize("name", [*filter(is_estimator, estimators.names())])
-def test_every_class_fitted_to_other_data_comes_back_bit_for_bit(name: str) -> None:
+def test_every_class_fitted_to_other_data_is_restored_bit_for_bit(name: str) -> None:
     estimator, usual = data(name)
     for kind, given in other_data(*usual).items():
         try:
@@ -341,7 +341,7 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize(("estimator", "x", "y"), OPTIONS.values(), ids=OPTIONS.keys())
-def test_other_data_and_options_come_back_bit_for_bit(estimator: Any, x: Any, y: Any) -> None:
+def test_other_options_are_restored_bit_for_bit(estimator: Any, x: Any, y: Any) -> None:
     check_round_trip(clone(estimator).fit(x, y), x)
 
 
@@ -362,7 +362,7 @@ PASSING: Mapping[str, Any] = {
 
 @pytest.mark.parametrize("rows", [X, sparse.csr_matrix(X)], ids=["dense", "sparse"])
 @pytest.mark.parametrize("given", PASSING.values(), ids=PASSING.keys())
-def test_what_passes_columns_on_comes_back_into_its_own_parameters(given: Any, rows: Any) -> None:
+def test_columns_that_are_passed_through_are_restored(given: Any, rows: Any) -> None:
     given = clone(given).set_params(
         **{n: False for n in given.get_params() if n.endswith("__with_mean")}
     )
@@ -417,7 +417,7 @@ def test_a_warm_start_continues_as_if_it_had_never_been_stored(estimator: Any) -
     assert all(same(expected[m], found[m]) for m in expected)
 
 
-def test_a_network_of_counts_comes_back() -> None:
+def test_a_network_of_counts_is_restored() -> None:
     if "loss" not in MLPRegressor().get_params():
         pytest.skip("this scikit-learn has no losses for MLPRegressor")
     check_round_trip(MLPRegressor(loss="poisson", max_iter=5, random_state=0).fit(X, Y), X)
@@ -430,7 +430,7 @@ def test_predictions_on_float32_keep_their_dtype() -> None:
 
 
 @pytest.mark.parametrize("kind", [str, object])
-def test_labels_that_are_strings_come_back(kind: type) -> None:
+def test_labels_that_are_strings_are_restored(kind: type) -> None:
     labels = np.array(["setosa", "versicolor", "ἴρις"]).astype(kind)[KIND]
     for estimator in (
         LogisticRegression(),
@@ -444,7 +444,7 @@ def test_labels_that_are_strings_come_back(kind: type) -> None:
         assert blank.predict(IRIS).tolist() == estimator.predict(IRIS).tolist()
 
 
-def test_categories_of_strings_come_back() -> None:
+def test_categories_that_are_strings_are_restored() -> None:
     rows = np.array([["C", "sp3"], ["N", "sp2"], ["C", "sp"]], dtype=object)
     encoder = OneHotEncoder(sparse_output=False).fit(rows)
     blank = clone(encoder)
@@ -452,7 +452,7 @@ def test_categories_of_strings_come_back() -> None:
     assert np.array_equal(encoder.transform(rows), blank.transform(rows))
 
 
-def test_categorical_features_of_histogram_boosting_come_back() -> None:
+def test_categorical_features_of_histogram_boosting_are_restored() -> None:
     x = IRIS.copy()
     x[:, 1] = np.round(x[:, 1])
     model = HistGradientBoostingClassifier(
@@ -464,12 +464,12 @@ def test_categorical_features_of_histogram_boosting_come_back() -> None:
     check_round_trip(model, x, unknown)
 
 
-def test_missing_values_take_the_same_way_through_a_forest() -> None:
+def test_missing_values_go_to_the_same_leaves_of_a_restored_forest() -> None:
     x = np.where(X > 0.05, np.nan, X)
     check_round_trip(RandomForestRegressor(n_estimators=4, random_state=0).fit(x, Y), x)
 
 
-def test_the_seeds_of_a_forest_come_back() -> None:
+def test_the_seeds_of_a_forest_are_restored() -> None:
     forest = RandomForestRegressor(n_estimators=4, random_state=7).fit(X, Y)
     blank = clone(forest)
     state.restore(blank, state.export(forest))
@@ -479,7 +479,7 @@ def test_the_seeds_of_a_forest_come_back() -> None:
 
 
 @pytest.mark.parametrize("bounds", ["free", (0.0, 1.0), (2.0, 1.0), (1.0, np.inf), (1.0, 2.0, 3.0)])
-def test_bounds_of_the_default_kernel_that_are_no_limits_are_refused(bounds: Any) -> None:
+def test_bounds_of_the_default_kernel_that_are_not_limits_are_refused(bounds: Any) -> None:
     model = GaussianProcessRegressor().fit(X, Y)
     stored = state.export(model)
     names = [n for n in stored if n.startswith("kernel_/k1__constant_value_bounds")]

@@ -1,4 +1,4 @@
-"""Search trees: they come back as they were built, and nothing else reaches native code."""
+"""Search trees are restored as they were built, and nothing else reaches native code."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def search(method: str = "kd_tree", **params: Any) -> NearestNeighbors:
 @pytest.mark.parametrize(("method", "metric", "params"), CASES)
 @pytest.mark.parametrize("rows", [1, 2, 3, 31, 200])
 @pytest.mark.parametrize("leaf_size", [1, 7, 30])
-def test_a_search_tree_comes_back_as_it_was_built(
+def test_a_search_tree_is_restored_as_it_was_built(
     method: str, metric: str, params: dict[str, Any], rows: int, leaf_size: int
 ) -> None:
     power = {"p": params["p"]} if "p" in params else {}
@@ -79,7 +79,7 @@ def test_the_ranges_of_the_nodes_are_those_that_scikit_learn_makes(
             assert np.array_equal(made[name], nodes[name])
 
 
-def test_rows_of_float32_and_of_integers_come_back() -> None:
+def test_rows_of_float32_and_of_integers_are_restored() -> None:
     for rows in (ROWS.astype(np.float32), np.round(9 * ROWS).astype(np.int64)):
         model = KNeighborsRegressor(algorithm="kd_tree").fit(rows, np.arange(200.0))
         blank = clone(model)

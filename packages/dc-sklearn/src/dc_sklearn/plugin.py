@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 @hookimpl
 def dc_backend_info() -> BackendInfo:
-    """Return the version of scikit-learn; everything but a skeleton is there."""
+    """Return the version of scikit-learn, and every capability but skeletons."""
     return BackendInfo(
         {"scikit-learn": version("scikit-learn")}, frozenset({"weights", "components", "wrap"})
     )
@@ -41,7 +41,7 @@ def dc_export_weights(
 def dc_import_weights(
     obj: Any, weights: Mapping[str, np.ndarray], allow_missing: Collection[str], copy: bool
 ) -> Any:
-    """Give an estimator a fitted state, checked, and return it."""
+    """Check a fitted state, give it to an estimator, and return the estimator."""
     state.restore(obj, weights, allow_missing, copy=copy)
     return obj
 
@@ -54,13 +54,13 @@ def dc_describe_component(obj: Any) -> tuple[str, Mapping[str, Any]] | None:
 
 @hookimpl
 def dc_build_component(name: str, params: Mapping[str, Any]) -> Any:
-    """Make an estimator of the closed table, not fitted."""
+    """Return a new estimator of the closed table, not fitted."""
     return components.build(name, params)
 
 
 @hookimpl
 def dc_wrap(obj: Any) -> Model:
-    """Return the model around an estimator that fits what it does.
+    """Return a model around an estimator, of the class that fits what the estimator does.
 
     Raises :class:`ParameterError` for an estimator that has no method for new rows.
     """

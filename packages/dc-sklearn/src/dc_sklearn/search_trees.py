@@ -119,7 +119,8 @@ def build(
     """
     if type(leaf_size) is not int or leaf_size < 1:
         raise StructureError(f"leaf_size={leaf_size!r} is not a number of rows.")
-    data = check_array(rows, dtype=np.float64, order="C")
+    with np.errstate(invalid="ignore", over="ignore"):
+        data = check_array(rows, dtype=np.float64, order="C")
     n, features = data.shape
     depth = levels(n, leaf_size)
     count = 2**depth - 1

@@ -30,20 +30,20 @@ _ANY_NUMBER: Final = next(
     for name in ("ensure_all_finite", "force_all_finite")
     if name in signature(check_array).parameters
 )
-"""The argument of ``check_array`` that lets NaN pass; scikit-learn 1.6 renamed it."""
+"""The argument of ``check_array`` that allows NaN; scikit-learn 1.6 renamed it."""
 
 
 def _tree(owner: Any) -> Any:
-    """Return one tree of the boosted ensemble, as its ``fit`` makes it."""
+    """Return an unfitted tree of the ensemble, with the parameters that ``fit`` gives it."""
     shared = set(DecisionTreeRegressor._get_param_names()) - {"random_state"}
     return DecisionTreeRegressor(**{n: getattr(owner, n) for n in shared if hasattr(owner, n)})
 
 
 def _first_guess(owner: Any, state: State) -> Any:
-    """Return what ``init_`` is: by default the baseline that suits the loss."""
+    """Return the unfitted baseline ``init_``, which depends on the loss."""
     if owner.init is not None:
         raise NotSerializable(
-            f"{type(owner).__name__}(init={owner.init!r}) has no stored form.",
+            f"{type(owner).__name__}(init={owner.init!r}) cannot be stored.",
             hint="Use init=None or init='zero'.",
         )
     if "classes_" in state:
@@ -56,7 +56,7 @@ def _first_guess(owner: Any, state: State) -> Any:
 
 
 class _FirstGuess:
-    """The attribute ``init_``: it makes the columns that native code adds to."""
+    """The attribute ``init_``: it allocates the columns to which native code adds."""
 
     _nested: Final = Nested(_first_guess, ("zero",))
 
@@ -79,12 +79,12 @@ class _FirstGuess:
             and np.shape(state["class_prior_"]) == (classes,)
         )
         if not fits:
-            raise StructureError(f"{path!r} guesses for other outputs than the trees.")
+            raise StructureError(f"{path!r} predicts other outputs than the trees.")
         return guess
 
 
 def _check(owner: Any, state: State) -> None:
-    """Check that there are as many trees a stage as native code adds columns."""
+    """Check that every stage has one tree per column to which native code adds."""
     classes = int(state.get("n_classes_", 1))
     columns = classes if classes > 2 else 1
     if state["n_trees_per_iteration_"] != columns or state["estimators_"].shape[1] != columns:
@@ -94,14 +94,14 @@ def _check(owner: Any, state: State) -> None:
 
 
 def _rebuild(owner: Any, state: State) -> State:
-    """Make the loss again, whose link function predicting uses."""
+    """Make the loss anew; prediction uses its link function."""
     shell = copy(owner)
     vars(shell).update(state)
     return {"_loss": shell._get_loss(sample_weight=None)}
 
 
 def _rebuild_histogram(owner: Any, state: State) -> State:
-    """Make the loss again, and the scorer that early stopping goes on with."""
+    """Make the loss anew, and the scorer with which early stopping continues."""
     stops = state.get("do_early_stopping_") is True and owner.scoring != "loss"
     return {
         **_rebuild(owner, state),
@@ -128,7 +128,7 @@ def _histogram_preprocessor(owner: Any, state: State) -> Any:
 
 
 class _Preprocessor:
-    """The attribute ``_preprocessor``: native code reads as many columns as there are features."""
+    """The attribute ``_preprocessor``: native code reads one column per feature."""
 
     _nested: Final = Nested(_histogram_preprocessor)
 
@@ -151,7 +151,7 @@ class _Preprocessor:
                 and all(part == "drop" for _, part, _ in rest)
             )
             if not fits:
-                raise StructureError(f"{path!r} takes other columns than is_categorical_ says.")
+                raise StructureError(f"{path!r} splits the columns unlike is_categorical_.")
         return found
 
 

@@ -1,4 +1,4 @@
-"""Compositions: pipelines, unions, votes, stacks, bags, chains, one estimator per output."""
+"""Compositions: pipelines, unions, voting, stacking, bagging, chains, one estimator per output."""
 
 from __future__ import annotations
 
@@ -106,7 +106,7 @@ def _final_regressor(owner: Any, state: State) -> Any:
 
 
 def _base(owner: Any) -> Any:
-    """Return the estimator that a bag or a boosted ensemble repeats, by default a tree."""
+    """Return the base estimator of a bagged or boosted ensemble; the default is a tree."""
     if owner.estimator is not None:
         return clone(owner.estimator)
     depth = None if isinstance(owner, BaggingClassifier | BaggingRegressor) else 1
@@ -139,7 +139,7 @@ def _target_transformer(owner: Any, state: State) -> Any:
 
 
 def _check_bag(owner: Any, state: State) -> None:
-    """Check that it is known of each estimator which features it sees."""
+    """Check that each estimator has an array of the features that it reads."""
     if len(state["estimators_features_"]) != len(state["estimators_"]):
         raise StructureError("estimators_features_ does not hold one array per estimator.")
 
@@ -151,7 +151,7 @@ def _check_votes(owner: Any, state: State) -> None:
 
 
 def _check_stack(owner: Any, state: State) -> None:
-    """Check that it is known of each estimator which method its predictions come from."""
+    """Check that each estimator has the method that its predictions come from."""
     methods, members = state["stack_method_"], state["estimators_"]
     if len(methods) != len(members):
         raise StructureError("stack_method_ does not hold one method per estimator.")
@@ -161,15 +161,15 @@ def _check_stack(owner: Any, state: State) -> None:
 
 
 def _check_order(owner: Any, state: State) -> None:
-    """Check that the order of a chain is one of its outputs."""
+    """Check that the order of a chain is a permutation of its outputs."""
     if sorted(state["order_"].tolist()) != list(range(len(state["estimators_"]))):
-        raise StructureError(f"order_ does not order {len(state['estimators_'])} outputs.")
+        raise StructureError(f"order_ is not a permutation of {len(state['estimators_'])} outputs.")
     if hasattr(owner, "chain_method") and "chain_method_" not in state:
         raise StructureError("chain_method_ is missing.")
 
 
 def _check_outputs(owner: Any, state: State) -> None:
-    """Check that each output has an estimator, and a classifier's outputs their classes."""
+    """Check that each output has an estimator and, if it is classified, its classes."""
     outputs = len(state["estimators_"])
     if not outputs or ("classes_" in state and len(state["classes_"]) != outputs):
         raise StructureError(f"estimators_ and classes_ do not fit {outputs} outputs.")
@@ -271,7 +271,7 @@ class _Columns(Kind):
     """The columns that a transformer takes: names, indices, a mask or a slice."""
 
     def accepts(self, value: Any, sizes: Sizes) -> bool:
-        """Tell whether ``value`` says columns of the ``n`` there are."""
+        """Tell whether ``value`` selects some of ``n`` columns."""
         n = sizes["n"]
         if isinstance(value, str | slice):
             return True
@@ -338,7 +338,7 @@ class _Transformers:
 
 
 class _Remainder:
-    """The attribute ``_remainder``: what is to happen to the columns that no transformer takes."""
+    """The attribute ``_remainder``: the columns that no transformer takes."""
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the columns."""
@@ -364,7 +364,7 @@ def _for_columns(name: str) -> Callable[[Any, State], Any]:
 
 
 def _parameter(owner: Any, name: str) -> Any:
-    """Return what the parameters of a ``ColumnTransformer`` give as the transformer ``name``."""
+    """Return the transformer ``name`` from the parameters of a ``ColumnTransformer``."""
     given = {n: part for n, part, *_ in owner.transformers} | {"remainder": owner.remainder}
     return given[name]
 

@@ -62,7 +62,7 @@ class _Kernel:
 
 
 def _check_bounds(name: str, bounds: Any) -> None:
-    """Check that ``bounds`` are "fixed", or a lower and an upper limit above 0."""
+    """Check that ``bounds`` is "fixed", or a lower and an upper limit above 0."""
     if isinstance(bounds, str) and bounds == "fixed":
         return
     if np.shape(bounds) != (2,) or not 0 < bounds[0] <= bounds[1] < np.inf:

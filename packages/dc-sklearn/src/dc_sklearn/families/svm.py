@@ -1,4 +1,4 @@
-"""Support vector machines; libsvm trusts every count, so all of them are checked here."""
+"""Support vector machines: libsvm trusts every count, so all of them are checked here."""
 
 from __future__ import annotations
 
@@ -46,20 +46,20 @@ def _check(owner: Any, state: State) -> None:
     # depends on the version of scikit-learn.
     asked = {owner.probability, state.get("_effective_probability")} - {False, None, "deprecated"}
     if asked and not state["_probA"].size:
-        raise StructureError("_probA and _probB are empty, and probability is asked for.")
+        raise StructureError("_probA and _probB are empty, but the model is to give probabilities.")
     fitted = state["shape_fit_"]
     if not isinstance(fitted, tuple) or not all(type(n) is int for n in fitted) or not fitted:
-        raise StructureError(f"shape_fit_ is {fitted!r}, which is no shape.")
+        raise StructureError(f"shape_fit_ is {fitted!r}, which is not a shape.")
     if total and not 0 <= support.min() <= support.max() < fitted[0]:
-        raise StructureError(f"support_ names rows that are none of the {fitted[0]}.")
+        raise StructureError(f"support_ names rows beyond the {fitted[0]} training rows.")
 
     n = state["n_features_in_"]
     if state["_sparse"] is True:
         if owner.kernel == "precomputed" or callable(owner.kernel):
-            raise StructureError(f"libsvm takes no sparse vectors with kernel={owner.kernel!r}.")
+            raise StructureError(f"libsvm has no sparse vectors with kernel={owner.kernel!r}.")
         if not (sparse.issparse(vectors) and sparse.issparse(dual)):
             raise StructureError(
-                "support_vectors_ and _dual_coef_ have to be sparse, as _sparse says."
+                "support_vectors_ and _dual_coef_ must be sparse because _sparse is True."
             )
         if vectors.indices.dtype != np.int32 or vectors.indptr.dtype != np.int32:
             raise StructureError("support_vectors_ needs indices of int32.")
@@ -88,7 +88,7 @@ def _check_counts(state: State, total: int) -> int:
 
 
 def _regression_counts(owner: Any, state: State) -> State:
-    """Return the counts of a regression, which has no classes.
+    """Return the counts of support vectors of a regression, which has no classes.
 
     ``fit`` leaves the second one uninitialised if its rows are sparse.
     """
@@ -99,13 +99,13 @@ def _regression_counts(owner: Any, state: State) -> State:
 def _array(state: State, name: str, dtype: Any, ndim: int) -> np.ndarray:
     array = state[name]
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
-        raise StructureError(f"{name} is no {ndim}-d array of {np.dtype(dtype)}.")
+        raise StructureError(f"{name} is not a {ndim}-d array of {np.dtype(dtype)}.")
     return array
 
 
 def _shaped(name: str, array: Any, shape: tuple[int, ...]) -> None:
     if np.shape(array) != shape:
-        raise StructureError(f"{name} has shape {np.shape(array)}; the support calls for {shape}.")
+        raise StructureError(f"{name} has shape {np.shape(array)}; the vectors need {shape}.")
 
 
 _VECTORS: Final = Floats("_ _") | Sparse("_ _")
