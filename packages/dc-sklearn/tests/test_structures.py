@@ -251,7 +251,7 @@ def test_probabilities_without_their_parameters_are_a_typed_error(
 ) -> None:
     kernel = SVC().fit(sparse.csr_matrix(iris[0]), iris[1])
     asking = clone(kernel).set_params(probability=True)
-    with pytest.raises(StructureError, match="probability"):
+    with pytest.raises(StructureError, match="probabilities"):
         state.restore(asking, state.export(kernel))
     if "_effective_probability/0" in state.describe(kernel):  # newer versions of scikit-learn
         refused(kernel, {"_effective_probability/0": np.array(True)})

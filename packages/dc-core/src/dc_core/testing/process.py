@@ -37,17 +37,22 @@ def process_state() -> dict[str, Any]:
         "the working directory": Path.cwd(),
         "the warning filters": list(warnings.filters),
         "the handler of SIGINT": signal.getsignal(signal.SIGINT),
-        "the running threads": threading.enumerate(),
     }
 
 
 def change_of_state(
     call: Callable[[], object], framework: Callable[[], object] = lambda: None
 ) -> str:
-    """Return what ``call`` changed of the process's state or the ``framework``'s; empty if none."""
+    """Return what ``call`` changed of the process's state or the ``framework``'s; empty if none.
+
+    Threads that end meanwhile belong to earlier calls; only those that it leaves running count.
+    """
+    threads = set(threading.enumerate())
     before = {**process_state(), "the framework's global state": framework()}
     call()
     after = {**process_state(), "the framework's global state": framework()}
+    if set(threading.enumerate()) - threads:
+        return "the running threads"
     return next((what for what, value in before.items() if after[what] != value), "")
 
 
