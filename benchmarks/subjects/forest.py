@@ -168,8 +168,8 @@ SUBJECTS = (
             Way("skops", save_skops),
         ),
         targets=(
-            Target("cpu", "dc-hub publish", "joblib, dumped and loaded", at_most=1.0),
-            Target("cpu", "dc-hub publish", "joblib"),
+            Target("cpu", "dc-hub publish", "joblib", at_most=1.0),
+            Target("cpu", "dc-hub publish", "joblib, dumped and loaded"),
             Target("cpu", "dc-hub publish", "skops"),
         ),
     ),
