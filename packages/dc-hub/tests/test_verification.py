@@ -308,13 +308,19 @@ def test_weights_that_others_can_write_to_cannot_be_changed_under_a_model(hub, l
 
 
 def exchange(first, second, stop):
-    """Exchange two directories, again and again, until ``stop`` is set; then put them back."""
+    """Exchange two directories, again and again, until ``stop`` is set.
+
+    Now and then it pauses, after an even and an odd number of times in turn, so that some loads
+    find the right directory even where directories have no descriptors.
+    """
     aside = first.with_name("aside")
-    for _ in range(100_000):
+    for i in range(1, 1_000_000):
         for source, target in ((first, aside), (second, first), (aside, second)):
             source.rename(target)
         if stop.is_set():
             break
+        if i % 501 == 0:
+            time.sleep(0.02)
 
 
 def test_what_was_verified_is_what_is_loaded_while_directories_are_exchanged(hub, models, dataset):
