@@ -491,7 +491,7 @@ def test_a_cache_on_disk_is_refused_from_a_file_and_at_save(estimator: str, tmp_
         components.describe(Pipeline([("scale", StandardScaler())], memory=str(tmp_path)))
 
 
-@pytest.mark.parametrize("value", [2**53, 1e300])
+@pytest.mark.parametrize("value", [2**53, 1e300, np.int64(2**53), np.float64(1e300)], ids=repr)
 def test_a_file_cannot_make_prediction_iterate_for_ever(value: float) -> None:
     with pytest.raises(ParameterError, match="max_iter"):
         components.build("sklearn/NMF", {"max_iter": value})

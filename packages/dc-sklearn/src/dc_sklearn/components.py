@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from numbers import Real
 from typing import Any, Final
 
 import numpy as np
@@ -95,7 +96,7 @@ def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
     for name, limit in _LIMITS.items():
         most = _MAX_PREDICT_ITERATIONS.get(cls.__name__, limit) if name == "max_iter" else limit
         value = params.get(name)
-        if isinstance(value, int | float) and not abs(value) <= most:
+        if isinstance(value, Real) and not abs(value) <= most:
             raise ParameterError(
                 f"{cls.__name__}({name}={value!r}) is refused: a stored model may ask for {most}.",
                 hint="Set it on the loaded estimator.",
