@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.linear_model import Ridge
@@ -225,3 +226,24 @@ def test_the_number_of_neighbors_rows_is_checked(
     model = OneVsRestClassifier(KNeighborsClassifier()).fit(*iris)
     rows = state.export(model)["estimators_/0/_fit_X/0"]
     refused(model, {"estimators_/0/_fit_X/0": rows[:-1]})
+
+
+@pytest.mark.parametrize("name", [*NAMES, *ROUND_TRIP["OPTIONS"]])
+def test_an_attribute_that_prediction_reads_cannot_be_left_out(name: str) -> None:
+    estimator, x = fitted(name) if name in NAMES else option(name)
+    stored = state.export(estimator)
+    for attribute in estimators.schema_of(estimator).optional.keys() & vars(estimator).keys():
+        fewer = {n: a for n, a in stored.items() if n.partition("/")[0] != attribute}
+        blank = clone(estimator)
+        try:
+            state.restore(blank, {**fewer, "attributes/0": np.array(stored["attributes/0"] - 1)})
+        except (StructureError, WeightsMismatch):
+            continue
+        assert ROUND_TRIP["outputs"](blank, x), attribute
+        if hasattr(blank, "score_samples") and not issparse(x):
+            blank.score_samples(x[:5])
+
+
+def option(name: str) -> tuple[Any, Any]:
+    estimator, x, y = ROUND_TRIP["OPTIONS"][name]
+    return clone(estimator).fit(x, y), x

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
+
+import sklearn
 
 from dc_sklearn.slots import Reader, Slots
+
+
+def _minor(version: str) -> tuple[int, ...]:
+    """Return the major and the minor number of a version of scikit-learn."""
+    return tuple(map(int, version.split(".")[:2]))
+
+
+_INSTALLED: Final = _minor(sklearn.__version__)
 
 State = dict[str, Any]
 """Fitted attributes by name."""
@@ -99,14 +109,22 @@ def schema(
     required: Mapping[str, Field] | None = None,
     optional: Mapping[str, Field] | None = None,
     *,
+    since: Mapping[str, Mapping[str, Field]] | None = None,
     training: str = "",
     rebuilt: str = "",
     **rest: Any,
 ) -> Schema:
-    """Return a schema; the attributes that are not stored are given as words."""
+    """Return a schema; the attributes that are not stored are given as words.
+
+    ``since`` holds, by the version of scikit-learn that first sets and reads them, attributes that
+    are required with that version or a later one, and optional before.
+    """
+    needed, allowed = dict(required or {}), dict(optional or {})
+    for version, attributes in (since or {}).items():
+        (needed if _minor(version) <= _INSTALLED else allowed).update(attributes)
     return Schema(
-        required or {},
-        optional or {},
+        needed,
+        allowed,
         training=frozenset(training.split()),
         rebuilt=frozenset(rebuilt.split()),
         **rest,

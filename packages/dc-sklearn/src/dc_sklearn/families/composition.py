@@ -417,12 +417,16 @@ SCHEMAS: Final = {
     "ensemble.VotingClassifier": _voting({**_LABELS, "le_": Nested(_classes)}),
     "ensemble.VotingRegressor": _voting({}),
     "multiclass.OneVsOneClassifier": schema(
-        {**_FEATURES, **_LABELS, **_OUTPUTS},
-        {"pairwise_indices_": ListOf(Integers("_", minimum=0)) | MISSING},
+        {
+            **_FEATURES,
+            **_LABELS,
+            **_OUTPUTS,
+            "pairwise_indices_": ListOf(Integers("_", minimum=0)) | MISSING,
+        },
         check=_check_pairs,
     ),
     "multiclass.OneVsRestClassifier": schema(
-        {"label_binarizer_": Nested(_bits), **_OUTPUTS}, {**_FEATURES, **_LABELS}
+        {"label_binarizer_": Nested(_bits), **_LABELS, **_OUTPUTS}, _FEATURES
     ),
     "multioutput.ClassifierChain": schema(
         {**_CHAIN, **_PER_OUTPUT, **_OUTPUTS},

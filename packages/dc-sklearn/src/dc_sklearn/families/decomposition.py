@@ -50,7 +50,6 @@ _OUTPUTS: Final[Mapping[str, Field]] = {"_n_features_out": Count()}
 _VARIANCES: Final[Mapping[str, Field]] = {
     "explained_variance_ratio_": Floats("components"),
     "singular_values_": Floats("components"),
-    "noise_variance_": Number(),
 }
 
 
@@ -152,7 +151,11 @@ SCHEMAS: Final = {
         check=_check_whitening,
     ),
     "decomposition.IncrementalPCA": _projection(
-        {"mean_": Floats("n"), "explained_variance_": Floats("components")},
+        {
+            "mean_": Floats("n"),
+            "explained_variance_": Floats("components"),
+            "noise_variance_": Number(),
+        },
         {
             **_VARIANCES,
             "batch_size_": Count(),
@@ -168,10 +171,10 @@ SCHEMAS: Final = {
             "eigenvalues_": Floats("components"),
             "eigenvectors_": Floats("rows components"),
             "_centerer": Nested(_centerer),
+            "gamma_": Number() | MISSING,
         },
         {
             **_OUTPUTS,
-            "gamma_": Number() | MISSING,
             "dual_coef_": Floats("_ n"),
             "X_transformed_fit_": Floats("rows _"),
         },
@@ -190,6 +193,7 @@ SCHEMAS: Final = {
             "mean_": Floats("n"),
             "explained_variance_": Floats("components"),
             "n_components_": Size("components"),
+            "noise_variance_": Number(),
         },
         {**_VARIANCES, "_fit_svd_solver": Word(), "n_samples_": Count()},
     ),

@@ -168,12 +168,12 @@ _ISOLATION: Final = schema(
         "max_samples_": Count(1),
         "offset_": Number(),
         "_max_features": Size("seen", 1),
+        "_max_samples": Count(1),
         "estimators_features_": ListOf(Integers("seen", minimum=0, below="n")),
         "estimators_": Forest(_isolation_tree, one_output, "_max_features"),
     },
     {
         "_n_samples": Count(),
-        "_max_samples": Count(1),
         "_sample_weight": Reals("_") | MISSING,
         "_seeds": Integers("_"),
     },

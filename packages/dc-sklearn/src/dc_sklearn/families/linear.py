@@ -134,7 +134,9 @@ _RIDGE_LABELLED: Final[Mapping[str, Field]] = {
     "intercept_": Floats("rows") | Number(),
     "_label_binarizer": Nested(_signed_labels),
 }
-_RIDGE_CLASSES: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=1)}
+_RIDGE_CLASSES: Final[Mapping[str, Mapping[str, Field]]] = {
+    "1.8": {"classes_": Labels("classes", minimum=1)}
+}
 _SGD: Final[Mapping[str, Field]] = {
     "n_iter_": Count(),
     "t_": Number(minimum=0),
@@ -205,9 +207,9 @@ SCHEMAS: Final = {
     "linear_model.RANSACRegressor": _RANSAC,
     "linear_model.Ridge": linear_regressor(_RIDGE),
     "linear_model.RidgeCV": linear_regressor(_CROSS_VALIDATED),
-    "linear_model.RidgeClassifier": schema(_RIDGE_LABELLED, {**_RIDGE_CLASSES, **_RIDGE}),
+    "linear_model.RidgeClassifier": schema(_RIDGE_LABELLED, _RIDGE, since=_RIDGE_CLASSES),
     "linear_model.RidgeClassifierCV": schema(
-        _RIDGE_LABELLED, {**_RIDGE_CLASSES, **_CROSS_VALIDATED}
+        _RIDGE_LABELLED, _CROSS_VALIDATED, since=_RIDGE_CLASSES
     ),
     "linear_model.SGDClassifier": _SGD_CLASSIFIER,
     "linear_model.SGDRegressor": _SGD_REGRESSOR,

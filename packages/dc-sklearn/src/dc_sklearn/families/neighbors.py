@@ -137,12 +137,10 @@ SCHEMAS: Final = {
             "n_features_in_": Size("n"),
             "classes_": Labels("classes", minimum=1),
             "centroids_": Reals("classes n"),
-        },
-        {
             "class_prior_": Floats("classes"),
-            "deviations_": Floats("classes n"),
             "within_class_std_dev_": Floats("n"),
         },
+        {"deviations_": Floats("classes n")},
     ),
     "neighbors.NearestNeighbors": _neighbors(),
     "neighbors.RadiusNeighborsClassifier": _neighbors(

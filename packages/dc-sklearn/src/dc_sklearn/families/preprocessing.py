@@ -231,16 +231,21 @@ SCHEMAS: Final = {
         check=_check_indicator,
     ),
     "impute.MissingIndicator": schema(
-        {**_FEATURES, "features_": Integers("_", minimum=0, below="n")},
-        {"_precomputed": Flag(), "_n_features": Size("n")},
+        {
+            **_FEATURES,
+            "features_": Integers("_", minimum=0, below="n"),
+            "_precomputed": Flag(),
+            "_n_features": Size("n"),
+        }
     ),
     "impute.SimpleImputer": schema(
         {
             **_FEATURES,
             "statistics_": Labels("n") | ArrayOf(Word() | Number() | MISSING, "n"),
             "indicator_": Nested(_indicator),
+            "_fit_dtype": Dtype(),
         },
-        {"_fit_dtype": Dtype(), "_fill_dtype": Dtype()},
+        since={"1.8": {"_fill_dtype": Dtype()}},
         check=_check_indicator,
     ),
     "preprocessing.Binarizer": _STATELESS,

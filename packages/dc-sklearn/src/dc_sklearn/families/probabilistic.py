@@ -134,9 +134,9 @@ SCHEMAS: Final = {
             **_DISCRIMINANT,
             "coef_": Floats("rows n"),
             "intercept_": Floats("rows"),
+            "_max_components": Count(),
         },
         {
-            "_max_components": Count(),
             "_n_features_out": Count(),
             "covariance_": Floats("n n"),
             "explained_variance_ratio_": Floats("_"),
@@ -161,11 +161,11 @@ SCHEMAS: Final = {
             "_strategy": Word(
                 ("most_frequent", "prior", "stratified", "uniform", "constant"),
             ),
+            "sparse_output_": Flag(),
         },
         {
             "n_features_in_": Size("n"),
             "class_prior_": Floats("_") | ListOf(Floats("_")),
-            "sparse_output_": Flag(),
         },
         check=_check_dummy,
     ),

@@ -21,7 +21,7 @@ from dc_sklearn.kinds import (
     Size,
     Sparse,
 )
-from dc_sklearn.schema import Field, State, schema
+from dc_sklearn.schema import Field, Schema, State, schema
 
 
 def _check(owner: Any, state: State) -> None:
@@ -126,17 +126,23 @@ _KERNEL: Final[Mapping[str, Field]] = {
 }
 _FITTED: Final[Mapping[str, Field]] = {
     "_num_iter": Integers("_"),
-    "_effective_probability": Flag(),
     "n_iter_": Count() | Integers("_"),
-    "offset_": Floats("1") | Number(),
 }
-_REGRESSOR: Final = schema(
-    _KERNEL,
-    {**_FITTED, "class_weight_": Floats("_")},
-    rebuilt="_n_support",
-    rebuild=_regression_counts,
-    check=_check,
-)
+_PROBABILITY: Final[Mapping[str, Mapping[str, Field]]] = {"1.9": {"_effective_probability": Flag()}}
+
+
+def _regressor(required: Mapping[str, Field] | None = None) -> Schema:
+    return schema(
+        {**_KERNEL, **(required or {})},
+        {**_FITTED, "class_weight_": Floats("_")},
+        since=_PROBABILITY,
+        rebuilt="_n_support",
+        rebuild=_regression_counts,
+        check=_check,
+    )
+
+
+_REGRESSOR: Final = _regressor()
 _CLASSIFIER: Final = schema(
     {
         **_KERNEL,
@@ -145,6 +151,7 @@ _CLASSIFIER: Final = schema(
         "class_weight_": Floats("classes"),
     },
     _FITTED,
+    since=_PROBABILITY,
     check=_check,
 )
 
@@ -153,7 +160,7 @@ SCHEMAS: Final = {
     "svm.LinearSVR": linear_regressor({"n_iter_": Count()}),
     "svm.NuSVC": _CLASSIFIER,
     "svm.NuSVR": _REGRESSOR,
-    "svm.OneClassSVM": _REGRESSOR,
+    "svm.OneClassSVM": _regressor({"offset_": Floats("1") | Number()}),
     "svm.SVC": _CLASSIFIER,
     "svm.SVR": _REGRESSOR,
 }
