@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 
 from dc_core import NumpyDataset
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, StructureError
 from dc_pipeline import NormalizationTransformer
 from dc_pipeline.normalization import mean_and_scale
 
@@ -108,6 +108,20 @@ def test_the_other_parts_of_the_dataset_are_kept():
 def test_a_dataset_without_labels_is_unchanged():
     normalization = NormalizationTransformer().fit(of([1.0, 2.0]))
     assert normalization.transform(NumpyDataset(np.zeros((5, 2)))).y.shape == (5, 0)
+
+
+@pytest.mark.parametrize(
+    "scale",
+    [np.zeros((0, 2**31)), np.ones((1, 1)), np.ones(1, np.int64)],
+    ids=["empty", "2d", "int"],
+)
+def test_statistics_that_do_not_fit_each_other_are_a_typed_error(scale):
+    dataset = NumpyDataset(np.zeros((3, 1)), np.arange(3.0))
+    transformer = NormalizationTransformer("y").fit(dataset).unfitted()
+    transformer.import_weights({"mean/0": np.zeros(1), "scale/0": scale})
+    for use in (transformer.transform, lambda rows: transformer.untransform(rows.y)):
+        with pytest.raises(StructureError, match="one float per column"):
+            use(dataset)
 
 
 def test_statistics_are_weights_that_another_can_import():

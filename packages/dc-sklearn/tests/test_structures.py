@@ -497,6 +497,26 @@ def test_a_file_cannot_make_prediction_iterate_for_ever(value: float) -> None:
         components.build("sklearn/NMF", {"max_iter": value})
 
 
+@pytest.mark.parametrize("value", [True, np.True_], ids=repr)
+def test_a_boolean_is_not_a_number_of_neighbors(value: bool) -> None:
+    with pytest.raises(ParameterError, match=r"n_neighbors"):
+        components.build("sklearn/KNeighborsClassifier", {"n_neighbors": value})
+    assert components.build("sklearn/Ridge", {"fit_intercept": bool(value)}).fit_intercept
+
+
+def test_an_encoder_without_a_category_of_a_feature_is_a_typed_error() -> None:
+    model = OneHotEncoder(handle_unknown="ignore").fit(np.array([[0.0, 1.0], [2.0, 3.0]]))
+    stored = state.export(model)
+    with pytest.raises(StructureError, match="categories_"):
+        state.restore(clone(model), {**stored, "categories_/1/0": np.zeros(0)})
+
+
+@pytest.mark.parametrize("value", [10**400, np.float64("nan")], ids=["vast", "nan"])
+def test_a_bound_holds_for_any_number(value: float) -> None:
+    with pytest.raises(ParameterError, match="max_iter"):
+        components.build("sklearn/NMF", {"max_iter": value})
+
+
 def test_values_nested_too_deep_are_a_typed_error() -> None:
     path = "categories_" + "/0" * 300
     arrays = {f"{path}/0": np.zeros(1), "n_features_in_/0": np.array(1)}

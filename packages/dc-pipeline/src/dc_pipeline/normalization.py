@@ -8,7 +8,7 @@ from typing import Final, Literal, Self
 import numpy as np
 
 from dc_core import Dataset, NumpyDataset, Transformer, check_dataset
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
+from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, StructureError
 
 _BLOCK: Final = 1 << 18
 """Values that are computed at a time, so that no copy of all of them is made."""
@@ -60,8 +60,9 @@ class NormalizationTransformer(Transformer):
     def transform(self, dataset: Dataset) -> Dataset:
         """Return the normalized dataset; one without labels keeps its empty y.
 
-        Raises :class:`NotFitted` before :meth:`fit`, and :class:`DatasetError` if the columns are
-        not those of the training data.
+        Raises :class:`NotFitted` before :meth:`fit`, :class:`DatasetError` if the columns are not
+        those of the training data, and :class:`StructureError` if stored statistics do not fit
+        each other.
         """
         check_dataset(dataset)
         mean, scale = self._statistics()
@@ -75,8 +76,8 @@ class NormalizationTransformer(Transformer):
     def untransform(self, prediction: np.ndarray) -> np.ndarray:
         """Map predictions ``(n, tasks)`` back to the labels' own units.
 
-        Raises :class:`NotFitted`, and :class:`DatasetError` for another number of tasks or for
-        probabilities ``(n, tasks, classes)``, which have no units.
+        Raises :class:`NotFitted`, :class:`DatasetError` for another number of tasks or for
+        probabilities ``(n, tasks, classes)``, which have no units, and :class:`StructureError`.
         """
         if self.part == "X":
             return prediction
@@ -88,6 +89,13 @@ class NormalizationTransformer(Transformer):
         if self.mean is None or self.scale is None:
             raise NotFitted(
                 "This NormalizationTransformer is not fitted yet.", hint="Call fit(train) first."
+            )
+        floats = self.mean.dtype.kind == self.scale.dtype.kind == "f"
+        if self.mean.shape != self.scale.shape or not floats:
+            raise StructureError(
+                f"The mean has shape {self.mean.shape} and dtype {self.mean.dtype}, the scale "
+                f"{self.scale.shape} and {self.scale.dtype}; both need one float per column.",
+                hint="The stored transformer is damaged: publish it again.",
             )
         return self.mean, self.scale
 

@@ -8,7 +8,11 @@ from typing import Any, Final
 
 import numpy as np
 from sklearn import feature_selection
-from sklearn.utils._param_validation import validate_parameter_constraints
+from sklearn.utils._param_validation import (
+    Interval,
+    make_constraint,
+    validate_parameter_constraints,
+)
 
 from dc_core import construct
 from dc_core.errors import DCError, NotSerializable, ParameterError
@@ -95,8 +99,8 @@ def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
         )
     for name, limit in _LIMITS.items():
         most = _MAX_PREDICT_ITERATIONS.get(cls.__name__, limit) if name == "max_iter" else limit
-        value = params.get(name)
-        if isinstance(value, Real) and not abs(value) <= most:
+        value: Any = params.get(name)
+        if isinstance(value, Real) and not -most <= value <= most:  # type: ignore[operator]
             raise ParameterError(
                 f"{cls.__name__}({name}={value!r}) is refused: a stored model may ask for {most}.",
                 hint="Set it on the loaded estimator.",
@@ -114,11 +118,22 @@ def _validate(estimator: Any) -> None:
         # The constraints know NumPy's types, which are stored as dtypes.
         given = {n: v.type if isinstance(v, np.dtype) else v for n, v in params.items()}
         validate_parameter_constraints(constraints, given, type(estimator).__name__)
+        for name, value in given.items():
+            if isinstance(value, bool | np.bool_) and _is_counted(constraints.get(name), value):
+                raise ValueError(f"{name}={value!r} has to be a number")
     if params.get("dtype") is not None and np.dtype(params["dtype"]).kind not in "biufO":
         raise ValueError(f"dtype={params['dtype']!r} is not a type of numbers")
     for name in ("_validate_steps", "_validate_transformers"):
         if hasattr(estimator, name):
             getattr(estimator, name)()
+
+
+def _is_counted(constraints: Any, flag: bool | np.bool_) -> bool:
+    """Tell whether a Boolean is accepted only because Python takes it for an integer."""
+    if not isinstance(constraints, list):
+        return False
+    accepting = [c for c in map(make_constraint, constraints) if c.is_satisfied_by(flag)]
+    return bool(accepting) and all(isinstance(c, Interval) for c in accepting)
 
 
 def _stored(parameter: str, value: Any) -> Any:

@@ -295,16 +295,17 @@ class ListOf(Kind):
 
 @dataclass(frozen=True, slots=True)
 class ArrayOf(Kind):
-    """An array ``(size,)`` of objects of one kind."""
+    """An array ``(size,)`` of objects of one kind, at least ``minimum`` of them."""
 
     item: Kind
     size: str = "_"
+    minimum: int = 0
 
     def accepts(self, value: Any, sizes: Sizes) -> bool:
         """Tell whether ``value`` is an array of such objects."""
         if not isinstance(value, np.ndarray) or value.dtype.kind != "O":
             return False
-        if not fits(value.shape, self.size, sizes):
+        if not fits(value.shape, self.size, sizes) or len(value) < self.minimum:
             return False
         return all(self.item.accepts(item, dict(sizes)) for item in value)
 

@@ -199,7 +199,7 @@ _ELIMINATION: Final = schema(
         "step_support_": ListOf(Flags("n")),
     },
 )
-_VALUES: Final = Labels("_") | ArrayOf(Word() | Number() | MISSING)
+_VALUES: Final = Labels("_", minimum=1) | ArrayOf(Word() | Number() | MISSING, minimum=1)
 _CATEGORIES: Final[Mapping[str, Field]] = {**_FEATURES, "categories_": ListOf(_VALUES, "n")}
 _INFREQUENT: Final[Mapping[str, Field]] = {
     "_infrequent_indices": ListOf(Integers("_", minimum=0) | MISSING)
