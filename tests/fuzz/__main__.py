@@ -17,6 +17,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import traceback
 import warnings
@@ -36,7 +37,15 @@ WALL = 300
 
 METHODS = ("predict", "predict_proba", "decision_function", "transform", "kneighbors")
 FINE = ("unwritable", "refused", "declined", "answered")
-LIMITS = {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "MKL_NUM_THREADS": "1"}
+LIMITS = {
+    **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
+    "MALLOC_ARENA_MAX": "1",
+}
+"""One thread for native code, and one arena for all others: each arena reserves 64 MiB of address
+space, used or not, which is what ROOM limits."""
+
+STACK = 256 << 10
+"""How many bytes of address space the stack of a thread reserves, for the same reason."""
 
 
 class Worker:
@@ -170,6 +179,7 @@ def work(corpus: Path, seed: int) -> None:
     os.dup2(quiet, 1)
     warnings.simplefilter("ignore")
     np.seterr(all="ignore")
+    threading.stack_size(STACK)
     worker = Worker(corpus, seed)
     worker.limit()
     print("ready", file=answers, flush=True)
