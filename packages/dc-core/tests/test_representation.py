@@ -3,7 +3,15 @@
 import numpy as np
 import pytest
 
-from dc_core import Component, Estimator, NumpyDataset
+from dc_core import (
+    Component,
+    Estimator,
+    Generator,
+    NumpyDataset,
+    StructuredOutputLearner,
+    Transformer,
+    UnsupervisedLearner,
+)
 from dc_core.errors import DatasetError
 
 
@@ -89,3 +97,18 @@ def test_fit_given_two_arrays_says_how_to_make_a_dataset():
     with pytest.raises(DatasetError, match=r"Line\.fit takes one dataset; 2 values") as caught:
         Line().fit(DATASET.X, DATASET.y)
     assert "fit(NumpyDataset(X, y))" in caught.value.hint
+
+
+ROLES = [Estimator, UnsupervisedLearner, Generator, StructuredOutputLearner, Transformer]
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_whatever_is_fitted_to_a_dataset_says_so_when_given_arrays(role):
+    def fit(self, dataset):
+        return self
+
+    methods = dict.fromkeys(role.__abstractmethods__, lambda self, *given: None) | {"fit": fit}
+    made = type("Made", (role,), methods)()
+    assert made.fit(DATASET) is made
+    with pytest.raises(DatasetError, match=r"Made\.fit takes one dataset; 2 values"):
+        made.fit(DATASET.X, DATASET.y)

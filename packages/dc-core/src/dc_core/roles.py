@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable
-from functools import wraps
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Self
 
 from dc_core.dataset import check_dataset
-from dc_core.errors import DatasetError, EmptyDataset
+from dc_core.errors import EmptyDataset
+from dc_core.fitting import FitsDataset
 from dc_core.metric import Metric, score_all
 from dc_core.model import Model
 
@@ -18,18 +18,12 @@ if TYPE_CHECKING:
     from dc_core.dataset import Dataset
 
 
-class Estimator(Model, ABC):
+class Estimator(FitsDataset, Model, ABC):
     """A model that learns y from X.
 
     Predictions have one row per row of the dataset: shape ``(n, tasks)`` for regression,
     ``(n, tasks, classes)`` of probabilities for classification.
     """
-
-    def __init_subclass__(cls, **options: Any) -> None:
-        """Let ``fit(X, y)`` say what ``fit`` takes instead."""
-        super().__init_subclass__(**options)
-        if "fit" in vars(cls):
-            cls.fit = _of_one_dataset(cls.fit)  # type: ignore[method-assign]
 
     @abstractmethod
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
@@ -68,7 +62,7 @@ class Estimator(Model, ABC):
         return score_all(metrics, dataset.y, prediction, dataset.w, dataset.tasks)
 
 
-class UnsupervisedLearner(Model, ABC):
+class UnsupervisedLearner(FitsDataset, Model, ABC):
     """A model that learns representations from X alone: pretraining, language models."""
 
     @abstractmethod
@@ -80,7 +74,7 @@ class UnsupervisedLearner(Model, ABC):
         """Return one embedding per row: ``(n, ...)``."""
 
 
-class Generator(Model, ABC):
+class Generator(FitsDataset, Model, ABC):
     """A model that generates new rows."""
 
     @abstractmethod
@@ -92,7 +86,7 @@ class Generator(Model, ABC):
         """Return ``n`` new rows; equal seeds give equal rows."""
 
 
-class StructuredOutputLearner(Model, ABC):
+class StructuredOutputLearner(FitsDataset, Model, ABC):
     """A model whose outputs are structures: sequences, graphs, poses."""
 
     @abstractmethod
@@ -126,18 +120,3 @@ class Policy(Model, ABC):
     @abstractmethod
     def act(self, observation: np.ndarray) -> np.ndarray:
         """Return the action for an observation, or one per row of a batch of them."""
-
-
-def _of_one_dataset(fit: Callable[..., Any]) -> Callable[..., Any]:
-    """Return ``fit`` with a typed error for ``fit(X, y)``, the call of many other libraries."""
-
-    @wraps(fit)
-    def checked(self: Estimator, *datasets: Any, **options: Any) -> Any:
-        if len(datasets) > 1:
-            raise DatasetError(
-                f"{type(self).__name__}.fit takes one dataset; {len(datasets)} values were given.",
-                hint="Put X and y into one: fit(NumpyDataset(X, y)).",
-            )
-        return fit(self, *datasets, **options)
-
-    return checked

@@ -12,6 +12,7 @@ import numpy as np
 from dc_core.component import Component
 from dc_core.dataset import Dataset, check_dataset
 from dc_core.failures import FailureReport
+from dc_core.fitting import FitsDataset
 
 S = TypeVar("S")
 
@@ -72,7 +73,7 @@ class Splitter(Component, ABC):
         return Split(*(dataset.select(rows) for rows in self.indices(dataset)))
 
 
-class Transformer(Component, ABC):
+class Transformer(FitsDataset, Component, ABC):
     """Maps a dataset's arrays, and maps predictions back; its statistics are weights."""
 
     @abstractmethod
