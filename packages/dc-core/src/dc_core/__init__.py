@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from dc_core.arrays import to_array as to_array
     from dc_core.budget import byte_budget as byte_budget
     from dc_core.budget import charge as charge
+    from dc_core.columns import Column as Column
+    from dc_core.columns import Columns as Columns
+    from dc_core.columns import Ragged as Ragged
+    from dc_core.columns import concatenate_rows as concatenate_rows
+    from dc_core.columns import dense_array as dense_array
+    from dc_core.columns import row_count as row_count
+    from dc_core.columns import take_rows as take_rows
+    from dc_core.columns import to_columns as to_columns
     from dc_core.component import Component as Component
     from dc_core.dataset import Batch as Batch
     from dc_core.dataset import Dataset as Dataset
@@ -67,6 +75,16 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_core.arrays": ["to_array"],
     "dc_core.budget": ["byte_budget", "charge"],
+    "dc_core.columns": [
+        "Column",
+        "Columns",
+        "Ragged",
+        "concatenate_rows",
+        "dense_array",
+        "row_count",
+        "take_rows",
+        "to_columns",
+    ],
     "dc_core.component": ["Component"],
     "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset", "check_dataset"],
     "dc_core.distributions": ["distributions"],

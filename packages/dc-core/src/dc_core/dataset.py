@@ -1,7 +1,8 @@
 """Datasets: rows of X, y, w and ids; and the in-memory implementation.
 
-A missing label is NaN in y and has weight 0. Arrays of Python objects are refused, so that
-datasets can be stored and sent without pickle.
+X is one column or several by name (:mod:`dc_core.columns`). A missing label is NaN in y and has
+weight 0. Arrays of Python objects are refused, so that datasets can be stored and sent without
+pickle.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from dc_core.arrays import as_text, to_array
+from dc_core.columns import Columns, Ragged, row_count, take_rows, to_columns
 from dc_core.display import html_table
 from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
@@ -27,10 +29,11 @@ _ABSENT: Final[Any] = None
 class Batch(NamedTuple):
     """A batch of rows: X ``(b, ...)``, y and w ``(b, tasks)``, ids ``(b,)`` of text.
 
-    A part that was not asked for is None.
+    X is one column, or a dict of columns by name; ragged columns are :class:`Ragged`. A part that
+    was not asked for is None.
     """
 
-    X: np.ndarray
+    X: Columns
     y: np.ndarray
     w: np.ndarray
     ids: np.ndarray
@@ -40,7 +43,11 @@ class Dataset(ABC):
     """Rows of features X, labels y, weights w and ids.
 
     ``dataset[i]`` is one row, and ``dataset[:5]``, ``dataset[mask]`` and ``dataset[[1, 2]]`` are
-    datasets. A subclass writes ``__len__``, ``tasks``, :meth:`rows` and :meth:`select`.
+    datasets of some rows. If X has named columns, ``dataset["atoms"]`` and
+    ``dataset[["atoms", "bonds"]]`` are datasets with these alone as X.
+
+    A subclass writes ``__len__``, ``tasks``, :meth:`rows` and :meth:`select`, and :attr:`columns`
+    and :meth:`with_columns` if its X can have named columns.
     """
 
     @property
@@ -52,6 +59,11 @@ class Dataset(ABC):
     def classes(self) -> Mapping[str, tuple[str, ...]]:
         """The names of the classes 0, 1, … of each task whose labels were given as text."""
         return {}
+
+    @property
+    def columns(self) -> tuple[str, ...]:
+        """The names of X's columns; empty if X is one column without a name."""
+        return ()
 
     @abstractmethod
     def __len__(self) -> int:
@@ -68,9 +80,18 @@ class Dataset(ABC):
     def select(self, indices: Sequence[int] | np.ndarray) -> Dataset:
         """Return the dataset of the rows at ``indices``: integers, or one bool per row."""
 
+    def with_columns(self, names: str | Sequence[str]) -> Dataset:
+        """Return the same rows with only the columns ``names`` in X.
+
+        One name as a str makes X that column; a list of names makes it a dict.
+
+        Raises :class:`DatasetError` for a name that X does not have.
+        """
+        raise _no_column(names, self.columns)
+
     @property
-    def X(self) -> np.ndarray:
-        """The features of all rows, ``(n, ...)``."""
+    def X(self) -> Columns:
+        """The features of all rows: ``(n, ...)``, ragged, or a dict of columns by name."""
         return self.rows(np.arange(len(self)), ("X",)).X
 
     @property
@@ -97,47 +118,57 @@ class Dataset(ABC):
         epoch: int = 0,
         drop_last: bool = False,
         parts: Sequence[str] = PARTS,
+        rank: int = 0,
+        world: int = 1,
     ) -> Iterator[Batch]:
         """Iterate over all rows in batches of ``size``; the last batch may be smaller.
 
         ``shuffle`` permutes all rows, in an order that depends on ``(seed, epoch)`` alone.
         ``drop_last`` leaves out a smaller last batch. Only the ``parts`` named are gathered.
 
+        Of ``world`` processes that train together, each passes its ``rank`` and gets every
+        ``world``-th row of that order: their rows are disjoint and together all. The numbers of
+        rows differ by at most one; with ``drop_last`` all have the same number of batches.
+
         Raises :class:`ParameterError` immediately if the size is below 1, the seed or epoch is
-        negative, or a part is unknown.
+        negative, a part is unknown, or the rank is not one of the world's.
         """
         if size < 1:
             raise ParameterError(f"The batch size must be at least 1, not {size}.")
         if min(seed, epoch) < 0:
             raise ParameterError(f"Seed and epoch must not be negative: {seed}, {epoch}.")
+        if not 0 <= rank < world:
+            raise ParameterError(f"The rank {rank} is not one of {world} processes.")
         check_parts(parts)
         n = len(self)
         order = np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)
+        if world > 1:
+            order = order[rank : n - n % world if drop_last else n : world]
+            n = len(order)
         starts = range(0, n - size + 1 if drop_last else n, size)
         return (self.rows(order[start : start + size], parts) for start in starts)
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the rows; each is a :class:`Batch` without the first axis."""
         for batch in self.batches(256):
-            for row in zip(*batch, strict=True):
-                yield Batch(*row)
+            for i in range(len(batch.ids)):
+                yield _row(batch, i)
 
     def __getitem__(self, key: Any) -> Any:
         """Return one row for an integer, and a dataset for a slice, mask or list of integers.
 
-        Raises :class:`DatasetError` for a row that does not exist, and for any other key.
+        A name, or a list of names, gives the dataset with these columns as X.
+
+        Raises :class:`DatasetError` for a row or column that does not exist, and any other key.
         """
         if isinstance(key, int | np.integer) and not isinstance(key, bool):
             if not -len(self) <= key < len(self):
                 raise DatasetError(f"There is no row {key}: the dataset has {len(self)} rows.")
-            return Batch(*(part[0] for part in self.rows(np.array([key]))))
+            return _row(self.rows(np.array([key])), 0)
         if isinstance(key, slice):
             return self.select(np.arange(len(self))[key])
-        if isinstance(key, str):
-            raise DatasetError(
-                f"A dataset has no column {key!r}: its rows are selected by number.",
-                hint="Use dataset.X, .y, .w or .ids, or dataset.to_dataframe().",
-            )
+        if isinstance(key, str) or (isinstance(key, list) and key and isinstance(key[0], str)):
+            return self.with_columns(key)
         return self.select(to_array("The selection", key))
 
     def class_names(self, prediction: np.ndarray) -> np.ndarray:
@@ -178,7 +209,8 @@ class Dataset(ABC):
         """Return the rows as a DataFrame of pandas, Polars or Arrow (``"pyarrow"``).
 
         The columns are ``id``; ``X``, or ``X0``, ``X1``, … if X is ``(n, features)``; one per task,
-        with the names of its classes if it has any; and ``w_<task>``, the weights. The default
+        with the names of its classes if it has any; and ``w_<task>``, the weights. Named columns of
+        X have their own names instead of ``X``, and the rows of ragged ones are lists. The default
         backend is the first of the three that is installed.
 
         With a ``prediction`` for these rows, its columns follow: ``predicted_<task>`` if it is
@@ -186,16 +218,13 @@ class Dataset(ABC):
         class, ``p_<task>_<class>``, with the class's name or number. A dataset without tasks has
         ``predicted_0``, ``p_0_<class>`` and so on.
 
-        Raises :class:`DatasetError` if X has more than two axes, the prediction does not fit, or
-        two columns have the same name.
+        Raises :class:`DatasetError` if a column of X has more than two axes, the prediction does
+        not fit, or two columns have the same name.
         """
         X, y, w = self.X, self.y, self.w
-        if X.ndim > 2:
-            raise DatasetError(
-                f"X has shape {X.shape}, which is not a table.", hint="Flatten it to (n, features)."
-            )
         named: list[tuple[str, Any]] = [("id", self.ids)]
-        named += [("X", X)] if X.ndim == 1 else [(f"X{i}", X[:, i]) for i in range(X.shape[1])]
+        for name, column in (X if isinstance(X, Mapping) else {"X": X}).items():
+            named += _table_columns(name, column)
         for t, task in enumerate(self.tasks):
             known = self.classes.get(task)
             labels = [None if np.isnan(v) else known[int(v)] for v in y[:, t]] if known else y[:, t]
@@ -239,9 +268,12 @@ class Dataset(ABC):
     def _summary(self) -> str:
         first = self.rows(np.arange(min(1, len(self))), ("X",)).X
         classes = "".join(f", {task}: {list(names)}" for task, names in self.classes.items())
-        X = "text" if first.dtype.kind == "T" else str(first.dtype)
-        shape = (len(self), *first.shape[1:])
-        return f"X={shape} {X}, y={(len(self), len(self.tasks))}, tasks={_few(self.tasks)}{classes}"
+        n = len(self)
+        if isinstance(first, Mapping):
+            X = f"{{{', '.join(f'{name}: {_form(c, n)}' for name, c in first.items())}}}"
+        else:
+            X = _form(first, n)
+        return f"X={X}, y={(n, len(self.tasks))}, tasks={_few(self.tasks)}{classes}"
 
     def __repr__(self) -> str:
         """Show the shapes, the tasks and the classes."""
@@ -265,11 +297,12 @@ class Dataset(ABC):
 class NumpyDataset(Dataset):
     """A dataset in memory.
 
-    X is ``(n, ...)``, numbers or text. y is ``(n, tasks)`` or ``(n,)``, with NaN or None for a
-    missing label, or None if there are no labels. Labels given as text are classes: they are
-    numbered in sorted order, and :attr:`classes` holds their names; ``classes={task: names}`` sets
-    another order, such as that of the training data (``classes=train.classes``). w is like y, or
-    ``(n,)``, default 1 (and 0 where a label is missing). ids are text, default the row numbers.
+    X is ``(n, ...)``, numbers or text; a :class:`Ragged` column, whose rows differ in length; or a
+    mapping of such columns by name, of equal length. y is ``(n, tasks)`` or ``(n,)``, with NaN or
+    None for a missing label, or None if there are no labels. Labels given as text are classes: they
+    are numbered in sorted order, and :attr:`classes` holds their names; ``classes={task: names}``
+    sets another order, such as that of the training data (``classes=train.classes``). w is like y,
+    or ``(n,)``, default 1 (and 0 where a label is missing). ids are text, default the row numbers.
     ``tasks`` defaults to the columns' names if y is a DataFrame or Series, and else to
     ``task0, task1, …``.
 
@@ -289,10 +322,8 @@ class NumpyDataset(Dataset):
         tasks: Sequence[str] | None = None,
         classes: Mapping[str, Sequence[str]] | None = None,
     ) -> None:
-        self._X = to_array("X", X)
-        if self._X.ndim == 0:
-            raise DatasetError("X is a single value.", hint="Give one row per sample.")
-        n = len(self._X)
+        self._X = to_columns("X", X)
+        n = row_count(self._X)
         labels = np.zeros((n, 0)) if y is None else _columns("y", to_array("y", y, missing=True), n)
         width = labels.shape[1]
         if tasks is None:
@@ -395,8 +426,13 @@ class NumpyDataset(Dataset):
         return dict(self._classes)
 
     @property
-    def X(self) -> np.ndarray:
-        """The features, ``(n, ...)``."""
+    def columns(self) -> tuple[str, ...]:
+        """The names of X's columns; empty if X is one column without a name."""
+        return tuple(self._X) if isinstance(self._X, Mapping) else ()
+
+    @property
+    def X(self) -> Columns:
+        """The features: ``(n, ...)``, ragged, or a dict of columns by name."""
         return self._X
 
     @property
@@ -418,12 +454,23 @@ class NumpyDataset(Dataset):
 
     def __len__(self) -> int:
         """Return the number of rows."""
-        return len(self._X)
+        return len(self._y)
 
     def rows(self, indices: np.ndarray, parts: Sequence[str] = PARTS) -> Batch:
         """Return the given ``parts`` of the rows at ``indices``, in that order."""
         check_parts(parts)
-        return Batch(*(getattr(self, p)[indices] if p in parts else _ABSENT for p in PARTS))
+        return Batch(
+            *(take_rows(getattr(self, p), indices) if p in parts else _ABSENT for p in PARTS)
+        )
+
+    def with_columns(self, names: str | Sequence[str]) -> NumpyDataset:
+        """Return the same rows with only the columns ``names`` in X; nothing is copied."""
+        wanted = [names] if isinstance(names, str) else list(names)
+        if not isinstance(self._X, Mapping) or not wanted or not set(wanted) <= self._X.keys():
+            raise _no_column(names, self.columns)
+        X = {name: self._X[name] for name in wanted}
+        only = X[names] if isinstance(names, str) else X
+        return NumpyDataset(only, self._y, self._w, self.ids, self._tasks, self._classes)
 
     def select(self, indices: Sequence[int] | np.ndarray) -> NumpyDataset:
         """Return the dataset of the rows at ``indices``: integers, or one bool per row."""
@@ -449,9 +496,8 @@ class NumpyDataset(Dataset):
         return self._of(key) if isinstance(key, slice) else super().__getitem__(key)
 
     def _of(self, key: Any) -> NumpyDataset:
-        return NumpyDataset(
-            self._X[key], self._y[key], self._w[key], self.ids[key], self._tasks, self._classes
-        )
+        X, y, w, ids = (take_rows(part, key) for part in (self._X, self._y, self._w, self.ids))
+        return NumpyDataset(X, y, w, ids, self._tasks, self._classes)
 
 
 def check_dataset(value: object) -> None:
@@ -471,6 +517,44 @@ def check_parts(parts: Sequence[str]) -> None:
     """Raise :class:`ParameterError` unless ``parts`` are names from :data:`PARTS`."""
     if isinstance(parts, str) or not set(PARTS).issuperset(parts):
         raise ParameterError(f"A dataset has the parts X, y, w and ids, not {parts!r}.")
+
+
+def _row(batch: Batch, i: int) -> Batch:
+    """Return row ``i`` of a batch, without the first axis."""
+    return Batch(*(take_rows(part, i) for part in batch))
+
+
+def _no_column(names: object, columns: Sequence[str]) -> DatasetError:
+    return DatasetError(
+        f"X has no columns {names!r}."
+        if not isinstance(names, str)
+        else f"X has no column {names!r}.",
+        hint=f"Its columns are: {', '.join(columns)}."
+        if columns
+        else "It is one column without a name; rows are selected by number.",
+    )
+
+
+def _table_columns(name: str, column: np.ndarray | Ragged) -> list[tuple[str, Any]]:
+    """Return a column of X as columns of a DataFrame."""
+    if isinstance(column, Ragged):
+        return [(name, [row.tolist() for row in column])]
+    if column.ndim > 2:
+        raise DatasetError(
+            f"{name} has shape {column.shape}, which is not a table.",
+            hint="Flatten it to (n, features).",
+        )
+    if column.ndim == 1:
+        return [(name, column)]
+    return [(f"{name}{i}", column[:, i]) for i in range(column.shape[1])]
+
+
+def _form(column: np.ndarray | Ragged, n: int) -> str:
+    """Show the shape and dtype of a column of ``n`` rows, of which ``column`` has the first."""
+    dtype = "text" if column.dtype.kind == "T" else str(column.dtype)
+    if isinstance(column, Ragged):
+        return f"({', '.join(map(str, (n, '…', *column.values.shape[1:])))}) {dtype}"
+    return f"{(n, *column.shape[1:])} {dtype}"
 
 
 def _columns(part: str, array: np.ndarray, n: int) -> np.ndarray:

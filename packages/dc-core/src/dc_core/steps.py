@@ -9,6 +9,7 @@ from typing import Generic, NamedTuple, Self, TypeVar
 
 import numpy as np
 
+from dc_core.columns import Columns
 from dc_core.component import Component
 from dc_core.dataset import Dataset, check_dataset
 from dc_core.failures import FailureReport
@@ -21,10 +22,11 @@ S = TypeVar("S")
 class Features:
     """The result of a featurizer: one row per input.
 
-    ``values`` is ``(n, ...)``, zero in the rows that failed; ``ok`` is ``(n,)`` of bool.
+    ``values`` is ``(n, ...)``, zero in the rows that failed; or a :class:`~dc_core.Ragged` column,
+    empty there; or a mapping of such columns by name. ``ok`` is ``(n,)`` of bool.
     """
 
-    values: np.ndarray
+    values: Columns
     ok: np.ndarray
     report: FailureReport = field(default_factory=FailureReport)
 

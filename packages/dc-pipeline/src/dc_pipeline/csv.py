@@ -15,6 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from dc_core import (
+    Columns,
     Failure,
     FailureReport,
     Featurizer,
@@ -22,6 +23,7 @@ from dc_core import (
     Loader,
     NumpyDataset,
     check_names,
+    take_rows,
 )
 from dc_core.errors import LoaderError, ParameterError
 from dc_pipeline.delimited import Block, Layout, read_blocks, read_header
@@ -139,7 +141,8 @@ class CSVLoader(Loader):
         rows, usable = np.concatenate(numbers), np.concatenate(ok)
         labels = np.concatenate([np.zeros((0, len(self.tasks))), *y])
         weights = np.concatenate([np.zeros((0, len(self.weights))), *w])
-        X = columns[self.inputs]
+        X: Columns = columns[self.inputs]
+        inputs = columns[self.inputs]
         ids = columns[self.id or self.inputs]
         classes = dict(self.classes)
         for task in classes:
@@ -147,13 +150,17 @@ class CSVLoader(Loader):
             labels[:, self.tasks.index(task)] = numbered
             failures += [
                 Failure(
-                    int(rows[row]), str(X[row]), "label", f"{name!r} is not a class of {task}", task
+                    int(rows[row]),
+                    str(inputs[row]),
+                    "label",
+                    f"{name!r} is not a class of {task}",
+                    task,
                 )
                 for row, name in bad
                 if usable[row]
             ]
         if self.featurizer is not None:
-            features = self.featurizer.featurize(X.tolist())
+            features = self.featurizer.featurize(inputs.tolist())
             failures += [
                 replace(failure, row=int(rows[failure.row]))
                 for failure in features.report
@@ -162,7 +169,8 @@ class CSVLoader(Loader):
             X, usable = features.values, usable & features.ok
         report = FailureReport(tuple(sorted(failures, key=lambda failure: failure.row)))
         if not usable.all():
-            X, labels, weights, ids = X[usable], labels[usable], weights[usable], ids[usable]
+            parts = (X, labels, weights, ids)
+            X, labels, weights, ids = (take_rows(part, usable) for part in parts)
         given = weights if self.weights else None
         return NumpyDataset(X, labels, given, ids, self.tasks, classes), report
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from dc_core import Dataset, to_array
+from dc_core import Dataset, dense_array, to_array
 from dc_core.errors import DatasetError
 
 
@@ -23,7 +23,7 @@ def as_sequence(inputs: Any) -> Sequence[Any]:
             "The input is a single string.", hint=f"Give a list of inputs: [{inputs!r}]."
         )
     if isinstance(inputs, Dataset):
-        inputs = inputs.X
+        inputs = dense_array(inputs.X, "This")
     if isinstance(inputs, list | tuple):
         return inputs
     unordered = isinstance(inputs, bytes | Mapping | AbstractSet)

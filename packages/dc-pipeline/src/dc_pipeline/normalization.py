@@ -7,7 +7,7 @@ from typing import Final, Literal, Self
 
 import numpy as np
 
-from dc_core import Dataset, NumpyDataset, Transformer, check_dataset
+from dc_core import Dataset, NumpyDataset, Transformer, check_dataset, dense_array
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, StructureError
 
 _BLOCK: Final = 1 << 18
@@ -51,7 +51,7 @@ class NormalizationTransformer(Transformer):
                 f"The labels of {next(iter(dataset.classes))!r} are classes.",
                 hint="Leave NormalizationTransformer('y') out: classes are not normalized.",
             )
-        values = dataset.y if self.part == "y" else _numbers(dataset.X)
+        values = dataset.y if self.part == "y" else _numbers(dataset)
         if values.size == 0:
             raise EmptyDataset(f"{self.part} has shape {values.shape}: there is nothing to learn.")
         self.mean, self.scale = mean_and_scale(values, dataset.w if self.part == "y" else None)
@@ -68,7 +68,7 @@ class NormalizationTransformer(Transformer):
         mean, scale = self._statistics()
         X, y = dataset.X, dataset.y
         if self.part == "X":
-            X = self._normalized(_numbers(X), mean, scale)
+            X = self._normalized(_numbers(dataset), mean, scale)
         elif dataset.tasks:
             y = self._normalized(y, mean, scale)
         return NumpyDataset(X, y, dataset.w, dataset.ids, dataset.tasks, dataset.classes)
@@ -178,7 +178,8 @@ def _blocks(values: np.ndarray) -> Iterator[slice]:
     return (slice(start, start + size) for start in range(0, len(values), size))
 
 
-def _numbers(X: np.ndarray) -> np.ndarray:
+def _numbers(dataset: Dataset) -> np.ndarray:
+    X = dense_array(dataset.X, "NormalizationTransformer")
     if X.dtype.kind not in "biuf":
         raise DatasetError(f"X has dtype {X.dtype}; it needs numbers.", hint="Featurize it first.")
     return X

@@ -21,6 +21,7 @@ from dc_core import (
     Transformer,
     check_dataset,
     score_all,
+    take_rows,
 )
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.inputs import as_sequence
@@ -119,7 +120,8 @@ class Pipeline(Estimator):
         ok = features.ok
         # If all rows failed, their zero features still give the predictions their shape.
         used = ok if ok.any() else ~ok
-        good: Dataset = NumpyDataset(features.values if used.all() else features.values[used])
+        X = features.values if used.all() else take_rows(features.values, used)
+        good: Dataset = NumpyDataset(X)
         for transformer in self.transformers:
             good = transformer.transform(good)
         prediction = self.model.predict(good)
@@ -163,8 +165,8 @@ class Pipeline(Estimator):
         """Return one row of features per input; without a featurizer they are the inputs."""
         if self.featurizer is not None:
             return self.featurizer.featurize(inputs, strict=strict)
-        values = NumpyDataset(inputs).X
-        return Features(values, np.ones(len(values), bool))
+        dataset = NumpyDataset(inputs)
+        return Features(dataset.X, np.ones(len(dataset), bool))
 
     def _featurized(self, dataset: Dataset, role: str) -> tuple[Dataset, FailureReport]:
         """Return the usable rows of ``dataset`` with features as X, and a report on the others."""
@@ -178,7 +180,7 @@ class Pipeline(Estimator):
             raise EmptyDataset(f"The {role} data has no usable row: {features.report}.")
         X, rows = features.values, dataset
         if not features.ok.all():
-            X, rows = X[features.ok], dataset.select(features.ok)
+            X, rows = take_rows(X, features.ok), dataset.select(features.ok)
         return NumpyDataset(X, rows.y, rows.w, rows.ids, rows.tasks, rows.classes), features.report
 
     def _log(self, report: FailureReport, what: str) -> None:

@@ -112,8 +112,8 @@ def scaffold_groups(smiles: Sequence[str], max_atoms: int = _MAX_ATOMS) -> list[
 
 def _smiles(dataset: Dataset) -> list[str]:
     X = dataset.X
-    strings = X if X.dtype.kind == "T" and X.ndim == 1 else dataset.ids
-    found: list[str] = strings.tolist()
+    text = isinstance(X, np.ndarray) and X.dtype.kind == "T" and X.ndim == 1
+    found: list[str] = (np.asarray(X) if text else dataset.ids).tolist()
     return found
 
 

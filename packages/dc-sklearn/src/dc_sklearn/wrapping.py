@@ -15,7 +15,7 @@ from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
 from sklearn.utils.validation import check_is_fitted
 
-from dc_core import Dataset, DCError, Model, NumpyDataset, model_name
+from dc_core import Columns, Dataset, DCError, Model, NumpyDataset, dense_array, model_name
 from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
 from dc_sklearn.estimators import schema_of, stored_name
 
@@ -171,8 +171,12 @@ def rejections(native: Any, task: str, X: Any) -> Iterator[None]:
         ) from error
 
 
-def flat(X: np.ndarray) -> np.ndarray:
-    """Return the rows of ``X`` as ``(n, features)``."""
+def flat(columns: Columns) -> np.ndarray:
+    """Return the rows of X as ``(n, features)``.
+
+    Raises :class:`DatasetError` if X is not one array.
+    """
+    X = dense_array(columns, "scikit-learn")
     return X if X.ndim == 2 else X.reshape(len(X), -1)
 
 

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import Batch, Dataset
+from dc_core import Batch, Column, Columns, Dataset, Ragged, concatenate_rows
 from dc_core.errors import DatasetError
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import aligned, to_tensor
@@ -33,7 +33,7 @@ def training_batches(dataset: Dataset, size: int, seed: int, epoch: int) -> Iter
     """
     waiting: Batch | None = None
     for batch in dataset.batches(size, shuffle=True, seed=seed, epoch=epoch, parts=LABELLED):
-        if waiting is not None and len(batch.X) == 1 < size:
+        if waiting is not None and len(batch.y) == 1 < size:
             batch = _joined(waiting, batch)
         elif waiting is not None:
             yield waiting
@@ -44,7 +44,7 @@ def training_batches(dataset: Dataset, size: int, seed: int, epoch: int) -> Iter
 
 def _joined(first: Batch, second: Batch) -> Batch:
     absent: Any = None
-    X, y, w = (np.concatenate((getattr(first, p), getattr(second, p))) for p in LABELLED)
+    X, y, w = (concatenate_rows((getattr(first, p), getattr(second, p))) for p in LABELLED)
     return Batch(X, y, w, ids=absent)
 
 
@@ -71,11 +71,52 @@ def input_dtype(module: nn.Module, config: TrainingConfig) -> torch.dtype:
     return floats.pop() if len(floats) == 1 else torch.get_default_dtype()
 
 
-def input_of(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
-    """Return X on ``device`` as ``dtype``; it is converted there, so small integers stay small.
+class RaggedTensor(NamedTuple):
+    """A ragged column of a batch: row i is ``values[offsets[i]:offsets[i + 1]]``.
+
+    ``values`` is ``(total, ...)``, ``offsets`` is ``(b + 1,)`` of int64.
+    """
+
+    values: Tensor
+    offsets: Tensor
+
+
+Input: TypeAlias = "Tensor | RaggedTensor | dict[str, Tensor | RaggedTensor]"
+"""What a module is called with: one column, or the named columns as keyword arguments."""
+
+
+def input_of(X: Columns, dtype: torch.dtype, device: torch.device) -> Input:
+    """Return X on ``device``.
+
+    If X is one array, it becomes ``dtype``; it is converted on the device, so small integers stay
+    small on the way. Of ragged and named columns, only floating-point and complex numbers become
+    ``dtype``. Integers are codes and places, which become int32 if they fit and else int64, because
+    torch looks nothing up by the smaller types; bools stay bools.
 
     Raises :class:`DatasetError` for text, and for complex numbers if ``dtype`` is real.
     """
+    if isinstance(X, np.ndarray):
+        return _converted(X, dtype, device)
+    if isinstance(X, Ragged):
+        return _column(X, dtype, device)
+    return {name: _column(column, dtype, device) for name, column in X.items()}
+
+
+def _column(column: Column, dtype: torch.dtype, device: torch.device) -> Tensor | RaggedTensor:
+    values = column.values if isinstance(column, Ragged) else column
+    if values.dtype.kind in "iu":
+        fits = np.can_cast(values.dtype, np.int32)
+        tensor = to_tensor(values).to(device).to(torch.int32 if fits else torch.int64)
+    elif values.dtype.kind == "b":
+        tensor = to_tensor(values).to(device)
+    else:
+        tensor = _converted(values, dtype, device)
+    if isinstance(column, Ragged):
+        return RaggedTensor(tensor, to_tensor(column.offsets).to(device))
+    return tensor
+
+
+def _converted(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tensor:
     if X.dtype.kind in "STU":
         raise DatasetError(
             "The dataset's X is text, and the module needs numbers.",

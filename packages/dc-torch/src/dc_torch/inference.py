@@ -10,9 +10,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import Batch, Dataset, DCError
+from dc_core import Batch, Dataset, DCError, row_count
 from dc_core.errors import DatasetError, EmptyDataset
-from dc_torch.batches import input_dtype, input_of
+from dc_torch.batches import Input, RaggedTensor, input_dtype, input_of
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
 
@@ -45,10 +45,13 @@ def outputs(
         yield batch, loss.with_tasks(output)
 
 
-def run(module: nn.Module, X: Tensor) -> Any:
-    """Return ``module(X)``; raises :class:`DatasetError` if the module fails on ``X``."""
+def run(module: nn.Module, X: Input) -> Any:
+    """Return ``module(X)``, or ``module(**X)`` for named columns.
+
+    Raises :class:`DatasetError` if the module fails on ``X``.
+    """
     try:
-        return module(X)
+        return module(**X) if isinstance(X, dict) else module(X)
     except (DCError, torch.OutOfMemoryError):
         raise
     except (
@@ -60,9 +63,8 @@ def run(module: nn.Module, X: Tensor) -> Any:
         TypeError,
         ValueError,
     ) as error:
-        dtype = str(X.dtype).removeprefix("torch.")
         raise DatasetError(
-            f"The {type(module).__name__} fails on X of shape {tuple(X.shape)} and dtype {dtype}: "
+            f"The {type(module).__name__} fails on X of {_form(X)}: "
             f"{type(error).__name__}: {error}",
             hint="Give X the shape that its forward() takes; input_dtype sets its dtype.",
         ) from error
@@ -84,9 +86,10 @@ def predict(
             part = _as_floats(loss.predictions(output))
             if result is None:
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
-            if part.shape != (len(batch.X), *result.shape[1:]):
+            rows = row_count(batch.X)
+            if part.shape != (rows, *result.shape[1:]):
                 raise DatasetError(
-                    f"For {len(batch.X)} rows the {type(module).__name__} returned an output of "
+                    f"For {rows} rows the {type(module).__name__} returned an output of "
                     f"shape {part.shape}.",
                     hint="Its forward() must return one row per row, and the same shape for each.",
                 )
@@ -99,3 +102,11 @@ def predict(
 
 def _as_floats(output: Tensor) -> np.ndarray:
     return to_array(output if output.dtype == torch.float64 else output.float())
+
+
+def _form(X: Input) -> str:
+    if isinstance(X, dict):
+        return "; ".join(f"{name}: {_form(column)}" for name, column in X.items())
+    if isinstance(X, RaggedTensor):
+        return f"{len(X.offsets) - 1} ragged rows with values of {_form(X.values)}"
+    return f"shape {tuple(X.shape)} and dtype {str(X.dtype).removeprefix('torch.')}"

@@ -13,7 +13,15 @@ import numpy as np
 import torch
 from torch import nn
 
-from dc_core import Dataset, Estimator, NumpyDataset, check_count, check_dataset, construct
+from dc_core import (
+    Dataset,
+    Estimator,
+    NumpyDataset,
+    check_count,
+    check_dataset,
+    construct,
+    dense_array,
+)
 from dc_core.errors import (
     DatasetError,
     EmptyDataset,
@@ -285,7 +293,8 @@ class TorchModel(Estimator):
         self._check_values()
         if self.input_shape is None or len(dataset) == 0:
             return
-        shape = dataset.rows(np.arange(1), ("X",)).X.shape[1:]
+        first = dataset.rows(np.arange(1), ("X",)).X
+        shape = dense_array(first, type(self).__name__).shape[1:]
         if shape != self.input_shape:
             raise DatasetError(
                 f"{type(self).__name__} takes rows of X of shape {self.input_shape}; "

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from dc_core.columns import Ragged
 from dc_core.dataset import Dataset
 from dc_core.dtypes import dtype_name
 from dc_core.errors import (
@@ -274,11 +275,11 @@ class ModelSuite(Suite):
     def test_fitting_returns_the_model_and_keeps_the_data(self) -> None:
         """``fit`` returns the model itself, and changes neither the dataset nor the arguments."""
         model, dataset = self.blank(), self.dataset()
-        before = {"X": dataset.X.copy(), "y": dataset.y.copy(), "w": dataset.w.copy()}
+        before = {name: array.copy() for name, array in _arrays(dataset).items()}
         arguments = list(model.get_parameters())
         if model.fit(dataset) is not model:
             raise LawBroken("It returned something else.", hint="End fit with `return self`.")
-        changed = difference(before, {"X": dataset.X, "y": dataset.y, "w": dataset.w})
+        changed = difference(before, _arrays(dataset))
         if changed:
             raise LawBroken(f"After fitting, {changed}.", hint="Work on a copy of the data.")
         if list(model.get_parameters()) != arguments:
@@ -391,3 +392,15 @@ class ModelSuite(Suite):
         with suppress(error):
             attempt()
             raise LawBroken(f"Given {what}, it raised nothing.", hint=f"Raise {error.__name__}.")
+
+
+def _arrays(dataset: Dataset) -> dict[str, np.ndarray]:
+    """Return the arrays of the numbers in ``dataset``, by name."""
+    columns = dataset.X if isinstance(dataset.X, Mapping) else {"X": dataset.X}
+    arrays = {"y": dataset.y, "w": dataset.w}
+    for name, column in columns.items():
+        if isinstance(column, Ragged):
+            arrays |= {f"{name}/values": column.values, f"{name}/offsets": column.offsets}
+        else:
+            arrays[name] = column
+    return arrays

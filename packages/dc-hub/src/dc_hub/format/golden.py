@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from dc_core import Component, Dataset, charge
+from dc_core import Component, Dataset, charge, dense_array
 from dc_hub.errors import NotSerializable, ParamsError, WeightsFileError
 
 _METHODS: Final = ("predict", "embed", "act")
@@ -58,7 +58,9 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
     """
     if not isinstance(golden, Golden):
         golden = Golden(golden)
-    inputs = golden.inputs.X if isinstance(golden.inputs, Dataset) else golden.inputs
+    inputs = golden.inputs
+    if isinstance(inputs, Dataset):
+        inputs = dense_array(inputs.X, "golden=")
     inputs = np.asarray(inputs)
     return {
         **_input_tensors(inputs),
