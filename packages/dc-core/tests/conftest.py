@@ -64,6 +64,19 @@ def graveyard(monkeypatch):
 
 
 @pytest.fixture(scope="session")
+def try_law():
+    """Return a function that tries a law of a suite to which it must apply: a skip is a failure."""
+
+    def try_law(suite, law):
+        try:
+            getattr(suite, law)()
+        except pytest.skip.Exception as skipped:
+            pytest.fail(f"{law} does not apply: {skipped}")
+
+    return try_law
+
+
+@pytest.fixture(scope="session")
 def lines():
     """Return the module with the good model and the bad ones."""
     with pytest.MonkeyPatch.context() as patch:

@@ -1,6 +1,7 @@
 """The kit for backends: its laws are these, and the good plugin keeps every one."""
 
 from concurrent.futures import ThreadPoolExecutor
+from importlib import import_module
 
 import pytest
 
@@ -92,13 +93,41 @@ def test_no_law_is_dropped_or_added_in_silence():
 
 @pytest.mark.parametrize("suite", ["TestNet", "TestScaler"])
 @pytest.mark.parametrize("law", LAWS)
-def test_the_good_plugin_keeps_the_law(good, suite, law):
-    check = getattr(getattr(good, suite)(), law)
+def test_the_good_plugin_keeps_the_law(good, suite, law, try_law):
     if law in SKIPPED[suite]:
         with pytest.raises(pytest.skip.Exception):
-            check()
+            getattr(getattr(good, suite)(), law)()
     else:
-        check()
+        try_law(getattr(good, suite)(), law)
+
+
+@pytest.mark.parametrize(
+    "place",
+    [
+        {"__qualname__": "function.<locals>.Mine"},
+        {"__module__": "builtins"},
+        {"__module__": "gone"},
+    ],
+    ids=["in a function", "without a file", "without a module"],
+)
+def test_suites_that_another_process_cannot_import_are_not_tried_there(good, place):
+    suite = type("Mine", (good.TestNet,), place)()
+    with pytest.raises(pytest.skip.Exception, match="cannot be imported by another process"):
+        suite.test_names_are_the_same_in_every_process()
+
+
+def test_what_is_printed_at_import_is_no_name(good, try_law, install):
+    source = "print('loading')\nfrom suites import TestNet\nclass TestMine(TestNet): pass\n"
+    install("loud", {}, {"loud": source})
+    try_law(import_module("loud").TestMine(), "test_names_are_the_same_in_every_process")
+
+
+def test_what_a_plugin_prints_at_import_is_no_answer(install, graveyard, try_law):
+    folder = install("loud", {"dc.backends.v1": {"tiny": "loud.plugin"}})
+    (folder / "loud").mkdir()
+    (folder / "loud" / "__init__.py").write_text("print('loading')\n")
+    (folder / "loud" / "plugin.py").write_text("from tiny_backend.plugin import *\n")
+    try_law(graveyard("suites").TestNet(), "test_nothing_is_imported_before_it_is_needed")
 
 
 def test_interrupts_are_tried_in_the_main_thread_alone(good):

@@ -46,28 +46,37 @@ def process():
     random.setstate(state)
 
 
-def break_law(suite, grave):
-    """Try the law of ``grave`` on its suite, and note where the kit finds it broken."""
-    with pytest.raises(LawBroken) as caught:
-        getattr(suite, grave.law)()
-    error = caught.value
+@pytest.fixture
+def break_law(try_law):
+    """Return a function that tries a grave's law on its suite, which must break it."""
+
+    def break_law(suite, grave):
+        with pytest.raises(LawBroken) as caught:
+            try_law(suite, grave.law)
+        note(caught.value)
+        assert str(caught.value).startswith("The law is: ")
+        assert grave.says in str(caught.value)
+        assert caught.value.hint
+
+    return break_law
+
+
+def note(error):
+    """Note the lines at which ``error`` passed through the kit."""
     while error is not None:
         frame = error.__traceback__
         while frame is not None:
             hit.add((frame.tb_frame.f_code.co_filename, frame.tb_lineno))
             frame = frame.tb_next
         error = error.__cause__
-    assert str(caught.value).startswith("The law is: ")
-    assert grave.says in str(caught.value)
-    assert caught.value.hint
 
 
-def test_a_bad_plugin_is_found_by_the_check_for_its_fault(install, graveyard, grave):
+def test_a_bad_plugin_is_found_by_the_check_for_its_fault(install, graveyard, grave, break_law):
     install("tiny-backend", {"dc.backends.v1": grave.entries})
     break_law(getattr(graveyard("suites"), grave.suite)(), grave)
 
 
-def test_a_bad_model_is_found_by_the_check_for_its_fault(bad_model):
+def test_a_bad_model_is_found_by_the_check_for_its_fault(bad_model, break_law):
     break_law(bad_model.suite(), bad_model)
 
 

@@ -140,6 +140,13 @@ bury(
     entries={"tiny": "tiny_backend.plugin", "foreign": "tiny_backend.plugin"},
 )
 bury(
+    "gives_away_fitted_objects",
+    "test_its_own_objects_are_claimed",
+    "A Foreign is served by 'foreign'",
+    suite="ForeignSuite",
+    entries={"tiny": "tiny_backend.plugin", "foreign": "tiny_backend.plugin"},
+)
+bury(
     "eager",
     "test_nothing_is_imported_before_it_is_needed",
     "'import eager_backend' in a fresh interpreter imported 'tiny'",
@@ -170,6 +177,19 @@ for kind in (object, str, tiny.Schedule):
         f"Asked to describe the weights of a {kind.__name__}",
         describe=instead("describe", lambda obj, kind=kind: {} if type(obj) is kind else None),
     )
+
+
+def stumble(obj):
+    if not isinstance(obj, tiny.Net | tiny.Scaler):
+        raise TypeError("no arrays")
+
+
+bury(
+    "stumbles_over_strangers",
+    "test_strangers_are_declined",
+    "Instead there was TypeError: no arrays",
+    describe=wrapped("describe", stumble),
+)
 
 
 # Names

@@ -103,6 +103,13 @@ class ForeignBlankSuite(TestNet):
         return type("Foreign", (tiny.Net,), {"__module__": "foreign"})(99)
 
 
+class ForeignSuite(TestNet):
+    """Its fitted objects belong to another framework."""
+
+    def make(self, seed):
+        return type("Foreign", (tiny.Net,), {"__module__": "foreign"})(seed, power=2)
+
+
 class SmallSuite(TestNet):
     """Its large objects are small."""
 

@@ -14,8 +14,13 @@ _FORMATS: Final = {"float16": (5, 10), "bfloat16": (8, 7), "float32": (8, 23), "
 
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
-    """Tell whether two arrays agree in shape, dtype and every bit (NaN payloads included)."""
-    return a.shape == b.shape and a.dtype == b.dtype and a.tobytes() == b.tobytes()
+    """Tell whether two arrays agree in shape, dtype and every bit (NaN payloads included).
+
+    Text and objects, whose bits are addresses, are compared by value.
+    """
+    if a.shape != b.shape or a.dtype != b.dtype:
+        return False
+    return a.tolist() == b.tolist() if a.dtype.hasobject else a.tobytes() == b.tobytes()
 
 
 def difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarray]) -> str:
@@ -38,56 +43,57 @@ def difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarra
 
 
 def flip(array: np.ndarray) -> None:
-    """Invert every bit of a C-contiguous array in place, so that every value changes."""
-    octets = array.reshape(-1).view(np.uint8)
+    """Invert every bit of an array in place, so that every value changes."""
+    octets = array[..., np.newaxis].view(np.uint8)
     np.invert(octets, out=octets)
 
 
 def peculiar_values(dtype: np.dtype[Any]) -> dict[str, np.ndarray]:
     """Return the values that conversions tend to lose, as 0-d arrays; none if not floating."""
-    size, infinity = _real_part(dtype)
+    integer, infinity = _real_part(dtype)
     if not infinity:
         return {}
     bits = {
         "a NaN with a payload": infinity | infinity >> 1 | 5,
         "a signalling NaN": infinity | 1,
-        "a negative zero": 1 << (8 * size - 1),
+        "a negative zero": 1 << (8 * integer.itemsize - 1),
         "a subnormal": 1,
     }
     return {
-        what: np.full(dtype.itemsize // size, value, f"u{size}").view(dtype).reshape(())
+        what: np.full(dtype.itemsize // integer.itemsize, value, integer).view(dtype).reshape(())
         for what, value in bits.items()
     }
 
 
 def mutants(array: np.ndarray) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield copies of a C-contiguous ``array`` with one number changed, and what it was set to."""
+    """Yield C-contiguous copies of ``array`` with one number changed, and what it was set to."""
     if array.dtype == np.bool_:
         for i in _places(array.size):
             mutant = array.copy()
             mutant.reshape(-1)[i] ^= True
             yield f"element {i} inverted", mutant
         return
-    size, infinity = _real_part(array.dtype)
-    highest = 1 << (8 * size)
-    count = array.reshape(-1).view(f"u{size}").size
-    for i in _places(count):
-        bits = int(array.reshape(-1).view(f"u{size}")[i])
+    integer, infinity = _real_part(array.dtype)
+    highest = 1 << (8 * integer.itemsize)
+    numbers = array.reshape(-1).view(integer)
+    for i in _places(numbers.size):
+        bits = int(numbers[i])
         # Among them: 0, 1, the neighbours, and the least and greatest numbers of every kind.
         changed = {0, 1, bits + 1, bits - 1, ~bits, highest // 2, highest // 2 - 1, highest - 1}
         changed |= {infinity, infinity - 1}
         for other in sorted({value % highest for value in changed} - {bits}):
             mutant = array.copy()
-            mutant.reshape(-1).view(f"u{size}")[i] = other
+            mutant.reshape(-1).view(integer)[i] = other
             yield f"the bits of element {i} set to {other:#x}", mutant
 
 
-def _real_part(dtype: np.dtype[Any]) -> tuple[int, int]:
-    """Return the size of a number's real part in bytes and the bits of infinity; 0 if unknown."""
+def _real_part(dtype: np.dtype[Any]) -> tuple[np.dtype[Any], int]:
+    """Return the unsigned integer that holds a number's real part, and infinity; 0 if unknown."""
     parts = 2 if dtype.kind == "c" else 1
     name = {"complex64": "float32", "complex128": "float64"}.get(dtype.name, dtype_name(dtype))
     exponent, mantissa = _FORMATS.get(name, (0, 0))
-    return dtype.itemsize // parts, ((1 << exponent) - 1) << mantissa
+    integer = np.dtype(f"u{dtype.itemsize // parts}").newbyteorder(dtype.byteorder)
+    return integer, ((1 << exponent) - 1) << mantissa
 
 
 def _places(count: int) -> list[int]:

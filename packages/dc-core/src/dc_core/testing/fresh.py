@@ -7,16 +7,16 @@ import subprocess
 import sys
 
 
-def fresh_interpreter(code: str, *arguments: str, seed: int = 0) -> str:
+def fresh_interpreter(code: str, *arguments: str) -> str:
     """Run ``code`` with ``arguments`` and return its standard output.
 
-    ``seed`` is the seed of string hashes. Raises ``RuntimeError`` with the standard error output if
-    the process fails.
+    Strings have other hashes there. Raises ``RuntimeError`` with the standard error output if the
+    process fails.
     """
     path = os.pathsep.join(filter(None, sys.path))
     done = subprocess.run(
         [sys.executable, "-c", code, *arguments],
-        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": str(seed)},
+        env={**os.environ, "PYTHONPATH": path, "PYTHONHASHSEED": "random"},
         capture_output=True,
         text=True,
         check=False,

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import ctypes
 import gc
 import io
 import os
+import pickle
 import random
 import re
 import signal
@@ -28,10 +30,10 @@ _RESET: Final = Path("/proc/self/clear_refs")
 
 def process_state() -> dict[str, Any]:
     """Return the global state that belongs to the user's program, as comparable values."""
-    kind, keys, *position = np.random.get_state()  # noqa: NPY002 - the state to protect
+    generator = np.random.get_state(legacy=False)  # noqa: NPY002 - the state to protect
     return {
         "the state of the module random": random.getstate(),
-        "NumPy's global random state": (kind, np.asarray(keys).tobytes(), *position),
+        "NumPy's global random state": pickle.dumps(generator),
         "NumPy's error handling (np.seterr)": np.geterr(),
         "os.environ": dict(os.environ),
         "the working directory": Path.cwd(),
@@ -62,17 +64,27 @@ def captured_output() -> Iterator[list[str]]:
     written: list[str] = []
     text = io.StringIO()
     with tempfile.TemporaryFile() as native, redirect_stdout(text), redirect_stderr(text):
+        _flush()
         saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
         try:
             for descriptor in saved:
                 os.dup2(native.fileno(), descriptor)
             yield written
         finally:
+            _flush()
             for descriptor, copy in saved.items():
                 os.dup2(copy, descriptor)
                 os.close(copy)
             native.seek(0)
             written += [text.getvalue(), native.read().decode("utf-8", "replace")]
+
+
+def _flush() -> None:
+    """Write what Python's and the C library's buffers hold to the standard descriptors."""
+    for stream in (sys.__stdout__, sys.__stderr__):
+        if stream is not None:
+            stream.flush()
+    ctypes.CDLL("ucrtbase" if os.name == "nt" else None).fflush(None)
 
 
 def survive(objects: dict[str, Any]) -> bool:
