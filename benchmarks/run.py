@@ -21,7 +21,18 @@ from table import section
 HERE = Path(__file__).parent
 OUT = HERE / "out"
 README = HERE / "README.md"
-NAMES = ("weights", "saving", "eager", "tiny", "forest", "neighbors", "ecfp", "table", "imports")
+NAMES = (
+    "weights",
+    "saving",
+    "eager",
+    "tiny",
+    "forest",
+    "neighbors",
+    "ecfp",
+    "table",
+    "disk",
+    "imports",
+)
 
 
 def sections(

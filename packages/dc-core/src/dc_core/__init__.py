@@ -28,10 +28,12 @@ if TYPE_CHECKING:
     from dc_core.columns import take_rows as take_rows
     from dc_core.columns import to_columns as to_columns
     from dc_core.component import Component as Component
+    from dc_core.dataset import PARTS as PARTS
     from dc_core.dataset import Batch as Batch
     from dc_core.dataset import Dataset as Dataset
     from dc_core.dataset import NumpyDataset as NumpyDataset
     from dc_core.dataset import check_dataset as check_dataset
+    from dc_core.dataset import check_parts as check_parts
     from dc_core.dtypes import dtype_from_name as dtype_from_name
     from dc_core.dtypes import dtype_name as dtype_name
     from dc_core.dtypes import raw_bits as raw_bits
@@ -86,7 +88,14 @@ _EXPORTS = {
         "to_columns",
     ],
     "dc_core.component": ["Component"],
-    "dc_core.dataset": ["Batch", "Dataset", "NumpyDataset", "check_dataset"],
+    "dc_core.dataset": [
+        "PARTS",
+        "Batch",
+        "Dataset",
+        "NumpyDataset",
+        "check_dataset",
+        "check_parts",
+    ],
     "dc_core.distributions": ["distributions"],
     "dc_core.dtypes": ["dtype_from_name", "dtype_name", "dtypes", "raw_bits"],
     "dc_core.errors": ["DCError", "errors"],

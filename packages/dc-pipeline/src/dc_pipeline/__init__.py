@@ -10,6 +10,8 @@ from dc_core.lazy import attach
 
 if TYPE_CHECKING:
     from dc_pipeline.csv import CSVLoader as CSVLoader
+    from dc_pipeline.disk import DatasetWriter as DatasetWriter
+    from dc_pipeline.disk import DiskDataset as DiskDataset
     from dc_pipeline.ecfp import ECFP as ECFP
     from dc_pipeline.metrics import MAE as MAE
     from dc_pipeline.metrics import PRCAUC as PRCAUC
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.csv": ["CSVLoader"],
+    "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
     "dc_pipeline.ecfp": ["ECFP"],
     "dc_pipeline.metrics": [
         "MAE",

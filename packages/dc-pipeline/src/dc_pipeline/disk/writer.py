@@ -1,0 +1,271 @@
+"""Write a dataset to disk, block by block."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Collection, Mapping
+from contextlib import ExitStack
+from io import FileIO
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self
+
+import numpy as np
+
+from dc_core import Column, Dataset, Ragged, check_dataset
+from dc_pipeline.disk.header import (
+    FILENAME,
+    ColumnSpec,
+    Header,
+    Segment,
+    read_header,
+    sync_directory,
+    write_header,
+)
+from dc_pipeline.errors import DiskDatasetError
+
+try:
+    import fcntl
+except ModuleNotFoundError:  # not a POSIX system
+    fcntl = None  # type: ignore[assignment]
+
+_LOCK: Final = ".lock"
+
+
+class DatasetWriter:
+    """Appends rows to a dataset in a directory, which is made if it does not exist.
+
+    The first block decides which columns there are, and of which dtype and shape. Bools are packed
+    into bits, and so are the columns named in ``pack``, whose values are zeros and ones as uint8
+    (``pack=True``: X, if it is one column). ``provenance`` is JSON about where the rows come from,
+    added to what the dataset has.
+
+    What is appended counts from :meth:`commit` on, which leaving the ``with`` block calls; if it is
+    left by an exception, the rows since the last commit are dropped. A process that is killed
+    leaves the dataset of the last commit.
+
+    Raises :class:`DiskDatasetError` if another process writes to the directory, and if it holds
+    something else.
+    """
+
+    def __init__(
+        self,
+        directory: str | os.PathLike[str],
+        *,
+        pack: Collection[str] | bool = (),
+        provenance: Mapping[str, Any] | None = None,
+    ) -> None:
+        self.directory = Path(directory)
+        self._pack = {""} if pack is True else set(pack or ())
+        self._added = dict(provenance or {})
+        self._header: Header | None = None
+        self._files: dict[str, FileIO] = {}
+        self._digests: dict[str, Any] = {}
+        self._items: dict[str, int] = {}
+        self._new = 0
+        self._closed = False
+        self._resources = ExitStack()
+        try:
+            self._open()
+        except BaseException:
+            self._resources.close()
+            raise
+
+    @property
+    def rows(self) -> int:
+        """The number of rows, those included that are not committed yet."""
+        return (self._header.rows if self._header else 0) + self._new
+
+    def append(self, dataset: Dataset) -> None:
+        """Append the rows of ``dataset``.
+
+        Raises :class:`DiskDatasetError` if its columns, tasks or classes are not those of the rows
+        before it, or if the disk is full. The rows before it are kept in any case.
+        """
+        check_dataset(dataset)
+        if len(dataset) == 0:
+            return
+        X = dataset.X if isinstance(dataset.X, Mapping) else {"": dataset.X}
+        if self._header is None:
+            self._start(dataset, X)
+        header = self._header
+        assert header is not None  # noqa: S101 - set by _start
+        self._check(header, dataset, X)
+        arrays: dict[str, Column] = {f"x{i}": column for i, column in enumerate(X.values())}
+        arrays |= {"y": dataset.y, "w": dataset.w, "ids": dataset.ids}
+        blocks: dict[str, np.ndarray] = {}
+        items = dict(self._items)
+        for stem, spec in header.columns.items():
+            values, ends = _stored(stem, arrays[stem], spec)
+            blocks[f"{stem}.bin"] = values
+            if ends is not None:
+                blocks[f"{stem}.offsets"] = (ends + items.get(stem, 0)).astype("<i8")
+                items[stem] = items.get(stem, 0) + int(ends[-1])
+        self._write(blocks)
+        self._items = items
+        self._new += len(dataset)
+
+    def commit(self) -> None:
+        """Make all rows appended so far part of the dataset, durably."""
+        if self._header is None or self._closed:
+            return
+        for file in self._files.values():
+            os.fsync(file.fileno())
+        sha256 = {name: digest.hexdigest() for name, digest in self._digests.items()}
+        provenance = {**self._header.provenance, **self._added}
+        header = self._header.with_rows(Segment(self._new, sha256), self._items, provenance)
+        write_header(self.directory, header)
+        self._header = header
+        self._new = 0
+        self._digests = {name: hashlib.sha256() for name in self._files}
+
+    def close(self) -> None:
+        """End writing without committing."""
+        self._closed = True
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        """Return the writer."""
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        """Commit, unless the block raised; close in any case."""
+        try:
+            if kind is None:
+                self.commit()
+        finally:
+            self.close()
+
+    def _open(self) -> None:
+        try:
+            self.directory.mkdir(parents=True, exist_ok=True)
+            lock = self._resources.enter_context((self.directory / _LOCK).open("wb"))
+        except OSError as error:
+            raise DiskDatasetError(f"{self.directory} cannot be written: {error}.") from error
+        if fcntl is not None:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except OSError as error:
+                raise DiskDatasetError(
+                    f"Another writer has {self.directory} open.", hint="Wait until it has finished."
+                ) from error
+        if (self.directory / FILENAME).exists():
+            self._header = read_header(self.directory)
+            self._items = dict(self._header.items)
+            self._open_files(self._header)
+            return
+        strangers = [
+            path.name
+            for path in self.directory.iterdir()
+            if path.suffix not in (".bin", ".offsets") and not path.name.startswith(".")
+        ]
+        if strangers:
+            raise DiskDatasetError(
+                f"{self.directory} is not a dataset: it holds {sorted(strangers)[0]!r}.",
+                hint="Choose a new directory.",
+            )
+
+    def _start(self, dataset: Dataset, X: Mapping[str, Column]) -> None:
+        """Decide the form of the columns by the first rows."""
+        unknown = self._pack - X.keys()
+        if unknown:
+            raise DiskDatasetError(f"pack names {min(unknown)!r}, which is not a column of X.")
+        header = Header(
+            0,
+            {name: ColumnSpec.of(X[name], packed=name in self._pack) for name in X},
+            ColumnSpec.of(dataset.y),
+            ColumnSpec.of(dataset.w),
+            dataset.tasks,
+            dataset.classes,
+        )
+        self._open_files(header)
+        self._header = header
+
+    def _open_files(self, header: Header) -> None:
+        """Open every file at its committed end, and cut off what was never committed."""
+        for name, size in header.file_sizes().items():
+            path = self.directory / name
+            file = FileIO(path, "r+" if path.exists() else "w+")
+            self._resources.enter_context(file)
+            if header.rows and file.seek(0, 2) < size:
+                raise DiskDatasetError(
+                    f"{path} is shorter than dataset.json says.", hint="Write the dataset again."
+                )
+            if not header.rows and name.endswith(".offsets"):
+                file.write(bytes(8))
+            file.truncate(size)
+            file.seek(size)
+            self._files[name] = file
+        sync_directory(self.directory)
+        self._digests = {name: hashlib.sha256() for name in self._files}
+
+    def _check(self, header: Header, dataset: Dataset, X: Mapping[str, Column]) -> None:
+        forms = {
+            name: ColumnSpec.of(column, packed=header.X[name].kind == "bits")
+            for name, column in X.items()
+            if name in header.X
+        }
+        if list(X) != list(header.X) or forms != dict(header.X):
+            raise DiskDatasetError(
+                f"The dataset has the columns {_shown(header.X)}; these rows have {_shown(forms)}.",
+                hint="Featurize all rows alike, and convert them to the same dtype.",
+            )
+        if (dataset.tasks, dict(dataset.classes)) != (header.tasks, dict(header.classes)):
+            raise DiskDatasetError(
+                f"The tasks and classes {dataset.tasks}, {dict(dataset.classes)} are not those of "
+                f"the dataset: {header.tasks}, {dict(header.classes)}.",
+                hint="Give classes=... when loading, so that all parts number them alike.",
+            )
+
+    def _write(self, blocks: Mapping[str, np.ndarray]) -> None:
+        """Append each block to its file and digest; take all back if one cannot be written."""
+        ends = {name: self._files[name].tell() for name in blocks}
+        digests = {name: self._digests[name].copy() for name in blocks}
+        try:
+            for name, block in blocks.items():
+                data = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
+                written = 0
+                while written < data.size:
+                    written += self._files[name].write(data[written:].data)
+                digests[name].update(data.data)
+        except BaseException as error:
+            for name, end in ends.items():
+                self._files[name].truncate(end)
+                self._files[name].seek(end)
+            if isinstance(error, OSError):
+                raise DiskDatasetError(
+                    f"{self.directory} cannot be written: {error}.",
+                    hint=f"The {self.rows} rows before these are kept; free space and go on.",
+                ) from error
+            raise
+        self._digests = digests
+
+
+def _stored(stem: str, column: Column, spec: ColumnSpec) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return the values of ``column`` as they are stored, and where its rows end."""
+    if isinstance(column, Ragged):
+        return column.values.astype(spec.stored_dtype, copy=False), column.offsets[1:]
+    if spec.kind == "text":
+        encoded = [text.encode() for text in column.tolist()]
+        ends = np.cumsum(np.fromiter(map(len, encoded), np.int64, len(encoded)))
+        return np.frombuffer(b"".join(encoded), np.uint8), ends
+    if spec.kind == "bits":
+        if column.dtype == np.uint8 and column.max(initial=0) > 1:
+            raise DiskDatasetError(
+                f"The column {stem} holds {column.max()}, and its values are packed into bits.",
+                hint="Leave it out of pack=.",
+            )
+        return np.packbits(column, axis=-1), None
+    return column.astype(spec.stored_dtype, copy=False), None
+
+
+def _shown(forms: Mapping[str, ColumnSpec]) -> str:
+    return ", ".join(
+        f"{name or 'X'}: {spec.kind} {spec.dtype} {spec.shape}" for name, spec in forms.items()
+    )

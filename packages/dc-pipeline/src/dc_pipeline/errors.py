@@ -1,0 +1,13 @@
+"""The errors that dc-pipeline adds to dc-core's."""
+
+from __future__ import annotations
+
+from dc_core import DCError
+
+
+class PipelineError(DCError):
+    """Root of the errors that only this package raises."""
+
+
+class DiskDatasetError(PipelineError, ValueError):
+    """A dataset on disk is damaged, or cannot be written as asked."""
