@@ -86,8 +86,8 @@ def _batches(directory: Path, parts: tuple[str, ...]) -> Callable[[], Any]:
 SUBJECTS = (
     Subject(
         title="Random batches from 1 M rows on disk",
-        note="Fingerprints of 2 048 bits, packed on disk, in shuffled batches of 256; the pages are in "
-        "the cache. The floor is a NumPy memory map of the packed rows. *Labelled*: with y and w. "
+        note="Fingerprints of 2 048 bits, packed on disk, in shuffled batches of 256, from the "
+        "page cache. The floor is a NumPy memory map of the packed rows. *Labelled*: with y and w. "
         "*Ragged*: 10 to 39 atom codes a row.",
         prepare=prepare,
         things="rows",
