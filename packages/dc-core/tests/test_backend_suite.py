@@ -3,6 +3,7 @@
 from concurrent.futures import ThreadPoolExecutor
 from importlib import import_module
 
+import numpy as np
 import pytest
 
 from dc_core.testing import BackendSuite
@@ -134,3 +135,26 @@ def test_interrupts_are_tried_in_the_main_thread_alone(good):
     law = good.TestNet().test_an_interrupted_import_leaves_the_object_whole
     with ThreadPoolExecutor(1) as pool, pytest.raises(pytest.skip.Exception):
         pool.submit(law).result()
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "blank", "target"),
+    [(3, 3, 3, "blank"), (3, 3, 4, "second"), (3, 4, 3, "blank"), (3, 4, 4, "first")],
+)
+def test_weights_are_imported_into_another_object_if_its_shapes_are_the_same(
+    good, first, second, blank, target
+):
+    lengths = {"first": first, "second": second, "blank": blank}
+    made = {
+        name: good.TestNet().with_array(0, tree=np.zeros(length, np.float32))
+        for name, length in lengths.items()
+    }
+
+    class Suite(good.TestNet):
+        def make(self, seed):
+            return made["second" if seed else "first"]
+
+        def blank(self):
+            return made["blank"]
+
+    assert Suite().target() is made[target]

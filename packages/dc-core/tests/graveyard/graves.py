@@ -1052,7 +1052,13 @@ def crash_on_nan(array):
 
 
 CHANGED = "test_a_changed_number_is_imported_exactly_or_rejected"
-bury("clips", CHANGED, "'dense/0' has different values", load=loading(clip))
+for copy in (True, False):
+    bury(
+        f"clips_with_copy_{copy}",
+        CHANGED,
+        f"(copy={copy}): 'dense/0' has different values",
+        load=loading(clip, copies=[copy]),
+    )
 bury(
     "checks_afterwards",
     CHANGED,

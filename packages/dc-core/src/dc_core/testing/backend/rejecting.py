@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from contextlib import suppress
+from itertools import product
 
 import numpy as np
 
@@ -96,8 +97,8 @@ class RejectingLaws(BackendSubject):
             for what, mutant in mutants(array)
         ]
         for what, weights in changed[:: 1 + len(changed) // _MUTANTS]:
-            for obj in (target, self.blank()):
-                loaded = self.load_or_refuse(obj, weights, what)
+            for obj, copy in product((target, self.blank()), (True, False)):
+                loaded = self.load_or_refuse(obj, weights, what, copy=copy)
                 if loaded is not None:
                     hint = "Import every value exactly, or raise StructureError."
-                    expect_same(weights, self.export(loaded), f"Given {what}", hint)
+                    expect_same(weights, self.export(loaded), f"Given {what} (copy={copy})", hint)

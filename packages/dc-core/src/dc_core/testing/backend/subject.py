@@ -118,7 +118,7 @@ class BackendSubject(Suite):
         what: str,
         allow_missing: Collection[str] = (),
         *,
-        copy: bool = True,
+        copy: bool,
     ) -> Any | None:
         """Return the object that has ``weights``, or None if they were refused.
 
