@@ -12,6 +12,7 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_core import distributions as distributions
     from dc_core import dtypes as dtypes
+    from dc_core import engines as engines
     from dc_core import errors as errors
     from dc_core import lazy as lazy
     from dc_core import plugins as plugins
@@ -98,6 +99,7 @@ _EXPORTS = {
     ],
     "dc_core.distributions": ["distributions"],
     "dc_core.dtypes": ["dtype_from_name", "dtype_name", "dtypes", "raw_bits"],
+    "dc_core.engines": ["engines"],
     "dc_core.errors": ["DCError", "errors"],
     "dc_core.failures": ["Failure", "FailureReport"],
     "dc_core.holders": ["WeightHolder"],

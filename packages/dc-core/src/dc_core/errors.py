@@ -138,6 +138,35 @@ class HubNotInstalled(PluginError, ImportError):
     """``to_pretrained`` and ``from_pretrained`` need the package dc-hub."""
 
 
+class EngineNotInstalled(PluginError, ImportError):
+    """The package of the engine is not installed."""
+
+
+class EngineError(DCError):
+    """Root of the errors about running tasks on engines. What was finished is kept on the disk."""
+
+
+class RunMismatch(EngineError):
+    """The directory contains the run of another task, or something else."""
+
+
+class TaskFailed(EngineError):
+    """A task raised an exception, which is a bug in the task: the run has stopped.
+
+    The rows are those from ``start`` up to but not including ``stop``. The exception is the cause
+    of this error.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", start: int = 0, stop: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.start = start
+        self.stop = stop
+
+
+class TooManyCrashes(EngineError):
+    """Row after row crashed or timed out without one success: the run has stopped."""
+
+
 class UnknownClass(DCError, LookupError):
     """No model or component is registered under that name."""
 

@@ -13,28 +13,33 @@ from dc_core.plugins.backends import (
     claim,
 )
 from dc_core.plugins.discovery import PluginStatus, unreadable
+from dc_core.plugins.engines import ENGINES, engine_for, make_engine
 from dc_core.plugins.group import PluginGroup
-from dc_core.plugins.hookspecs import BackendHooks, HubHooks, hookimpl, hookspec
+from dc_core.plugins.hookspecs import BackendHooks, EngineHooks, HubHooks, hookimpl, hookspec
 from dc_core.plugins.hubs import HUBS, hub
 from dc_core.plugins.info import BackendInfo
 
 __all__ = [
     "BACKENDS",
     "CAPABILITIES",
+    "ENGINES",
     "HUBS",
     "Backend",
     "BackendHooks",
     "BackendInfo",
     "Claimed",
+    "EngineHooks",
     "HubHooks",
     "PluginGroup",
     "PluginStatus",
     "backend",
     "backend_of",
     "claim",
+    "engine_for",
     "hookimpl",
     "hookspec",
     "hub",
+    "make_engine",
     "refresh",
     "report",
 ]
@@ -50,7 +55,7 @@ def report() -> list[PluginStatus]:
 
     Distributions whose entry points cannot be read have a line too.
     """
-    return [*BACKENDS.report(_check), *HUBS.report(), *unreadable()]
+    return [*BACKENDS.report(_check), *HUBS.report(), *ENGINES.report(), *unreadable()]
 
 
 def _check(name: str) -> None:
@@ -63,3 +68,4 @@ def refresh() -> None:
     """Look for plugins again, for instance after installing one while the program runs."""
     BACKENDS.refresh()
     HUBS.refresh()
+    ENGINES.refresh()

@@ -101,3 +101,21 @@ class HubHooks:
     @hookspec
     def dc_fetch(self, cls: type[Any], name: Any, options: Mapping[str, Any]) -> Any:
         """Return a stored model of class ``cls``: ``cls.from_pretrained(name, **options)``."""
+
+
+class EngineHooks:
+    """What an engine implements, in the entry-point group ``dc.engines``."""
+
+    @hookspec
+    def dc_engine(self, options: Mapping[str, Any]) -> Any:
+        """Return a new :class:`dc_core.engines.Engine`: ``engine(name, **options)``.
+
+        It connects to its cluster when it is started. Unknown options raise ``ParameterError``.
+        """
+
+    @hookspec
+    def dc_engine_for(self, client: Any) -> Any:
+        """Return an engine on the cluster of ``client``, or None if it is not of this framework.
+
+        Objects of all kinds are asked about, so the framework must not be imported to answer.
+        """

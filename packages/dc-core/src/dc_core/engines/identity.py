@@ -1,0 +1,66 @@
+"""Describe a value as JSON, so that equal descriptions mean equal work."""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import hashlib
+import os
+from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
+from types import BuiltinFunctionType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from dc_core.component import Component
+from dc_core.errors import NotSerializable
+
+
+def identity(value: Any) -> Any:
+    """Return ``value`` as JSON that is the same in every process.
+
+    Components are described by their registered names, arguments and weights, arrays by a digest.
+    Raises :class:`NotSerializable` for objects of other kinds.
+    """
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if isinstance(value, bytes):
+        return {"bytes": hashlib.sha256(value).hexdigest()}
+    if isinstance(value, os.PathLike):
+        return {"path": os.fspath(value)}
+    if isinstance(value, np.ndarray | np.generic):
+        return _of_array(np.asarray(value))
+    if isinstance(value, Mapping):
+        return {"mapping": sorted(([identity(k), identity(v)] for k, v in value.items()), key=str)}
+    if isinstance(value, AbstractSet):
+        return {"set": sorted(map(identity, value), key=str)}
+    if isinstance(value, list | tuple):
+        return [identity(item) for item in value]
+    if isinstance(value, functools.partial):
+        return {"partial": identity([value.func, value.args, value.keywords])}
+    if (
+        isinstance(value, type | FunctionType | BuiltinFunctionType)
+        and "<" not in value.__qualname__
+    ):
+        return {"code": f"{value.__module__}:{value.__qualname__}"}
+    if isinstance(value, Component):
+        state = [value.get_parameters(), value.export_weights(copy=False)]
+        return {"component": [identity(type(value)), identity(state)]}
+    if dataclasses.is_dataclass(value):
+        fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+        return {"dataclass": [identity(type(value)), identity(fields)]}
+    raise NotSerializable(
+        f"A {type(value).__name__} does not say what it is, so a task that holds one cannot be "
+        "recognized when it is resumed.",
+        hint="Give the task a property `key`, or make the value a dataclass or a component.",
+    )
+
+
+def _of_array(array: np.ndarray) -> Any:
+    if array.dtype.hasobject or array.dtype.kind == "T":
+        return {"array": [list(array.shape), identity(array.ravel().tolist())]}
+    digest = hashlib.sha256(np.ascontiguousarray(array).view(np.uint8).data).hexdigest()
+    return {"array": [list(array.shape), array.dtype.str, digest]}

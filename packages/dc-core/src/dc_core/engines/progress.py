@@ -1,0 +1,83 @@
+"""How far a run is: a line on a terminal, or a call of the user's function."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from dc_core.errors import ParameterError
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """How far a run is.
+
+    ``done`` of ``rows`` rows are finished, ``failures`` of them crashed or timed out. ``rate`` is
+    the rows per second since this run began, which may have found some finished.
+    """
+
+    done: int
+    rows: int
+    failures: int
+    rate: float
+
+    def __str__(self) -> str:
+        """Show the rows done, the rate, the failures and the remaining time."""
+        words = [f"{self.done:,} of {self.rows:,} rows"]
+        if self.rate:
+            words.append(
+                f"{self.rate:,.3g} rows/s" if self.rate < 100 else f"{self.rate:,.0f} rows/s"
+            )
+            minutes, seconds = divmod(round((self.rows - self.done) / self.rate), 60)
+            hours, minutes = divmod(minutes, 60)
+            words.append(f"{hours}:{minutes:02}:{seconds:02} left")
+        if self.failures:
+            words.append(f"{self.failures:,} failed")
+        return ", ".join(words)
+
+
+Report = Callable[[Progress], object]
+
+
+class Meter:
+    """Counts rows and reports them to ``report``."""
+
+    def __init__(self, rows: int, done: int, report: Report) -> None:
+        self._rows = rows
+        self._done = done
+        self._new = 0
+        self._failures = 0
+        self._report = report
+        self._begun = time.perf_counter()
+
+    def add(self, rows: int, *, failed: bool = False) -> None:
+        """Count rows that are finished."""
+        self._new += rows
+        self._failures += rows * failed
+        rate = self._new / max(time.perf_counter() - self._begun, 1e-9)
+        self._report(Progress(self._done + self._new, self._rows, self._failures, rate))
+
+
+def reporter(progress: Report | bool | None) -> Report:
+    """Return what to call: the user's function, a line on standard error, or nothing.
+
+    True asks for the line, False for nothing, and None for the line if there is a terminal.
+    """
+    if callable(progress):
+        return progress
+    if progress not in (None, True, False):
+        raise ParameterError(f"progress={progress!r} must be None, True, False or a function.")
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return _line if progress or (progress is None and terminal) else _nothing
+
+
+def _nothing(progress: Progress) -> None:
+    pass
+
+
+def _line(progress: Progress) -> None:
+    end = "\n" if progress.done == progress.rows else ""
+    sys.stderr.write(f"\r\x1b[K{progress}{end}" if sys.stderr.isatty() else f"{progress}\n")
+    sys.stderr.flush()

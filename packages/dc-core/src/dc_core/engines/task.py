@@ -1,0 +1,55 @@
+"""What an engine runs: a task, which is a specification of work on numbered rows."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from abc import ABC, abstractmethod
+from pathlib import Path
+
+
+class Task(ABC):
+    """Work on numbered rows, described by paths and parameters.
+
+    A task is pickled and sent to workers, so it holds no data: it says where the data is and what
+    to do with it. Results are files.
+    """
+
+    @abstractmethod
+    def __len__(self) -> int:
+        """Return the number of rows."""
+
+    @abstractmethod
+    def run(self, start: int, stop: int, directory: Path) -> None:
+        """Do the rows from ``start`` up to ``stop`` and write the results into ``directory``.
+
+        ``directory`` is empty, and is kept only if the call returns. The same rows can be run again
+        after a crash, in smaller parts, in another process or on another machine, and must give
+        the same files.
+
+        What is wrong with one row is caught here and belongs to the results. An exception that
+        escapes is a bug in the task, and stops the run.
+        """
+
+    def part(self, start: int, stop: int) -> Task:
+        """Return what a worker needs for these rows; ``run`` of it is called with the same numbers.
+
+        The default is the task itself. A task that does hold data returns one without the other
+        rows, so that only these are sent.
+        """
+        return self
+
+    @property
+    def key(self) -> str:
+        """What identifies the task: a directory of results is continued only by an equal task.
+
+        The default is a digest of the class's name and the task's attributes. Attributes may be
+        plain values, paths, containers, arrays, dataclasses, components and named functions;
+        others raise :class:`NotSerializable`. It does not cover the content of files, so a task
+        that reads one should have its digest as an attribute.
+        """
+        # It needs NumPy, which a worker that only runs tasks does not.
+        from dc_core.engines.identity import identity
+
+        text = json.dumps([identity(type(self)), identity(vars(self))], sort_keys=True)
+        return hashlib.sha256(text.encode()).hexdigest()
