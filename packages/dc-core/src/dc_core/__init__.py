@@ -43,6 +43,7 @@ if TYPE_CHECKING:
     from dc_core.failures import FailureReport as FailureReport
     from dc_core.holders import WeightHolder as WeightHolder
     from dc_core.interrupts import uninterrupted as uninterrupted
+    from dc_core.mapped import MappedDataset as MappedDataset
     from dc_core.metric import Metric as Metric
     from dc_core.metric import score_all as score_all
     from dc_core.model import Model as Model
@@ -105,6 +106,7 @@ _EXPORTS = {
     "dc_core.holders": ["WeightHolder"],
     "dc_core.interrupts": ["uninterrupted"],
     "dc_core.lazy": ["lazy"],
+    "dc_core.mapped": ["MappedDataset"],
     "dc_core.metric": ["Metric", "score_all"],
     "dc_core.model": ["Model"],
     "dc_core.parameters": ["check_count", "check_flag", "check_names", "construct"],
