@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from dc_core import Dataset, Estimator
+from dc_pipeline import CSVLoader
 
 DATA = Path(os.environ.get("DC_DATA") or Path(__file__).parents[4] / "shared" / "data")
 
@@ -63,3 +64,14 @@ def public_smiles() -> list[str]:
             found += [row["smiles"] for row in csv.DictReader(stream)]
     odd = [smiles for smiles in found if "[H" in smiles or "[2H" in smiles]
     return found[::5] + odd
+
+
+@pytest.fixture(scope="session")
+def tox21() -> Dataset:
+    """The 12 tasks of Tox21, with missing labels."""
+    file = DATA / "tox21.csv.gz"
+    if not file.exists():
+        pytest.skip(f"there is no {file.name} in {DATA}; DC_DATA can name its folder")
+    with gzip.open(file, "rt", encoding="utf-8") as stream:
+        columns = next(csv.reader(stream))
+    return CSVLoader(tasks=[c for c in columns if c[:3] in ("NR-", "SR-")]).load(file).dataset

@@ -177,7 +177,7 @@ def test_a_dataset_without_smiles_is_a_typed_error():
 
 
 def test_a_single_scaffold_cannot_be_split_and_says_so():
-    with pytest.raises(DatasetError, match=r"more molecules than the 8.*RandomSplitter"):
+    with pytest.raises(DatasetError, match=r"more rows than the 8.*RandomSplitter"):
         ScaffoldSplitter().indices(of(["C" * i for i in range(1, 11)]))
 
 

@@ -23,8 +23,19 @@ if TYPE_CHECKING:
     from dc_pipeline.metrics import PearsonR as PearsonR
     from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
     from dc_pipeline.pipeline import Pipeline as Pipeline
-    from dc_pipeline.random_splitter import RandomSplitter as RandomSplitter
-    from dc_pipeline.scaffold_splitter import ScaffoldSplitter as ScaffoldSplitter
+    from dc_pipeline.splitters.grouping import Grouping as Grouping
+    from dc_pipeline.splitters.grouping import Groups as Groups
+    from dc_pipeline.splitters.grouping import GroupSplitter as GroupSplitter
+    from dc_pipeline.splitters.grouping import TimeSplitter as TimeSplitter
+    from dc_pipeline.splitters.index import IndexSplitter as IndexSplitter
+    from dc_pipeline.splitters.kfold import Fold as Fold
+    from dc_pipeline.splitters.kfold import KFold as KFold
+    from dc_pipeline.splitters.kfold import LeaveGroupOut as LeaveGroupOut
+    from dc_pipeline.splitters.random import RandomSplitter as RandomSplitter
+    from dc_pipeline.splitters.scaffolds import Scaffolds as Scaffolds
+    from dc_pipeline.splitters.scaffolds import ScaffoldSplitter as ScaffoldSplitter
+    from dc_pipeline.splitters.scaffolds import scaffold_smiles as scaffold_smiles
+    from dc_pipeline.splitters.stratified import StratifiedSplitter as StratifiedSplitter
 
 _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
@@ -42,8 +53,12 @@ _EXPORTS = {
         "PearsonR",
     ],
     "dc_pipeline.normalization": ["NormalizationTransformer"],
-    "dc_pipeline.random_splitter": ["RandomSplitter"],
-    "dc_pipeline.scaffold_splitter": ["ScaffoldSplitter"],
+    "dc_pipeline.splitters.grouping": ["GroupSplitter", "Grouping", "Groups", "TimeSplitter"],
+    "dc_pipeline.splitters.index": ["IndexSplitter"],
+    "dc_pipeline.splitters.kfold": ["Fold", "KFold", "LeaveGroupOut"],
+    "dc_pipeline.splitters.random": ["RandomSplitter"],
+    "dc_pipeline.splitters.scaffolds": ["ScaffoldSplitter", "Scaffolds", "scaffold_smiles"],
+    "dc_pipeline.splitters.stratified": ["StratifiedSplitter"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

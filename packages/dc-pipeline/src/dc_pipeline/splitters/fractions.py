@@ -7,7 +7,6 @@ from typing import NamedTuple, Self
 
 import numpy as np
 
-from dc_core import Dataset
 from dc_core.errors import EmptyDataset, ParameterError
 
 
@@ -35,13 +34,20 @@ class SplitFractions(NamedTuple):
             )
         return cls(*map(float, given))
 
-    def cutoffs(self, dataset: Dataset) -> tuple[int, int]:
-        """Return the row numbers at which train and valid end.
 
-        Raises :class:`EmptyDataset` for a dataset without rows.
-        """
-        n = len(dataset)
-        if n == 0:
-            raise EmptyDataset("There is no row to split.", hint="See the loader's failure report.")
-        # 0.7 + 0.2 is a little less than 0.9: without the margin this would cost a whole row.
-        return int(self.train * n + 1e-6), int((self.train + self.valid) * n + 1e-6)
+def part_ends(n: int, fractions: Sequence[float]) -> np.ndarray:
+    """Return the row number at which each part ends if ``n`` rows are cut in their order.
+
+    It is ``(parts,)`` of int, and the last is ``n``. Raises :class:`EmptyDataset` if ``n`` is 0.
+    """
+    if n == 0:
+        raise EmptyDataset("There is no row to split.", hint="See the loader's failure report.")
+    # 0.7 + 0.2 is a little less than 0.9: without the margin this would cost a whole row.
+    ends = (np.cumsum(np.asarray(fractions, float)) * n + 1e-6).astype(np.intp)
+    ends[-1] = n
+    return ends
+
+
+def part_sizes(n: int, fractions: Sequence[float]) -> np.ndarray:
+    """Return the number of rows of each part, ``(parts,)`` of int; together ``n``."""
+    return np.diff(part_ends(n, fractions), prepend=0)

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from dc_core import Dataset, Splitter, check_count
-from dc_pipeline.split_fractions import SplitFractions
+from dc_core import Dataset, check_count
+from dc_pipeline.splitters.division import DividingSplitter
+from dc_pipeline.splitters.fractions import SplitFractions, part_sizes
 
 
-class RandomSplitter(Splitter):
+class RandomSplitter(DividingSplitter):
     """Divides the rows at random.
 
     ``fractions`` are those of train, valid and test. Equal seeds give equal splits of datasets of
@@ -24,12 +25,10 @@ class RandomSplitter(Splitter):
         self.fractions = SplitFractions.of(fractions)
         self.seed = check_count("seed", seed, minimum=0)
 
-    def indices(self, dataset: Dataset) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return the row numbers of train, valid and test, each in the dataset's order.
-
-        Raises :class:`EmptyDataset` for a dataset without rows.
-        """
-        cutoffs = self.fractions.cutoffs(dataset)
+    def divide(self, dataset: Dataset, fractions: Sequence[float]) -> np.ndarray:
+        """Return the number of each row's part, ``(n,)`` of int."""
+        sizes = part_sizes(len(dataset), fractions)
+        parts = np.empty(len(dataset), np.intp)
         order = np.random.default_rng(self.seed).permutation(len(dataset))
-        train, valid, test = (np.sort(part) for part in np.split(order, cutoffs))
-        return train, valid, test
+        parts[order] = np.repeat(np.arange(len(sizes)), sizes)
+        return parts
