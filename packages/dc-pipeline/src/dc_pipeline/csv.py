@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import gzip
 import logging
 import re
-import zlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from os import PathLike
@@ -26,13 +24,13 @@ from dc_core import (
     take_rows,
 )
 from dc_core.errors import LoaderError, ParameterError
-from dc_pipeline.delimited import Block, Layout, read_blocks, read_header
+from dc_pipeline.delimited import Block, Layout, Unread, read_blocks, read_header
 from dc_pipeline.numerals import MISSING
+from dc_pipeline.text_file import read_text
 
 logger = logging.getLogger(__name__)
 
 _NO_TEXT: Final = np.zeros(0, np.dtypes.StringDType())
-_GZIP: Final = b"\x1f\x8b"
 _BOUND: Final = re.compile(r"(?:[<>]=?|[≤≥])\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 """A censored label: the measurement only says that the value is below or above a number."""
 
@@ -178,33 +176,41 @@ class CSVLoader(Loader):
         """Return the names of the columns that are read as text."""
         return list(dict.fromkeys([self.inputs, self.id or self.inputs, *self.classes]))
 
+    def _numbers(self) -> list[str]:
+        """Return the names of the columns that are read as numbers: labels, then weights."""
+        return [*(task for task in self.tasks if task not in self.classes), *self.weights]
+
     def _weights(self, block: Block) -> tuple[np.ndarray, np.ndarray, list[Failure]]:
         """Return the weights ``(n, columns)``, the rows in which all can be used, and failures."""
-        weights = np.empty((len(block.records), len(self.weights)))
-        ok = np.ones(len(block.records), bool)
+        first = len(self._numbers()) - len(self.weights)
+        weights = block.numbers[:, first:]
+        valid = weights >= 0
+        ok = np.asarray(valid.all(axis=1))
         failures = []
-        for i, name in enumerate(self.weights):
-            weights[:, i], unread = block.numbers[name]
-            for row in np.flatnonzero(~(weights[:, i] >= 0) & ok).tolist():
-                value = weights[row, i]
-                shown = repr(unread[row]) if row in unread else f"{value:g}"
-                fault = f"the weight {name} is {'missing' if shown == 'nan' else shown}"
-                failures.append(self._failure(block, row, "parse", fault))
-                ok[row] = False
+        for row in np.flatnonzero(~ok).tolist():
+            i = int(np.flatnonzero(~valid[row])[0])
+            text = block.unread.get((row, first + i))
+            value = weights[row, i]
+            number = "missing" if np.isnan(value) else f"{value:g}"
+            shown = number if text is None else repr(text)
+            fault = f"the weight {self.weights[i]} is {shown}"
+            failures.append(self._failure(block, row, "parse", fault))
         return weights, ok, failures
 
     def _labels(self, block: Block, ok: np.ndarray) -> tuple[np.ndarray, list[Failure]]:
         """Return the labels ``(n, tasks)``, and failures in the rows that are ``ok``."""
-        labels = np.empty((len(block.records), len(self.tasks)))
+        numbers = self._numbers()
+        if self.classes:
+            labels = np.empty((len(block.records), len(self.tasks)))
+            columns = [t for t, task in enumerate(self.tasks) if task not in self.classes]
+            labels[:, columns] = block.numbers[:, : len(columns)]
+        else:
+            labels = block.numbers[:, : len(self.tasks)]
         failures = []
-        for t, task in enumerate(self.tasks):
-            if task in self.classes:
-                continue
-            labels[:, t], unread = block.numbers[task]
-            for row, text in unread.items():
-                if ok[row]:
-                    status, fault = _label_fault(task, text)
-                    failures.append(self._failure(block, row, status, fault, task))
+        for (row, column), text in block.unread.items():
+            if ok[row] and column < len(numbers) - len(self.weights):
+                status, fault = _label_fault(numbers[column], text)
+                failures.append(self._failure(block, row, status, fault, numbers[column]))
         return labels, failures
 
     def _failure(self, block: Block, row: int, status: str, fault: str, task: str = "") -> Failure:
@@ -212,10 +218,10 @@ class CSVLoader(Loader):
         return Failure(int(block.records[row]), given, status, fault, task)
 
     def _blocks(self, file: Path) -> Iterator[Block]:
-        text = _text(file, self.encoding)
-        if not text:
+        unread = Unread(read_text(file, self.encoding))
+        header = read_header(unread, self.delimiter)
+        if not header:
             raise LoaderError(f"{file} is empty.", hint="The first line names the columns.")
-        header, start = read_header(text, self.delimiter)
         if isinstance(header, str):
             raise LoaderError(
                 f"{file}, the first line: {header}.", hint="The first line names the columns."
@@ -226,13 +232,9 @@ class CSVLoader(Loader):
             len(header),
             self.inputs,
             texts={name: places[name] for name in self._texts()},
-            numbers={
-                name: places[name]
-                for name in (*self.tasks, *self.weights)
-                if name not in self.classes
-            },
+            numbers=[places[name] for name in self._numbers()],
         )
-        return read_blocks(text, start, layout)
+        return read_blocks(unread, layout)
 
     def _places(self, header: list[str], file: Path) -> dict[str, int]:
         """Return the position in a record of each column that is needed."""
@@ -279,32 +281,3 @@ def _names(argument: str, given: str | Sequence[str]) -> tuple[str, ...]:
     if len(set(names)) != len(names):
         raise ParameterError(f"{argument}={given!r} has a name twice.")
     return tuple(names)
-
-
-def _text(file: Path, encoding: str) -> str:
-    """Return the file's text without blank lines at its ends; lines end in a newline alone."""
-    try:
-        content = file.read_bytes()
-        if content.startswith(_GZIP):
-            content = gzip.decompress(content)
-        text = content.decode(encoding)
-    except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-        raise LoaderError(
-            f"{file} is a damaged gzip file: {error}.", hint="Get it again."
-        ) from error
-    except OSError as error:
-        raise LoaderError(
-            f"{file} cannot be read: {error.strerror}.", hint=f"Paths start at {Path.cwd()}."
-        ) from error
-    except UnicodeDecodeError as error:
-        raise LoaderError(
-            f"{file} is not text in {encoding}: {error.reason} at byte {error.start}.",
-            hint="Give the file's encoding, such as encoding='latin-1'.",
-        ) from error
-    except LookupError as error:
-        raise LoaderError(
-            f"There is no encoding {encoding!r}.", hint="Most files are in utf-8."
-        ) from error
-    if "\r" in text:
-        text = text.replace("\r\n", "\n").replace("\r", "\n")
-    return text.strip("\n")

@@ -1,14 +1,14 @@
 """Read the columns of a delimited text, one block of lines at a time.
 
 A plain block is of ASCII characters without quotes, and each of its lines has as many fields as the
-header: NumPy finds its fields and reads its numbers. Any other block is read record by record, so
-that one bad record costs nothing but itself.
+header: NumPy finds its fields, copies its text and reads its numbers. Any other block is read
+record by record, so that one bad record costs nothing but itself.
 """
 
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
@@ -20,15 +20,12 @@ from dc_pipeline.numerals import WINDOW, read_spans, read_texts
 MAX_FIELD: Final = 131_072
 """The longest field, in characters. It is the default limit of the csv module."""
 
-_BLOCK: Final = 1 << 18
-"""Characters in a block: few enough that it stays in the processor's cache."""
-
 _MAX_LINES: Final = 100
 """The number of lines that one quoted field may span."""
 
 _SPACE: Final = ord(" ")
 
-_NARROW: Final = 64
+_NARROW: Final = 128
 """The longest field, in characters, that is copied with others of its column at once."""
 
 _UNCLOSED: Final = "a quote is not closed"
@@ -41,58 +38,96 @@ Record = list[str] | str
 class Layout:
     """What to read of each record.
 
-    ``width`` is the number of fields in the header. ``texts`` and ``numbers`` give the place in a
-    record of each column that is read as text or as numbers. ``inputs`` is one of the texts: it
-    must not be empty or contain a line break.
+    ``width`` is the number of fields in the header. ``texts`` gives the place in a record of each
+    column that is read as text, and ``numbers`` the places of those that are read as numbers.
+    ``inputs`` is one of the texts: it must not be empty or contain a line break.
     """
 
     delimiter: str
     width: int
     inputs: str
     texts: Mapping[str, int]
-    numbers: Mapping[str, int]
+    numbers: Sequence[int]
 
 
 class Block(NamedTuple):
     """Some consecutive records.
 
     ``records`` are the numbers of the usable ones, ``(n,)``, counted from 0 after the header.
-    ``texts`` holds each column of text, ``(n,)``, stripped. ``numbers`` holds for each column of
-    numbers what :func:`dc_pipeline.numerals.read_texts` returns. ``failures`` are the records that
-    cannot be used.
+    ``texts`` holds each column of text, ``(n,)``, stripped. ``numbers`` holds the columns of
+    numbers, ``(n, columns)`` of float64. It is NaN where a value is missing and where the text is
+    not a number; ``unread`` holds that text by row and column, in the order of both. ``failures``
+    are the records that cannot be used.
     """
 
     records: np.ndarray
     texts: dict[str, np.ndarray]
-    numbers: dict[str, tuple[np.ndarray, dict[int, str]]]
+    numbers: np.ndarray
+    unread: dict[tuple[int, int], str]
     failures: list[Failure]
 
 
-def read_header(text: str, delimiter: str) -> tuple[Record, int]:
-    """Return the first record of ``text``, and the position at which the next one starts."""
-    line, after = _line(text, 0)
-    return _record(text, line, after, delimiter, width=0)
+class Unread:
+    """The part of a text that has not been used, of which more is read when it is needed."""
+
+    def __init__(self, pieces: Iterable[str]) -> None:
+        self.text = ""
+        self._pieces = iter(pieces)
+
+    def read_line(self) -> bool:
+        """Read until the end of another line; return False if the text ended instead."""
+        parts = [self.text]
+        ended = True
+        for piece in self._pieces:
+            parts.append(piece)
+            if "\n" in piece:
+                ended = False
+                break
+        self.text = "".join(parts)
+        return not ended
 
 
-def read_blocks(text: str, start: int, layout: Layout) -> Iterator[Block]:
-    """Yield the records of ``text`` from ``start``.
+def read_header(unread: Unread, delimiter: str) -> Record:
+    """Return the fields of the first line that is not blank; none if there is no such line."""
+    more = True
+    while more and "\n" not in unread.text:
+        more = unread.read_line()
+        unread.text = unread.text.lstrip("\n")
+    line, _, unread.text = unread.text.partition("\n")
+    if '"' in line:
+        return _quoted(line, delimiter)
+    return line.split(delimiter) if line else []
+
+
+def read_blocks(unread: Unread, layout: Layout) -> Iterator[Block]:
+    """Yield the records of a text.
 
     Lines end in a newline; blank ones do not count. A record fails (status ``parse``) if it has
     another number of fields than the header, a field longer than :data:`MAX_FIELD` or an unclosed
     quote, or if its input is empty or contains a line break.
     """
     number = 0
-    while start < len(text):
-        end = text.find("\n", start + _BLOCK)
-        end = len(text) if end < 0 else end
-        block = _plain_block(text[start:end], number, layout)
+    more = True
+    while more or unread.text:
+        more = more and unread.read_line()
+        text = unread.text
+        end = text.rfind("\n") if more else len(text)
+        lines = text[:end].strip("\n")
+        if not lines:
+            unread.text = text[end:]
+            continue
+        block = _plain_block(lines, number, layout)
         if block is not None:
             number += len(block.records)
-            start = end + 1
+            unread.text = text[end + 1 :]
         else:
-            records, start = _records(text, start, end, layout.delimiter, layout.width)
+            while '"' in lines and more and unread.text.count("\n", end) <= _MAX_LINES:
+                more = unread.read_line()
+            text = unread.text
+            records, start = _records(text, end, layout.delimiter, layout.width)
             block = _checked_block(records, number, layout)
             number += len(records)
+            unread.text = text[start:]
         yield block
 
 
@@ -101,7 +136,7 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
     plain = block.isascii() and layout.delimiter.isascii()
     if not plain or '"' in block or "\0" in block:
         return None
-    data = b"\0" * WINDOW + block.encode("ascii") + b"\n" + b"\0" * _NARROW
+    data = b"".join([b"\0" * WINDOW, block.encode("ascii"), b"\n", b"\0" * _NARROW])
     characters = np.frombuffer(data, np.uint8)
     separators = characters == ord(layout.delimiter)
     separators |= characters == ord("\n")
@@ -119,11 +154,15 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
     }
     if (texts[layout.inputs] == "").any():
         return None
-    numbers = {
-        name: read_spans(data, starts[:, place], ends[:, place])
-        for name, place in layout.numbers.items()
-    }
-    return Block(np.arange(number, number + len(ends)), texts, numbers, [])
+    columns = list(layout.numbers)
+    numbers, unread = read_spans(data, starts[:, columns].ravel(), ends[:, columns].ravel())
+    return Block(
+        np.arange(number, number + len(ends)),
+        texts,
+        numbers.reshape(len(ends), len(columns)),
+        {divmod(cell, len(columns)): text for cell, text in unread.items()},
+        [],
+    )
 
 
 def _stripped(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -132,20 +171,27 @@ def _stripped(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
     There have to be at least :data:`_NARROW` bytes after each start.
     """
     characters = np.frombuffer(data, np.uint8)
-    lengths = ends - starts
-    width = int(lengths.max())
     # All ASCII white space is at or below the space. Empty fields may trigger this needlessly.
-    spaces = (characters[starts] <= _SPACE).any() or (characters[ends - 1] <= _SPACE).any()
-    if spaces or not 0 < width <= _NARROW:
-        text = data.decode("ascii")
-        spans = zip(starts.tolist(), ends.tolist(), strict=True)
-        fields = [text[start:end] for start, end in spans]
-        return _text([field.strip() for field in fields] if spaces else fields)
+    if (characters[starts] <= _SPACE).any() or (characters[ends - 1] <= _SPACE).any():
+        return _text([field.strip() for field in _fields(data, starts, ends)])
+    lengths = ends - starts
+    # Few fields are longer than twice the mean.
+    width = max(1, min(_NARROW, int(lengths.max()), 2 * int(lengths.mean())))
     windows = np.ndarray((len(data) - width + 1,), f"V{width}", data, strides=(1,))
     cells = windows[starts].view(np.uint8).reshape(-1, width)
-    cells *= np.arange(width) < lengths[:, None]  # zeros at the end are not part of the text
+    inside = np.arange(width, dtype=np.uint8) < np.minimum(lengths, width).astype(np.uint8)[:, None]
+    cells *= inside.view(np.uint8)  # zeros at the end are not part of the text
     texts: np.ndarray = cells.view(f"S{width}").ravel().astype(np.dtypes.StringDType())
+    wide = np.flatnonzero(lengths > width)
+    if len(wide):
+        texts[wide] = _text(_fields(data, starts[wide], ends[wide]))
     return texts
+
+
+def _fields(data: bytes, starts: np.ndarray, ends: np.ndarray) -> list[str]:
+    text = data.decode("ascii")
+    spans = zip(starts.tolist(), ends.tolist(), strict=True)
+    return [text[start:end] for start, end in spans]
 
 
 def _text(fields: list[str]) -> np.ndarray:
@@ -168,17 +214,20 @@ def _checked_block(records: list[Record], number: int, layout: Layout) -> Block:
     texts = {
         name: _text([row[place].strip() for row in rows]) for name, place in layout.texts.items()
     }
-    numbers = {
-        name: read_texts([row[place] for row in rows]) for name, place in layout.numbers.items()
-    }
-    return Block(np.array(used, np.intp), texts, numbers, failures)
+    columns = layout.numbers
+    numbers, unread = read_texts([row[place] for row in rows for place in columns])
+    return Block(
+        np.array(used, np.intp),
+        texts,
+        numbers.reshape(len(rows), len(columns)),
+        {divmod(cell, len(columns)): text for cell, text in unread.items()},
+        failures,
+    )
 
 
-def _records(
-    text: str, start: int, end: int, delimiter: str, width: int
-) -> tuple[list[Record], int]:
-    """Return the records that start in ``text[start:end]``, and where the next one starts."""
-    lines = [line for line in text[start:end].split("\n") if line]
+def _records(text: str, end: int, delimiter: str, width: int) -> tuple[list[Record], int]:
+    """Return the records that start in ``text[:end]``, and where the next one starts."""
+    lines = [line for line in text[:end].split("\n") if line]
     try:
         rows: list[Record] = list(csv.reader(lines, delimiter=delimiter, strict=True))
     except csv.Error:
@@ -187,6 +236,7 @@ def _records(
     if len(rows) == len(lines):
         return rows, end + 1
     records = []
+    start = 0
     while start < end:
         line, after = _line(text, start)
         start = after
