@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dc_core.errors import FeaturizationError, LoaderError, ParameterError
-from dc_pipeline import ECFP, CSVLoader
+from dc_pipeline import ECFP, CSVLoader, delimited, text_file
 
 TABLE = """\
 name,smiles,expt,calc
@@ -362,3 +362,84 @@ def test_any_bytes_are_a_dataset_or_a_typed_error(write, content):
             continue
         assert len({failure.row for failure in report.failures}) == len(report)
         assert len(dataset) == len(dataset.y)
+
+
+SMILES = st.sampled_from(["C", "CCO", "c1ccccc1", "C" * 70, "C" * 300]) | st.text("CNO", max_size=5)
+NUMBERS = (
+    st.floats().map(repr)
+    | st.decimals(-999, 999, places=2).map(str)
+    | st.sampled_from(["", "NA", "nan", "1e3", ">5", "<= 2", "bad", "inf", "1_0", " 7 ", "١"])
+)
+ODD_LINES = (
+    st.sampled_from(["", "C", "C,1", "C,1,2,3,4", " ,1,x,1", "C,1,x,-1", "C,1,x,"])
+    | st.sampled_from(['"C,1,x,1', '"C"C,1,x,1', '"', '""', '"C",1,"a""b",1'])
+    | st.sampled_from(['C,1,"two\nlines",1', '"C\nC",1,x,1', 'C,1,"\n\n",1'])
+    | st.sampled_from(["C,1,a\0b,1", "é,1,x,1", " C\t,1, x\x1f,1", "C,1,\xa0x,1"])
+    | st.sampled_from(["C" * 131_073 + ",1,x,1", '"' + "C" * 131_073 + '",1,x,1'])
+)
+PLAIN_LINES = st.builds(
+    lambda *fields: ",".join(fields),
+    SMILES,
+    NUMBERS,
+    st.text("ab é", max_size=4),
+    st.sampled_from(["1", "0.5", "2", "0"]),
+)
+
+
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(
+    st.lists(PLAIN_LINES | PLAIN_LINES | PLAIN_LINES | ODD_LINES, max_size=12),
+    st.integers(1, 200),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.booleans(),
+)
+def test_blocks_of_any_size_read_by_column_or_by_record_are_the_same(
+    write, lines, piece, newline, ends
+):
+    content = newline.join(["smiles,y,id,w", *lines]) + newline * ends
+    file = write(content.encode())
+    loader = CSVLoader(tasks="y", id="id", weights="w")
+    whole, report = loader.load(file)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(text_file, "_PIECE", piece)
+        pieces, report_of_pieces = loader.load(file)
+        patch.setattr(delimited, "_plain_block", lambda *_: None)
+        recorded, report_of_records = loader.load(file)
+    for other, failures in ((pieces, report_of_pieces), (recorded, report_of_records)):
+        assert failures == report
+        assert other.X.tolist() == whole.X.tolist()
+        assert other.ids.tolist() == whole.ids.tolist()
+        assert other.y.tobytes() == whole.y.tobytes()
+        assert other.w.tobytes() == whole.w.tobytes()
+
+
+@pytest.mark.parametrize("content", ["smiles,y", "\n\nsmiles,y", "smiles,y\n\n"])
+def test_a_header_may_be_the_last_line_of_the_file(write, content, monkeypatch):
+    monkeypatch.setattr(text_file, "_PIECE", 3)
+    dataset, report = CSVLoader(tasks="y").load(write(content))
+    assert (len(dataset), len(report)) == (0, 0)
+
+
+@pytest.mark.parametrize("line", [1, 40_000])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "shift_jis"])
+def test_a_byte_that_is_not_text_is_named_by_its_place(write, line, encoding):
+    lines = ["smiles,y", *["CCO,1"] * 50_000]
+    good = "\n".join(lines[:line]).encode(encoding)
+    file = write(good + b"\xff\xff\xff" + "\n".join(lines[line:]).encode(encoding)[2:])
+    if encoding == "utf-16":
+        file = write(good + b"\xff\xdf" + good)
+    with pytest.raises(LoaderError, match=rf"not text in {encoding}.*at byte {len(good)}\b"):
+        CSVLoader(tasks="y", encoding=encoding).load(file)
+
+
+@pytest.mark.parametrize("name", ["x", ""])
+def test_blocks_are_read_one_at_a_time(write, name):
+    rows = "".join(f"{'C' * (i % 90)}O,{i % 700 / 8},{name}\n" for i in range(200_000))
+    file = write("smiles,y,id\n" + rows)
+    loader = CSVLoader(tasks="y", id="id")
+    tracemalloc.start()
+    count = sum(len(block.records) for block in loader._blocks(file))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert count == 200_000
+    assert peak < file.stat().st_size

@@ -25,12 +25,12 @@ from dc_core import (
 )
 from dc_core.errors import LoaderError, ParameterError
 from dc_pipeline.delimited import Block, Layout, Unread, read_blocks, read_header
+from dc_pipeline.growing import GrowingArray
 from dc_pipeline.numerals import MISSING
-from dc_pipeline.text_file import read_text
+from dc_pipeline.text_file import file_size, read_text
 
 logger = logging.getLogger(__name__)
 
-_NO_TEXT: Final = np.zeros(0, np.dtypes.StringDType())
 _BOUND: Final = re.compile(r"(?:[<>]=?|[≤≥])\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 """A censored label: the measurement only says that the value is below or above a number."""
 
@@ -122,29 +122,35 @@ class CSVLoader(Loader):
         return Loaded(dataset, report)
 
     def _dataset(self, file: Path) -> tuple[NumpyDataset, FailureReport]:
-        texts: dict[str, list[np.ndarray]] = {name: [_NO_TEXT] for name in self._texts()}
-        numbers, y, w, ok = [np.zeros(0, np.intp)], [], [], [np.zeros(0, bool)]
+        columns = {name: GrowingArray(np.dtypes.StringDType()) for name in self._texts()}
+        y = GrowingArray(np.float64, len(self.tasks))
+        w = GrowingArray(np.float64, len(self.weights))
+        records, ok = GrowingArray(np.intp), GrowingArray(bool)
         failures: list[Failure] = []
-        for block in self._blocks(file):
-            for name, column in block.texts.items():
-                texts[name].append(column)
+        characters = 0
+        blocks = self._blocks(file)
+        size = file_size(file)
+        for block in blocks:
             weights, good, faults = self._weights(block)
             labels, bad_labels = self._labels(block, good)
-            numbers.append(block.records)
-            y.append(labels)
-            w.append(weights)
-            ok.append(good)
             failures += block.failures + faults + bad_labels
-        columns = {name: np.concatenate(parts) for name, parts in texts.items()}
-        rows, usable = np.concatenate(numbers), np.concatenate(ok)
-        labels = np.concatenate([np.zeros((0, len(self.tasks))), *y])
-        weights = np.concatenate([np.zeros((0, len(self.weights))), *w])
-        X: Columns = columns[self.inputs]
-        inputs = columns[self.inputs]
-        ids = columns[self.id or self.inputs]
+            characters += block.characters
+            count = len(records.array) + len(good)
+            expected = int(1.05 * count * size / characters)
+            for name, column in block.texts.items():
+                columns[name].extend(column, expected)
+            y.extend(labels, expected)
+            w.extend(weights, expected)
+            records.extend(block.records, expected)
+            ok.extend(good, expected)
+        rows, usable, labels, weights = records.array, ok.array, y.array, w.array
+        texts = {name: column.array for name, column in columns.items()}
+        inputs = texts[self.inputs]
+        X: Columns = inputs
+        ids = texts[self.id or self.inputs]
         classes = dict(self.classes)
         for task in classes:
-            numbered, classes[task], bad = _numbered(columns[task], classes[task])
+            numbered, classes[task], bad = _numbered(texts[task], classes[task])
             labels[:, self.tasks.index(task)] = numbered
             failures += [
                 Failure(

@@ -57,7 +57,7 @@ class Block(NamedTuple):
     ``texts`` holds each column of text, ``(n,)``, stripped. ``numbers`` holds the columns of
     numbers, ``(n, columns)`` of float64. It is NaN where a value is missing and where the text is
     not a number; ``unread`` holds that text by row and column, in the order of both. ``failures``
-    are the records that cannot be used.
+    are the records that cannot be used. ``characters`` is the length of all records as text.
     """
 
     records: np.ndarray
@@ -65,6 +65,7 @@ class Block(NamedTuple):
     numbers: np.ndarray
     unread: dict[tuple[int, int], str]
     failures: list[Failure]
+    characters: int
 
 
 class Unread:
@@ -125,7 +126,7 @@ def read_blocks(unread: Unread, layout: Layout) -> Iterator[Block]:
                 more = unread.read_line()
             text = unread.text
             records, start = _records(text, end, layout.delimiter, layout.width)
-            block = _checked_block(records, number, layout)
+            block = _checked_block(records, number, start, layout)
             number += len(records)
             unread.text = text[start:]
         yield block
@@ -162,6 +163,7 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
         numbers.reshape(len(ends), len(columns)),
         {divmod(cell, len(columns)): text for cell, text in unread.items()},
         [],
+        len(block) + 1,
     )
 
 
@@ -199,7 +201,7 @@ def _text(fields: list[str]) -> np.ndarray:
     return np.array(fields, dtype=object).astype(np.dtypes.StringDType())
 
 
-def _checked_block(records: list[Record], number: int, layout: Layout) -> Block:
+def _checked_block(records: list[Record], number: int, characters: int, layout: Layout) -> Block:
     """Return the block of ``records``, the first of which has the given ``number``."""
     rows: list[list[str]] = []
     used: list[int] = []
@@ -222,6 +224,7 @@ def _checked_block(records: list[Record], number: int, layout: Layout) -> Block:
         numbers.reshape(len(rows), len(columns)),
         {divmod(cell, len(columns)): text for cell, text in unread.items()},
         failures,
+        characters,
     )
 
 

@@ -14,7 +14,7 @@ from dc_core.errors import LoaderError
 
 _GZIP: Final = b"\x1f\x8b"
 
-_PIECE: Final = 1 << 18
+_PIECE: Final = 1 << 19
 """Bytes in a piece: few enough that what is made of it stays in the processor's cache."""
 
 
@@ -38,15 +38,27 @@ def read_text(file: Path, encoding: str) -> Iterator[str]:
             f"{file} is a damaged gzip file: {error}.", hint="Get it again."
         ) from error
     except OSError as error:
-        raise LoaderError(
-            f"{file} cannot be read: {error.strerror}.", hint=f"Paths start at {Path.cwd()}."
-        ) from error
+        raise _unreadable(file, error) from error
     except UnicodeDecodeError as error:
         place = count - len(error.object) + error.start
         raise LoaderError(
             f"{file} is not text in {encoding}: {error.reason} at byte {place}.",
             hint="Give the file's encoding, such as encoding='latin-1'.",
         ) from error
+
+
+def file_size(file: Path) -> int:
+    """Return the bytes of ``file`` as it is stored; raises :class:`LoaderError` if it is gone."""
+    try:
+        return file.stat().st_size
+    except OSError as error:
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> LoaderError:
+    return LoaderError(
+        f"{file} cannot be read: {error.strerror}.", hint=f"Paths start at {Path.cwd()}."
+    )
 
 
 def _decoder(encoding: str) -> io.IncrementalNewlineDecoder:
