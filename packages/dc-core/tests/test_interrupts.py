@@ -8,6 +8,14 @@ import pytest
 from dc_core import uninterrupted
 
 
+@pytest.fixture(autouse=True)
+def python_handles_interrupts():
+    """Install Python's own handler: a shell starts background jobs with interrupts ignored."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 def press():
     signal.raise_signal(signal.SIGINT)
 
@@ -57,14 +65,11 @@ def test_blocks_can_be_nested():
     assert interrupted(work)[0] == ["outer"]
 
 
-def test_an_ignored_interrupt_stays_ignored(monkeypatch):
-    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with uninterrupted():
-            press()
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, before)
+def test_an_ignored_interrupt_stays_ignored():
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with uninterrupted():
+        press()
+    assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_in_other_threads_it_does_nothing():
