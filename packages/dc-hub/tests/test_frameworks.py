@@ -6,7 +6,7 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from dc_core import Model, plugins, register_component
+from dc_core import Model, plugins, register_component, register_model
 from dc_hub import check_golden, errors, from_pretrained, info, load_weights, publish
 
 FRAMEWORK = '''
@@ -304,7 +304,10 @@ def test_an_object_that_does_not_fit_is_untouched(hub, toyframe, net):
     np.testing.assert_array_equal(net.arrays["out.weight"], [1.0, 2.0])
 
 
-def test_a_class_that_any_backend_serves_loads_into_another_than_it_was_stored_from(hub, toyframe):
+@pytest.fixture
+def anywhere(toyframe):
+    """The class of a model that several backends can serve: the instance chooses."""
+
     class Anywhere(Model):
         framework = "toyframe"
 
@@ -316,13 +319,33 @@ def test_a_class_that_any_backend_serves_loads_into_another_than_it_was_stored_f
         def native(self):
             return self.net
 
-    model = Anywhere(2)
+    return Anywhere
+
+
+def test_a_class_that_any_backend_serves_loads_into_another_than_it_was_stored_from(hub, anywhere):
+    model = anywhere(2)
     model["anywhere/out/0"] = np.array([1.0, 2.0])
     publish(model, "anywhere", hub=hub)
-    stored = info("anywhere", hub=hub)
-    assert stored.backend is None
+    assert info("anywhere", hub=hub).backend is None
 
-    Anywhere.framework = "otherframe"
-    loaded = Anywhere.from_pretrained("anywhere", hub=hub)
+    anywhere.framework = "otherframe"
+    loaded = anywhere.from_pretrained("anywhere", hub=hub)
     assert type(loaded.native).__module__ == loaded.backend == "otherframe"
     np.testing.assert_array_equal(loaded["anywhere/out/0"], [1.0, 2.0])
+
+
+@pytest.mark.parametrize("framework", ["toyframe", "otherframe"])
+def test_the_backend_that_an_instance_chose_is_in_created_with(hub, anywhere, framework):
+    class Pair(Model):
+        def __init__(self, part):
+            self.part = part
+
+    anywhere.framework = framework
+    register_model("toy/Anywhere")(anywhere)
+    for name, model in (("one", anywhere(2)), ("nested", Pair(anywhere(2)))):
+        publish(model, name, hub=hub)
+        stored = info(name, hub=hub)
+        assert stored.backend is None
+        named = {n for n in stored.metadata["created_with"] if n.endswith("frame")}
+        assert named == {framework, f"dc-{framework}"}
+        assert f"pip install dc-hub dc-{framework}\n" in (stored.path / "README.md").read_text()

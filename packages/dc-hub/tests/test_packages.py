@@ -9,7 +9,7 @@ import dc_core
 from dc_core import plugins, register_component
 from dc_core.registry import components
 from dc_core.registry import models as registered_models
-from dc_hub import Golden, check_golden, errors, from_pretrained, info, publish
+from dc_hub import Golden, check_golden, errors, from_pretrained, info, load_weights, publish
 
 
 def created_with(name, hub):
@@ -121,6 +121,24 @@ def test_another_major_or_minor_version_is_recorded(stored, caplog, version):
     with caplog.at_level(logging.INFO, "dc_hub"):
         from_pretrained(path)
     assert any(version in record.message for record in caplog.records) is not same
+
+
+@pytest.mark.parametrize(
+    "load",
+    [
+        lambda path, linear: from_pretrained(path),
+        lambda path, linear: from_pretrained(path, allow_missing=["intercept/0"]),
+        lambda path, linear: from_pretrained(path, allow_changed_predictions=True),
+        lambda path, linear: load_weights(path, into=linear),
+    ],
+    ids=["from_pretrained", "allow_missing", "allow_changed_predictions", "load_weights"],
+)
+def test_however_a_model_is_loaded_other_versions_are_logged_once(stored, linear, caplog, load):
+    path = stored(numpy=OLDER)
+    with caplog.at_level(logging.INFO, "dc_hub"):
+        load(path, linear)
+    (message,) = caplog.messages
+    assert message.startswith(f"{path} was stored with numpy {OLDER} (now {np.__version__})")
 
 
 @pytest.mark.parametrize("version", [np.__version__, f"{INSTALLED}.999", f"{INSTALLED}.0rc1"])

@@ -17,7 +17,7 @@ from dc_hub.files.urls import local_path
 from dc_hub.hubs.local import HubLike
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import locate, open_model
-from dc_hub.loading.predictions import check_predictions
+from dc_hub.loading.predictions import check_predictions, log_version_changes
 from dc_hub.loading.restoring import give, names_of, restore
 from dc_hub.loading.training_state import resume
 from dc_hub.loading.verifying import Verify
@@ -63,7 +63,9 @@ def from_pretrained(
     """
     with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
         model = restore(opened.stored, cls, allow_missing)
-        if not allow_missing and not allow_changed_predictions:
+        if allow_missing or allow_changed_predictions:
+            log_version_changes(opened)
+        else:
             check_predictions(model, opened)
         if training:
             resume(model, opened)
@@ -96,6 +98,7 @@ def load_weights(
     name, shape and dtype, except those in ``allow_missing``; ``rename`` maps stored names to the
     object's own. Names may be native (``conv1.weight``) or canonical (``net/conv1/0``). The object
     is unchanged when this raises. The other arguments are those of :func:`from_pretrained`.
+    Version changes are logged, but golden rows are not checked: see :func:`check_golden`.
 
     Raises :class:`WeightsMismatch` and the other errors of :func:`from_pretrained`.
     """
@@ -112,4 +115,5 @@ def load_weights(
                 unexpected=unknown,
             )
         loaded: T = give(opened.stored, holder, allow_missing, renamed)
+        log_version_changes(opened)
     return loaded

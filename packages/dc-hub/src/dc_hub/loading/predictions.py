@@ -22,6 +22,12 @@ MAX_ROWS: Final = 1000
 logger = logging.getLogger(__name__)
 
 
+def log_version_changes(opened: Opened) -> None:
+    """Log the packages that ``opened`` was stored with other versions of than are installed."""
+    if changes := version_changes(opened.record):
+        logger.info("%s was stored with %s", opened.source.path, _shown(changes))
+
+
 def check_predictions(model: Component, opened: Opened) -> None:
     """Check the golden rows of ``opened`` if it was stored with other versions than are installed.
 
@@ -33,7 +39,7 @@ def check_predictions(model: Component, opened: Opened) -> None:
     if not changes:
         return
     place = str(opened.source.path)
-    shown = ", ".join(f"{name} {old} (now {new})" for name, (old, new) in changes.items())
+    shown = _shown(changes)
     if GOLDEN not in opened.contents.names:
         logger.info("%s was stored with %s; it has no golden rows to check", place, shown)
         return
@@ -66,6 +72,10 @@ def check_predictions(model: Component, opened: Opened) -> None:
             hint=hint,
         )
     logger.info("%s was stored with %s; its golden rows are predicted as stored", place, shown)
+
+
+def _shown(changes: Mapping[str, tuple[str, str]]) -> str:
+    return ", ".join(f"{name} {old} (now {new})" for name, (old, new) in changes.items())
 
 
 def _rows(golden: Mapping[str, np.ndarray]) -> int:

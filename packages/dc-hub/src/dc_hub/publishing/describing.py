@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Model, WeightHolder, plugins, registry
+from dc_core import Component, Model, WeightHolder, plugins, registry
 from dc_hub.errors import NotSerializable
 from dc_hub.format import values
 from dc_hub.loading.missing import references
@@ -20,7 +20,7 @@ class Described:
 
     ``params`` are encoded (:mod:`dc_hub.format.values`), and ``arrays`` are those that they refer
     to. ``cls`` is None for an object of a framework that has no registered name. ``classes`` are
-    those of the object and of its parts, and ``backends`` those that they need.
+    those of the object and of its parts, and ``backends`` those that they are made with.
     """
 
     cls: str | None
@@ -38,7 +38,7 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
     Raises :class:`NotSerializable`, naming the argument, for one that has no stored form.
     """
     description = registry.describe(obj) or _nameless(holder)
-    backends = {description.backend}
+    backends = {description.backend, _chosen_backend(obj)}
     classes = {type(obj)}
 
     def nested(part: Any) -> Mapping[str, Any] | None:
@@ -46,7 +46,7 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
         if found is None:
             return None
         _check_registered(part, found.name)
-        backends.add(found.backend)
+        backends.update((found.backend, _chosen_backend(part)))
         classes.add(type(part))
         return {"$model" if isinstance(part, Model) else "$component": _body(found)}
 
@@ -69,6 +69,11 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
         classes=frozenset(classes),
         backends=frozenset(filter(None, backends)),
     )
+
+
+def _chosen_backend(obj: Any) -> str | None:
+    """Return the backend that a component has, whose class may leave the choice to the instance."""
+    return obj.backend if isinstance(obj, Component) else None
 
 
 def _nameless(holder: WeightHolder) -> registry.Description:
