@@ -41,7 +41,7 @@ from sklearn.linear_model import (
 )
 from sklearn.mixture import BayesianGaussianMixture
 from sklearn.neighbors import KNeighborsClassifier, KNeighborsRegressor
-from sklearn.neural_network import MLPRegressor
+from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import (
     MinMaxScaler,
@@ -194,11 +194,16 @@ NAMED = np.array(["setosa", "versicolor", "ἴρις"])
 def other_data(x: np.ndarray, y: Any = None, *rest: Any) -> dict[str, tuple[Any, ...]]:
     """Return what ``fit`` takes in other dtypes, with other labels and with two outputs."""
     found = {"float32": (x.astype(np.float32), y, *rest)}
+    whole = np.round(np.abs(10 * x)).astype(int)
     if x.dtype.kind == "f":
-        found["integers"] = (np.round(np.abs(10 * x)).astype(int), y, *rest)
+        found["integers"] = (whole, y, *rest)
+        found["Booleans"] = (x > np.median(x), y, *rest)
+        found["float16"] = (x.astype(np.float16), y, *rest)
     if y is None or y.ndim != 1:
         return found
     found["two outputs"] = (x, np.c_[y, y > np.median(y)])
+    found["integers, two outputs"] = (whole, found["two outputs"][1])
+    found["float16, two outputs"] = (x.astype(np.float16), found["two outputs"][1])
     if y.dtype.kind == "f":
         found["integer values"] = (x, np.round(y).astype(int))
         return found
@@ -417,9 +422,22 @@ def test_a_warm_start_continues_as_if_it_had_never_been_stored(estimator: Any) -
     assert all(same(expected[m], found[m]) for m in expected)
 
 
+@pytest.mark.parametrize("solver", ["adam", "sgd"])
+@pytest.mark.parametrize(("cls", "x", "y"), [(MLPRegressor, X, Y), (MLPClassifier, IRIS, KIND)])
+def test_partial_fit_of_a_restored_network_begins_with_a_new_optimizer(
+    cls: type, x: np.ndarray, y: np.ndarray, solver: str
+) -> None:
+    network = cls(solver=solver, random_state=0).fit(x, y)
+    restored, restarted = clone(network), deepcopy(network)
+    state.restore(restored, state.export(network))
+    del restarted._optimizer
+    for going_on in (network, restored, restarted):
+        going_on.partial_fit(x, y)
+    assert all(map(same, restored.coefs_, restarted.coefs_))
+    assert not any(map(same, restored.coefs_, network.coefs_))
+
+
 def test_a_network_of_counts_is_restored() -> None:
-    if "loss" not in MLPRegressor().get_params():
-        pytest.skip("this scikit-learn has no losses for MLPRegressor")
     check_round_trip(MLPRegressor(loss="poisson", max_iter=5, random_state=0).fit(X, Y), X)
 
 

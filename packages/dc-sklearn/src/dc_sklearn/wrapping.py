@@ -9,10 +9,10 @@ from copy import deepcopy
 from typing import Any, ClassVar, Final, Literal, Self
 
 import numpy as np
-import sklearn.utils
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from dc_core import Columns, Dataset, DCError, Model, NumpyDataset, dense_array, model_name
@@ -34,7 +34,7 @@ def role_of(estimator: Any) -> Role | None:
     """
     if not isinstance(estimator, BaseEstimator):
         return None
-    kind = _kind(estimator)
+    kind = get_tags(estimator).estimator_type
     if kind in _SUPERVISED:
         return "SklearnModel"
     if kind in _UNSUPERVISED or hasattr(estimator, "kneighbors"):
@@ -49,20 +49,14 @@ def role_of(estimator: Any) -> Role | None:
     return "SklearnTransformer" if hasattr(estimator, "transform") else None
 
 
-def _kind(estimator: Any) -> str | None:
-    """Return the type that an estimator declares, such as ``"classifier"``."""
-    if hasattr(sklearn.utils, "get_tags"):
-        tags = sklearn.utils.get_tags(estimator)
-        return tags.estimator_type  # type: ignore[no-any-return]
-    return getattr(estimator, "_estimator_type", None)  # scikit-learn before 1.6
-
-
 class Wrapper(Model):
     """A model around a scikit-learn estimator.
 
     ``estimator`` is never changed: fitting fits a clone of it, :attr:`native`. One that is fitted
     already is copied with its fitted state. Every ``fit`` starts afresh from the estimator's
     parameters, like scikit-learn's own; ``warm_start`` has an effect in ``native.fit`` alone.
+    An optimizer is not stored: ``native.partial_fit`` of a loaded ``MLPClassifier`` or
+    ``MLPRegressor`` continues from the weights with a new one, whose moments are zero.
 
     The weights' names begin with the estimator's class in snake case:
     ``random_forest_regressor/estimators_/feature/0``.

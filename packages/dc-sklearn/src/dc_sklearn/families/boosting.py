@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from copy import copy
 from functools import partial
-from inspect import signature
 from typing import Any, Final
 
 import numpy as np
@@ -24,13 +23,6 @@ from dc_sklearn.kinds import MISSING, Count, Flag, Flags, Floats, Labels, Number
 from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
-
-_ANY_NUMBER: Final = next(
-    name
-    for name in ("ensure_all_finite", "force_all_finite")
-    if name in signature(check_array).parameters
-)
-"""The argument of ``check_array`` that allows NaN; scikit-learn 1.6 renamed it."""
 
 
 def _tree(owner: Any) -> Any:
@@ -121,7 +113,7 @@ def _histogram_preprocessor(owner: Any, state: State) -> Any:
         encoded_missing_value=np.nan,
         dtype=np.float64,
     )
-    numbers = FunctionTransformer(partial(check_array, dtype=[np.float64], **{_ANY_NUMBER: False}))
+    numbers = FunctionTransformer(partial(check_array, dtype=[np.float64], ensure_all_finite=False))
     return ColumnTransformer(
         [("encoder", encoder, categorical), ("numerical", numbers, ~categorical)]
     ).set_output(transform="default")

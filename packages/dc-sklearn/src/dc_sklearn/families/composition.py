@@ -73,9 +73,7 @@ def _adopt_union(owner: Any, parts: Mapping[str, Any]) -> State:
 
 
 def _copies(owner: Any, n: int) -> Sequence[Any]:
-    # The chains of scikit-learn before 1.7 call it base_estimator.
-    base = owner.estimator if hasattr(owner, "estimator") else owner.base_estimator
-    return [clone(base) for _ in range(n)]
+    return [clone(owner.estimator) for _ in range(n)]
 
 
 def _members(owner: Any, n: int) -> Sequence[Any]:

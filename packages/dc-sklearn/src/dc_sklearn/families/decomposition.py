@@ -15,6 +15,7 @@ from dc_sklearn.kinds import (
     Count,
     Flag,
     Floats,
+    Halves,
     Integers,
     ListOf,
     Number,
@@ -211,7 +212,7 @@ SCHEMAS: Final = {
     "kernel_approximation.RBFSampler": _SAMPLER,
     "kernel_approximation.SkewedChi2Sampler": _SAMPLER,
     "preprocessing.KernelCenterer": schema(
-        {"n_features_in_": Size("n"), "K_fit_rows_": Floats("n"), "K_fit_all_": Number()}
+        {"n_features_in_": Size("n"), "K_fit_rows_": Halves("n"), "K_fit_all_": Number()}
     ),
     "random_projection.GaussianRandomProjection": _projection(
         _DRAWN, {"inverse_components_": Floats("n components")}

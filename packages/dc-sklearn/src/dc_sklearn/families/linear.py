@@ -15,8 +15,10 @@ from dc_sklearn.kinds import (
     ArrayOf,
     Count,
     DictOf,
+    Flag,
     Flags,
     Floats,
+    Halves,
     Integers,
     Labels,
     ListOf,
@@ -46,8 +48,9 @@ def _consensus(owner: Any, state: State) -> Any:
 _FITTED: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "coef_": Reals("n") | Reals("targets n") | Sparse("targets n"),
-    "intercept_": Number() | Floats("targets"),
+    "intercept_": Number() | Reals("targets") | Flag(),
 }
+"""Some classes give their coefficients the dtype of the rows, even if those are integers."""
 _ITERATIONS: Final[Mapping[str, Field]] = {
     "n_iter_": Count() | Integers("_") | ListOf(Count() | ListOf(Count())) | MISSING,
 }
@@ -63,9 +66,9 @@ _DESCENT: Final[Mapping[str, Field]] = {
 }
 _ANGLES: Final[Mapping[str, Field]] = {
     **_ITERATIONS,
-    "alphas_": Floats("_") | ListOf(Floats("_")),
+    "alphas_": Halves("_") | ListOf(Halves("_")),
     "active_": ListOf(Count() | ListOf(Count())),
-    "coef_path_": Floats("n _") | ListOf(Floats("n _")),
+    "coef_path_": Halves("n _") | ListOf(Halves("n _")),
 }
 _BAYESIAN: Final[Mapping[str, Field]] = {
     **_ITERATIONS,
@@ -121,8 +124,7 @@ _PURSUIT: Final = linear_regressor({**_ITERATIONS, "n_nonzero_coefs_": Count() |
 _CROSS_VALIDATED: Final[Mapping[str, Field]] = {
     "alpha_": Number() | Floats("targets"),
     "best_score_": Number() | Floats("targets"),
-    "cv_results_": Floats("_ _") | Floats("_ _ _"),
-    "cv_values_": Floats("_ _") | Floats("_ _ _"),
+    "cv_results_": Reals("_ _") | Reals("_ _ _"),
 }
 _RIDGE: Final[Mapping[str, Field]] = {
     "n_iter_": Integers("_") | Count() | MISSING,
@@ -130,8 +132,8 @@ _RIDGE: Final[Mapping[str, Field]] = {
 }
 _RIDGE_LABELLED: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "coef_": Floats("n") | Floats("rows n"),
-    "intercept_": Floats("rows") | Number(),
+    "coef_": Reals("n") | Reals("rows n"),
+    "intercept_": Reals("rows") | Number() | Flag(),
     "_label_binarizer": Nested(_signed_labels),
 }
 _RIDGE_CLASSES: Final[Mapping[str, Mapping[str, Field]]] = {

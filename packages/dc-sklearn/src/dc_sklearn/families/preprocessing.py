@@ -223,7 +223,7 @@ SCHEMAS: Final = {
     "impute.KNNImputer": schema(
         {
             **_FEATURES,
-            "_fit_X": Floats("rows n"),
+            "_fit_X": Halves("rows n"),
             "_mask_fit_X": Flags("rows n"),
             "_valid_mask": Flags("n"),
             "indicator_": Nested(_indicator),
@@ -303,7 +303,7 @@ SCHEMAS: Final = {
         rebuild=_combinations,
     ),
     "preprocessing.PowerTransformer": schema(
-        {**_FEATURES, "lambdas_": Floats("n")},
+        {**_FEATURES, "lambdas_": Halves("n")},
         {"_scaler": Nested(_power_scaler)},
         check=_given(_scaler="standardize"),
     ),

@@ -12,6 +12,7 @@ from dc_sklearn.kinds import (
     Count,
     Flag,
     Floats,
+    Halves,
     Integers,
     Labels,
     ListOf,
@@ -193,11 +194,11 @@ SCHEMAS: Final = {
         {
             "n_features_in_": Size("n"),
             "classes_": Labels("classes", minimum=1),
-            "theta_": Floats("classes n"),
-            "var_": Floats("classes n"),
-            "class_prior_": Floats("classes"),
+            "theta_": Halves("classes n"),
+            "var_": Halves("classes n"),
+            "class_prior_": Halves("classes"),
         },
-        {"class_count_": Floats("classes"), "epsilon_": Number()},
+        {"class_count_": Halves("classes"), "epsilon_": Number()},
     ),
     "naive_bayes.MultinomialNB": schema(_COUNTS),
 }
