@@ -92,3 +92,17 @@ def test_what_tools_leave_in_packages_is_no_package(tmp_path, monkeypatch):
             if ast.unparse(line).startswith("PACKAGES = "):
                 named = eval(ast.unparse(line.value), {"ROOT": tmp_path})
                 assert [str(name)[-3:] for name in named] == ["one"], file
+
+
+@every_package
+def test_a_field_that_holds_a_failure_report_is_named_failures(package: Path) -> None:
+    fields = {
+        f"{path.name}: {node.target.id}"
+        for path in package.glob("src/**/*.py")
+        for cls in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(cls, ast.ClassDef)
+        for node in cls.body
+        if isinstance(node, ast.AnnAssign) and isinstance(node.target, ast.Name)
+        if ast.unparse(node.annotation) == "FailureReport" and node.target.id != "failures"
+    }
+    assert fields == set()

@@ -28,7 +28,7 @@ with tempfile.TemporaryDirectory() as folder:
     dataset, failures = CSVLoader(tasks="y", featurizer=ECFP()).load(file)
     smiles, _ = CSVLoader(tasks="y").load(file)
 
-if dataset.X.shape != (5, 2048) or [failure.row for failure in failures.failures] != [5]:
+if dataset.X.shape != (5, 2048) or [failure.row for failure in failures] != [5]:
     raise SystemExit(f"the loader gave {dataset} and {failures}")
 train, _, test = ScaffoldSplitter((0.5, 0.25, 0.25)).split(smiles.select(smiles.X != "bad"))
 pipeline = Pipeline(Mean(), ECFP(), [NormalizationTransformer()]).fit(train)

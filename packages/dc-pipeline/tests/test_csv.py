@@ -269,7 +269,7 @@ def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(wr
     found = [(failure.row, failure.input, failure.message) for failure in report.failures]
     assert found == [
         (1, "C", "y is 'bad', which is not a finite number"),
-        (2, "C1CC", ECFP().featurize(["C1CC"]).report[0].message),
+        (2, "C1CC", ECFP().featurize(["C1CC"]).failures[0].message),
         (3, "CC", "y is 'bad', which is not a finite number"),
     ]
 

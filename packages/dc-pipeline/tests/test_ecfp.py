@@ -155,8 +155,8 @@ def test_every_bad_input_has_a_zero_row_and_a_reason():
     assert features.values.shape == (len(inputs), 64)
     assert not features.values[1::2].any()
     assert (features.values[::2] == ECFP(size=64).featurize(["CCO"]).values).all()
-    assert [failure.row for failure in features.report.failures] == list(range(1, len(inputs), 2))
-    for failure, (bad, (status, reason)) in zip(features.report.failures, BAD.items(), strict=True):
+    assert [failure.row for failure in features.failures] == list(range(1, len(inputs), 2))
+    for failure, (bad, (status, reason)) in zip(features.failures, BAD.items(), strict=True):
         assert (failure.input, failure.status) == (str(bad), status)
         assert reason in failure.message
         assert "\n" not in failure.message
@@ -164,7 +164,7 @@ def test_every_bad_input_has_a_zero_row_and_a_reason():
 
 def test_numbers_of_any_shape_are_not_smiles():
     features = ECFP(size=8).featurize(np.zeros((2, 3)))
-    assert [failure.message for failure in features.report.failures] == [
+    assert [failure.message for failure in features.failures] == [
         "an object of type ndarray is not a SMILES"
     ] * 2
 
@@ -172,7 +172,7 @@ def test_numbers_of_any_shape_are_not_smiles():
 def test_failures_keep_their_rows_across_chunks():
     inputs = ["C"] * 1500 + ["C1CC"] + ["C"] * 1000
     features = ECFP(size=8).featurize(inputs)
-    assert [failure.row for failure in features.report.failures] == [1500]
+    assert [failure.row for failure in features.failures] == [1500]
     assert features.ok.sum() == 2500
     assert features.values.any(axis=1).tolist() == features.ok.tolist()
 
@@ -296,7 +296,7 @@ def test_a_fingerprint_is_charged_to_the_load_before_it_is_allocated():
 def test_the_limit_of_atoms_counts_atoms_and_not_characters():
     long = "[13CH3]" * 1 + "C(Cl)(Br)" * 300 + " " + "C" * 5000
     assert ECFP(size=8, max_atoms=901).featurize([long]).ok.all()
-    assert ECFP(size=8, max_atoms=900).featurize([long]).report[0].status == "size"
+    assert ECFP(size=8, max_atoms=900).featurize([long]).failures[0].status == "size"
 
 
 def test_parameters_are_captured():
@@ -333,10 +333,8 @@ def test_threads_give_the_rows_and_reasons_of_a_single_one_silently(request, cap
         results = list(pool.map(ECFP().featurize, [inputs] * 32))
     for features in results:
         np.testing.assert_array_equal(features.values, alone.values)
-        assert str(features.report) == str(alone.report)
-        assert [f.message for f in features.report.failures] == [
-            f.message for f in alone.report.failures
-        ]
+        assert str(features.failures) == str(alone.failures)
+        assert [f.message for f in features.failures] == [f.message for f in alone.failures]
     assert rdBase.LogStatus() == before
     assert capfd.readouterr() == ("", "")
 
@@ -346,6 +344,6 @@ def test_threads_give_the_rows_and_reasons_of_a_single_one_silently(request, cap
 def test_any_text_gives_one_row(inputs):
     features = ECFP(size=16).featurize(inputs)
     assert len(features.values) == len(features.ok) == len(inputs)
-    failed = [failure.row for failure in features.report.failures]
+    failed = [failure.row for failure in features.failures]
     assert failed == np.flatnonzero(~features.ok).tolist()
-    assert all(failure.message for failure in features.report.failures)
+    assert all(failure.message for failure in features.failures)

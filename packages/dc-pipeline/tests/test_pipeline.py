@@ -42,7 +42,7 @@ class Lengths(Featurizer):
         self.calls.append(list(inputs))
         features = ECFP(size=1).featurize(["x" if "x" in i else "C" for i in inputs], strict=strict)
         values = np.array([[float(len(i))] for i in inputs]) * features.ok[:, None]
-        return Features(values, features.ok, features.report)
+        return Features(values, features.ok, features.failures)
 
 
 class Log(Transformer):
@@ -105,7 +105,7 @@ def test_failed_inputs_are_nan_in_their_row_and_logged(pipeline, caplog):
 
 def test_the_report_is_of_the_last_call(pipeline):
     pipeline.predict(["CCO", "C1CC"])
-    assert [failure.row for failure in pipeline.failures.failures] == [1]
+    assert [failure.row for failure in pipeline.failures] == [1]
     pipeline.predict(["CCO"])
     assert len(pipeline.failures) == 0
 
@@ -137,7 +137,7 @@ def test_failed_rows_are_left_out_of_training_and_logged(ridge, caplog):
     assert seen.X.tolist() == [[1], [3]]
     assert seen.y.tolist() == [[-1], [1]]
     assert valid is None
-    assert [failure.row for failure in pipeline.failures.failures] == [1, 3]
+    assert [failure.row for failure in pipeline.failures] == [1, 3]
     assert "training data: 2 failed" in caplog.text
 
 
@@ -147,7 +147,7 @@ def test_statistics_come_from_the_training_rows_alone(ridge):
     assert (pipeline.transformers[0].mean, pipeline.transformers[0].scale) == (2, 1)
     valid = pipeline.model.seen[1]
     assert valid.y.tolist() == [[98], [100]]
-    assert [failure.row for failure in pipeline.failures.failures] == [1]
+    assert [failure.row for failure in pipeline.failures] == [1]
 
 
 def test_fit_featurizes_each_dataset_once(ridge):

@@ -23,12 +23,13 @@ class Features:
     """The result of a featurizer: one row per input.
 
     ``values`` is ``(n, ...)``, zero in the rows that failed; or a :class:`~dc_core.Ragged` column,
-    empty there; or a mapping of such columns by name. ``ok`` is ``(n,)`` of bool.
+    empty there; or a mapping of such columns by name. ``ok`` is ``(n,)`` of bool. ``failures`` is
+    the report on the others.
     """
 
     values: Columns
     ok: np.ndarray
-    report: FailureReport = field(default_factory=FailureReport)
+    failures: FailureReport = field(default_factory=FailureReport)
 
 
 class Loaded(NamedTuple):

@@ -167,7 +167,7 @@ class CSVLoader(Loader):
             features = self.featurizer.featurize(inputs.tolist())
             failures += [
                 replace(failure, row=int(rows[failure.row]))
-                for failure in features.report
+                for failure in features.failures
                 if usable[failure.row]
             ]
             X, usable = features.values, usable & features.ok

@@ -80,7 +80,7 @@ class Pipeline(Estimator):
         train, failures = self._featurized(dataset, "training")
         if valid is not None:
             valid, others = self._featurized(valid, "validation")
-            failures = FailureReport(failures.failures + others.failures)
+            failures = FailureReport((*failures, *others))
             options["valid"] = valid
         self.failures = failures
         former = [transformer.export_weights() for transformer in self.transformers]
@@ -115,8 +115,8 @@ class Pipeline(Estimator):
         if len(inputs) == 0:
             raise EmptyDataset("There is no input to predict for.")
         features = self._features(inputs, strict=strict)
-        self.failures = features.report
-        self._log(features.report, "prediction inputs")
+        self.failures = features.failures
+        self._log(features.failures, "prediction inputs")
         ok = features.ok
         # If all rows failed, their zero features still give the predictions their shape.
         used = ok if ok.any() else ~ok
@@ -175,13 +175,15 @@ class Pipeline(Estimator):
         if self.featurizer is None:
             return dataset, FailureReport()
         features = self._features(as_sequence(dataset))
-        self._log(features.report, f"{role} data")
+        self._log(features.failures, f"{role} data")
         if not features.ok.any():
-            raise EmptyDataset(f"The {role} data has no usable row: {features.report}.")
+            raise EmptyDataset(f"The {role} data has no usable row: {features.failures}.")
         X, rows = features.values, dataset
         if not features.ok.all():
             X, rows = take_rows(X, features.ok), dataset.select(features.ok)
-        return NumpyDataset(X, rows.y, rows.w, rows.ids, rows.tasks, rows.classes), features.report
+        return NumpyDataset(
+            X, rows.y, rows.w, rows.ids, rows.tasks, rows.classes
+        ), features.failures
 
     def _log(self, report: FailureReport, what: str) -> None:
         if report.failures:

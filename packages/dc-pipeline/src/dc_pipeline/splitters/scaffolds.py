@@ -52,7 +52,7 @@ class Scaffolds(Grouping):
         """
         smiles = smiles_of(dataset)
         found = scaffold_smiles(smiles, generic=self.generic, max_atoms=self.max_atoms)
-        check_molecules(len(smiles), found.report)
+        check_molecules(len(smiles), found.failures)
         return numbered(row if core is None else core for row, core in enumerate(found.scaffolds))
 
 
@@ -81,7 +81,7 @@ class ScaffoldSmiles(NamedTuple):
     """The scaffold of each molecule as SMILES, None where there is none, and why."""
 
     scaffolds: list[str | None]
-    report: FailureReport
+    failures: FailureReport
 
 
 def scaffold(molecule: Any, *, generic: bool = False) -> str:
