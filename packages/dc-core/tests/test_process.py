@@ -105,9 +105,9 @@ CHANGES = {
     "changes the directory": ("the working directory", lambda: os.chdir("/")),
     "adds a filter": (FILTERS, lambda: warnings.simplefilter("ignore", UserWarning)),
     "drops the filters": (FILTERS, warnings.resetwarnings),
-    "ignores Ctrl-C": (
+    "handles Ctrl-C": (
         "the handler of SIGINT",
-        lambda: signal.signal(signal.SIGINT, signal.SIG_IGN),
+        lambda: signal.signal(signal.SIGINT, lambda *_: None),
     ),
 }
 
@@ -265,8 +265,9 @@ native = ctypes.CDLL("ucrtbase" if os.name == "nt" else None)
 native.puts(b"before in C")
 print("before in Python", flush=False)
 with captured_output() as written:
-    native.puts(b"in C")
-    sys.__stdout__.write("in Python")
+    native.puts(b"C")
+    sys.__stdout__.write("output, ")
+    sys.__stderr__.write("error, ")
 print(json.dumps(written), file=sys.stderr)
 raise SystemExit(written != ["", sys.argv[1]])
 """
@@ -274,7 +275,7 @@ raise SystemExit(written != ["", sys.argv[1]])
 
 def test_buffered_output_is_captured_where_standard_output_is_a_pipe(monkeypatch):
     monkeypatch.delenv("PYTHONUNBUFFERED", raising=False)
-    written = fresh_interpreter(BUFFERED, "in Pythonin C\n")
+    written = fresh_interpreter(BUFFERED, "output, error, C\n")
     assert sorted(written.splitlines()) == ["before in C", "before in Python"]
 
 
@@ -286,19 +287,24 @@ def test_a_program_without_standard_streams_can_be_watched(monkeypatch):
     assert written == ["a word\n", ""]
 
 
+def free_descriptors():
+    """Return the descriptors that the next files will get."""
+    copies = [os.dup(1) for _ in range(5)]
+    for copy in copies:
+        os.close(copy)
+    return copies
+
+
 def test_capturing_ends_and_leaves_no_descriptor_open_where_the_call_fails(capfd):
     def call():
         print("a word")
         raise OSError("disk on fire")
 
-    free = os.dup(1)
-    os.close(free)
+    free = free_descriptors()
     with pytest.raises(OSError, match="disk on fire"), captured_output() as written:
         call()
     assert written == ["a word\n", ""]
-    copy = os.dup(1)
-    os.close(copy)
-    assert copy == free
+    assert free_descriptors() == free
     print("after")
     assert capfd.readouterr().out == "after\n"
 
@@ -396,7 +402,9 @@ def test_the_peak_is_reset_where_the_call_fails(tracing):
     assert tracemalloc.is_tracing() == tracing
 
 
-@pytest.mark.skipif(not process._RESET.exists(), reason="native memory is counted on Linux alone")
+@pytest.mark.skipif(
+    not Path("/proc/self/clear_refs").exists(), reason="native memory is counted on Linux alone"
+)
 def test_native_memory_is_counted_where_the_system_tells():
     block = b"1" * MIB
 

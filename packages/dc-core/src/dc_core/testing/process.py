@@ -105,8 +105,7 @@ def peak_memory(call: Callable[[], object]) -> int:
     they touch memory.
     """
     tracing = tracemalloc.is_tracing()
-    if not tracing:
-        tracemalloc.start()
+    tracemalloc.start()  # Does nothing if it has been started.
     try:
         native_before = _reset_peak()
         tracemalloc.reset_peak()
@@ -165,7 +164,7 @@ class Interrupt:
         return self._line if package in self.packages else None
 
     def _line(self, frame: FrameType, event: str, argument: object) -> Any:
-        if event == "line" and not self.pressed:
+        if event == "line":
             self.lines += 1
             self.last[frame.f_code.co_filename, frame.f_lineno] = self.lines
             if self.lines == self.at:
