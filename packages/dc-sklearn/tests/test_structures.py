@@ -202,6 +202,32 @@ def test_a_chain_of_nodes_is_checked_in_under_a_second() -> None:
     assert time.process_time() - started < 1
 
 
+@pytest.mark.parametrize("at", [0, 5_461, 5_462, 19_999])
+def test_a_fault_in_any_tree_of_a_large_forest_is_refused(at: int) -> None:
+    n = 20_000
+    nodes = {
+        "children_left": np.tile([1, -1, -1], n),
+        "children_right": np.tile([2, -1, -1], n),
+        "feature": np.tile([0, -2, -2], n),
+        "threshold": np.zeros(3 * n),
+        "missing_go_to_left": np.zeros(3 * n, np.uint8),
+    }
+    offsets = np.arange(0, 3 * n + 1, 3)
+    assert trees.check("forest", nodes, offsets, 1).tolist() == [1] * n
+    for name, value in (
+        ("children_left", 0),
+        ("children_right", 3),
+        ("feature", 1),
+        ("threshold", np.nan),
+        ("missing_go_to_left", 2),
+    ):
+        before = nodes[name][3 * at]
+        nodes[name][3 * at] = value
+        with pytest.raises(StructureError, match="forest"):
+            trees.check("forest", nodes, offsets, 1)
+        nodes[name][3 * at] = before
+
+
 def test_the_depth_of_a_rebuilt_tree_is_that_of_the_original(diabetes: Data) -> None:
     for options in ({}, {"max_leaf_nodes": 9}, {"max_depth": 1}):
         forest = RandomForestRegressor(n_estimators=5, random_state=0, **options).fit(*diabetes)

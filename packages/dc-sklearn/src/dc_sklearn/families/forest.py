@@ -44,9 +44,11 @@ class Forest:
         first = vars(members[0])
         for name in _SHARED:
             if name in first:
-                if not all(_same(first[name], vars(member)[name]) for member in members):
+                common = first[name]
+                others = [vars(member)[name] for member in members]
+                if not all(other is common or _same(common, other) for other in others):
                     raise NotSerializable(f"The trees of {path!r} differ in {name!r}.")
-                yield from values.encode(f"{path}/{name}", first[name])
+                yield from values.encode(f"{path}/{name}", common)
         seeds = [member.random_state for member in members]
         whole = all(isinstance(seed, int | np.integer) for seed in seeds)
         yield from values.encode(
@@ -97,7 +99,7 @@ def _member(cls: type[Any], common: State, tree: Any, seed: int | None) -> Any:
 def _same(a: Any, b: Any) -> bool:
     if isinstance(a, list) and isinstance(b, list):
         return len(a) == len(b) and all(map(_same, a, b))
-    return a is b or (type(a) is type(b) and bool(np.array_equal(a, b)))
+    return type(a) is type(b) and bool(np.array_equal(a, b))
 
 
 def _forest_tree(owner: Any) -> Any:
