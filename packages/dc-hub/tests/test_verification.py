@@ -9,10 +9,20 @@ import time
 import numpy as np
 import pytest
 
-from dc_hub import check_golden, errors, from_pretrained, load, publish, save, verify
+from dc_hub import (
+    check_golden,
+    errors,
+    from_pretrained,
+    load,
+    publish,
+    save,
+    verify,
+)
 from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.shards import open_weights
+from dc_hub.hubs.staging import Staging
 from dc_hub.loading.building import build_model
+from dc_hub.loading.verifying import open_contents
 
 
 @pytest.fixture
@@ -258,44 +268,77 @@ def test_a_hub_cannot_vote_on_its_own_trust(stamped, hub, cache):
         from_pretrained("large", hub=hub)
 
 
-def test_a_file_that_is_replaced_between_hashing_and_opening_is_refused(hub, chain, monkeypatch):
-    published = publish(chain, "m", hub=hub)
-    weights = published.path / "model.safetensors"
-    evil = bytearray(weights.read_bytes())
+def replace_with_a_flipped_bit(file):
+    evil = bytearray(file.read_bytes())
     evil[-1] ^= 1
+    file.rename(file.parent.parent / f"{file.name}.aside")
+    file.write_bytes(evil)
 
+
+def test_a_large_file_that_is_replaced_between_hashing_and_opening_is_refused(
+    hub, large, monkeypatch
+):
     def swap_then_open(where, **options):
-        weights.rename(published.path.parent / "aside")
-        weights.write_bytes(evil)
+        replace_with_a_flipped_bit(large.path / "model.safetensors")
         return open_weights(where, **options)
 
     monkeypatch.setattr("dc_hub.loading.opening.open_weights", swap_then_open)
     with pytest.raises(errors.HashMismatch, match="while it was being loaded"):
-        from_pretrained("m", hub=hub)
+        from_pretrained("large", hub=hub)
 
 
-@pytest.mark.parametrize(
-    ("file", "use"),
-    [
-        ("golden.safetensors", lambda hub: check_golden("m", hub=hub)),
-        ("training.safetensors", lambda hub: from_pretrained("m", hub=hub, training=True)),
-    ],
-)
-def test_a_file_that_is_replaced_after_the_weights_are_open_is_refused(
-    hub, linear, dataset, monkeypatch, file, use
+def test_a_small_file_that_is_replaced_after_hashing_is_used_as_it_was_verified(
+    hub, linear, dataset, monkeypatch
 ):
     published = publish(linear, "m", hub=hub, golden=dataset.X, training=True)
+    names = [entry.name for entry in published.path.iterdir() if entry.name != MANIFEST]
+    used = []
+
+    def swap_then_open(where, **options):
+        for name in names:
+            replace_with_a_flipped_bit(published.path / name)
+        used.append(options["open_file"])
+        return open_weights(where, **options)
+
+    monkeypatch.setattr("dc_hub.loading.opening.open_weights", swap_then_open)
+    model = from_pretrained("m", hub=hub, training=True)
+    assert used
+    assert model.get_training_state().keys() == linear.get_training_state().keys()
+    for name, array in model.get_weights().items():
+        np.testing.assert_array_equal(array, linear.get_weights()[name])
+    np.testing.assert_array_equal(model.predict(dataset), linear.predict(dataset))
+
+
+def test_a_large_file_that_is_replaced_after_the_weights_are_open_is_refused(
+    hub, large, linear, monkeypatch
+):
+    published = publish(linear, "m", hub=hub, golden=np.ones((2, 20_000)))
 
     def load_then_swap(*arguments, **options):
         model = build_model(*arguments, **options)
-        evil = (published.path / file).read_bytes()
-        (published.path / file).unlink()
-        (published.path / file).write_bytes(evil)
+        same = (published.path / "golden.safetensors").read_bytes()
+        (published.path / "golden.safetensors").unlink()
+        (published.path / "golden.safetensors").write_bytes(same)
         return model
 
     monkeypatch.setattr("dc_hub.loading.restoring.build_model", load_then_swap)
-    with pytest.raises(errors.HashMismatch, match=file):
-        use(hub)
+    with pytest.raises(errors.HashMismatch, match=r"golden\.safetensors"):
+        check_golden("m", hub=hub)
+
+
+def test_no_more_than_a_megabyte_of_small_files_is_kept_and_the_others_are_verified(tmp_path):
+    files = {f"notes-{i}.txt": bytes([i]) * 60_000 for i in range(40)}
+    with Staging(tmp_path) as staging:
+        for name, data in files.items():
+            staging.write(name, data)
+        staging.seal()
+        directory = staging.move_to(tmp_path / "model")
+    with open_contents(directory) as contents:
+        assert 900_000 < sum(map(len, contents.kept.values())) <= 1 << 20
+        assert {name: contents.read(name, 1 << 20) for name in files} == files
+    flip(directory / "notes-9.txt")
+    with pytest.raises(errors.HashMismatch, match="notes-9"), open_contents(directory):
+        pass
 
 
 def test_weights_that_others_can_write_to_cannot_be_changed_under_a_model(hub, linear, dataset):

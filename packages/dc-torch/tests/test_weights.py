@@ -138,6 +138,54 @@ def test_native_names_are_the_keys_of_the_state_dict(tmp_path):
     assert torch.equal(module(x)[0], other(x)[0])
 
 
+class Omitting(nn.Linear):
+    def _save_to_state_dict(self, destination, prefix, keep_vars):
+        super()._save_to_state_dict(destination, prefix, keep_vars)
+        destination.pop(f"{prefix}offset", None)
+
+
+def omitting():
+    module = Omitting(2, 2)
+    module.register_buffer("offset", torch.ones(2))
+    return nn.Sequential(module)
+
+
+def dropping_a_buffer():
+    module = nn.Sequential(nn.BatchNorm1d(3))
+
+    def drop(module, state, prefix, metadata):
+        del state["0.running_mean"]
+
+    module.register_state_dict_post_hook(drop)
+    return module
+
+
+def shadowed():
+    module = nn.BatchNorm1d(3)
+    kept = module.state_dict
+    module.state_dict = lambda *args, **kwargs: {
+        name: value for name, value in kept(*args, **kwargs).items() if name != "running_var"
+    }
+    return module
+
+
+STATEFUL = {
+    "layers": lambda: nn.Sequential(nn.BatchNorm1d(3), nn.GRU(3, 2), nn.MultiheadAttention(4, 2)),
+    "nothing": lambda: nn.BatchNorm1d(3, affine=False, track_running_stats=False),
+    "parametrization": lambda: nn.utils.parametrizations.weight_norm(nn.Linear(2, 2)),
+    "hook": dropping_a_buffer,
+    "class": omitting,
+    "attribute": shadowed,
+}
+
+
+@pytest.mark.parametrize("kind", STATEFUL)
+def test_exactly_the_entries_of_the_state_dict_are_weights_whatever_made_it(kind):
+    module = STATEFUL[kind]()
+    names = [info.native for info in holder_of(module).describe_weights().values()]
+    assert sorted(names) == sorted(module.state_dict())
+
+
 def test_load_state_dict_reads_tied_weights_with_strict_false():
     def tied():
         module = nn.Sequential(nn.Linear(3, 3), nn.Linear(3, 3))

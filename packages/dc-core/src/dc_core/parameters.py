@@ -29,6 +29,8 @@ ATTRIBUTE = "_dc_parameters"
 MAX_DEPTH = 100
 """How deeply the containers in an argument may be nested."""
 
+_CONTAINERS = (dict, list, tuple, set, frozenset)
+
 
 def snapshot(value: Any) -> Any:
     """Copy containers and arrays at every depth; keep all other objects by reference.
@@ -43,7 +45,7 @@ def replace_leaves(value: Any, replace: Callable[[Any], Any], depth: int = MAX_D
 
     Raises :class:`ParameterError` for containers that are nested too deeply, or hold themselves.
     """
-    if not isinstance(value, dict | list | tuple | set | frozenset):
+    if not isinstance(value, _CONTAINERS):
         return replace(value)
     if depth == 0:
         raise ParameterError(

@@ -45,6 +45,7 @@ class Registry:
         self.base = base
         self._registered: dict[str, type] = {}
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
+        self._by_class: dict[tuple[str, str], list[str]] = {}
         self._refused: list[PluginStatus] = []
 
     def refresh(self) -> None:
@@ -67,7 +68,8 @@ class Registry:
         def decorate(cls: type[T]) -> type[T]:
             other = self._registered.get(name)
             free = other is None or _path(other) == _path(cls)
-            if not free or not all(_may_be(entry, cls) for entry in self.entries.get(name, [])):
+            claims = map(_claimed, self.entries.get(name, []))
+            if not free or any(claim != _known_as(cls) for claim in claims):
                 raise ClassConflict(
                     f"The name {name!r} is taken.", hint="Choose another namespace."
                 )
@@ -82,8 +84,13 @@ class Registry:
     @property
     def entries(self) -> dict[str, list[metadata.EntryPoint]]:
         """The entry points of all groups by name; several for one name are a conflict."""
+        return self._discover()
+
+    def _discover(self) -> dict[str, list[metadata.EntryPoint]]:
+        """Return the entry points, once found; their names are kept by the class they name too."""
         if self._entries is None:
             found: dict[str, list[metadata.EntryPoint]] = {}
+            by_class: dict[tuple[str, str], list[str]] = {}
             self._refused = []
             for group in self.groups:
                 usable, others_refused = discover(group)
@@ -96,7 +103,8 @@ class Registry:
                     others = found.setdefault(entry.name, [])
                     if entry.value not in [other.value for other in others]:
                         others.append(entry)
-            self._entries = found
+                        by_class.setdefault(_claimed(entry), []).append(entry.name)
+            self._by_class, self._entries = by_class, found
         return self._entries
 
     def names(self) -> list[str]:
@@ -164,11 +172,10 @@ class Registry:
         for name, registered in self._registered.items():
             if registered is cls:
                 return name
-        for name, entries in self.entries.items():
-            # Only an entry that may be this class is imported.
-            if any(_may_be(entry, cls) for entry in entries) and self.lookup(name) is cls:
-                return name
-        return None
+        self._discover()
+        # Only an entry that may be this class is imported.
+        may_be = self._by_class.get(_known_as(cls), ())
+        return next((name for name in may_be if self.lookup(name) is cls), None)
 
     def stored_name(self, cls: type) -> str:
         """Return the registered name of ``cls``, or ``local/<ClassName>``."""
@@ -283,7 +290,11 @@ def _path(cls: type) -> str:
     return f"{cls.__module__}:{cls.__qualname__}"
 
 
-def _may_be(entry: metadata.EntryPoint, cls: type) -> bool:
-    """Tell whether ``entry`` names a class of the same name and package as ``cls``."""
-    same_package = entry.module.partition(".")[0] == cls.__module__.partition(".")[0]
-    return same_package and entry.attr == cls.__qualname__
+def _claimed(entry: metadata.EntryPoint) -> tuple[str, str]:
+    """Return the top-level package and the qualified name of the class that ``entry`` names."""
+    return entry.module.partition(".")[0], entry.attr
+
+
+def _known_as(cls: type) -> tuple[str, str]:
+    """Return the top-level package and the qualified name of ``cls``."""
+    return cls.__module__.partition(".")[0], cls.__qualname__

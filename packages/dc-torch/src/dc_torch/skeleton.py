@@ -23,7 +23,7 @@ from torch.utils._device import DeviceContext
 from dc_core import Component, charge
 from dc_core.errors import BudgetExceeded
 from dc_torch.rng import isolated_rng, shared_isolation
-from dc_torch.weights import memory_of, storage_of
+from dc_torch.weights import memory_of, plain_places, storage_of
 
 T = TypeVar("T")
 
@@ -63,6 +63,16 @@ _ENLARGING: Final = frozenset(
     }
 )
 """The functions that make a larger tensor of a small one."""
+
+_MAKES_NONE: Final = frozenset(
+    {
+        torch.device,
+        Tensor.dim,
+        Tensor.size,
+        *(vars(torch._C.TensorBase)[name].__get__ for name in ("grad_fn", "shape", "is_meta")),
+    }
+)
+"""Frequent calls that make no tensor: most of those of a constructor."""
 
 
 def skeleton(build: Callable[[], T]) -> T:
@@ -158,6 +168,8 @@ class _Watch(DeviceContext):
         kwargs: Mapping[str, Any] | None = None,
     ) -> Any:
         kwargs = kwargs or {}
+        if func in _MAKES_NONE:
+            return func(*args, **kwargs)
         if getattr(func, "__module__", "") == "torch.nn.init":
             # There is nothing to initialise, and drawing numbers would take most of the time.
             tensor = kwargs["tensor"] if "tensor" in kwargs else args[0]
@@ -169,7 +181,7 @@ class _Watch(DeviceContext):
         result = super().__torch_function__(func, types, args, kwargs)  # type: ignore[no-untyped-call]
         if allocates:
             self._allocations.after(result)
-        for value in result if isinstance(result, list | tuple) else (result,):
+        for value in result if isinstance(result, (list, tuple)) else (result,):
             if isinstance(value, Tensor) and value.is_meta:
                 self._made.append(weakref.ref(value))
         return result
@@ -236,6 +248,10 @@ def _modules(built: object) -> Iterator[nn.Module]:
 
 def _weights(module: nn.Module) -> Iterator[Tensor]:
     """Yield what an import will give values to: the parameters and persistent buffers."""
+    plain = plain_places(module)
+    if plain is not None:
+        yield from (place.tensor for place in plain if not is_lazy(place.tensor))
+        return
     for value in module.state_dict(keep_vars=True).values():
         if isinstance(value, Tensor) and not is_lazy(value):
             yield value

@@ -14,9 +14,8 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Hashable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
@@ -36,6 +35,16 @@ from dc_core.errors import NotSerializable, ParameterError, StructureError
 _PLAIN: Final = frozenset({Tensor, nn.Parameter})
 """Types that are known to be plain tensors."""
 
+_STATE_METHODS: Final = frozenset({"state_dict", "_save_to_state_dict", "get_extra_state"})
+"""The methods that make a state dict."""
+
+_PLAIN_STATE: Final = (
+    nn.Module.state_dict,
+    nn.Module._save_to_state_dict,
+    nn.Module.get_extra_state,
+)
+"""These methods, as torch defines them."""
+
 _SHARED: Final = frozenset(
     map(
         np.dtype,
@@ -51,8 +60,7 @@ IMPORTS: Final = "_dc_imports"
 """The attribute of a module that counts how often its weights were set."""
 
 
-@dataclass(frozen=True, slots=True)
-class Place:
+class Place(NamedTuple):
     """Where a tensor is registered: an attribute of a module, and a key in the state dict."""
 
     owner: nn.Module
@@ -186,12 +194,42 @@ def numpy_dtype(dtype: torch.dtype) -> np.dtype[Any]:
     return dtype_from_name(str(dtype).removeprefix("torch."))
 
 
+def plain_places(module: nn.Module) -> list[Place] | None:
+    """Return the places of all parameters and persistent buffers, in the order of the state dict.
+
+    None if a submodule changes what its state dict holds, by a hook or in its class: then only the
+    state dict itself, which takes several times as long, says what is stored.
+    """
+    places = []
+    for path, owner in module.named_modules(remove_duplicate=False):
+        cls = type(owner)
+        if (
+            (cls.state_dict, cls._save_to_state_dict, cls.get_extra_state) != _PLAIN_STATE
+            or owner._state_dict_hooks
+            or owner._state_dict_pre_hooks
+            or not _STATE_METHODS.isdisjoint(vars(owner))
+        ):
+            return None
+        prefix = f"{path}." if path else ""
+        for attribute, parameter in owner._parameters.items():
+            if parameter is not None:
+                places.append(Place(owner, attribute, prefix + attribute, parameter))
+        for attribute, buffer in owner._buffers.items():
+            if buffer is not None and attribute not in owner._non_persistent_buffers_set:
+                places.append(Place(owner, attribute, prefix + attribute, buffer))
+    return places
+
+
 def _places(module: nn.Module) -> Iterator[Place]:
     """Yield every parameter and persistent buffer, in the order of the state dict.
 
-    The state dict decides what is stored. It is compared with the registered tensors, because hooks
-    can add and remove entries.
+    The state dict decides what is stored. Where hooks can add and remove entries, it is compared
+    with the registered tensors.
     """
+    plain = plain_places(module)
+    if plain is not None:
+        yield from plain
+        return
     state = module.state_dict(keep_vars=True)
     for path, owner in module.named_modules(remove_duplicate=False):
         prefix = f"{path}." if path else ""

@@ -57,6 +57,7 @@ class PluginGroup:
         self._warned: set[str] = set()
         self._loaded: dict[str, Any] = {}
         self._implemented: dict[str, frozenset[str]] = {}
+        self._callers: dict[tuple[str, str], Callable[..., list[Any]]] = {}
         self._failures: dict[str, BaseException] = {}
         self._registering = threading.Lock()
         self._manager = pluggy.PluginManager("dc")
@@ -163,6 +164,8 @@ class PluginGroup:
         if self._manager.is_registered(plugin):
             return
         try:
+            # A caller leaves out the other plugins that there were when it was made.
+            self._callers.clear()
             self._manager.register(plugin, name=name)
             self._manager.check_pending()
             if not self._manager.get_hookcallers(plugin):
@@ -183,9 +186,13 @@ class PluginGroup:
     def call(self, name: str, hook: str, /, **arguments: Any) -> list[Any]:
         """Call one hook of the plugin ``name`` alone; return [] if it lacks the hook."""
         plugin = self.load(name)
-        others = [p for p in self._manager.get_plugins() if p is not plugin]
-        results: list[Any] = self._manager.subset_hook_caller(hook, others)(**arguments)
-        return results
+        caller = self._callers.get((name, hook))
+        if caller is None:
+            with self._registering:
+                others = [p for p in self._manager.get_plugins() if p is not plugin]
+                caller = self._manager.subset_hook_caller(hook, others)
+                self._callers[name, hook] = caller
+        return caller(**arguments)
 
     def implements(self, name: str, hook: str) -> bool:
         """Tell whether the plugin ``name`` implements ``hook``."""

@@ -245,14 +245,15 @@ def read_small(where: Where, name: str, limit: int) -> bytes:
         return read_all(file, limit, system.join(where, name))
 
 
-def read_all(file: io.FileIO, limit: int, shown: str) -> bytes:
+def read_all(file: io.FileIO | io.BytesIO, limit: int, shown: str) -> bytes:
     """Return the content of the open regular ``file``, of at most ``limit`` bytes.
 
     ``shown`` is its path in messages. Raises :class:`LimitExceeded`, without reading anything if
     the file's size is over the limit, and :class:`HubUnavailable`.
     """
     with reading(shown):
-        size = os.fstat(file.fileno()).st_size
+        size = file.seek(0, os.SEEK_END)
+        file.seek(0)
         # FileIO allocates as much as is asked for, so a growing file is read in two steps.
         data = file.read(size + 1) if size <= limit else b""
         if size < len(data) <= limit:

@@ -32,6 +32,8 @@ def local_path(where: str | os.PathLike[str]) -> Path:
     be.
     """
     text = os.fspath(where)
+    if isinstance(where, Path) and where.is_absolute() and "\0" not in text:
+        return where
     scheme = _SCHEME.match(text)
     if scheme is not None:
         text = _path_of_url(text, scheme[1])

@@ -11,7 +11,7 @@ import json
 import math
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cache
@@ -21,7 +21,6 @@ import numpy as np
 
 from dc_core import dtype_from_name, dtype_name
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
-from dc_hub.files.system import read_at
 from dc_hub.format import strict_json
 
 CODES: Final[Mapping[str, str]] = {
@@ -111,14 +110,14 @@ def name_fault(name: str, limits: Limits = LIMITS) -> str | None:
 
 
 def read_header(
-    descriptor: int, size: int, what: str, limits: Limits
+    read: Callable[[int, int], bytes], size: int, what: str, limits: Limits
 ) -> tuple[dict[str, TensorInfo], dict[str, str]]:
-    """Return the tensors, in the order of their bytes, and the metadata of an open file.
+    """Return the tensors, in the order of their bytes, and the metadata of a file.
 
-    ``descriptor`` refers to a file of ``size`` bytes, which ``what`` names in messages. Raises
-    :class:`WeightsFileError` or :class:`LimitExceeded`.
+    ``read(length, offset)`` returns bytes of the file, which has ``size`` of them; ``what`` names
+    it in messages. Raises :class:`WeightsFileError` or :class:`LimitExceeded`.
     """
-    start = read_at(descriptor, 8, 0)
+    start = read(8, 0)
     if len(start) < 8:
         raise WeightsFileError(
             f"{what} has {len(start)} bytes, too few for a weights file.",
@@ -136,23 +135,25 @@ def read_header(
         raise LimitExceeded(
             f"{what} declares a header of {length} bytes; the limit is {limits.header}.", path=what
         )
-    text = read_at(descriptor, length, 8)
+    text = read(length, 8)
     if len(text) < length or not text.startswith(b"{"):
         raise WeightsFileError(
             f"{what} does not have a JSON header.", path=what, hint=_likely_origin(start)
         )
-    with _pause_collector(length):
+    if length < _LONG:
+        return _parse(text, size, what, limits)
+    with _paused_collector():
         return _parse(text, size, what, limits)
 
 
 @contextmanager
-def _pause_collector(length: int) -> Iterator[None]:
+def _paused_collector() -> Iterator[None]:
     """Pause Python's cyclic garbage collector while a long header is parsed.
 
     A header of 100 000 tensors makes nearly a million objects, none of them garbage, and looking
     through them again and again takes as long as parsing.
     """
-    if length < _LONG or not gc.isenabled():
+    if not gc.isenabled():
         yield
         return
     gc.disable()

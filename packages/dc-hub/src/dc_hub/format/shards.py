@@ -132,7 +132,7 @@ def open_weights(
     *,
     limits: Limits = LIMITS,
     names: Collection[str] | None = None,
-    open_file: Callable[[str], io.FileIO] | None = None,
+    open_file: Callable[[str], io.FileIO | io.BytesIO] | None = None,
 ) -> Weights:
     """Open the weights of the model directory ``where`` and check every header.
 
@@ -148,7 +148,8 @@ def open_weights(
     with ExitStack() as opened:
         files = {}
         for name in sorted(set(homes.values())) if homes is not None else [WEIGHTS]:
-            file = opened.enter_context(open_file(name))
+            file = open_file(name)
+            opened.callback(file.close)
             files[name] = TensorFile(file, what=f"{shown}{name}", limits=limits)
         if homes is not None:
             _check_homes(homes, files, shown)
@@ -157,7 +158,7 @@ def open_weights(
 
 
 def _homes(
-    there: set[str], open_file: Callable[[str], io.FileIO], shown: str
+    there: set[str], open_file: Callable[[str], io.FileIO | io.BytesIO], shown: str
 ) -> dict[str, str] | None:
     """Return the shard of each tensor, or None if the weights are in one file."""
     shards = {name for name in there if _SHARD.fullmatch(name)}

@@ -23,7 +23,7 @@ from dc_core import charge, dtype_name, raw_bits
 from dc_core.errors import ParameterError
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.files.paths import open_regular, reading
-from dc_hub.files.system import read_into
+from dc_hub.files.system import read_at, read_into
 from dc_hub.format.header import (
     ALIGNMENT,
     CODE_OF,
@@ -52,21 +52,22 @@ class TensorFile(Mapping[str, np.ndarray]):
     ``file[name]`` is a view of a private map: writing to it does not change the file, and it is
     valid as long as the array exists. :meth:`read` returns an array in memory of its own. Both
     raise :class:`WeightsFileError` if the file was changed after it was opened, and for a BOOL byte
-    over 1.
+    over 1. A file that is in memory already, a ``BytesIO``, is copied instead of mapped.
     """
 
-    def __init__(self, file: io.FileIO, *, what: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, file: io.FileIO | io.BytesIO, *, what: str, limits: Limits = LIMITS) -> None:
         """Check the header of the open ``file``, which is closed with this object.
 
         ``what`` names the file in messages. Raises :class:`WeightsFileError` or
         :class:`LimitExceeded`.
         """
-        self._file = file
         self._what = what
+        self._source = _OnDisk(file) if isinstance(file, io.FileIO) else _InMemory(file)
         self._map: mmap.mmap | None = None
-        self._stamp = _stamp(file)
         with reading(what):
-            self._infos, self.metadata = read_header(file.fileno(), self._stamp[0], what, limits)
+            self._infos, self.metadata = read_header(
+                self._source.read, self._source.size, what, limits
+            )
 
     @classmethod
     def open(cls, path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> Self:
@@ -94,7 +95,7 @@ class TensorFile(Mapping[str, np.ndarray]):
             return np.empty(shape, dtype)
         if self._map is None:
             with reading(self._what):
-                self._map = mmap.mmap(self._file.fileno(), self._stamp[0], access=mmap.ACCESS_COPY)
+                self._map = self._source.map()
         array: np.ndarray = np.ndarray(shape, dtype, self._map, start)
         _check_bool(name, array, self._what)
         return array if array.flags.aligned else array.copy()
@@ -109,7 +110,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         done = 0
         while done < len(view):
             with reading(self._what):
-                count = read_into(self._file.fileno(), view[done:], start + done)
+                count = self._source.read_into(view[done:], start + done)
             if count == 0:
                 raise self._changed()
             done += count
@@ -132,7 +133,7 @@ class TensorFile(Mapping[str, np.ndarray]):
     def close(self) -> None:
         """Close the file; arrays taken from it stay valid."""
         self._map = None
-        self._file.close()
+        self._source.close()
 
     def __enter__(self) -> Self:
         """Return the file itself."""
@@ -148,7 +149,7 @@ class TensorFile(Mapping[str, np.ndarray]):
         self.close()
 
     def _check_unchanged(self) -> None:
-        if _stamp(self._file) != self._stamp:
+        if self._source.is_changed():
             raise self._changed()
 
     def _changed(self) -> WeightsFileError:
@@ -157,6 +158,53 @@ class TensorFile(Mapping[str, np.ndarray]):
             path=self._what,
             hint="Load it again once nothing writes to it.",
         )
+
+
+class _OnDisk:
+    """The bytes of an open file, which others may change."""
+
+    def __init__(self, file: io.FileIO) -> None:
+        self._file = file
+        self._stamp = _stamp(file)
+        self.size = self._stamp[0]
+        self.close = file.close
+
+    def read(self, length: int, offset: int) -> bytes:
+        return read_at(self._file.fileno(), length, offset)
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        return read_into(self._file.fileno(), view, offset)
+
+    def map(self) -> mmap.mmap:
+        return mmap.mmap(self._file.fileno(), self.size, access=mmap.ACCESS_COPY)
+
+    def is_changed(self) -> bool:
+        return _stamp(self._file) != self._stamp
+
+
+class _InMemory:
+    """The bytes of a small file that was read when it was verified."""
+
+    def __init__(self, file: io.BytesIO) -> None:
+        self._data = file.getvalue()
+        self.size = len(self._data)
+        self.close = file.close
+
+    def read(self, length: int, offset: int) -> bytes:
+        return self._data[offset : offset + length]
+
+    def read_into(self, view: memoryview, offset: int) -> int:
+        data = self.read(len(view), offset)
+        view[: len(data)] = data
+        return len(data)
+
+    def map(self) -> mmap.mmap:
+        memory = mmap.mmap(-1, self.size)
+        memory[:] = self._data
+        return memory
+
+    def is_changed(self) -> bool:
+        return False
 
 
 def read_tensors(path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> dict[str, np.ndarray]:

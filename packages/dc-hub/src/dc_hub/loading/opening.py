@@ -109,7 +109,7 @@ def load_budget(size: int) -> int:
 @contextmanager
 def _read(source: StoredModel, contents: Contents) -> Iterator[Opened]:
     data = contents.read(PARAMS, MAX_BYTES)
-    record = Record.from_bytes(data, what=str(source.path / PARAMS))
+    record = Record.from_bytes(data, what=f"{source.path}/{PARAMS}")
     with open_weights(source.path, names=contents.names, open_file=contents.open) as weights:
         opened = Opened(source, contents, record, weights)
         opened.stored.check_agreement()

@@ -7,7 +7,8 @@ others could have written is ignored. A file is stamped only if it was last chan
 it was hashed (a second change in the same tick of the clock would not show), and only if no other
 user can write to it.
 
-Small files are hashed at every load; that costs less than checking a stamp.
+Small files are read and hashed at every load; that costs less than checking a stamp. What was
+hashed is kept in memory and used, so that a load opens them once.
 """
 
 from __future__ import annotations
@@ -42,7 +43,13 @@ from dc_hub.files.storage import temporary
 from dc_hub.files.system import Where, create_file, is_private, others_can_write, status_of
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import MANIFEST
-from dc_hub.format.manifest import MAX_BYTES, Manifest, check_files, verify_file
+from dc_hub.format.manifest import (
+    MAX_BYTES,
+    Manifest,
+    check_files,
+    verified_content,
+    verify_file,
+)
 
 Verify = Literal["changed", "full"]
 """``changed``: hash what was not hashed since it last changed; ``full``: hash everything."""
@@ -52,6 +59,9 @@ CACHE_VARIABLE: Final = "DEEPCHEM_CACHE"
 
 SMALL: Final = 1 << 16
 """Files of at most so many bytes are hashed at every load."""
+
+_KEPT: Final = 1 << 20
+"""Up to so many bytes of small files are kept in memory while a model is open."""
 
 _SETTLED_NS: Final = 2_000_000_000
 
@@ -69,7 +79,8 @@ class Contents:
 
     ``path`` is where it was found, for messages: nothing is opened by it again. ``names`` are those
     of its files. ``manifest`` is None for an unversioned directory, whose files nothing vouches
-    for; otherwise :meth:`open` returns exactly the bytes that were verified.
+    for; otherwise :meth:`open` returns exactly the bytes that were verified. ``kept`` are the
+    contents of small files, as they were verified.
     """
 
     path: Path
@@ -77,6 +88,7 @@ class Contents:
     names: frozenset[str]
     manifest: Manifest | None
     marks: Marks
+    kept: Mapping[str, bytes]
 
     @property
     def size(self) -> int:
@@ -85,14 +97,16 @@ class Contents:
             return sum(entry.size for entry in self.manifest.entries)
         return sum(status_of(self.folder, name).st_size for name in self.names)
 
-    def open(self, name: str) -> io.FileIO:
-        """Open the file ``name`` for reading.
+    def open(self, name: str) -> io.FileIO | io.BytesIO:
+        """Open the file ``name`` for reading, or return the content that was kept of it.
 
         One that other users can write to is copied into memory, and the copy is verified, because
         they could change or truncate the original at any time. Raises :class:`FileMissing`,
         :class:`UnsafePath`, :class:`UnexpectedFile` if the manifest does not name it, and
         :class:`HashMismatch` if it is not the file that was verified.
         """
+        if name in self.kept:
+            return io.BytesIO(self.kept[name])
         file = open_regular(self.folder, name)
         if self.manifest is None:
             return file
@@ -143,10 +157,10 @@ def open_contents(
         names = frozenset(list_names(folder))
         if versioned or revision or MANIFEST in names:
             manifest = _read_manifest(directory, folder, revision)
-            marks = _verify(directory, folder, names, manifest, mode)
-            contents = Contents(directory, folder, names, manifest, marks)
+            marks, kept = _verify(directory, folder, names, manifest, mode)
+            contents = Contents(directory, folder, names, manifest, marks, kept)
         else:
-            contents = Contents(directory, folder, names, None, {})
+            contents = Contents(directory, folder, names, None, {}, {})
         yield contents
 
 
@@ -175,21 +189,30 @@ def _read_manifest(directory: Path, folder: Where, revision: str) -> Manifest:
 
 def _verify(
     directory: Path, folder: Where, names: Collection[str], manifest: Manifest, mode: Verify
-) -> Marks:
-    """Hash the files that need it, and return the marks of all; raise if one is not intact."""
+) -> tuple[Marks, dict[str, bytes]]:
+    """Hash the files that need it; return the marks of all, and the content of small ones.
+
+    Raises if a file is not intact.
+    """
     found = check_files(folder, manifest, str(directory), names)
     marks = {name: mark(status) for name, status in found.items()}
     large = any(entry.size > SMALL for entry in manifest.entries)
     believed = _read_stamp(directory, manifest.revision) if large and mode == "changed" else {}
     started = time.time_ns()
+    kept: dict[str, bytes] = {}
+    room = _KEPT
     for entry in manifest.entries:
-        if entry.size <= SMALL or believed.get(entry.path) != marks[entry.path]:
-            shown = f"{directory}/{entry.path}"
-            with open_regular(folder, entry.path) as file:
-                before = mark(os.fstat(file.fileno()))
+        if entry.size > SMALL and believed.get(entry.path) == marks[entry.path]:
+            continue
+        shown = f"{directory}/{entry.path}"
+        with open_regular(folder, entry.path) as file:
+            if entry.size <= min(SMALL, room):
+                kept[entry.path] = verified_content(file, entry, what=shown)
+                room -= entry.size
+            else:
                 verify_file(file, entry, what=shown)
-                if not before == mark(os.fstat(file.fileno())) == marks[entry.path]:
-                    raise _changed(shown)
+            if mark(os.fstat(file.fileno())) != marks[entry.path]:
+                raise _changed(shown)
     if large and believed != marks:
         settled = {
             name: marks[name]
@@ -198,7 +221,7 @@ def _verify(
         }
         if settled:
             _write_stamp(directory, manifest.revision, settled)
-    return marks
+    return marks, kept
 
 
 def _changed(shown: str) -> HashMismatch:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
+from itertools import islice
 from typing import Final
 
 from dc_core import distributions
@@ -15,12 +17,7 @@ _MAX_PACKAGES: Final = 100
 
 def stored_versions(record: Record) -> dict[str, str]:
     """Return the packages that a model was stored with, as far as the file says it in good form."""
-    found = record.metadata.get("created_with")
-    return {
-        name: version
-        for name, version in (list(found.items())[:_MAX_PACKAGES] if type(found) is dict else ())
-        if _NAME.fullmatch(name) and type(version) is str and _VERSION.fullmatch(version)
-    }
+    return {name: v for name, v in _named_packages(record) if _VERSION.fullmatch(v)}
 
 
 def version_changes(record: Record) -> dict[str, tuple[str, str]]:
@@ -28,15 +25,23 @@ def version_changes(record: Record) -> dict[str, tuple[str, str]]:
 
     Packages that are not installed are left out: whether they are needed shows in loading.
     """
-    pairs = {
-        name: (version, distributions.version(name))
-        for name, version in stored_versions(record).items()
-    }
-    return {
-        name: (stored, installed)
-        for name, (stored, installed) in pairs.items()
-        if installed and major_minor(stored) != major_minor(installed)
-    }
+    changes = {}
+    for name, stored in _named_packages(record):
+        installed = distributions.version(name)
+        # Most are equal, which costs less to see than what their parts are.
+        if installed in ("", stored) or not _VERSION.fullmatch(stored):
+            continue
+        if major_minor(stored) != major_minor(installed):
+            changes[name] = stored, installed
+    return changes
+
+
+def _named_packages(record: Record) -> Iterator[tuple[str, str]]:
+    """Yield the package names in good form, and the versions that the file gives them."""
+    found = record.metadata.get("created_with")
+    for name, version in islice(found.items(), _MAX_PACKAGES) if type(found) is dict else ():
+        if type(version) is str and _NAME.fullmatch(name):
+            yield name, version
 
 
 def major_minor(version: str) -> tuple[int, int]:
