@@ -23,6 +23,11 @@ if TYPE_CHECKING:
     from dc_pipeline.metrics import PearsonR as PearsonR
     from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
     from dc_pipeline.pipeline import Pipeline as Pipeline
+    from dc_pipeline.splitters.clusters import ButinaClusters as ButinaClusters
+    from dc_pipeline.splitters.clusters import KMeansClusters as KMeansClusters
+    from dc_pipeline.splitters.clusters import SphereClusters as SphereClusters
+    from dc_pipeline.splitters.diversity import FingerprintSplitter as FingerprintSplitter
+    from dc_pipeline.splitters.diversity import MaxMinSplitter as MaxMinSplitter
     from dc_pipeline.splitters.grouping import Grouping as Grouping
     from dc_pipeline.splitters.grouping import Groups as Groups
     from dc_pipeline.splitters.grouping import GroupSplitter as GroupSplitter
@@ -53,6 +58,8 @@ _EXPORTS = {
         "PearsonR",
     ],
     "dc_pipeline.normalization": ["NormalizationTransformer"],
+    "dc_pipeline.splitters.clusters": ["ButinaClusters", "KMeansClusters", "SphereClusters"],
+    "dc_pipeline.splitters.diversity": ["FingerprintSplitter", "MaxMinSplitter"],
     "dc_pipeline.splitters.grouping": ["GroupSplitter", "Grouping", "Groups", "TimeSplitter"],
     "dc_pipeline.splitters.index": ["IndexSplitter"],
     "dc_pipeline.splitters.kfold": ["Fold", "KFold", "LeaveGroupOut"],
