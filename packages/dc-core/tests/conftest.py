@@ -85,8 +85,9 @@ def lines():
 
 
 def pytest_generate_tests(metafunc):
-    """Run a test that asks for a ``grave`` or a ``bad_model`` once for each in the graveyard."""
-    for fixture, module in {"grave": "graves", "bad_model": "lines"}.items():
+    """Run a test that asks for something bad once for each that is in the graveyard."""
+    bad = {"grave": "graves", "bad_model": "lines", "bad_engine": "bad_engines"}
+    for fixture, module in bad.items():
         if fixture not in metafunc.fixturenames:
             continue
         with pytest.MonkeyPatch.context() as patch:

@@ -14,12 +14,15 @@ from dc_core import testing
 from dc_core.testing import LawBroken
 
 KIT = Path(testing.__file__).parent
-CHECKED = [KIT / "model.py", *sorted((KIT / "backend").glob("*.py"))]
+CHECKED = [KIT / "model.py", KIT / "engine.py", *sorted((KIT / "backend").glob("*.py"))]
 CHECKS = {
     "expect_same",
     "expect_same_prediction",
     "load_or_refuse",
     "reject",
+    "_all_squared",
+    "_continues",
+    "_loses",
     "_refuses",
     "_same_predictions",
     "_same_weights",
@@ -80,6 +83,14 @@ def test_a_bad_model_is_found_by_the_check_for_its_fault(bad_model, break_law):
     break_law(bad_model.suite(), bad_model)
 
 
+def test_a_bad_engine_is_found_by_the_check_for_its_fault(bad_engine, break_law):
+    try:
+        break_law(bad_engine.suite(), bad_engine)
+    finally:
+        while bad_engine.left:
+            bad_engine.left.pop()()
+
+
 def checks(file):
     """Yield the lines of every check in ``file``, and its source."""
     for node in ast.walk(ast.parse(file.read_text())):
@@ -93,7 +104,7 @@ def checks(file):
 @pytest.mark.parametrize("file", CHECKED, ids=lambda file: file.stem)
 def test_every_check_of_the_kit_has_a_grave(file, request):
     ran = {item.originalname for item in request.session.items}
-    if not {test.__name__ for test in (BAD_PLUGIN, BAD_MODEL)} <= ran:
+    if not {test.__name__ for test in (BAD_PLUGIN, BAD_MODEL, BAD_ENGINE)} <= ran:
         pytest.skip("the graves were not all tried in this run")
     lines = {number for name, number in hit if Path(name) == file}
     missed = [
@@ -105,4 +116,5 @@ def test_every_check_of_the_kit_has_a_grave(file, request):
 
 
 BAD_PLUGIN = test_a_bad_plugin_is_found_by_the_check_for_its_fault
+BAD_ENGINE = test_a_bad_engine_is_found_by_the_check_for_its_fault
 BAD_MODEL = test_a_bad_model_is_found_by_the_check_for_its_fault

@@ -116,9 +116,9 @@ def read_header(directory: Path) -> Header | None:
                 hint="Run: pip install --upgrade dc-core",
             )
         return Header(**fields)
+    except NotADirectoryError:
+        raise RunMismatch(f"{directory} is a file.", hint="Choose another name.") from None
     except FileNotFoundError:
-        if directory.exists() and not directory.is_dir():
-            raise RunMismatch(f"{directory} is a file.", hint="Choose another name.") from None
         names = [path.name for path in directory.iterdir()] if directory.exists() else []
         foreign = [name for name in names if not name.startswith(TEMPORARY)]
         if foreign:

@@ -33,6 +33,8 @@ def identity(value: Any) -> Any:
         return {"path": os.fspath(value)}
     if isinstance(value, np.ndarray | np.generic):
         return _of_array(np.asarray(value))
+    if isinstance(value, np.dtype):
+        return {"dtype": value.str}
     if isinstance(value, Mapping):
         return {"mapping": sorted(([identity(k), identity(v)] for k, v in value.items()), key=str)}
     if isinstance(value, AbstractSet):
@@ -49,7 +51,7 @@ def identity(value: Any) -> Any:
     if isinstance(value, Component):
         state = [value.get_parameters(), value.export_weights(copy=False)]
         return {"component": [identity(type(value)), identity(state)]}
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"dataclass": [identity(type(value)), identity(fields)]}
     raise NotSerializable(

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from dc_core.errors import ParameterError
@@ -14,8 +15,8 @@ from dc_core.errors import ParameterError
 class Progress:
     """How far a run is.
 
-    ``done`` of ``rows`` rows are finished, ``failures`` of them crashed or timed out. ``rate`` is
-    the rows per second since this run began, which may have found some finished.
+    ``done`` of ``rows`` rows are finished. ``failures`` and ``rate``, in rows per second, are of
+    this run alone, which may have found some rows finished.
     """
 
     done: int
@@ -60,24 +61,32 @@ class Meter:
         self._report(Progress(self._done + self._new, self._rows, self._failures, rate))
 
 
-def reporter(progress: Report | bool | None) -> Report:
-    """Return what to call: the user's function, a line on standard error, or nothing.
+@contextmanager
+def reporting(progress: Report | bool | None) -> Iterator[Report]:
+    """Yield what to call: the user's function, a line on standard error, or nothing.
 
     True asks for the line, False for nothing, and None for the line if there is a terminal.
     """
-    if callable(progress):
-        return progress
-    if progress not in (None, True, False):
+    if not callable(progress) and progress not in (None, True, False):
         raise ParameterError(f"progress={progress!r} must be None, True, False or a function.")
     terminal = sys.stderr is not None and sys.stderr.isatty()
-    return _line if progress or (progress is None and terminal) else _nothing
+    if callable(progress):
+        yield progress
+    elif not progress and not (progress is None and terminal):
+        yield lambda _: None
+    elif terminal:
+        shown: list[Progress] = []
+        try:
+            yield lambda now: _overwrite(now, shown)
+        finally:
+            if shown:
+                sys.stderr.write("\n")
+    else:
+        yield lambda now: sys.stderr.write(f"{now}\n")
 
 
-def _nothing(progress: Progress) -> None:
-    pass
-
-
-def _line(progress: Progress) -> None:
-    end = "\n" if progress.done == progress.rows else ""
-    sys.stderr.write(f"\r\x1b[K{progress}{end}" if sys.stderr.isatty() else f"{progress}\n")
+def _overwrite(now: Progress, shown: list[Progress]) -> None:
+    """Replace the line that shows the progress."""
+    shown[:] = [now]
+    sys.stderr.write(f"\r\x1b[K{now}")
     sys.stderr.flush()

@@ -12,7 +12,7 @@ from dc_core.engines import directory as layout
 from dc_core.engines.attempt import Attempt, AttemptLost
 from dc_core.engines.choosing import as_engine
 from dc_core.engines.contract import Engine, Outcome
-from dc_core.engines.progress import Meter, Report, reporter
+from dc_core.engines.progress import Meter, Report, reporting
 from dc_core.engines.shards import Shards
 from dc_core.engines.task import Task
 from dc_core.errors import EngineError, ParameterError, TaskFailed, TooManyCrashes
@@ -20,6 +20,9 @@ from dc_core.parameters import check_count
 
 _PER_WORKER: Final = 2
 """How many calls are submitted for each worker: one runs, and the next is waiting."""
+
+_LONGEST: Final = 10**7
+"""The longest timeout in seconds."""
 
 _HOPELESS: Final = 20
 """After how many failed rows in succession a run stops."""
@@ -62,11 +65,10 @@ def run(
     kept then, as it is on a Ctrl-C.
     """
     check_count("retries", retries, minimum=0)
-    if timeout is not None and not timeout > 0:
-        raise ParameterError(f"timeout={timeout!r} must be a number of seconds above 0.")
+    _check_timeout(timeout)
     grid = layout.DEFAULT_ROWS if shard_rows is None else shard_rows
     rows = check_count("shard_rows", grid, minimum=1)
-    report, chosen = reporter(progress), as_engine(engine)
+    chosen = as_engine(engine)
     if timeout is not None and not chosen.isolated:
         raise ParameterError(
             f"{type(chosen).__name__} runs tasks in this process, which cannot time out.",
@@ -76,15 +78,26 @@ def run(
     cls = type(task)
     name = f"{cls.__module__}.{cls.__qualname__}"
     header = layout.prepare(place, layout.Header(name, task.key, len(task), rows))
-    driver = _Driver(task, place, header, chosen, retries, timeout, report)
-    if driver.work:
-        try:
-            with chosen:
-                driver.run()
-        finally:
-            driver.clear()
+    with reporting(progress) as report:
+        driver = _Driver(task, place, header, chosen, retries, timeout, report)
+        if driver.work:
+            try:
+                with chosen:
+                    driver.run()
+            finally:
+                driver.clear()
     layout.remove_temporary(place)
     return Shards(place)
+
+
+def _check_timeout(timeout: object) -> None:
+    if timeout is None:
+        return
+    is_number = isinstance(timeout, int | float) and not isinstance(timeout, bool)
+    if not is_number or not 0 < timeout < _LONGEST:  # type: ignore[operator]
+        raise ParameterError(
+            f"timeout={timeout!r} must be a number of seconds between 0 and {_LONGEST:,}."
+        )
 
 
 class _Driver:

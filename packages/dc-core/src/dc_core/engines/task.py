@@ -51,5 +51,7 @@ class Task(ABC):
         # It needs NumPy, which a worker that only runs tasks does not.
         from dc_core.engines.identity import identity
 
-        text = json.dumps([identity(type(self)), identity(vars(self))], sort_keys=True)
+        cls = type(self)
+        name = f"{cls.__module__}:{cls.__qualname__}"
+        text = json.dumps([name, identity(vars(self))], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest()

@@ -22,6 +22,7 @@ from typing import IO, Any, Final
 from dc_core.engines.contract import Outcome
 from dc_core.engines.pickling import dumps_outcome, loads, loads_outcome
 from dc_core.engines.serial import attempt
+from dc_core.errors import EngineError
 
 if sys.platform == "linux":
     import fcntl
@@ -107,13 +108,19 @@ def _start(threads: int) -> subprocess.Popen[bytes]:
     # A process group of its own: a Ctrl-C in the terminal is for the program, and what a worker
     # has started can be ended with it.
     group: Mapping[str, Any] = {} if sys.platform == "win32" else {"process_group": 0}
-    return subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM, *sys.path],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
-        **group,
-    )
+    try:
+        return subprocess.Popen(
+            [sys.executable, "-c", _PROGRAM, *sys.path],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, **dict.fromkeys(THREADS, str(threads))},
+            **group,
+        )
+    except OSError as error:
+        raise EngineError(
+            f"A worker cannot be started: {error}.",
+            hint="Use fewer workers, or end other programs.",
+        ) from error
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:

@@ -1,8 +1,9 @@
 """The conformance kit: tests that the author of a plugin or model inherits.
 
 A suite is a class that pytest collects, with one test method for each law. Subclass
-:class:`BackendSuite` or :class:`ModelSuite` and write the methods that make the objects under
-test; those whose docstrings begin with "Optional" can be left out, and so are their laws::
+:class:`BackendSuite`, :class:`ModelSuite` or :class:`EngineSuite` and write the methods that make
+the objects under test; those whose docstrings begin with "Optional" can be left out, and so are
+their laws::
 
     from dc_core.testing import BackendSuite
 
@@ -25,6 +26,7 @@ from dc_core.lazy import attach
 
 if TYPE_CHECKING:
     from dc_core.testing.backend import BackendSuite as BackendSuite
+    from dc_core.testing.engine import EngineSuite as EngineSuite
     from dc_core.testing.model import ModelSuite as ModelSuite
     from dc_core.testing.suite import LawBroken as LawBroken
     from dc_core.testing.suite import Suite as Suite
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "dc_core.testing.backend": ["BackendSuite"],
+    "dc_core.testing.engine": ["EngineSuite"],
     "dc_core.testing.model": ["ModelSuite"],
     "dc_core.testing.suite": ["LawBroken", "Suite", "SuiteError", "law"],
 }

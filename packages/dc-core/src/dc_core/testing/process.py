@@ -17,7 +17,7 @@ import tracemalloc
 import warnings
 import weakref
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, redirect_stderr, redirect_stdout
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Self
@@ -59,13 +59,20 @@ def change_of_state(
 
 
 @contextmanager
-def captured_output() -> Iterator[list[str]]:
-    """Capture standard output and error, those of native code too; the list has them afterwards."""
+def captured_output(*, error: bool = True) -> Iterator[list[str]]:
+    """Capture standard output and error, those of native code too; the list has them afterwards.
+
+    Without ``error``, standard error is left alone.
+    """
     written: list[str] = []
     text = io.StringIO()
-    with tempfile.TemporaryFile() as native, redirect_stdout(text), redirect_stderr(text):
+    with (
+        tempfile.TemporaryFile() as native,
+        redirect_stdout(text),
+        redirect_stderr(text) if error else nullcontext(),
+    ):
         _flush()
-        saved = {descriptor: os.dup(descriptor) for descriptor in (1, 2)}
+        saved = {descriptor: os.dup(descriptor) for descriptor in ((1, 2) if error else (1,))}
         try:
             for descriptor in saved:
                 os.dup2(native.fileno(), descriptor)

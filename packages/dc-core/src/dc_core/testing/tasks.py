@@ -53,10 +53,8 @@ class Squares(Task):
         }
         if self.notes:
             path = Path(self.notes, f"{uuid.uuid4().hex}.json")
-            threads = {name: os.environ.get(name) for name in ("OMP_NUM_THREADS",)}
-            early = [name for name in ("numpy", "torch") if name in sys.modules]
-            note |= {"threads": threads, "early": early}
-            path.write_text(json.dumps(note))
+            note["threads"] = os.environ.get("OMP_NUM_THREADS")
+            write_note(path, note)
         lines = []
         for row in range(start, stop):
             alive()
@@ -66,7 +64,7 @@ class Squares(Task):
             lines.append(f"{row * row}\n")
         (directory / "squares.txt").write_text("".join(lines))
         if self.notes:
-            path.write_text(json.dumps({**note, "ended": time.time()}))
+            write_note(path, {**note, "ended": time.time()})
 
     def do(self, deed: str, row: int) -> None:
         """Do what is to happen at a row."""
@@ -77,18 +75,40 @@ class Squares(Task):
             ctypes.PyDLL(None).sleep(3600)
         elif deed == "raise":
             raise ValueError(f"row {row} is bad")
-        elif deed == "raise what cannot be sent":
-            raise Unsendable(row, "a bad row,")
-        elif deed == "exit":
-            sys.exit(3)
         elif deed == "print":
             sys.stdout.write("printed\n")
             os.write(1, b"written\n")
         elif deed == "die once":
-            with_note = Path(self.notes, f"died at {row}")
-            if not with_note.exists():
-                with_note.touch()
+            spare = Path(self.notes, "spare")
+            if not spare.exists():
+                spare.touch()
                 os.kill(os.getpid(), getattr(signal, "SIGKILL", signal.SIGTERM))
+
+
+def raise_from(kind: str) -> None:
+    """Raise a ``ValueError``, a ``SystemExit`` or an exception that cannot be sent."""
+    if kind == "SystemExit":
+        sys.exit(3)
+    raise Unsendable(3, "cannot be sent:") if kind == "Unsendable" else ValueError("a bad value")
+
+
+def note_and_sleep(note: Any, seconds: float) -> None:
+    """Write the number of this process to the path ``note``, and do nothing for a while."""
+    write_note(note, os.getpid())
+    time.sleep(seconds)
+
+
+def interrupt_itself() -> None:
+    """Send this process what a terminal sends on a Ctrl-C."""
+    os.kill(os.getpid(), signal.SIGINT)
+    time.sleep(0.01)
+
+
+def write_note(path: Path, note: Any) -> None:
+    """Write a note that is complete whenever it is read."""
+    unfinished = path.with_suffix(".tmp")
+    unfinished.write_text(json.dumps(note))
+    unfinished.replace(path)
 
 
 def notes_of(task: Squares) -> list[dict[str, Any]]:
