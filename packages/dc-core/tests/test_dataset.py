@@ -143,7 +143,7 @@ def test_strings_are_features_too():
         ({"X": [0], "ids": [object()]}, "ids has dtype"),
         ({"X": ["CCO", 1]}, "X mixes text"),
         ({"X": ["C\ud800"]}, "X holds text that is not Unicode"),
-        ({"X": [0], "y": ["1.5"]}, "numbers as text"),
+        ({"X": [0], "y": ["1.5"]}, "numbers or bounds as text"),
         ({"X": [0], "y": [[1.0, 2.0]], "tasks": ["a"]}, "y has 2 columns"),
         ({"X": [0], "y": [[1.0, 2.0]], "tasks": ["a", "a"]}, "y has 2 columns"),
         ({"X": [0], "tasks": ["a"]}, "y has 0 columns"),

@@ -65,6 +65,66 @@ def test_columns_that_do_not_exist_and_other_values_are_a_typed_error(frame):
         NumpyDataset(pd.Series(pd.to_datetime(["2020-01-01"])))
 
 
+def test_columns_are_read_by_position_whatever_their_names_are():
+    X = np.arange(12.0).reshape(3, 4)
+    pairs = pd.MultiIndex.from_product([["a", "b"], ["c", "d"]])
+    for names in (None, pairs, ["a", 1, None, ("b", "c")]):
+        dataset = NumpyDataset(pd.DataFrame(X, columns=names), pd.DataFrame(X[:, :2]))
+        np.testing.assert_array_equal(dataset.X, X)
+        np.testing.assert_array_equal(dataset.y, X[:, :2])
+        assert dataset.tasks == ("task0", "task1")
+
+
+def test_columns_may_be_named_by_anything_that_pandas_takes():
+    X = np.arange(12.0).reshape(3, 4)
+    dataset = NumpyDataset.from_dataframe(pd.DataFrame(X), X=[0, 1], y=3, w=2)
+    np.testing.assert_array_equal(dataset.X, X[:, :2])
+    assert dataset.y.tolist() == X[:, 3:].tolist()
+    assert dataset.tasks == ("3",)
+    pairs = pd.MultiIndex.from_product([["a", "b"], ["c", "d"]])
+    frame = pd.DataFrame(X, columns=pairs)
+    dataset = NumpyDataset.from_dataframe(frame, X=("a", "d"), y=[("b", "c")])
+    assert dataset.X.tolist() == X[:, 1:2].tolist()
+    assert dataset.y.tolist() == X[:, 2:3].tolist()
+    with pytest.raises(DatasetError, match=r"no column 7 to take as y.*It has: 0, 1, 2, 3"):
+        NumpyDataset.from_dataframe(pd.DataFrame(X), y=7)
+
+
+def test_columns_of_the_same_name_are_a_typed_error():
+    twice = pd.DataFrame(np.eye(2), columns=["a", "a"])
+    for frame in (twice, pa.table([[1], [2]], names=["a", "a"])):
+        for read in (NumpyDataset, NumpyDataset.from_dataframe):
+            with pytest.raises(DatasetError, match=r"'a' 2 times.*a name of its own"):
+                read(frame)
+
+
+@pytest.mark.parametrize("missing", ["", None])
+def test_measurements_as_text_are_not_classes(frame, missing):
+    measured = {"x": [1, 2, 3, 4, 5], "logS": ["-1.0", ">5", "≤ 3e-2", "ND", missing]}
+    made = type(frame).from_pydict if isinstance(frame, pa.Table) else type(frame)
+    for y in ("logS", ["logS", "x"]):
+        with pytest.raises(DatasetError, match=r"numbers or bounds as text.*floats.*classes="):
+            NumpyDataset.from_dataframe(made(measured), X="x", y=y)
+    with pytest.raises(DatasetError, match="numbers or bounds"):
+        NumpyDataset([1, 2], y=["1,5", "2,25"])
+    names = ["ND", "≤ 3e-2", ">5", "-1.0"]
+    dataset = NumpyDataset.from_dataframe(
+        made(measured), X="x", y=["logS", "x"], classes={"logS": names}
+    )
+    assert dataset.classes == {"logS": tuple(names)}
+    np.testing.assert_array_equal(dataset.y[:, 0], [3, 2, 1, 0, np.nan])
+    assert NumpyDataset([0] * 3, y=["low", "high", "1"]).classes == {"task0": ("1", "high", "low")}
+
+
+def test_the_classes_of_some_of_several_tasks_may_be_named():
+    frame = pd.DataFrame({"x": [1, 2], "a": ["p", "q"], "b": ["r", "s"], "n": [0.5, 1.5]})
+    dataset = NumpyDataset.from_dataframe(
+        frame, X="x", y=["a", "b", "n"], classes={"a": ["q", "p"], "b": ["s", "r"]}
+    )
+    assert dataset.classes == {"a": ("q", "p"), "b": ("s", "r")}
+    assert dataset.y.tolist() == [[1, 1, 0.5], [0, 0, 1.5]]
+
+
 @pytest.mark.parametrize("backend", ["pandas", "polars", "pyarrow"])
 def test_a_dataset_goes_to_a_dataframe_and_back(backend):
     dataset = NumpyDataset(

@@ -133,6 +133,13 @@ def test_numpy_integers_are_parameters_like_pythons(diabetes: Data) -> None:
     assert np.array_equal(other.predict(dataset), found)
 
 
+def test_a_dataframe_without_names_of_columns_is_its_numbers(diabetes):
+    pandas = pytest.importorskip("pandas")
+    X, y = diabetes
+    model = SklearnModel(Ridge()).fit(NumpyDataset(pandas.DataFrame(X), y))
+    np.testing.assert_array_equal(model.predict(pandas.DataFrame(X)), model.predict(X))
+
+
 def test_an_estimator_fitted_to_named_columns_takes_frames_and_arrays(diabetes: Data) -> None:
     pandas = pytest.importorskip("pandas")
     frame = pandas.DataFrame(diabetes[0], columns=[*"abcdefghij"])

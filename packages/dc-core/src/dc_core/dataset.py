@@ -8,7 +8,7 @@ pickle.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,7 +18,8 @@ from dc_core.columns import Columns, Ragged, row_count, take_rows, to_columns
 from dc_core.display import html_table
 from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
-from dc_core.tables import make_table, read_table, table_array
+from dc_core.labels import check_classes, number_labels
+from dc_core.tables import columns_array, make_table, read_table, series_array
 
 PARTS: Final = ("X", "y", "w", "ids")
 """The parts of a row."""
@@ -301,7 +302,8 @@ class NumpyDataset(Dataset):
     mapping of such columns by name, of equal length. y is ``(n, tasks)`` or ``(n,)``, with NaN or
     None for a missing label, or None if there are no labels. Labels given as text are classes: they
     are numbered in sorted order, and :attr:`classes` holds their names; ``classes={task: names}``
-    sets another order, such as that of the training data (``classes=train.classes``). w is like y,
+    sets another order, such as that of the training data (``classes=train.classes``). Text that is
+    mostly numbers or bounds, such as ``>5``, is refused unless ``classes`` names it. w is like y,
     or ``(n,)``, default 1 (and 0 where a label is missing). ids are text, default the row numbers.
     ``tasks`` defaults to the columns' names if y is a DataFrame or Series, and else to
     ``task0, task1, …``.
@@ -334,7 +336,15 @@ class NumpyDataset(Dataset):
                 f"y has {width} columns and the tasks are {self._tasks}.",
                 hint="Give each column of y a name of its own.",
             )
-        self._y, self._classes = _with_classes(labels, self._tasks, classes or {})
+        self._classes = check_classes(classes or {}, self._tasks)
+        if labels.dtype.kind == "T":
+            self._y = np.empty(labels.shape)
+            for t, task in enumerate(self._tasks):
+                self._y[:, t], self._classes[task] = number_labels(
+                    task, labels[:, t].tolist(), self._classes.get(task)
+                )
+        else:
+            self._y = _floats("y", labels)
         weights = np.ones((n, 1)) if w is None else _floats("w", _columns("w", to_array("w", w), n))
         if weights.shape[1] not in (1, width) or not np.all(np.isfinite(weights) & (weights >= 0)):
             raise DatasetError(
@@ -352,18 +362,19 @@ class NumpyDataset(Dataset):
     def from_dataframe(
         cls,
         frame: Any,
-        X: str | Sequence[str] | None = None,
-        y: str | Sequence[str] | None = None,
-        w: str | Sequence[str] | None = None,
-        ids: str | None = None,
+        X: Any = None,
+        y: Any = None,
+        w: Any = None,
+        ids: Any = None,
         *,
         classes: Mapping[str, Sequence[str]] | None = None,
     ) -> NumpyDataset:
         """Return the dataset of a DataFrame of pandas, Polars or Arrow.
 
-        ``X``, ``y``, ``w`` and ``ids`` name columns: one, or for X, y and w several. X defaults to
-        all columns that are not used otherwise. The names in ``y`` are the tasks. One column of
-        text as X is ``(n,)``; columns of numbers are ``(n, columns)``, also if it is one.
+        ``X``, ``y``, ``w`` and ``ids`` name columns: one, or for X, y and w a list of several. The
+        names may be of any type that pandas has. X defaults to all columns that are not used
+        otherwise. The names in ``y`` are the tasks, as text. One column of text as X is ``(n,)``;
+        columns of numbers are ``(n, columns)``, also if it is one.
 
         Raises :class:`DatasetError` for a column that does not exist, for text among other
         columns in X, and if ``frame`` is not a DataFrame.
@@ -374,44 +385,37 @@ class NumpyDataset(Dataset):
                 f"A {type(frame).__name__} is not a DataFrame of pandas, Polars or Arrow.",
                 hint="Give arrays to the constructor: NumpyDataset(X, y).",
             )
+        series = dict(zip(table.columns, table.iter_columns(), strict=True))
         named = {
-            part: [columns] if isinstance(columns, str) else list(columns)
-            for part, columns in (("y", y), ("w", w), ("ids", ids))
+            part: _column_names(part, columns, list(series))
+            for part, columns in (("X", X), ("y", y), ("w", w), ("ids", ids))
             if columns is not None
         }
-        taken = {column for columns in named.values() for column in columns}
         if X is None:
-            named["X"] = [column for column in table.columns if column not in taken]
-        else:
-            named["X"] = [X] if isinstance(X, str) else list(X)
-        for part, columns in named.items():
-            for column in columns:
-                if column not in table.columns:
-                    raise DatasetError(
-                        f"The DataFrame has no column {column!r} to take as {part}.",
-                        hint=f"It has: {', '.join(map(str, table.columns[:20]))}.",
-                    )
+            taken = [column for columns in named.values() for column in columns]
+            named["X"] = [column for column in series if column not in taken]
         arrays = {
-            part: table_array(part, table[columns[0]] if part == "ids" else table.select(columns))
+            part: columns_array(part, [series[column] for column in columns])
             for part, columns in named.items()
-            if part != "y"
+            if part in ("X", "w")
         }
-        labels = [to_array("y", table[column].to_native()) for column in named.get("y", ())]
+        names = [series_array("ids", series[column]) for column in named.get("ids", ())]
+        tasks = [str(column) for column in named.get("y", ())]
+        labels = [series_array("y", series[column]) for column in named.get("y", ())]
         kinds = {"text" if column.dtype.kind == "T" else "number" for column in labels}
         if len(kinds) > 1:
-            known: dict[str, tuple[str, ...]] = {}
-            for i, (task, values) in enumerate(zip(named["y"], labels, strict=True)):
+            classes = check_classes(classes or {}, tasks)
+            for i, (task, values) in enumerate(zip(tasks, labels, strict=True)):
                 if values.dtype.kind == "T":
-                    one, found = _with_classes(values[:, None], (task,), classes or {})
-                    labels[i] = one[:, 0]
-                    known |= found
-            classes = known
+                    labels[i], classes[task] = number_labels(
+                        task, values.tolist(), classes.get(task)
+                    )
         return cls(
             arrays["X"],
             np.column_stack(labels) if labels else None,
             arrays.get("w"),
-            arrays.get("ids"),
-            named.get("y"),
+            names[0] if names else None,
+            tasks or None,
             classes,
         )
 
@@ -574,46 +578,20 @@ def _floats(part: str, array: np.ndarray) -> np.ndarray:
     return array if array.dtype.kind == "f" else array.astype(np.float64)
 
 
-def _with_classes(
-    labels: np.ndarray, tasks: Sequence[str], given: Mapping[str, Sequence[str]]
-) -> tuple[np.ndarray, dict[str, tuple[str, ...]]]:
-    """Return labels as floats, and the classes' names of each task that has any."""
-    for task, names in given.items():
-        if task not in tasks or isinstance(names, str) or len(set(names)) != len(names):
-            raise DatasetError(
-                f"classes[{task!r}] is {names!r}.",
-                hint=f"Give each task of {list(tasks)} a list of different names.",
-            )
-    classes = {task: tuple(map(str, names)) for task, names in given.items()}
-    if labels.dtype.kind != "T":
-        return _floats("y", labels), classes
-    y = np.full(labels.shape, np.nan)
-    for t, task in enumerate(tasks):
-        column: list[str] = labels[:, t].tolist()
-        found = set(column) - {""}
-        if task not in classes:
-            if found and all(map(_is_number, found)):
-                raise DatasetError(
-                    f"The labels of {task!r} are numbers as text, such as {min(found)!r}.",
-                    hint="Convert them to floats.",
-                )
-            classes[task] = tuple(sorted(found))
-        elif found - set(classes[task]):
-            raise DatasetError(
-                f"{min(found - set(classes[task]))!r} is not one of the classes of {task!r}: "
-                f"{list(classes[task])}."
-            )
-        number = {name: float(i) for i, name in enumerate(classes[task])}
-        y[:, t] = [number.get(label, np.nan) for label in column]
-    return y, classes
+def _column_names(part: str, given: Any, names: Sequence[Any]) -> list[Any]:
+    """Return the names of columns in ``given``: one, or a list of several.
 
-
-def _is_number(text: str) -> bool:
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
+    Raises :class:`DatasetError`, with ``part``, for one that is not among ``names``.
+    """
+    one = isinstance(given, str) or not isinstance(given, Iterable)
+    chosen = [given] if one or (isinstance(given, tuple) and given in names) else list(given)
+    for column in chosen:
+        if column not in names:
+            raise DatasetError(
+                f"The DataFrame has no column {column!r} to take as {part}.",
+                hint=f"It has: {', '.join(map(repr, names[:20]))}.",
+            )
+    return chosen
 
 
 def _names_of(y: Any, width: int) -> list[str]:

@@ -7,7 +7,7 @@ three.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib.util import find_spec
 from typing import Any, Final
 
@@ -23,42 +23,56 @@ BACKENDS: Final = ("pandas", "polars", "pyarrow")
 def read_table(value: Any) -> Any:
     """Return ``value`` as a narwhals DataFrame or Series, or None if it is neither.
 
-    Raises :class:`DatasetError` for a lazy frame, which has no rows yet.
+    Raises :class:`DatasetError` for a lazy frame, which has no rows yet, and for columns that
+    narwhals cannot tell apart.
     """
     if type(value).__module__.partition(".")[0] in ("builtins", "numpy"):
         return None
     import narwhals as nw
 
-    table = nw.from_native(value, pass_through=True, allow_series=True)
-    if isinstance(table, nw.LazyFrame):
-        raise DatasetError("The frame is lazy.", hint="Compute it first: frame.collect().")
+    try:
+        table = nw.from_native(value, pass_through=True, allow_series=True)
+        if isinstance(table, nw.LazyFrame):
+            raise DatasetError("The frame is lazy.", hint="Compute it first: frame.collect().")
+        if isinstance(table, nw.DataFrame):
+            list(table.columns)
+    except nw.exceptions.NarwhalsError as error:
+        raise DatasetError(
+            f"The DataFrame cannot be read: {' '.join(str(error).split())}.",
+            hint="Give each column a name of its own.",
+        ) from error
     return table if isinstance(table, nw.DataFrame | nw.Series) else None
 
 
 def table_array(part: str, table: Any) -> np.ndarray:
-    """Return a narwhals Series as ``(n,)``; a DataFrame of numbers as ``(n, columns)``.
+    """Return a narwhals Series as ``(n,)``, and a DataFrame as :func:`columns_array` does."""
+    if hasattr(table, "columns"):
+        # Columns are read by position: pandas' names may be of any type.
+        return columns_array(part, list(table.iter_columns()))
+    return series_array(part, table)
 
-    A DataFrame of one column of text is that column, ``(n,)``. Missing numbers are NaN, and missing
-    text is empty. ``part`` names the table in errors.
 
-    Raises :class:`DatasetError` for several columns of which one is text, and for values that are
-    neither numbers nor text.
+def columns_array(part: str, columns: Sequence[Any]) -> np.ndarray:
+    """Return narwhals Series of numbers as ``(n, columns)``; one of text is ``(n,)``.
+
+    Missing numbers are NaN, and missing text is empty. ``part`` names the columns in errors.
+
+    Raises :class:`DatasetError` for several columns of which one is text, for none, and for values
+    that are neither numbers nor text.
     """
-    if not hasattr(table, "columns"):
-        return _column(part, table)
-    names = table.columns
-    columns = [_column(f"{part}[{name!r}]", table[name]) for name in names]
-    if not columns:
+    names = [series.name for series in columns]
+    arrays = [series_array(f"{part}[{series.name!r}]", series) for series in columns]
+    if not arrays:
         raise DatasetError(f"{part} is a DataFrame without columns.")
-    text = [name for name, column in zip(names, columns, strict=True) if column.dtype.kind == "T"]
+    text = [name for name, array in zip(names, arrays, strict=True) if array.dtype.kind == "T"]
     if not text:
-        return np.column_stack(columns)
-    if len(columns) > 1:
+        return np.column_stack(arrays)
+    if len(arrays) > 1:
         raise DatasetError(
-            f"{part} is a DataFrame of {len(columns)} columns, and {_listed(text)} text.",
+            f"{part} is a DataFrame of {len(arrays)} columns, and {_listed(text)} text.",
             hint=f"Choose one column: df[{text[0]!r}].",
         )
-    return columns[0]
+    return arrays[0]
 
 
 def make_table(columns: Mapping[str, Any], backend: str | None) -> Any:
@@ -82,7 +96,12 @@ def make_table(columns: Mapping[str, Any], backend: str | None) -> Any:
     return nw.from_dict(dict(columns), backend=found).to_native()
 
 
-def _column(part: str, series: Any) -> np.ndarray:
+def series_array(part: str, series: Any) -> np.ndarray:
+    """Return a narwhals Series of numbers or text as ``(n,)``; ``part`` names it in errors.
+
+    Missing numbers are NaN, and missing text is empty. Raises :class:`DatasetError` for values that
+    are neither.
+    """
     import narwhals as nw
 
     dtype = series.dtype
@@ -108,6 +127,6 @@ def _is_missing(value: Any) -> bool:
     return value is None or type(value).__name__ == "NAType" or value != value
 
 
-def _listed(names: Iterable[str]) -> str:
+def _listed(names: Iterable[Any]) -> str:
     shown = [repr(name) for name in names]
     return ", ".join(shown[:5]) + (" …" if len(shown) > 5 else "")
