@@ -146,10 +146,15 @@ def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
 
     Raises :class:`NotSerializable`, naming the weight, if one cannot be stored.
     """
-    tied: dict[Hashable, list[Place]] = {}
-    for place in _places(module):
+    places = list(_places(module))
+    for place in places:
         _check_storable(place)
-        tied.setdefault(memory_of(place.tensor), []).append(place)
+    tied: dict[Hashable, list[Place]] = {}
+    # Where no memory is shared, which is the rule, its layout need not be looked at.
+    separate = len({storage_of(place.tensor) for place in places}) == len(places)
+    for place in places:
+        key = place.native if separate else memory_of(place.tensor)
+        tied.setdefault(key, []).append(place)
     numbered = number_by_layer(places[0].native for places in tied.values())
     return {numbered[places[0].native]: tuple(places) for places in tied.values()}
 

@@ -112,9 +112,12 @@ def compare(
         check_names("allow_missing", allow_missing)
     with with_path(stored.place):
         table = holder.describe_weights()
-    weights, ours = stored.by_name, names_of(table)
-    allowed = {ours.get(name) for name in allow_missing}
-    found, unmatched = match(weights, table, {old: ours.get(new) for old, new in renamed.items()})
+    weights, allowed = stored.by_name, set[str]()
+    if allow_missing or renamed:
+        ours = names_of(table)
+        allowed = {ours.get(name) for name in allow_missing}
+        renamed = {old: ours.get(new) for old, new in renamed.items()}
+    found, unmatched = match(weights, table, renamed)
     arrays = {new: stored.weights[weights[old].native] for new, old in found.items()}
     missing = [name for name in table if name not in arrays and name not in allowed]
     if missing or unmatched:
