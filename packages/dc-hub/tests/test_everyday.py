@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import textwrap
+from contextlib import nullcontext
 
 import numpy as np
 import pytest
@@ -134,6 +135,26 @@ def test_a_published_directory_keeps_its_revision(hub, linear, tmp_path):
     saved = save(linear, tmp_path / "model")
     published = publish_directory(tmp_path / "model", "m", hub=hub, tag="v1")
     assert published.revision == saved.revision == hub.resolve("m", "v1").revision
+
+
+@pytest.mark.parametrize("sealed", [True, False])
+@pytest.mark.parametrize(
+    "name",
+    ["params.json", "model.safetensors", "golden.safetensors", "training.safetensors"],
+)
+def test_a_directory_with_a_file_that_would_not_load_is_not_published(
+    hub, linear, dataset, tmp_path, reseal, name, sealed
+):
+    saved = save(linear, tmp_path / "model", golden=dataset.X, training=True)
+    file = saved.path / name
+    file.write_bytes(file.read_bytes()[:-9])
+    reseal(saved.path)
+    if not sealed:
+        (saved.path / "MANIFEST.json").unlink()
+    warning = nullcontext() if sealed else pytest.warns(HubWarning, match="not verified")
+    with warning, pytest.raises(errors.HubError, match=name):
+        publish_directory(saved.path, "m", hub=hub)
+    assert not hub.path.exists()
 
 
 def test_a_directory_without_a_manifest_loads_with_a_warning(linear, tmp_path):

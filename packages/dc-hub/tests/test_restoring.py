@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from dc_core import Component, Estimator, charge, register_component, register_model
-from dc_core.errors import StructureError
+from dc_core.errors import StructureError, TrainingStateError
 from dc_hub import errors, from_pretrained, publish
 
 
@@ -193,6 +193,65 @@ def test_a_weight_is_compared_bit_for_bit(hub, dataset):
     publish(model, "m", hub=hub)
     back = Constant.from_pretrained("m", hub=hub)
     assert back.value.tobytes() == model.value.tobytes()
+
+
+class Trains(Constant):
+    steps = np.array([0.0])
+
+    def fit(self, dataset):
+        self.steps = np.array([np.nan, -0.0, 3.0])
+        return super().fit(dataset)
+
+    def get_training_state(self):
+        return {"steps": self.steps}
+
+    def set_training_state(self, state):
+        self.steps = state["steps"]
+
+
+@register_model("restoring/Resumes")
+class Resumes(Trains):
+    pass
+
+
+@register_model("restoring/Rounds")
+class RoundsItsTrainingState(Trains):
+    def set_training_state(self, state):
+        self.steps = np.abs(state["steps"])
+
+
+@register_model("restoring/Forgets")
+class ForgetsItsTrainingState(Trains):
+    def set_training_state(self, state):
+        pass
+
+
+@register_model("restoring/RefusesState")
+class RefusesItsTrainingState(Trains):
+    def set_training_state(self, state):
+        raise TrainingStateError("The state is of another model.")
+
+
+@pytest.mark.parametrize(
+    "cls", [RoundsItsTrainingState, ForgetsItsTrainingState, RefusesItsTrainingState]
+)
+def test_a_training_state_that_would_not_load_is_refused_before_anything_is_written(
+    hub, dataset, cls
+):
+    model = cls().fit(dataset)
+    with pytest.raises(errors.NotSerializable, match=r"loaded again"):
+        publish(model, "m", hub=hub, training=True)
+    assert not hub.path.exists()
+    publish(model, "m", hub=hub)
+
+
+def test_a_training_state_that_loads_is_published_and_the_model_keeps_its_own(hub, dataset):
+    model = Resumes().fit(dataset)
+    steps = model.steps
+    publish(model, "m", hub=hub, training=True)
+    assert model.steps is steps
+    back = Resumes.from_pretrained("m", hub=hub, training=True)
+    assert back.steps.tobytes() == steps.tobytes()
 
 
 def test_publishing_leaves_the_random_generators_as_they_are(hub, dataset):

@@ -50,7 +50,8 @@ class Opened:
 
     def read_tensors(self, file: str) -> dict[str, np.ndarray]:
         """Return the tensors of another weights file of the directory, as it was verified."""
-        with TensorFile(self.contents.open(file), what=f"{self.source.path}/{file}") as tensors:
+        what = f"{self.source.path}/{file}"
+        with self.contents.open(file) as content, TensorFile(content, what=what) as tensors:
             return {name: tensors.read(name) for name in tensors}
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from dc_hub.files.urls import local_path
-from dc_hub.format.filenames import SIGNATURES
+from dc_hub.format.filenames import GOLDEN, SIGNATURES, TRAINING
 from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
@@ -25,12 +25,15 @@ def publish_directory(
 ) -> StoredModel:
     """Publish the model in ``directory``, as :func:`save` writes it, to a hub under ``name``.
 
-    Every file is verified, and copied as it is; the model is not restored, so that its packages
-    need not be installed. A directory without a manifest gets one. The other arguments and the
+    Every file is verified, and copied as it is. The record and the headers of all weights files are
+    read as loading reads them; the model is not restored, so that its packages need not be
+    installed. A directory without a manifest gets one. The other arguments and the
     errors are those of :func:`publish` and :func:`from_pretrained`.
     """
     with open_model(locate(local_path(directory)), "full") as opened:
         contents = opened.contents
+        for file in contents.names.intersection((GOLDEN, TRAINING)):
+            opened.read_tensors(file)
         if contents.manifest is not None:
             names = [entry.path for entry in contents.manifest.entries]
         else:

@@ -187,7 +187,9 @@ def prepare(
             predicting = _predicting(model, holder, described)
         beside[GOLDEN] = check_tensors(golden_tensors(predicting, golden))
     stored = Stored(name, Record.from_bytes(params), weights)
-    restored = check_restores(model, holder, described, stored, beside.get(GOLDEN))
+    restored = check_restores(
+        model, holder, described, stored, beside.get(GOLDEN), beside.get(TRAINING)
+    )
     if not isinstance(model, Component) and restored is not None and not unfitted:
         check_fitted(restored)
     card = model_card(

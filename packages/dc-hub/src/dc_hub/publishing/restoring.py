@@ -17,6 +17,7 @@ import numpy as np
 from dc_core import Component, Model, WeightHolder, byte_budget, plugins, raw_bits
 from dc_hub.errors import NotSerializable
 from dc_hub.format.golden import compare_golden
+from dc_hub.format.tensors import check_tensors
 from dc_hub.loading.opening import load_budget
 from dc_hub.loading.restoring import Stored, compare, restore
 from dc_hub.publishing.describing import Described, describe
@@ -28,18 +29,19 @@ def check_restores(
     described: Described,
     stored: Stored,
     golden: Mapping[str, np.ndarray] | None,
+    training: Mapping[str, np.ndarray] | None,
 ) -> Component | None:
     """Restore a model from ``stored``, and return it if it is equal to ``model``.
 
-    Arguments and weights have to be equal, the latter bit for bit, and the predictions for
-    ``golden`` rows within their tolerance. For an object that only :func:`dc_hub.load_weights` can
-    load, which has to accept the weights, None is returned.
+    Arguments, weights and the ``training`` state have to be equal, arrays bit for bit, and the
+    predictions for ``golden`` rows within their tolerance. For an object that only
+    :func:`dc_hub.load_weights` can load, which has to accept the weights, None is returned.
 
     Raises :class:`NotSerializable`.
     """
     name = stored.place
     try:
-        with _untouched_rng(), byte_budget(load_budget(_size(stored, golden))):
+        with _untouched_rng(), byte_budget(load_budget(_size(stored, golden, training))):
             stored.check_agreement()
             if not can_be_built(holder, described):
                 compare(stored, holder, (), {})
@@ -52,6 +54,8 @@ def check_restores(
                 _check_equal(described, stored, native.obj, native)
             if golden is not None:
                 _check_predictions(name, restored, golden)
+            if training is not None and isinstance(restored, Model):
+                _check_training_state(name, restored, training)
             return restored
     except (MemoryError, NotSerializable):
         raise
@@ -109,6 +113,18 @@ def _check_predictions(name: str, restored: Component, golden: Mapping[str, np.n
         )
 
 
+def _check_training_state(name: str, restored: Model, training: Mapping[str, np.ndarray]) -> None:
+    restored.set_training_state(training)
+    different = _differing(training, check_tensors(restored.get_training_state()))
+    if different:
+        raise NotSerializable(
+            f"{name}, loaded again, has another training state {different[0]!r}.",
+            path=different[0],
+            hint="Nothing was written. set_training_state() has to set what get_training_state() "
+            "returns.",
+        )
+
+
 def _differing(arrays: Mapping[str, np.ndarray], others: Mapping[str, np.ndarray]) -> list[str]:
     """Return the names under which the arrays differ in shape, dtype or any bit."""
     return [
@@ -127,10 +143,9 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     return np.array_equal(a.view(bits), b.view(bits))
 
 
-def _size(stored: Stored, golden: Mapping[str, np.ndarray] | None) -> int:
+def _size(stored: Stored, *others: Mapping[str, np.ndarray] | None) -> int:
     """Return about the size of the model's files in bytes, and not more."""
-    arrays = (*stored.weights.values(), *(golden or {}).values())
-    return sum(array.nbytes for array in arrays)
+    return sum(a.nbytes for arrays in (stored.weights, *others) for a in (arrays or {}).values())
 
 
 @contextmanager
