@@ -1,4 +1,4 @@
-"""Estimators by stored name and parameters: a closed table, and nothing beyond it."""
+"""Estimators are described by stored name and parameters, and built from a closed table only."""
 
 from __future__ import annotations
 
@@ -102,7 +102,7 @@ def test_a_missing_parameter_is_a_typed_error() -> None:
 
 
 @pytest.mark.parametrize("steps", [5, None, [1, 2], [("a",)], [(3, Ridge())]])
-def test_steps_that_are_none_are_a_typed_error(steps: Any) -> None:
+def test_malformed_steps_are_a_typed_error(steps: Any) -> None:
     with pytest.raises((ParameterError, NotSerializable)):
         components.build("sklearn/Pipeline", {"steps": steps})
 
@@ -122,7 +122,7 @@ def test_a_parameter_without_a_stored_form_is_refused_by_name(
         components.describe(estimator)
 
 
-def test_what_is_not_in_the_table_has_no_description() -> None:
+def test_objects_outside_the_table_have_no_description() -> None:
     class Mine(Ridge):
         pass
 

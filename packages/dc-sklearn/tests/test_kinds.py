@@ -1,4 +1,4 @@
-"""Kinds of values: what each accepts, and what it does not."""
+"""Kinds of values: what each accepts and rejects."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ CASES: list[tuple[Kind, list[Any], list[Any]]] = [
 
 
 @pytest.mark.parametrize(("kind", "accepted", "refused"), CASES, ids=lambda case: str(case)[:40])
-def test_a_kind_accepts_its_values_and_no_others(
+def test_a_kind_accepts_only_its_own_values(
     kind: Kind, accepted: list[Any], refused: list[Any]
 ) -> None:
     for value in accepted:
@@ -97,7 +97,7 @@ def test_a_size_is_the_same_in_all_attributes() -> None:
     assert not Integers("rows").accepts(np.zeros(5, int), sizes)
 
 
-def test_a_kind_that_does_not_fit_names_no_size() -> None:
+def test_a_kind_that_rejects_a_value_sets_no_size() -> None:
     sizes: dict[str, int] = {}
     kind = Floats("a b", minimum=1) | Floats("b a")
     assert kind.accepts(np.zeros((2, 3)), sizes)

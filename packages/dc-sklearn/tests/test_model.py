@@ -76,7 +76,9 @@ def test_a_classifier_of_one_label_has_two_columns(iris: Data) -> None:
     assert np.array_equal(found, np.tile([1.0, 0.0], (150, 1, 1)))
 
 
-def test_a_classifier_without_probabilities_votes(classification: NumpyDataset) -> None:
+def test_a_classifier_without_probabilities_predicts_one_hot_votes(
+    classification: NumpyDataset,
+) -> None:
     model = SklearnModel(LinearSVC(random_state=0)).fit(classification)
     found = model.predict(classification)
     assert set(np.unique(found)) == {0.0, 1.0}
@@ -120,7 +122,7 @@ def test_labels_given_as_text_are_classes_in_the_order_of_the_dataset(iris: Data
     assert (found == np.array(["z", "y", "x"])[iris[1]]).mean() > 0.9
 
 
-def test_numpy_integers_are_parameters_like_pythons(diabetes: Data) -> None:
+def test_numpy_integers_are_accepted_as_parameters(diabetes: Data) -> None:
     dataset = NumpyDataset(*diabetes)
     forests = [
         SklearnModel(RandomForestRegressor(number(3), max_depth=number(4), random_state=0))
@@ -179,7 +181,7 @@ def test_a_stack_is_a_model_before_it_is_fitted(regression: NumpyDataset) -> Non
     assert model.predict(regression).shape == (120, 1)
 
 
-def test_fitting_leaves_the_given_estimator_as_it_is(regression: NumpyDataset) -> None:
+def test_fitting_does_not_change_the_given_estimator(regression: NumpyDataset) -> None:
     given = make_pipeline(StandardScaler(), Ridge())
     model = SklearnModel(given).fit(regression)
     assert not hasattr(given[0], "mean_")

@@ -60,7 +60,7 @@ IRIS, KIND = load_iris(return_X_y=True)
 BOTH = np.column_stack((Y, Y**2))
 SMALL = {"max_iter": 20, "n_estimators": 6, "random_state": 0}
 FITS: Mapping[str, tuple[Any, ...]] = {
-    # Parameters, then what fit takes, where the class cannot do with its defaults and the data.
+    # Parameters and arguments of fit, for classes that the defaults and the usual data do not suit.
     "BernoulliNB": ({}, IRIS > 2, KIND),
     "CCA": ({"n_components": 1}, X, Y),
     "CategoricalNB": ({}, np.round(IRIS), KIND),
@@ -118,7 +118,7 @@ FITS: Mapping[str, tuple[Any, ...]] = {
 OUTPUTS = ("predict", "predict_proba", "decision_function", "transform", "kneighbors")
 
 pytestmark = [
-    # Few iterations are enough here, and some classes of the table are deprecated.
+    # A few iterations suffice here, and some classes of the table are deprecated.
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
     pytest.mark.filterwarnings("ignore::FutureWarning"),
     pytest.mark.filterwarnings("ignore:Bins whose width:UserWarning"),
@@ -140,7 +140,7 @@ def data(name: str) -> tuple[Any, tuple[Any, ...]]:
 
 
 def fitted(name: str) -> tuple[Any, np.ndarray]:
-    """Return an estimator of the class ``name``, fitted to real data, and what to try it on."""
+    """Return an estimator of the class ``name``, fitted to real data, and the rows."""
     estimator, given = data(name)
     return estimator.fit(*given), given[0]
 
@@ -179,7 +179,7 @@ def check_round_trip(estimator: Any, *inputs: Any) -> None:
 
 
 def is_estimator(name: str) -> bool:
-    """Tell estimators from the kernels of Gaussian processes, which are never fitted alone."""
+    """Tell whether the class has ``fit``, which the kernels of Gaussian processes lack."""
     return hasattr(estimators.estimator_class(f"sklearn/{name}"), "fit")
 
 
@@ -223,7 +223,7 @@ def test_every_class_fitted_to_other_data_is_restored_bit_for_bit(name: str) -> 
         try:
             fitted = clone(estimator).fit(*(part for part in deepcopy(given) if part is not None))
         except (NotImplementedError, TypeError, ValueError):
-            continue  # scikit-learn does not take it
+            continue  # scikit-learn rejects such data
         blank = clone(estimator)
         state.restore(blank, state.export(fitted))
         expected, found = outputs(fitted, given[0]), outputs(blank, given[0])
@@ -346,7 +346,7 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
 
 
 @pytest.mark.parametrize(("estimator", "x", "y"), OPTIONS.values(), ids=OPTIONS.keys())
-def test_other_options_are_restored_bit_for_bit(estimator: Any, x: Any, y: Any) -> None:
+def test_other_parameters_are_restored_bit_for_bit(estimator: Any, x: Any, y: Any) -> None:
     check_round_trip(clone(estimator).fit(x, y), x)
 
 
@@ -405,7 +405,7 @@ CONTINUED: Mapping[str, Any] = {
 
 
 @pytest.mark.parametrize("estimator", CONTINUED.values(), ids=CONTINUED.keys())
-def test_a_warm_start_continues_as_if_it_had_never_been_stored(estimator: Any) -> None:
+def test_a_warm_start_continues_as_if_the_estimator_had_never_been_stored(estimator: Any) -> None:
     fitted = clone(estimator).set_params(warm_start=True)
     np.random.seed(1)  # noqa: NPY002
     fitted.fit(X, Y)
@@ -437,7 +437,7 @@ def test_partial_fit_of_a_restored_network_begins_with_a_new_optimizer(
     assert not any(map(same, restored.coefs_, network.coefs_))
 
 
-def test_a_network_of_counts_is_restored() -> None:
+def test_a_network_with_poisson_loss_is_restored() -> None:
     check_round_trip(MLPRegressor(loss="poisson", max_iter=5, random_state=0).fit(X, Y), X)
 
 
@@ -497,7 +497,7 @@ def test_the_seeds_of_a_forest_are_restored() -> None:
 
 
 @pytest.mark.parametrize("bounds", ["free", (0.0, 1.0), (2.0, 1.0), (1.0, np.inf), (1.0, 2.0, 3.0)])
-def test_bounds_of_the_default_kernel_that_are_not_limits_are_refused(bounds: Any) -> None:
+def test_invalid_bounds_of_the_default_kernel_are_refused(bounds: Any) -> None:
     model = GaussianProcessRegressor().fit(X, Y)
     stored = state.export(model)
     names = [n for n in stored if n.startswith("kernel_/k1__constant_value_bounds")]
@@ -509,7 +509,7 @@ def test_bounds_of_the_default_kernel_that_are_not_limits_are_refused(bounds: An
         state.restore(GaussianProcessRegressor(), changed)
 
 
-def test_generators_whose_state_is_out_of_range_are_refused(refused: Any) -> None:
+def test_generator_states_out_of_range_are_refused(refused: Any) -> None:
     boosted = GradientBoostingRegressor(n_estimators=2, random_state=0).fit(X, Y)
     for position in ([625, 0], [-1, 0], [0, 2], [0]):
         refused(boosted, {"_rng/position/0": np.array(position)})

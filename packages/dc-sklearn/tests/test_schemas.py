@@ -1,4 +1,4 @@
-"""Schemas: nothing is stored or loaded that is not declared, and what is derived is rebuilt."""
+"""Schemas: only declared attributes are stored and loaded, and derived ones are rebuilt."""
 
 from __future__ import annotations
 
@@ -71,7 +71,7 @@ UNSTORED = {
 
 
 def test_every_attribute_that_scikit_learn_sets_is_declared() -> None:
-    """By one of the classes, at least, that run the code which sets it."""
+    """At least one of the classes that run the assignment has to declare the attribute."""
     known: dict[type, set[str]] = {}
     for name in NAMES:
         cls = estimators.estimator_class(f"sklearn/{name}")
@@ -92,13 +92,13 @@ def test_every_attribute_that_scikit_learn_sets_is_declared() -> None:
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_what_is_derived_is_rebuilt_and_never_stored(name: str) -> None:
+def test_derived_attributes_are_rebuilt_and_never_stored(name: str) -> None:
     estimator, _ = fitted(name)
     stored = state.export(estimator)
     blank = clone(estimator)
     state.restore(blank, stored)
     for original, loaded in pairs(estimator, blank):
-        # Some are needed with some parameters only, and are not rebuilt with others.
+        # Some derived attributes are needed, and rebuilt, with certain parameters only.
         both = vars(loaded).keys() & vars(original).keys()
         for derived in estimators.schema_of(loaded).rebuilt & both:
             assert type(vars(loaded)[derived]) is type(vars(original)[derived]), derived
@@ -107,7 +107,7 @@ def test_what_is_derived_is_rebuilt_and_never_stored(name: str) -> None:
 
 
 def pairs(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
-    """Yield an estimator and its copy, and those nested in them."""
+    """Yield an estimator with its copy, and each nested estimator with its copy."""
     yield a, b
     for name, value in vars(a).items():
         other = vars(b).get(name)
@@ -124,7 +124,7 @@ def test_an_attribute_of_another_kind_is_a_typed_error(name: str) -> None:
     estimator, _ = fitted(name)
     stored = state.export(estimator)
     attributes = {path.partition("/")[0] for path in stored} - {"attributes"}
-    # A slice is one of the kinds that columns have.
+    # Columns may be a slice.
     parts = {"_remainder", *estimators.schema_of(estimator).parts(estimator)}
     for attribute in attributes - parts:
         others = {n: a for n, a in stored.items() if n.partition("/")[0] != attribute}
@@ -195,7 +195,9 @@ def test_a_parameter_that_fit_would_refuse_is_refused_at_load(
         ("BaggingClassifier", {"n_estimators": 2**40}),
     ],
 )
-def test_what_a_parameter_may_cost_is_bounded(name: str, params: dict[str, Any]) -> None:
+def test_values_of_parameters_that_bound_the_work_are_limited(
+    name: str, params: dict[str, Any]
+) -> None:
     with pytest.raises(ParameterError, match=next(iter(params))):
         components.build(f"sklearn/{name}", params)
 
@@ -211,7 +213,7 @@ def test_parameters_of_every_fitted_estimator_are_accepted() -> None:
         assert str(again) == str(described)
 
 
-def test_classes_of_other_numbers_of_outputs_are_a_typed_error(
+def test_another_number_of_outputs_is_a_typed_error(
     iris: tuple[np.ndarray, np.ndarray], refused: Any
 ) -> None:
     x, y = iris
@@ -220,7 +222,7 @@ def test_classes_of_other_numbers_of_outputs_are_a_typed_error(
         refused(forest, {"n_outputs_/0": np.array(value)})
 
 
-def test_the_number_of_neighbors_rows_is_checked(
+def test_a_missing_row_of_a_neighbor_search_is_refused(
     iris: tuple[np.ndarray, np.ndarray], refused: Any
 ) -> None:
     model = OneVsRestClassifier(KNeighborsClassifier()).fit(*iris)

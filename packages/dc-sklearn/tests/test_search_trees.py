@@ -1,4 +1,4 @@
-"""Search trees are restored as they were built, and nothing else reaches native code."""
+"""Search trees are restored as they were built, and invalid ones never reach native code."""
 
 from __future__ import annotations
 
@@ -68,9 +68,7 @@ def test_a_search_tree_is_restored_as_it_was_built(
 
 @pytest.mark.parametrize("rows", [1, 2, 3, 4, 5, 63, 64, 65, 1000])
 @pytest.mark.parametrize("leaf_size", [1, 2, 3, 30])
-def test_the_ranges_of_the_nodes_are_those_that_scikit_learn_makes(
-    rows: int, leaf_size: int
-) -> None:
+def test_node_ranges_equal_those_of_scikit_learn(rows: int, leaf_size: int) -> None:
     for tree in (KDTree, BallTree):
         nodes = tree(np.random.default_rng(1).normal(size=(rows, 3)), leaf_size).__getstate__()[2]
         made = search_trees.ranges(rows, leaf_size)
@@ -114,7 +112,7 @@ def test_trees_that_contradict_their_rows_are_refused(method: str, refused: Refu
         refused(model, {f"_tree/{part}/0": None})
 
 
-def test_corners_in_the_wrong_order_are_refused(refused: Refused) -> None:
+def test_a_node_with_swapped_bounds_is_refused(refused: Refused) -> None:
     model = search()
     bounds = state.export(model)["_tree/bounds/0"]
     refused(model, {"_tree/bounds/0": bounds[::-1].copy()})
@@ -138,7 +136,7 @@ def test_a_tree_of_another_leaf_size_or_method_is_refused() -> None:
         state.restore(NearestNeighbors(leaf_size=5), mixed)
 
 
-def test_a_tree_that_fit_did_not_build_is_refused_at_save() -> None:
+def test_a_tree_not_built_by_fit_is_refused_at_save() -> None:
     model = search()
     model.leaf_size = 5
     with pytest.raises(NotSerializable, match="_tree"):

@@ -1,4 +1,4 @@
-"""Hostile structures: each is a typed error before native code, and the estimator is untouched."""
+"""Hostile structures raise typed errors before native code runs, and change no estimator."""
 
 from __future__ import annotations
 
@@ -117,7 +117,7 @@ def test_a_feature_out_of_bounds_is_a_typed_error(
         refused(forest, {FEATURE: edited(of(forest, FEATURE), 0, value)})
 
 
-def test_a_leaf_that_asks_for_a_feature_is_a_typed_error(
+def test_a_leaf_with_a_feature_is_a_typed_error(
     forest: RandomForestRegressor, refused: Refused
 ) -> None:
     leaf = int(np.flatnonzero(of(forest, LEFT) == -1)[0])
@@ -153,7 +153,7 @@ def test_offsets_that_do_not_divide_the_nodes_are_a_typed_error(
         refused(forest, {OFFSETS: edited(offsets, index, value)})
 
 
-def test_trees_for_fewer_features_than_they_ask_for_are_a_typed_error(
+def test_a_split_on_a_feature_beyond_n_features_in_is_a_typed_error(
     forest: RandomForestRegressor, refused: Refused
 ) -> None:
     two = np.array(2)
@@ -161,7 +161,7 @@ def test_trees_for_fewer_features_than_they_ask_for_are_a_typed_error(
     refused(forest, {"n_features_in_/0": two, "estimators_/n_features_in_/0": two})
 
 
-def test_an_absurd_number_of_outputs_is_a_typed_error(
+def test_an_invalid_number_of_outputs_is_a_typed_error(
     forest: RandomForestRegressor, refused: Refused
 ) -> None:
     for value in (0, -1, 2, 10**12):
@@ -238,14 +238,14 @@ def test_the_depth_of_a_rebuilt_tree_is_that_of_the_original(diabetes: Data) -> 
         ]
 
 
-def test_absurd_support_counts_are_a_typed_error(kernel: SVC, refused: Refused) -> None:
+def test_invalid_support_counts_are_a_typed_error(kernel: SVC, refused: Refused) -> None:
     counts = of(kernel, "_n_support/0")
     for index, value in ((0, counts[0] + 1), (0, 2**30), (0, -1)):
         refused(kernel, {"_n_support/0": edited(counts, index, value)})
     refused(kernel, {"_n_support/0": counts[:-1]})
 
 
-def test_counts_that_sum_up_right_with_a_negative_one_are_a_typed_error(
+def test_a_negative_support_count_is_a_typed_error_even_if_the_sum_is_right(
     kernel: SVC, refused: Refused
 ) -> None:
     counts = of(kernel, "_n_support/0")
@@ -283,7 +283,7 @@ def test_probabilities_without_their_parameters_are_a_typed_error(
         refused(kernel, {"_effective_probability/0": np.array(True)})
 
 
-def test_a_label_that_is_no_class_is_a_typed_error(iris: Data, refused: Refused) -> None:
+def test_a_label_outside_the_classes_is_a_typed_error(iris: Data, refused: Refused) -> None:
     neighbors = KNeighborsClassifier().fit(*iris)
     for value in (3, -1, 2**40):
         refused(neighbors, {"_y/0": edited(of(neighbors, "_y/0"), 0, value)})
@@ -297,12 +297,12 @@ def test_rows_that_do_not_fit_the_neighbors_are_a_typed_error(iris: Data, refuse
     refused(neighbors, {"n_samples_fit_/0": np.array(10**9)})
 
 
-def test_a_search_method_that_does_not_exist_is_a_typed_error(iris: Data, refused: Refused) -> None:
+def test_an_unknown_search_method_is_a_typed_error(iris: Data, refused: Refused) -> None:
     neighbors = KNeighborsClassifier().fit(*iris)
     refused(neighbors, {"_fit_method/str/0": np.frombuffer(b"os.system", np.uint8)})
 
 
-def test_boosting_with_another_number_of_trees_a_stage_is_a_typed_error(
+def test_boosting_with_another_number_of_trees_per_stage_is_a_typed_error(
     iris: Data, refused: Refused
 ) -> None:
     boosted = GradientBoostingClassifier(n_estimators=2, random_state=0).fit(*iris)
@@ -311,7 +311,9 @@ def test_boosting_with_another_number_of_trees_a_stage_is_a_typed_error(
     refused(boosted, {"n_trees_per_iteration_/0": np.array(1)})
 
 
-def test_a_first_guess_for_other_classes_is_a_typed_error(iris: Data, refused: Refused) -> None:
+def test_an_initial_estimator_for_other_classes_is_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
     boosted = GradientBoostingClassifier(n_estimators=2, random_state=0).fit(*iris)
     fewer = {
         "init_/class_prior_/0": np.array([0.5, 0.5]),
@@ -321,7 +323,7 @@ def test_a_first_guess_for_other_classes_is_a_typed_error(iris: Data, refused: R
     refused(boosted, fewer)
 
 
-def test_histogram_trees_that_are_none_are_a_typed_error(
+def test_malformed_histogram_trees_are_a_typed_error(
     categories: HistGradientBoostingClassifier, refused: Refused
 ) -> None:
     edits = {
@@ -338,7 +340,7 @@ def test_histogram_trees_that_are_none_are_a_typed_error(
             refused(categories, {name: edited(of(categories, name), index, value)})
 
 
-def test_a_bitset_that_does_not_exist_is_a_typed_error(
+def test_a_bitset_index_out_of_range_is_a_typed_error(
     categories: HistGradientBoostingClassifier, refused: Refused
 ) -> None:
     tests = np.flatnonzero(of(categories, "_predictors/is_categorical/0"))
@@ -347,7 +349,7 @@ def test_a_bitset_that_does_not_exist_is_a_typed_error(
     refused(categories, {"_predictors/bitset_idx/0": edited(index, tests[0], 10**6)})
 
 
-def test_a_number_tested_for_its_category_is_a_typed_error(
+def test_a_categorical_split_on_a_numerical_feature_is_a_typed_error(
     categories: HistGradientBoostingClassifier, refused: Refused
 ) -> None:
     feature = of(categories, "_predictors/feature_idx/0")
@@ -364,7 +366,7 @@ def test_a_preprocessor_of_other_columns_is_a_typed_error(
     refused(categories, {name: np.zeros(4, bool)})
 
 
-def test_counts_of_items_that_were_not_given_are_a_typed_error(
+def test_a_length_other_than_the_number_of_items_is_a_typed_error(
     iris: Data, refused: Refused
 ) -> None:
     forest = IsolationForest(n_estimators=2, random_state=0).fit(iris[0])
@@ -374,7 +376,7 @@ def test_counts_of_items_that_were_not_given_are_a_typed_error(
 
 @pytest.fixture(scope="module")
 def models(iris: Data) -> list[tuple[Any, dict[str, np.ndarray]]]:
-    """One fitted estimator for each native reader of structures, with its weights."""
+    """One fitted estimator for each kind of structure that native code reads, with its weights."""
     fitted = [
         RandomForestClassifier(n_estimators=2, max_depth=3, random_state=0),
         HistGradientBoostingClassifier(max_iter=2, max_depth=3, random_state=0),
@@ -389,7 +391,7 @@ def models(iris: Data) -> list[tuple[Any, dict[str, np.ndarray]]]:
 
 @settings(max_examples=250, deadline=None, derandomize=True)
 @given(data=st.data())
-def test_any_edit_is_a_typed_error_or_predicts(
+def test_an_edited_estimator_predicts_or_is_a_typed_error(
     data: st.DataObject, iris: Data, models: list[tuple[Any, dict[str, np.ndarray]]]
 ) -> None:
     model, weights = data.draw(st.sampled_from(models), "model")
@@ -414,7 +416,7 @@ def test_any_edit_is_a_typed_error_or_predicts(
         try:
             other.predict(iris[0])
         except (ArithmeticError, LookupError, TypeError, ValueError):
-            return  # scikit-learn's own Python checks: native code was not reached
+            return  # scikit-learn's own checks in Python stopped it before native code
 
 
 def test_an_encoders_number_of_outputs_is_derived_and_never_stored(iris: Data) -> None:
@@ -442,14 +444,16 @@ def test_an_encoders_infrequent_and_dropped_categories_are_checked(
 
 
 @pytest.mark.filterwarnings("ignore:The current default behavior, quantile_method:FutureWarning")
-def test_bins_are_as_many_as_their_edges(iris: Data, refused: Refused) -> None:
+def test_a_number_of_bins_that_contradicts_their_edges_is_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
     binner = KBinsDiscretizer(n_bins=3, encode="onehot").fit(iris[0])
     assert not any("_encoder" in name for name in state.export(binner))
     for value in (2, 4, 1 << 24, -1, 2**62):
         refused(binner, {"n_bins_/0": edited(of(binner, "n_bins_/0"), 0, value)})
 
 
-def test_polynomial_features_count_their_outputs_themselves(iris: Data) -> None:
+def test_the_output_counts_of_polynomial_features_are_derived(iris: Data) -> None:
     features = PolynomialFeatures(2).fit(iris[0])
     assert set(state.export(features)) == {"attributes/0", "n_features_in_/0"}
     loaded = PolynomialFeatures(2)
@@ -463,7 +467,7 @@ def test_polynomial_features_count_their_outputs_themselves(iris: Data) -> None:
 
 
 @pytest.mark.parametrize("kernel", ["precomputed", lambda a, b: a @ b.T])
-def test_sparse_vectors_with_a_kernel_that_libsvm_lacks_are_a_typed_error(
+def test_sparse_support_vectors_with_a_kernel_that_libsvm_lacks_are_a_typed_error(
     iris: Data, kernel: Any
 ) -> None:
     arrays = state.export(SVC(kernel="linear").fit(sparse.csr_matrix(iris[0]), iris[1]))
@@ -472,7 +476,7 @@ def test_sparse_vectors_with_a_kernel_that_libsvm_lacks_are_a_typed_error(
 
 
 @pytest.mark.parametrize("shape", [(1, 1), (3, 4), (4,), (5, 5)])
-def test_a_metrics_matrix_of_another_shape_is_a_typed_error(
+def test_a_metric_matrix_of_the_wrong_shape_is_a_typed_error(
     iris: Data, refused: Refused, shape: tuple[int, ...]
 ) -> None:
     neighbors = KNeighborsClassifier(
@@ -498,7 +502,7 @@ def test_a_part_of_the_preprocessor_cannot_be_dropped(
         state.restore(clone(categories), changed)
 
 
-def test_text_is_charged_to_the_load(iris: Data) -> None:
+def test_text_is_charged_to_the_byte_budget(iris: Data) -> None:
     encoder = OrdinalEncoder().fit(np.array([["a"], ["b"]]))
     arrays = state.export(encoder)
     (width,) = (name for name in arrays if name.endswith("text/2"))
@@ -518,7 +522,7 @@ def test_a_cache_on_disk_is_refused_from_a_file_and_at_save(estimator: str, tmp_
 
 
 @pytest.mark.parametrize("value", [2**53, 1e300, np.int64(2**53), np.float64(1e300)], ids=repr)
-def test_a_file_cannot_make_prediction_iterate_for_ever(value: float) -> None:
+def test_a_file_cannot_make_prediction_iterate_forever(value: float) -> None:
     with pytest.raises(ParameterError, match="max_iter"):
         components.build("sklearn/NMF", {"max_iter": value})
 
@@ -538,12 +542,12 @@ def test_an_encoder_without_a_category_of_a_feature_is_a_typed_error() -> None:
 
 
 @pytest.mark.parametrize("value", [10**400, np.float64("nan")], ids=["vast", "nan"])
-def test_a_bound_holds_for_any_number(value: float) -> None:
+def test_a_limit_rejects_nan_and_integers_beyond_floats(value: float) -> None:
     with pytest.raises(ParameterError, match="max_iter"):
         components.build("sklearn/NMF", {"max_iter": value})
 
 
-def test_values_nested_too_deep_are_a_typed_error() -> None:
+def test_values_nested_too_deeply_are_a_typed_error() -> None:
     path = "categories_" + "/0" * 300
     arrays = {f"{path}/0": np.zeros(1), "n_features_in_/0": np.array(1)}
     for depth in range(300):

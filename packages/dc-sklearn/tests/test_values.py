@@ -1,4 +1,4 @@
-"""Plain values: each comes back as what it was, and what has no stored form says so."""
+"""Plain values come back unchanged, and those without a stored form are refused by name."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ def equal(a: Any, b: Any) -> bool:
 
 
 @given(VALUES)
-def test_a_value_comes_back_as_what_it_was(value: Any) -> None:
+def test_a_value_comes_back_unchanged(value: Any) -> None:
     assert equal(value, there_and_back(value))
 
 
 @given(ARRAYS)
-def test_an_array_in_fortran_order_stays_in_it(array: np.ndarray) -> None:
+def test_an_array_keeps_fortran_order(array: np.ndarray) -> None:
     assert equal(np.asfortranarray(array), there_and_back(np.asfortranarray(array)))
 
 
@@ -96,7 +96,7 @@ def test_an_array_of_strings_comes_back_with_its_dtype(texts: list[str], objects
     ],
     ids=repr,
 )
-def test_rarer_values_come_back(value: Any) -> None:
+def test_uncommon_values_come_back_unchanged(value: Any) -> None:
     assert repr(there_and_back(value)) == repr(value).replace("np.int64(0)", "0")
 
 
@@ -153,12 +153,12 @@ HOSTILE: dict[str, dict[str, np.ndarray]] = {
 
 
 @pytest.mark.parametrize("arrays", HOSTILE.values(), ids=HOSTILE.keys())
-def test_arrays_that_make_no_value_are_a_typed_error(arrays: dict[str, np.ndarray]) -> None:
+def test_malformed_arrays_are_a_typed_error(arrays: dict[str, np.ndarray]) -> None:
     with pytest.raises((StructureError, WeightsMismatch)):
         values.decode(Reader(arrays, copy=True), "a")
 
 
-def test_an_array_that_nothing_asked_for_is_an_error() -> None:
+def test_an_unread_array_is_a_typed_error() -> None:
     reader = Reader({"a/0": np.ones(2), "a/1": np.ones(2)}, copy=True)
     values.decode(reader, "a")
     with pytest.raises(UnknownWeight, match="a/1"):

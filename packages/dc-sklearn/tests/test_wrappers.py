@@ -90,7 +90,7 @@ def test_an_embedding_has_one_row_per_row(
     assert np.array_equal(other.embed(dataset), learner.embed(dataset))
 
 
-def test_labels_are_clusters_or_say_which_rows_are_outliers(dataset: NumpyDataset) -> None:
+def test_labels_are_cluster_numbers_or_outlier_flags(dataset: NumpyDataset) -> None:
     clusters = SklearnUnsupervisedLearner(KMeans(3, n_init=1, random_state=0)).fit(dataset)
     assert set(clusters.labels(dataset)) == {0, 1, 2}
     outliers = SklearnUnsupervisedLearner(IsolationForest(n_estimators=3, random_state=0)).fit(
@@ -130,7 +130,7 @@ def test_the_backend_wraps_an_estimator_by_what_it_does(estimator: Any, kind: ty
     assert type(plugins.backend("sklearn").wrap(estimator)) is kind
 
 
-def test_what_cannot_be_used_on_new_rows_is_refused() -> None:
+def test_estimators_without_a_method_for_new_rows_are_refused() -> None:
     with pytest.raises(ParameterError, match="no method for rows"):
         plugins.backend("sklearn").wrap(DBSCAN())
     for cls in (SklearnTransformer, SklearnUnsupervisedLearner):
@@ -139,7 +139,7 @@ def test_what_cannot_be_used_on_new_rows_is_refused() -> None:
                 cls(given)
 
 
-def test_use_before_fitting_and_without_rows_is_a_typed_error(dataset: NumpyDataset) -> None:
+def test_using_an_unfitted_model_or_no_rows_is_a_typed_error(dataset: NumpyDataset) -> None:
     empty = dataset.select([])
     scaler = SklearnTransformer(StandardScaler())
     clusters = SklearnUnsupervisedLearner(KMeans(2, n_init=1))
