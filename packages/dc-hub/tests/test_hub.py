@@ -214,6 +214,26 @@ def test_a_url_that_is_not_served_is_an_error_and_makes_no_directory(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.parametrize(
+    "text", ["s3:bucket", "file:rel", " s3://x", "://x", "a b://x", "s3 ://x", "https:"]
+)
+def test_a_text_that_looks_like_a_url_makes_no_directory(text, tmp_path, monkeypatch, linear):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.HubUnavailable, match=r"looks like a URL|not supported"):
+        publish(linear, "m", hub=text)
+    assert list(tmp_path.iterdir()) == []
+    publish(linear, "m", hub=f"./{text}")
+    assert from_pretrained("m", hub=f"./{text}").alpha == linear.alpha
+
+
+@pytest.mark.parametrize("hub", ["", b"hub", 3, True, ["hub"]], ids=repr)
+def test_what_is_no_hub_is_a_typed_error(hub, tmp_path, monkeypatch, linear):
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(errors.HubError, match=r"is not a"):
+        publish(linear, "m", hub=hub)
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize("url", ["s3://bucket/m", "https://host/m", "file://host/m"])
 def test_no_place_that_is_written_to_is_taken_from_a_url_that_is_not_served(
     url, tmp_path, monkeypatch, linear

@@ -172,6 +172,17 @@ def test_a_lease_of_a_dead_process_is_broken_at_once(hub, linear):
     hub.move_tag("m", "v1", published.revision, expected=None, wait=0.1)
 
 
+def test_a_directory_in_the_place_of_a_lease_is_set_aside(hub, linear, monkeypatch):
+    monkeypatch.setattr("dc_hub.files.lease.TERM", 0.1)
+    published = publish(linear, "m", hub=hub)
+    lock = hub.path / "m/refs/.lock"
+    (lock / "full").mkdir(parents=True)
+    hub.move_tag("m", "v1", published.revision, expected=None, wait=5.0)
+    assert hub.tags("m")["v1"] == published.revision
+    assert not lock.exists()
+    hub.gc("m")
+
+
 def test_an_abandoned_lease_of_another_machine_is_broken_after_its_term(tmp_path, monkeypatch):
     monkeypatch.setattr("dc_hub.files.lease.TERM", 0.1)
     lock = tmp_path / ".lock"

@@ -120,4 +120,5 @@ def _break(path: Path, text: str) -> None:
     with suppress(FileNotFoundError):
         if _read(path) == text:
             path.rename(aside)
-            aside.unlink()
+            if not aside.is_dir():  # `gc` removes directories
+                aside.unlink()

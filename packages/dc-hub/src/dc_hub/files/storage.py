@@ -26,8 +26,11 @@ def temporary(directory: Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path) -> Iterator[None]:
-    """Convert an ``OSError`` to :class:`ReadOnlyHub` or :class:`HubUnavailable`."""
+def writing(path: Path, *, undone: str = "Nothing was stored.") -> Iterator[None]:
+    """Convert an ``OSError`` to :class:`ReadOnlyHub` or :class:`HubUnavailable`.
+
+    ``undone`` is the hint: what the failed block has not done.
+    """
     try:
         yield
     except OSError as error:
@@ -41,10 +44,10 @@ def writing(path: Path) -> Iterator[None]:
             raise HubUnavailable(
                 f"There is no room in {path}: {error.strerror}.",
                 path=str(path),
-                hint="Nothing was stored. Free some space or use another hub, and try again.",
+                hint=f"{undone} Free some space or use another hub, and try again.",
             ) from error
         raise HubUnavailable(
-            f"{path} cannot be written: {error}.", path=str(path), hint="Nothing was stored."
+            f"{path} cannot be written: {error}.", path=str(path), hint=undone
         ) from error
 
 

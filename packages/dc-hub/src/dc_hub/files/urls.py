@@ -14,6 +14,9 @@ from dc_hub.errors import HubUnavailable, UnsafePath
 _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """A scheme has two or more characters: ``C:/`` is a drive. ``Path`` drops the second slash."""
 
+_LIKE_URL: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://")
+"""What a path that begins with a name must not look like: ``s3:bucket``, ``://bucket``."""
+
 _FILE: Final = re.compile(
     r"file:(?://(?:localhost)?(?=/)|(?!//))(/(?:[^%?#]|%[0-9a-f]{2})*)", re.IGNORECASE | re.DOTALL
 )
@@ -28,15 +31,26 @@ def local_path(where: str | os.PathLike[str]) -> Path:
     """Return the absolute path that a path or a ``file://`` URL names; ``~`` is expanded.
 
     Percent escapes of a URL are decoded once, to bytes. Raises :class:`HubUnavailable` for a URL of
-    another scheme or host and for a malformed one, and :class:`UnsafePath` for a path that cannot
-    be.
+    another scheme or host, for a malformed one and for a text that looks like one, and
+    :class:`UnsafePath` for a path that cannot be.
     """
-    text = os.fspath(where)
+    given: object = where
+    text = os.fspath(where) if isinstance(given, str | os.PathLike) else ""
+    if not text:
+        raise UnsafePath(
+            f"{where!r} is not a path.", path=repr(where), hint="Give a str or a pathlib.Path."
+        )
     if isinstance(where, Path) and where.is_absolute() and "\0" not in text:
         return where
     scheme = _SCHEME.match(text)
     if scheme is not None:
         text = _path_of_url(text, scheme[1])
+    elif isinstance(where, str) and _LIKE_URL.match(text):
+        raise HubUnavailable(
+            f"{text!r} looks like a URL, but not like one that is supported.",
+            path=text,
+            hint="Give a path or its file:// URL; a path with a colon begins with './'.",
+        )
     if "\0" in text:
         raise UnsafePath(f"{text!r} contains a null character.", path=text)
     path = Path(text)

@@ -348,7 +348,7 @@ class LocalHub:
     def _change_refs(self, home: Path, plan: Callable[[], Callable[[], None]], wait: float) -> None:
         """Hold the lease of the tags in ``home``, let ``plan`` check, and make the change."""
         refs = home / "refs"
-        with writing(self.path):
+        with writing(self.path, undone="No tag was changed."):
             make_directory(refs)
             while True:
                 with lease(refs / ".lock", wait=wait) as mine:
@@ -434,6 +434,10 @@ def open_hub(hub: HubLike = None) -> Hub:
     if isinstance(hub, str | os.PathLike):
         return LocalHub(hub)
     if hub is not None:
+        if not isinstance(hub, Hub):
+            raise HubUnavailable(
+                f"{hub!r} is not a hub.", path=repr(hub), hint="Give a directory, or a Hub."
+            )
         return hub
     named = os.environ.get(VARIABLE)
     if named:

@@ -57,7 +57,7 @@ def pin(
         pins = read_pins(path)
     except FileMissing:
         pins = {}
-    with writing(path):
+    with writing(path, undone="Nothing was pinned."):
         write_atomically(path, strict_json.dumps({"models": {**pins, reference.name: revision}}))
     return revision
 

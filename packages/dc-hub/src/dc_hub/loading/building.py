@@ -173,7 +173,7 @@ def _constructed(name: str, build: Callable[[], T], path: str) -> T:
             raise
         raise ParamsError(
             f"{name} cannot be constructed from its stored arguments: "
-            f"{type(error).__name__}: {error}.",
+            f"{type(error).__name__}: {str(error).removesuffix('.')}.",
             path=path,
             hint="The file was edited, or the model was stored by another version of the class.",
         ) from error
