@@ -119,6 +119,49 @@ def pairs(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
                 yield from pairs(one, two)
 
 
+UNSEARCHED = {
+    # Settings, columns and seeds that the data of the tests have in order.
+    *("Cs_", "cv_alphas_", "_columns", "_remainder", "_transformer_to_input_indices", "columns"),
+    *("keys", "estimators_features_", "random_state", "support_", "_y"),
+    # What happened in training.
+    *("_num_iter", "n_iter_", "train_score_", "validation_score_"),
+}
+
+
+def test_an_array_that_every_fit_leaves_in_order_is_refused_in_another() -> None:
+    """Native code searches such arrays, or takes them for offsets, and trusts the order."""
+    found: dict[tuple[str, str], list[tuple[Any, dict[str, np.ndarray], str]]] = {}
+    for name in (*NAMES, *ROUND_TRIP["OPTIONS"]):
+        estimator = fitted(name)[0] if name in NAMES else option(name)[0]
+        stored = state.export(estimator)
+        for path, array in stored.items():
+            if array.ndim == 1 and len(array) > 1 and array.dtype.kind in "iuf":
+                attribute = [p for p in path.split("/") if p not in KINDS and not p.isdecimal()][-1]
+                key = (type(estimator).__name__, attribute)
+                found.setdefault(key, []).append((estimator, stored, path))
+    trusted = set()
+    for (_, attribute), places in found.items():
+        arrays = [stored[path] for _, stored, path in places]
+        rising = all(np.all(a[1:] >= a[:-1]) and a[0] < a[-1] for a in arrays)
+        if rising and max(map(len, arrays)) > 2 and attribute not in UNSEARCHED:
+            trusted.add(attribute)
+            for estimator, stored, path in places:
+                for changed in disordered(stored[path]):
+                    with pytest.raises((StructureError, WeightsMismatch)):
+                        state.restore(clone(estimator), {**stored, path: changed})
+    assert trusted >= {"classes_", "categories_", "bin_edges_", "offsets", "X_thresholds_"}
+
+
+KINDS = {"fortran", "text", "csr_matrix", "csr_array", "list", "tuple", "objects"}
+
+
+def disordered(array: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield the array reversed and, if it can hold it, with NaN before the end."""
+    yield array[::-1].copy()
+    if array.dtype.kind == "f":
+        yield np.where(np.arange(len(array)) == len(array) // 2 - 1, np.nan, array)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_an_attribute_of_another_kind_is_a_typed_error(name: str) -> None:
     estimator, _ = fitted(name)

@@ -19,7 +19,10 @@ from sklearn.ensemble import (
     IsolationForest,
     RandomForestClassifier,
     RandomForestRegressor,
+    VotingClassifier,
 )
+from sklearn.linear_model import LogisticRegression
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
@@ -441,6 +444,71 @@ def test_an_encoders_infrequent_and_dropped_categories_are_checked(
             for value in (-1, 2**40):
                 if name.endswith("/0") and "list" not in name and "objects" not in name:
                     refused(encoder, {name: np.full_like(array, value)})
+
+
+@pytest.mark.parametrize(
+    "found", [[2, 1, 0], [0, 1, 1], [np.nan, 1, 2], [0, np.nan, 2], [1, np.nan, np.nan]], ids=str
+)
+@pytest.mark.parametrize("encoder", [OneHotEncoder(), OrdinalEncoder()], ids=repr)
+def test_categories_that_do_not_rise_are_a_typed_error(
+    refused: Refused, encoder: Any, found: list[float]
+) -> None:
+    """A search among them would end beyond the last one, and SciPy would write there."""
+    model = clone(encoder).fit(np.array([[0.0], [1.0], [2.0]]))
+    refused(model, {"categories_/0/0": np.array(found, float)})
+
+
+def test_a_missing_category_before_the_last_one_is_a_typed_error() -> None:
+    encoder = OneHotEncoder().fit(np.array([["a"], ["b"], [np.nan]], dtype=object))
+    stored = state.export(encoder)
+    state.restore(clone(encoder), stored)
+    del stored["categories_/0/1/str/0"]
+    with pytest.raises(StructureError, match="categories_"):
+        state.restore(clone(encoder), {**stored, "categories_/0/1/float/0": np.array(np.nan)})
+
+
+def test_numbers_are_not_searched_among_unordered_categories_of_objects() -> None:
+    encoder = OneHotEncoder(categories=[[3.0, 1.0, 2.0]]).fit(np.array([[1.0]], dtype=object))
+    loaded = clone(encoder)
+    state.restore(loaded, state.export(encoder))
+    assert loaded.transform(np.array([[3.0]], dtype=object)).toarray().tolist() == [[1, 0, 0]]
+    with pytest.raises(TypeError):
+        loaded.transform(np.array([[3.0]]))
+
+
+@pytest.mark.parametrize(
+    "member", [LogisticRegression(), OneVsRestClassifier(LogisticRegression())], ids=repr
+)
+def test_a_second_decision_per_row_of_one_against_the_rest_is_a_typed_error(
+    iris: Data, refused: Refused, member: Any
+) -> None:
+    """scikit-learn would write it beyond the rows of a sparse matrix."""
+    x, kinds = iris
+    model = OneVsRestClassifier(member).fit(x, np.c_[kinds == 0, kinds == 1].astype(int))
+    below = "estimators_/0/" + ("estimators_/0/" if "One" in type(member).__name__ else "")
+    error = refused(
+        model,
+        {
+            f"{below}coef_/0": np.ones((2, 4)),
+            f"{below}intercept_/0": np.ones(2),
+        },
+    )
+    assert "decisions" in str(error)
+    three = {
+        f"{below}classes_/0": np.arange(3),
+        f"{below}coef_/0": np.ones((3, 4)),
+        f"{below}intercept_/0": np.ones(3),
+    }
+    refused(model, three)
+
+
+def test_a_vote_for_a_class_that_does_not_exist_is_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
+    """Votes are counted in an array as long as the largest of them."""
+    model = VotingClassifier([("a", LogisticRegression(max_iter=1000))]).fit(*iris)
+    refused(model, {"estimators_/0/classes_/0": np.array([0, 1, 2**40])})
+    refused(model, {"estimators_/0/classes_/0": np.array([-1, 0, 1])})
 
 
 @pytest.mark.filterwarnings("ignore:The current default behavior, quantile_method:FutureWarning")

@@ -15,6 +15,7 @@ from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import trees, values
+from dc_sklearn.kinds import rises
 from dc_sklearn.schema import Restoring, Storing
 from dc_sklearn.slots import Reader, Slot, Slots
 
@@ -65,8 +66,10 @@ class BinMapper:
         if not isinstance(thresholds, list) or len(thresholds) != n or np.shape(bins) != (n,):
             raise StructureError(f"{path} does not hold thresholds for {n} features.")
         for known, is_category in zip(thresholds, categorical.tolist(), strict=True):
-            if np.ndim(known) != 1 or (is_category and not _are_categories(known)):
-                raise StructureError(f"{path}/bin_thresholds_ holds what are no categories.")
+            if np.ndim(known) != 1 or np.isnan(known).any() or np.any(known[1:] < known[:-1]):
+                raise StructureError(f"{path}/bin_thresholds_ holds thresholds that do not rise.")
+            if is_category and not _are_categories(known):
+                raise StructureError(f"{path}/bin_thresholds_ is not a list of category numbers.")
         if type(missing) is not int or not 2 <= missing <= 255:
             raise StructureError(f"{path}/missing_values_bin_idx_ is {missing!r}.")
         mapper = _BinMapper(n_bins=missing + 1, is_categorical=categorical.astype(bool))
@@ -188,5 +191,7 @@ def _check(
 
 
 def _are_categories(known: np.ndarray) -> bool:
-    whole = known.dtype.kind in "iuf" and bool(np.all((known >= 0) & (known < 32 * _WORDS)))
-    return whole and bool(np.all(known == np.floor(known)))
+    """Tell whether ``known`` holds different numbers of bits in a bitset, in rising order."""
+    numbers = known.dtype.kind in "iuf" and rises(known)
+    inside = numbers and bool(np.all((known >= 0) & (known < 32 * _WORDS)))
+    return inside and bool(np.all(known == np.floor(known)))

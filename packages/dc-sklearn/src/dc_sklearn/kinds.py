@@ -260,6 +260,17 @@ class Labels(Kind):
         return f"{self.size} numbers or strings"
 
 
+class Classes(Labels):
+    """Labels in rising order, none of them twice; code that searches them trusts the order."""
+
+    def accepts(self, value: Any, sizes: Sizes) -> bool:
+        """Tell whether ``value`` is an array of such labels."""
+        return super().accepts(value, sizes) and rises(value)
+
+    def __str__(self) -> str:
+        return f"{self.size} numbers or strings in rising order"
+
+
 @dataclass(frozen=True, slots=True)
 class Sparse(Kind):
     """A CSR matrix of floating-point numbers."""
@@ -371,6 +382,11 @@ def fits(shape: tuple[int, ...], names: str, sizes: Sizes) -> bool:
         if found != wanted:
             return False
     return True
+
+
+def rises(values: np.ndarray) -> bool:
+    """Tell whether every value is larger than the one before; NaN is larger than no value."""
+    return bool(np.all(values[1:] > values[:-1]))
 
 
 def _within(value: Any, minimum: float | None, maximum: float | None) -> bool:

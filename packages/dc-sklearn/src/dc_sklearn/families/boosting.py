@@ -19,7 +19,7 @@ from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn.families.forest import Forest, one_output
 from dc_sklearn.generators import Generator, LegacyGenerator
 from dc_sklearn.histogram import BinMapper, Predictors
-from dc_sklearn.kinds import MISSING, Count, Flag, Flags, Floats, Labels, Number, Size
+from dc_sklearn.kinds import MISSING, Classes, Count, Flag, Flags, Floats, Number, Size
 from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
@@ -218,7 +218,7 @@ def _histogram(classes: Mapping[str, Field]) -> Schema:
     )
 
 
-_CLASSES: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=1)}
+_CLASSES: Final[Mapping[str, Field]] = {"classes_": Classes("classes", minimum=1)}
 
 SCHEMAS: Final = {
     "ensemble.GradientBoostingClassifier": _staged({**_CLASSES, "n_classes_": Size("classes")}),

@@ -9,6 +9,7 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer, LabelEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import Bunch
@@ -17,6 +18,7 @@ from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import values
 from dc_sklearn.kinds import (
     MISSING,
+    Classes,
     Count,
     DictOf,
     Flag,
@@ -181,17 +183,18 @@ def _check_pairs(owner: Any, state: State) -> None:
 
 
 _METHODS: Final = Word(("predict", "predict_proba", "predict_log_proba", "decision_function"))
-_NAMED: Final[Mapping[str, Field]] = {"estimators_": NestedList(_members)}
-_LABELS: Final[Mapping[str, Field]] = {"classes_": Labels("classes", minimum=1)}
+_NAMED: Final = NestedList(_members)
+_LABELS: Final[Mapping[str, Field]] = {"classes_": Classes("classes", minimum=1)}
 
 
 def _voting(
     required: Mapping[str, Field],
     optional: Mapping[str, Field] | None = None,
+    members: NestedList = _NAMED,
     **rest: Any,
 ) -> Schema:
     return schema(
-        {**_NAMED, **required},
+        {**required, "estimators_": members},
         optional or {},
         rebuilt="named_estimators_",
         rebuild=_by_name,
@@ -247,22 +250,51 @@ def _boosting(required: Mapping[str, Field]) -> Schema:
     )
 
 
-class _Bag(NestedList):
-    """The attribute ``estimators_`` of a bag of classifiers: they vote with indices of classes."""
+class _Voters(NestedList):
+    """The attribute ``estimators_`` of classifiers that vote with indices of the owner's classes.
+
+    Votes are counted in an array as long as the largest of them.
+    """
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[Any]:
         """Return the estimators, whose labels must be indices of the owner's classes."""
-        before, n = len(restoring.commits), restoring.state["n_classes_"]
+        before = len(restoring.commits)
         members = super().decode(reader, path, restoring)
         for target, state in restoring.commits[before:]:
-            labels = state.get("classes_")
-            if isinstance(labels, np.ndarray) and not (
-                labels.dtype.kind in "biu" and labels.min() >= 0 and labels.max() < n
-            ):
+            _check_indices(path, target, state, len(restoring.state["classes_"]))
+        return members
+
+
+class _Deciders(NestedList):
+    """The attribute ``estimators_`` of a one-vs-rest classifier: each decides on one class.
+
+    scikit-learn takes a decision's position, in all that ``decision_function`` returns, for a row
+    of a sparse matrix. A second decision per row would be written beyond the matrix.
+    """
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[Any]:
+        """Return the estimators, checked to make one decision per row."""
+        before = len(restoring.commits)
+        members = super().decode(reader, path, restoring)
+        for target, state in restoring.commits[before:]:
+            _check_indices(path, target, state, 2)
+            several = len(np.atleast_2d(state["coef_"])) if "coef_" in state else 1
+            if isinstance(target, OneVsRestClassifier):
+                several = len(state["estimators_"])
+            if several != 1:
                 raise StructureError(
-                    f"A {type(target).__name__} of {path!r} has other classes than the {n} indices."
+                    f"The {type(target).__name__} in {path!r} makes {several} decisions per row."
                 )
         return members
+
+
+def _check_indices(path: str, target: Any, state: State, n: int) -> None:
+    """Check that the labels of a nested classifier, if it is one, are indices of ``n`` classes."""
+    if "classes_" in state and not Reals("_", 0, n - 1).accepts(state["classes_"], {}):
+        raise StructureError(
+            f"The classes of the {type(target).__name__} in {path!r} are not indices of {n} "
+            "classes."
+        )
 
 
 class _Columns(Kind):
@@ -369,7 +401,7 @@ def _parameter(owner: Any, name: str) -> Any:
 
 _FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
 _OUTPUTS: Final[Mapping[str, Field]] = {"estimators_": NestedList(_copies)}
-_PER_OUTPUT: Final[Mapping[str, Field]] = {"classes_": ListOf(Labels("_", minimum=1))}
+_PER_OUTPUT: Final[Mapping[str, Field]] = {"classes_": ListOf(Classes("_", minimum=1))}
 _CHAIN: Final[Mapping[str, Field]] = {"order_": Integers("_")}
 
 SCHEMAS: Final = {
@@ -401,7 +433,7 @@ SCHEMAS: Final = {
     "ensemble.BaggingClassifier": _bagging(
         {**_LABELS, "n_classes_": Size("classes")},
         {"oob_decision_function_": Floats("_ _")},
-        _Bag(_bases),
+        _Voters(_bases),
     ),
     "ensemble.BaggingRegressor": _bagging({}, {"oob_prediction_": Floats("_")}, NestedList(_bases)),
     "ensemble.StackingClassifier": _stacking(
@@ -412,19 +444,26 @@ SCHEMAS: Final = {
         }
     ),
     "ensemble.StackingRegressor": _stacking({"final_estimator_": Nested(_final_regressor)}),
-    "ensemble.VotingClassifier": _voting({**_LABELS, "le_": Nested(_classes)}),
+    "ensemble.VotingClassifier": _voting(
+        {**_LABELS, "le_": Nested(_classes)}, members=_Voters(_members)
+    ),
     "ensemble.VotingRegressor": _voting({}),
     "multiclass.OneVsOneClassifier": schema(
         {
             **_FEATURES,
             **_LABELS,
             **_OUTPUTS,
-            "pairwise_indices_": ListOf(Integers("_", minimum=0)) | MISSING,
+            "pairwise_indices_": ListOf(Integers("_", minimum=0, below="n")) | MISSING,
         },
         check=_check_pairs,
     ),
     "multiclass.OneVsRestClassifier": schema(
-        {"label_binarizer_": Nested(_bits), **_LABELS, **_OUTPUTS}, _FEATURES
+        {
+            "label_binarizer_": Nested(_bits),
+            **_LABELS,
+            "estimators_": _Deciders(_copies),
+        },
+        _FEATURES,
     ),
     "multioutput.ClassifierChain": schema(
         {**_CHAIN, **_PER_OUTPUT, **_OUTPUTS},

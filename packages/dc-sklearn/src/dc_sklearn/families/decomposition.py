@@ -73,7 +73,7 @@ def _clusters(optional: Mapping[str, Field]) -> Schema:
             "_tol": Number(),
             "_n_init": Count(),
             "inertia_": Number() | MISSING,
-            "labels_": Integers("_", below="clusters"),
+            "labels_": Integers("_", minimum=0, below="clusters"),
             "n_iter_": Count(),
             **optional,
         },

@@ -67,6 +67,9 @@ class Forest:
         n_features = state[self.features]
         if shared.get("n_features_in_") != n_features:
             raise StructureError(f"The trees of {path!r} and their owner differ in their features.")
+        labels = shared.get("classes_")
+        if labels is not None and not CLASSES["classes_"].accepts(labels, {}):
+            raise StructureError(f"The trees of {path!r} do not have classes in rising order.")
         if classes_per_output(shared) != counts:
             raise StructureError(f"The trees of {path!r} and their owner differ in their outputs.")
         built = trees.decode(reader, path, n_features, counts)

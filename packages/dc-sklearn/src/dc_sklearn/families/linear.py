@@ -13,6 +13,7 @@ from dc_core.errors import StructureError
 from dc_sklearn.kinds import (
     MISSING,
     ArrayOf,
+    Classes,
     Count,
     DictOf,
     Flag,
@@ -20,7 +21,6 @@ from dc_sklearn.kinds import (
     Floats,
     Halves,
     Integers,
-    Labels,
     ListOf,
     Number,
     Reals,
@@ -80,7 +80,7 @@ _BAYESIAN: Final[Mapping[str, Field]] = {
 }
 _LABELLED: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "classes_": Labels("classes", minimum=1),
+    "classes_": Classes("classes", minimum=1),
     "coef_": Floats("rows n") | Sparse("rows n"),
     "intercept_": Floats("rows") | Number(),
 }
@@ -137,7 +137,7 @@ _RIDGE_LABELLED: Final[Mapping[str, Field]] = {
     "_label_binarizer": Nested(_signed_labels),
 }
 _RIDGE_CLASSES: Final[Mapping[str, Mapping[str, Field]]] = {
-    "1.8": {"classes_": Labels("classes", minimum=1)}
+    "1.8": {"classes_": Classes("classes", minimum=1)}
 }
 _SGD: Final[Mapping[str, Field]] = {
     "n_iter_": Count(),

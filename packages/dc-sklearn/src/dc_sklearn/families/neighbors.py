@@ -11,11 +11,11 @@ from scipy import sparse
 from dc_core.errors import StructureError
 from dc_sklearn.kinds import (
     MISSING,
+    Classes,
     DictOf,
     Flag,
     Floats,
     Integers,
-    Labels,
     ListOf,
     Number,
     Reals,
@@ -114,7 +114,7 @@ def _neighbors(required: Mapping[str, Field] | None = None) -> Schema:
 
 _CLASSES: Final[Mapping[str, Field]] = {
     "_y": Integers("rows") | Integers("rows outputs"),
-    "classes_": Labels("_", minimum=1) | ListOf(Labels("_", minimum=1)),
+    "classes_": Classes("_", minimum=1) | ListOf(Classes("_", minimum=1)),
     "outputs_2d_": Flag(),
 }
 _OUTLIER: Final = Number() | Word() | MISSING
@@ -135,7 +135,7 @@ SCHEMAS: Final = {
     "neighbors.NearestCentroid": schema(
         {
             "n_features_in_": Size("n"),
-            "classes_": Labels("classes", minimum=1),
+            "classes_": Classes("classes", minimum=1),
             "centroids_": Reals("classes n"),
             "class_prior_": Floats("classes"),
             "within_class_std_dev_": Floats("n"),

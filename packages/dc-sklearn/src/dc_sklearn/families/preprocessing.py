@@ -17,6 +17,7 @@ from dc_core.errors import StructureError
 from dc_sklearn.kinds import (
     MISSING,
     ArrayOf,
+    Classes,
     Count,
     DictOf,
     Dtype,
@@ -31,6 +32,7 @@ from dc_sklearn.kinds import (
     Reals,
     Size,
     Word,
+    rises,
 )
 from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Field, State, schema
@@ -66,8 +68,10 @@ def _indicator(owner: Any, state: State) -> Any:
 
 
 def _check_categories(owner: Any, state: State) -> None:
-    """Check which categories are infrequent or dropped."""
+    """Check the categories, and which of them are infrequent or dropped."""
     categories = state["categories_"]
+    for known in categories:
+        _check_known(known)
     infrequent = state.get("_infrequent_indices") or []
     if len(infrequent) != (len(categories) if _groups(owner) else 0):
         raise StructureError("_infrequent_indices does not hold one item per feature.")
@@ -78,6 +82,23 @@ def _check_categories(owner: Any, state: State) -> None:
         for i, known in zip(state["drop_idx_"], categories, strict=True):
             if i is not None:
                 _check_indices("drop_idx_", np.array([i]), len(known))
+
+
+def _check_known(known: np.ndarray) -> None:
+    """Check the categories of one feature.
+
+    ``transform`` finds numbers by a binary search: among numbers in another order it would end
+    beyond the last, and SciPy would write a column that the matrix does not have. Only the last
+    category may be NaN.
+    """
+    missing = len(known) > 0 and is_scalar_nan(known[-1])
+    values = known[:-1] if missing else known
+    if known.dtype.kind in "OU":
+        fits = len(set(values)) == len(values) and not any(map(is_scalar_nan, values))
+    else:
+        fits = rises(values) and not np.isnan(values).any()
+    if not fits:
+        raise StructureError("categories_ does not hold different categories in rising order.")
 
 
 def _check_indices(name: str, indices: Any, total: int) -> None:
@@ -139,6 +160,12 @@ def _rebuild_ordinal(owner: Any, state: State) -> State:
     return {**_group_infrequent(owner, state), "_missing_indices": missing}
 
 
+def _check_indicated(owner: Any, state: State) -> None:
+    """Check that no feature is indicated twice."""
+    if not rises(state["features_"]):
+        raise StructureError("features_ does not rise.")
+
+
 def _check_bins(owner: Any, state: State) -> None:
     """Check that each feature has one bin between any two of its edges."""
     for count, edges in zip(state["n_bins_"], state["bin_edges_"], strict=True):
@@ -165,6 +192,18 @@ def _combinations(owner: Any, state: State) -> State:
     charge(8 * shell.n_output_features_, "A row of polynomial features")
     names = ("n_output_features_", "_min_degree", "_max_degree", "_n_out_full")
     return {name: getattr(shell, name) for name in names}
+
+
+def _check_quantiles(owner: Any, state: State) -> None:
+    """Check that the quantiles of every feature that has any do not fall."""
+    low, high = state["quantiles_"][:-1], state["quantiles_"][1:]
+    if not np.all((low <= high) | (np.isnan(low) & np.isnan(high))):
+        raise StructureError("quantiles_ falls.")
+
+
+def _references(owner: Any, state: State) -> State:
+    """Return the levels of the quantiles, as ``QuantileTransformer.fit`` does."""
+    return {"references_": np.linspace(0, 1, state["n_quantiles_"])}
 
 
 def _power_scaler(owner: Any, state: State) -> Any:
@@ -236,7 +275,8 @@ SCHEMAS: Final = {
             "features_": Integers("_", minimum=0, below="n"),
             "_precomputed": Flag(),
             "_n_features": Size("n"),
-        }
+        },
+        check=_check_indicated,
     ),
     "impute.SimpleImputer": schema(
         {
@@ -262,12 +302,12 @@ SCHEMAS: Final = {
     ),
     "preprocessing.LabelBinarizer": schema(
         {
-            "classes_": Labels("classes", minimum=1),
+            "classes_": Classes("classes", minimum=1),
             "y_type_": Word(("binary", "multiclass", "multilabel-indicator")),
             "sparse_input_": Flag(),
         }
     ),
-    "preprocessing.LabelEncoder": schema({"classes_": Labels("classes")}),
+    "preprocessing.LabelEncoder": schema({"classes_": Classes("classes")}),
     "preprocessing.MaxAbsScaler": schema(
         {**_FEATURES, "max_abs_": Halves("n"), "scale_": Halves("n")}, _SEEN
     ),
@@ -311,9 +351,11 @@ SCHEMAS: Final = {
         {
             **_FEATURES,
             "n_quantiles_": Size("quantiles", 1),
-            "references_": Floats("quantiles"),
             "quantiles_": Floats("quantiles n"),
-        }
+        },
+        rebuilt="references_",
+        rebuild=_references,
+        check=_check_quantiles,
     ),
     "preprocessing.RobustScaler": schema(
         {**_FEATURES, "center_": _PER_FEATURE, "scale_": _PER_FEATURE},

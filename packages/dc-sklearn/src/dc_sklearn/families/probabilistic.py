@@ -9,12 +9,12 @@ import numpy as np
 
 from dc_core.errors import StructureError
 from dc_sklearn.kinds import (
+    Classes,
     Count,
     Flag,
     Floats,
     Halves,
     Integers,
-    Labels,
     ListOf,
     Number,
     Size,
@@ -74,7 +74,7 @@ def _check_projection(owner: Any, state: State) -> None:
 
 _DISCRETE: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "classes_": Labels("classes", minimum=1),
+    "classes_": Classes("classes", minimum=1),
     "class_count_": Floats("classes"),
     "class_log_prior_": Floats("classes"),
 }
@@ -112,7 +112,7 @@ _PRIORS: Final[Mapping[str, Field]] = {
 }
 _DISCRIMINANT: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "classes_": Labels("classes", minimum=1),
+    "classes_": Classes("classes", minimum=1),
     "priors_": Floats("classes"),
     "means_": Floats("classes n"),
 }
@@ -156,7 +156,7 @@ SCHEMAS: Final = {
     ),
     "dummy.DummyClassifier": schema(
         {
-            "classes_": Labels("_", minimum=1) | ListOf(Labels("_", minimum=1)),
+            "classes_": Classes("_", minimum=1) | ListOf(Classes("_", minimum=1)),
             "n_classes_": Count(1) | ListOf(Count(1)),
             "n_outputs_": Count(1, 1 << 20),
             "_strategy": Word(
@@ -193,7 +193,7 @@ SCHEMAS: Final = {
     "naive_bayes.GaussianNB": schema(
         {
             "n_features_in_": Size("n"),
-            "classes_": Labels("classes", minimum=1),
+            "classes_": Classes("classes", minimum=1),
             "theta_": Halves("classes n"),
             "var_": Halves("classes n"),
             "class_prior_": Halves("classes"),

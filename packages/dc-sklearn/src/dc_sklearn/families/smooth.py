@@ -12,16 +12,17 @@ from sklearn.preprocessing import LabelBinarizer
 from dc_core.errors import StructureError
 from dc_sklearn.kinds import (
     MISSING,
+    Classes,
     Count,
     Flag,
     Floats,
-    Labels,
     ListOf,
     Number,
     Reals,
     Size,
     Sparse,
     Word,
+    rises,
 )
 from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Field, State, schema
@@ -41,9 +42,12 @@ def _check_layers(owner: Any, state: State) -> None:
 
 
 def _check_thresholds(owner: Any, state: State) -> None:
-    x = state["X_thresholds_"]
-    if not len(x) or not np.all(np.diff(x) >= 0):
-        raise StructureError("X_thresholds_ does not rise.")
+    """Check that x rises from step to step, and that y rises or falls as the state says."""
+    x, y = state["X_thresholds_"], state["y_thresholds_"]
+    if not len(x) or not rises(x) or not np.isfinite([*x[[0, -1]], *y]).all():
+        raise StructureError("X_thresholds_ does not rise, or y_thresholds_ is not finite.")
+    if np.any(np.diff(y if state["increasing_"] else -y) < 0):
+        raise StructureError(f"y_thresholds_ contradicts increasing_={state['increasing_']}.")
 
 
 def _interpolate(owner: Any, state: State) -> State:
@@ -108,7 +112,7 @@ SCHEMAS: Final = {
     ),
     "neural_network.MLPClassifier": schema(
         {**_NETWORK, "_label_binarizer": Nested(_labels)},
-        {**_TRAINED, "classes_": Labels("classes", minimum=1)},
+        {**_TRAINED, "classes_": Classes("classes", minimum=1)},
         training=_SOLVER,
         rebuilt=_BEST,
         rebuild=_best,

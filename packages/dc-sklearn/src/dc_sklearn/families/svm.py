@@ -11,11 +11,11 @@ from scipy import sparse
 from dc_core.errors import StructureError
 from dc_sklearn.families.linear import linear_classifier, linear_regressor
 from dc_sklearn.kinds import (
+    Classes,
     Count,
     Flag,
     Floats,
     Integers,
-    Labels,
     ListOf,
     Number,
     Size,
@@ -65,7 +65,9 @@ def _check(owner: Any, state: State) -> None:
             raise StructureError("support_vectors_ needs indices of int32.")
         _shaped("support_vectors_", vectors, (total, n))
         _shaped("_dual_coef_", dual, (k - 1, total))
-        _shaped("_dual_coef_", dual.data, ((k - 1) * total,))
+        # libsvm reads the data alone, as rows of all vectors in their order.
+        if not np.array_equal(dual.indices, np.tile(np.arange(total), k - 1)):
+            raise StructureError("_dual_coef_ does not hold a coefficient for each vector in turn.")
         parts = (vectors.data, dual.data)
     else:
         precomputed = owner.kernel == "precomputed"
@@ -147,7 +149,7 @@ _CLASSIFIER: Final = schema(
     {
         **_KERNEL,
         "_n_support": Integers("classes", minimum=0),
-        "classes_": Labels("classes", minimum=2),
+        "classes_": Classes("classes", minimum=2),
         "class_weight_": Floats("classes"),
     },
     _FITTED,

@@ -9,8 +9,8 @@ import numpy as np
 
 from dc_core.errors import StructureError
 from dc_sklearn import trees
-from dc_sklearn.kinds import Count, Integers, Labels, ListOf, Size
-from dc_sklearn.schema import Field, Restoring, State, Storing, schema
+from dc_sklearn.kinds import Classes, Count, Integers, Kind, ListOf, Size
+from dc_sklearn.schema import Restoring, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 _MOST_OUTPUTS: Final = 1 << 20
@@ -54,8 +54,8 @@ class _SingleTree:
         return found[0]
 
 
-CLASSES: Final[Mapping[str, Field]] = {
-    "classes_": Labels("_") | ListOf(Labels("_")),
+CLASSES: Final[Mapping[str, Kind]] = {
+    "classes_": Classes("_") | ListOf(Classes("_")),
     "n_classes_": Count(1) | Integers("_", minimum=1) | ListOf(Count(1)),
 }
 """The classes of a tree or forest, of one output or of several."""
