@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from dc_core.dataset import NumpyDataset as NumpyDataset
     from dc_core.dataset import check_dataset as check_dataset
     from dc_core.dataset import check_parts as check_parts
+    from dc_core.display import html_table as html_table
     from dc_core.dtypes import dtype_from_name as dtype_from_name
     from dc_core.dtypes import dtype_name as dtype_name
     from dc_core.dtypes import raw_bits as raw_bits
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from dc_core.steps import Split as Split
     from dc_core.steps import Splitter as Splitter
     from dc_core.steps import Transformer as Transformer
+    from dc_core.tables import make_table as make_table
     from dc_core.warning import DCWarning as DCWarning
     from dc_core.warning import PluginWarning as PluginWarning
     from dc_core.warning import warn as warn
@@ -98,6 +100,7 @@ _EXPORTS = {
         "check_dataset",
         "check_parts",
     ],
+    "dc_core.display": ["html_table"],
     "dc_core.distributions": ["distributions"],
     "dc_core.dtypes": ["dtype_from_name", "dtype_name", "dtypes", "raw_bits"],
     "dc_core.engines": ["engines"],
@@ -131,6 +134,7 @@ _EXPORTS = {
         "Splitter",
         "Transformer",
     ],
+    "dc_core.tables": ["make_table"],
     "dc_core.warning": ["DCWarning", "PluginWarning", "warn"],
     "dc_core.weights": ["WeightInfo", "check_weights", "model_name", "number_by_layer"],
 }

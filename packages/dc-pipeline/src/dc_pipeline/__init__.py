@@ -36,6 +36,8 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.kfold import Fold as Fold
     from dc_pipeline.splitters.kfold import KFold as KFold
     from dc_pipeline.splitters.kfold import LeaveGroupOut as LeaveGroupOut
+    from dc_pipeline.splitters.leakage import Leakage as Leakage
+    from dc_pipeline.splitters.leakage import leakage as leakage
     from dc_pipeline.splitters.random import RandomSplitter as RandomSplitter
     from dc_pipeline.splitters.scaffolds import Scaffolds as Scaffolds
     from dc_pipeline.splitters.scaffolds import ScaffoldSplitter as ScaffoldSplitter
@@ -63,6 +65,7 @@ _EXPORTS = {
     "dc_pipeline.splitters.grouping": ["GroupSplitter", "Grouping", "Groups", "TimeSplitter"],
     "dc_pipeline.splitters.index": ["IndexSplitter"],
     "dc_pipeline.splitters.kfold": ["Fold", "KFold", "LeaveGroupOut"],
+    "dc_pipeline.splitters.leakage": ["Leakage", "leakage"],
     "dc_pipeline.splitters.random": ["RandomSplitter"],
     "dc_pipeline.splitters.scaffolds": ["ScaffoldSplitter", "Scaffolds", "scaffold_smiles"],
     "dc_pipeline.splitters.stratified": ["StratifiedSplitter"],
