@@ -7,13 +7,20 @@ from dc_core import (
     Estimator,
     Failure,
     FailureReport,
+    Loaded,
     Loader,
     Metric,
     NumpyDataset,
     Splitter,
     Transformer,
 )
-from dc_core.errors import DatasetError, EmptyDataset, FeaturizationError, UnknownParameter
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    FeaturizationError,
+    LoaderError,
+    UnknownParameter,
+)
 
 
 def report(n):
@@ -56,7 +63,7 @@ def test_every_step_shows_its_options_and_names_those_that_it_has():
         def __init__(self, delimiter=","):
             pass
 
-        def load(self, path, *, strict=False):
+        def batches(self, source, *, size=4096, start=0):
             raise NotImplementedError
 
     assert repr(Halves(3)) == "Halves(seed=3)"
@@ -100,3 +107,51 @@ def test_a_value_that_is_not_a_dataset_is_a_typed_error_with_a_hint():
 def test_evaluating_an_empty_dataset_is_a_typed_error():
     with pytest.raises(EmptyDataset):
         Constant().evaluate(NumpyDataset(np.zeros((0, 1))), [Sum()])
+
+
+class Numbers(Loader):
+    """Loads a list of numbers; those below 0 fail."""
+
+    def batches(self, source, *, size=3, start=0):
+        for first in range(start, max(len(source), start + 1), size):
+            rows = range(first, min(first + size, len(source)))
+            good = [source[row] for row in rows if source[row] >= 0]
+            bad = [Failure(r, str(source[r]), "parse", "below 0") for r in rows if source[r] < 0]
+            labels = [float(value) for value in good]
+            ids = [str(value) for value in good]
+            dataset = NumpyDataset(np.array(good, int), np.array(labels), ids=ids, tasks=["y"])
+            yield Loaded(dataset, FailureReport(tuple(bad)))
+
+
+def test_a_loader_needs_only_its_batches(caplog):
+    caplog.set_level("INFO")
+    dataset, failures = Numbers().load([5, -1, 3, -2, -3, -4, 7])
+    assert dataset.X.tolist() == [5, 3, 7]
+    assert dataset.y.ravel().tolist() == [5, 3, 7]
+    assert (dataset.ids.tolist(), dataset.tasks) == (["5", "3", "7"], ("y",))
+    assert [failure.row for failure in failures] == [1, 3, 4, 5]
+    assert "list: 3 rows loaded, 4 failed (4 × parse): row 1 ('-1')" in caplog.text
+    assert len(Numbers().load([]).dataset) == 0
+    assert "list: 0 rows loaded, no failures" in caplog.text
+
+
+def test_strict_loading_stops_at_the_first_batch_that_fails():
+    class Watched(list):
+        def __getitem__(self, row):
+            assert row < 6, "read on after the failure"
+            return super().__getitem__(row)
+
+    with pytest.raises(FeaturizationError, match="1 failed"):
+        Numbers().load(Watched([1, 2, 3, -4, 5, 6, 7]), strict=True)
+
+
+def test_batches_with_different_tasks_are_a_typed_error():
+    class Changing(Loader):
+        def batches(self, source, *, size=1, start=0):
+            for task in source:
+                yield Loaded(NumpyDataset([1], [1.0], tasks=[task]), FailureReport())
+
+    with pytest.raises(DatasetError, match="different tasks or classes"):
+        Changing().load(["a", "b"])
+    with pytest.raises(LoaderError, match="gave no batch"):
+        Changing().load([])

@@ -11,7 +11,8 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from dc_core.errors import FeaturizationError, LoaderError, ParameterError
-from dc_pipeline import ECFP, CSVLoader, delimited, text_file
+from dc_pipeline import ECFP, CSVLoader
+from dc_pipeline.loaders import delimited, sources
 
 TABLE = """\
 name,smiles,expt,calc
@@ -401,7 +402,7 @@ def test_blocks_of_any_size_read_by_column_or_by_record_are_the_same(
     loader = CSVLoader(tasks="y", id="id", weights="w")
     whole, report = loader.load(file)
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(text_file, "_PIECE", piece)
+        patch.setattr(sources, "PIECE", piece)
         pieces, report_of_pieces = loader.load(file)
         patch.setattr(delimited, "_plain_block", lambda *_: None)
         recorded, report_of_records = loader.load(file)
@@ -415,7 +416,7 @@ def test_blocks_of_any_size_read_by_column_or_by_record_are_the_same(
 
 @pytest.mark.parametrize("content", ["smiles,y", "\n\nsmiles,y", "smiles,y\n\n"])
 def test_a_header_may_be_the_last_line_of_the_file(write, content, monkeypatch):
-    monkeypatch.setattr(text_file, "_PIECE", 3)
+    monkeypatch.setattr(sources, "PIECE", 3)
     dataset, report = CSVLoader(tasks="y").load(write(content))
     assert (len(dataset), len(report)) == (0, 0)
 
@@ -433,13 +434,13 @@ def test_a_byte_that_is_not_text_is_named_by_its_place(write, line, encoding):
 
 
 @pytest.mark.parametrize("name", ["x", ""])
-def test_blocks_are_read_one_at_a_time(write, name):
-    rows = "".join(f"{'C' * (i % 90)}O,{i % 700 / 8},{name}\n" for i in range(200_000))
+def test_batches_are_read_one_at_a_time(write, name):
+    rows = "".join(f"{'C' * (i % 90)}O,{i % 700 / 8},{name}\n" for i in range(300_000))
     file = write("smiles,y,id\n" + rows)
     loader = CSVLoader(tasks="y", id="id")
     tracemalloc.start()
-    count = sum(len(block.records) for block in loader._blocks(file))
+    count = sum(len(dataset) for dataset, _ in loader.batches(file))
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert count == 200_000
-    assert peak < file.stat().st_size
+    assert count == 300_000
+    assert peak < 0.8 * file.stat().st_size

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from dc_pipeline.numerals import WINDOW, read_number, read_spans, read_texts
+from dc_pipeline.loaders.numerals import WINDOW, read_number, read_spans, read_texts
 
 
 def in_one_buffer(texts):

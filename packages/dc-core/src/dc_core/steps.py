@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import logging
+import os
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Generic, NamedTuple, Self, TypeVar
+from typing import Any, Generic, NamedTuple, Self, TypeVar, final
 
 import numpy as np
 
-from dc_core.columns import Columns
+from dc_core.columns import Columns, concatenate_rows
 from dc_core.component import Component
-from dc_core.dataset import Dataset, check_dataset
-from dc_core.failures import FailureReport
+from dc_core.dataset import Dataset, NumpyDataset, check_dataset
+from dc_core.errors import DatasetError, LoaderError
+from dc_core.failures import Failure, FailureReport
 from dc_core.fitting import FitsDataset
+
+logger = logging.getLogger(__name__)
 
 S = TypeVar("S")
 
@@ -56,11 +61,66 @@ class Featurizer(Component, ABC, Generic[S]):
 
 
 class Loader(Component, ABC):
-    """Reads a file of data."""
+    """Reads a source of data, such as a file; a subclass writes :meth:`batches`.
+
+    The rows of a source are numbered from 0. Every row is either in a dataset, or the report has a
+    failure of it without a task; a failure with a task is that of one label.
+    """
 
     @abstractmethod
-    def load(self, path: str, *, strict: bool = False) -> Loaded:
-        """Return the usable rows, and a report on the others; ``strict`` raises if any failed."""
+    def batches(self, source: Any, *, size: int = 4096, start: int = 0) -> Iterator[Loaded]:
+        """Yield the rows from row ``start`` on, in batches of ``size`` rows; the last has the rest.
+
+        Rows that failed count, so that batch i is about the rows from ``start + i * size`` on.
+        Failures have the row numbers of the source. There is at least one batch, which is empty if
+        no rows are left. All batches have the same columns, tasks and classes, whatever the size.
+
+        Raises :class:`LoaderError` if the source cannot be read, when it is found.
+        """
+
+    @final
+    def load(self, source: Any, *, strict: bool = False) -> Loaded:
+        """Return the dataset of all usable rows, and the report on the others, which is logged.
+
+        It holds the rows of all :meth:`batches`, one after another.
+
+        Raises :class:`FeaturizationError` at the first batch in which anything failed if
+        ``strict``, and :class:`LoaderError` if the source cannot be read to its end.
+        """
+        loaded = self._collect(source, strict=strict)
+        name = os.fspath(source) if isinstance(source, str | os.PathLike) else type(source).__name__
+        level = logging.WARNING if loaded.failures.failures else logging.INFO
+        logger.log(level, "%s: %d rows loaded, %s", name, len(loaded.dataset), loaded.failures)
+        return loaded
+
+    def _collect(self, source: Any, *, strict: bool) -> Loaded:
+        """Return all batches as one. A loader that can do it in less memory overrides this."""
+        datasets: list[Dataset] = []
+        failures: list[Failure] = []
+        for dataset, report in self.batches(source):
+            if strict:
+                report.raise_if_any()
+            datasets.append(dataset)
+            failures += report.failures
+        return Loaded(_concatenated(datasets), FailureReport(tuple(failures)))
+
+
+def _concatenated(datasets: Sequence[Dataset]) -> Dataset:
+    """Return the rows of all ``datasets`` as one."""
+    if not datasets:
+        raise LoaderError("The loader gave no batch.", hint="An empty source is an empty batch.")
+    first, *others = [dataset for dataset in datasets if len(dataset)] or datasets[:1]
+    if not others:
+        return first
+    for other in others:
+        if (other.tasks, dict(other.classes)) != (first.tasks, dict(first.classes)):
+            raise DatasetError(
+                f"The batches have different tasks or classes: {first.tasks}, "
+                f"{dict(first.classes)} and {other.tasks}, {dict(other.classes)}."
+            )
+    parts = [(dataset.X, dataset.y, dataset.w, dataset.ids) for dataset in (first, *others)]
+    X, y, w, ids = (concatenate_rows(part) for part in zip(*parts, strict=True))
+    return NumpyDataset(X, y, w, ids, first.tasks, first.classes)
 
 
 class Splitter(Component, ABC):

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
-    from dc_pipeline.csv import CSVLoader as CSVLoader
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
     from dc_pipeline.ecfp import ECFP as ECFP
+    from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
     from dc_pipeline.metrics import MAE as MAE
     from dc_pipeline.metrics import PRCAUC as PRCAUC
     from dc_pipeline.metrics import R2 as R2
@@ -43,10 +43,12 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.scaffolds import ScaffoldSplitter as ScaffoldSplitter
     from dc_pipeline.splitters.scaffolds import scaffold_smiles as scaffold_smiles
     from dc_pipeline.splitters.stratified import StratifiedSplitter as StratifiedSplitter
+    from dc_pipeline.storing import store as store
+    from dc_pipeline.storing import stored_failures as stored_failures
 
 _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
-    "dc_pipeline.csv": ["CSVLoader"],
+    "dc_pipeline.loaders.csv": ["CSVLoader"],
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
     "dc_pipeline.ecfp": ["ECFP"],
     "dc_pipeline.metrics": [
@@ -69,6 +71,7 @@ _EXPORTS = {
     "dc_pipeline.splitters.random": ["RandomSplitter"],
     "dc_pipeline.splitters.scaffolds": ["ScaffoldSplitter", "Scaffolds", "scaffold_smiles"],
     "dc_pipeline.splitters.stratified": ["StratifiedSplitter"],
+    "dc_pipeline.storing": ["store", "stored_failures"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

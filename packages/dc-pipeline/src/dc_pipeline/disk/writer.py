@@ -106,8 +106,9 @@ class DatasetWriter:
         self._items = items
         self._new += len(dataset)
 
-    def commit(self) -> None:
-        """Make all rows appended so far part of the dataset, durably."""
+    def commit(self, provenance: Mapping[str, Any] | None = None) -> None:
+        """Make all rows appended so far part of the dataset, durably; add to its provenance."""
+        self._added |= provenance or {}
         if self._header is None or self._closed:
             return
         for file in self._files.values():

@@ -1,18 +1,17 @@
-"""Load a CSV file: every row is in the dataset or in the failure report."""
+"""What loaders of tables share: inputs, labels, weights and ids, each from a column of a name."""
 
 from __future__ import annotations
 
-import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from abc import abstractmethod
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from os import PathLike
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
 
 from dc_core import (
+    Column,
     Columns,
     Failure,
     FailureReport,
@@ -20,72 +19,46 @@ from dc_core import (
     Loaded,
     Loader,
     NumpyDataset,
+    check_count,
     check_names,
+    concatenate_rows,
     take_rows,
 )
-from dc_core.errors import LoaderError, ParameterError
-from dc_pipeline.delimited import Block, Layout, Unread, read_blocks, read_header
-from dc_pipeline.growing import GrowingArray
-from dc_pipeline.numerals import MISSING
-from dc_pipeline.text_file import file_size, read_text
-
-logger = logging.getLogger(__name__)
+from dc_core.errors import ParameterError
+from dc_pipeline.loaders.block import Block, in_batches
+from dc_pipeline.loaders.growing import GrowingArray
+from dc_pipeline.loaders.numerals import MISSING
 
 _BOUND: Final = re.compile(r"(?:[<>]=?|[≤≥])\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 """A censored label: the measurement only says that the value is below or above a number."""
 
 
-class CSVLoader(Loader):
-    """Reads a CSV file with a header, plain or gzipped.
+class TableLoader(Loader):
+    """A loader of records with named fields.
 
-    ``inputs`` names the column of the raw inputs, such as SMILES; ``tasks`` those of the labels;
-    ``id`` that of the rows' names (default: the inputs); ``weights`` one for all tasks, or one for
-    each task. X is the inputs, or with a ``featurizer`` its features.
-
-    ``classes`` names the tasks whose labels are text, such as ``active``: they are numbered in
-    sorted order, and the dataset's :attr:`~dc_core.Dataset.classes` holds their names. A mapping
-    sets the names and their order: ``classes={"activity": ["inactive", "active"]}``; another label
-    then fails (status ``label``).
-
-    A label that is missing (empty, ``NA``, ``NaN`` …) is NaN with weight 0. So is one that is not a
-    finite number (status ``label``) or only a bound, such as ``>5`` (status ``censored``): the
-    report names its task, and the row is kept. A row fails (status ``parse``) if its input is
-    missing or contains a line break, a weight is not a number of at least 0, a quote is not closed
-    in its line, it has another number of fields than the header, or a field has more than 131 072
-    characters.
-
-    Raises :class:`ParameterError` for a wrong number of weights, a delimiter that is not a single
-    character, names that are not text or occur twice, and classes of other tasks.
+    A subclass writes :meth:`_blocks`; and :meth:`_expected` and :meth:`_no_columns` if it can.
+    Parameters and failures are those of :class:`CSVLoader`.
     """
 
     def __init__(
         self,
-        inputs: str = "smiles",
+        inputs: str,
         tasks: str | Sequence[str] = (),
         id: str | None = None,
         weights: str | Sequence[str] | None = None,
         featurizer: Featurizer[Any] | None = None,
-        delimiter: str = ",",
-        encoding: str = "utf-8-sig",
         classes: str | Sequence[str] | Mapping[str, Sequence[str]] = (),
     ) -> None:
-        (self.inputs,) = _names("inputs", [inputs])
-        self.tasks = _names("tasks", tasks)
-        self.id = None if id is None else _names("id", [id])[0]
-        self.weights = _names("weights", weights or ())
-        self.featurizer = featurizer
-        self.delimiter = delimiter
-        self.encoding = encoding
+        (self.inputs,) = names_of_columns("inputs", [inputs])
+        self.tasks = names_of_columns("tasks", tasks)
+        self.id = None if id is None else names_of_columns("id", [id])[0]
+        self.weights = names_of_columns("weights", weights or ())
+        self.featurizer = check_featurizer(featurizer)
         self.classes: dict[str, tuple[str, ...]] = (
-            {task: _names(f"classes[{task!r}]", names) for task, names in classes.items()}
+            {task: names_of_columns(f"classes[{task!r}]", names) for task, names in classes.items()}
             if isinstance(classes, Mapping)
-            else dict.fromkeys(_names("classes", classes), ())
+            else dict.fromkeys(names_of_columns("classes", classes), ())
         )
-        separator: Any = delimiter
-        if not isinstance(separator, str) or len(separator) != 1 or separator in '"\r\n':
-            raise ParameterError(
-                f"The delimiter is {delimiter!r}.", hint="Give one character, such as ',' or ';'."
-            )
         if len(self.weights) not in (0, 1, len(self.tasks)):
             raise ParameterError(
                 f"There are {len(self.weights)} columns of weights for {len(self.tasks)} tasks.",
@@ -95,50 +68,69 @@ class CSVLoader(Loader):
             raise ParameterError(
                 f"classes names {min(set(self.classes) - set(self.tasks))!r}, which is not a task."
             )
-        if featurizer is not None and not isinstance(featurizer, Featurizer):
-            raise ParameterError(
-                f"featurizer={featurizer!r} is not a featurizer.",
-                hint="Give an instance, such as ECFP().",
-            )
 
-    def load(self, path: str | PathLike[str], *, strict: bool = False) -> Loaded:
-        """Return the dataset of the usable rows and the report on the others, which is logged.
+    def batches(self, source: Any, *, size: int = 4096, start: int = 0) -> Iterator[Loaded]:
+        """Yield the rows from row ``start`` on, in batches of ``size`` rows, as all loaders do.
 
-        Rows are numbered from 0 after the header; blank lines do not count. ``strict`` raises
-        :class:`FeaturizationError` if anything failed. Raises :class:`LoaderError` if the file
-        cannot be read, is not text in the encoding, or lacks a column.
+        If the names of classes are not given, the source is read twice: they are numbered alike in
+        all batches.
         """
-        if not isinstance(path, str | PathLike):
-            raise LoaderError(
-                f"The path is of type {type(path).__name__}.",
-                hint="For a DataFrame: NumpyDataset.from_dataframe(df, X=..., y=...).",
-            )
-        file = Path(path)
-        dataset, report = self._dataset(file)
-        if strict:
-            report.raise_if_any()
-        if report.failures:
-            logger.warning("%s: %s", file, report)
-        return Loaded(dataset, report)
+        check_count("size", size, minimum=1)
+        check_count("start", start, minimum=0)
+        classes = dict(self.classes)
+        unnamed = [task for task, names in classes.items() if not names]
+        if unnamed:
+            found: dict[str, set[str]] = {task: set() for task in unnamed}
+            for block in self._blocks(source, 0):
+                for task, names in found.items():
+                    names |= _class_names(block.texts[task].tolist())
+            classes |= {task: tuple(sorted(names)) for task, names in found.items()}
+        for blocks in in_batches(self._blocks(source, start), size, start):
+            yield self._loaded(blocks, 0, classes)
 
-    def _dataset(self, file: Path) -> tuple[NumpyDataset, FailureReport]:
+    def _collect(self, source: Any, *, strict: bool) -> Loaded:
+        # Rows are added to growing arrays: concatenating batches would hold all of them twice.
+        if strict:
+            return super()._collect(source, strict=True)
+        return self._loaded(self._blocks(source, 0), self._expected(source), self.classes)
+
+    @abstractmethod
+    def _blocks(self, source: Any, start: int) -> Iterator[Block]:
+        """Yield the records of ``source``; those before ``start`` may be left out.
+
+        The texts of a block are :meth:`_texts`, and its numbers :meth:`_numbers`.
+        """
+
+    def _expected(self, source: Any) -> int:
+        """Return the size of ``source`` in the unit of :attr:`Block.progress`; 0 if unknown."""
+        return 0
+
+    def _no_columns(self) -> dict[str, Column]:
+        """Return the further columns of X without any row."""
+        return {}
+
+    def _loaded(
+        self, blocks: Iterable[Block], size: int, given: Mapping[str, tuple[str, ...]]
+    ) -> Loaded:
+        """Return the rows of ``blocks``, which are of ``size`` together; ``given`` are classes."""
         columns = {name: GrowingArray(np.dtypes.StringDType()) for name in self._texts()}
         y = GrowingArray(np.float64, len(self.tasks))
         w = GrowingArray(np.float64, len(self.weights))
         records, ok = GrowingArray(np.intp), GrowingArray(bool)
+        more: list[Mapping[str, Column]] = [self._no_columns()]
         failures: list[Failure] = []
-        characters = 0
-        blocks = self._blocks(file)
-        size = file_size(file)
+        progress = 0
         for block in blocks:
             weights, good, faults = self._weights(block)
             labels, bad_labels = self._labels(block, good)
             failures += block.failures + faults + bad_labels
-            characters += block.characters
+            progress += block.progress
             count = len(records.array) + len(good)
-            expected = int(1.05 * count * size / characters)
-            for name, column in block.texts.items():
-                columns[name].extend(column, expected)
+            expected = int(1.05 * count * size / max(1, progress))
+            for name in columns:
+                columns[name].extend(block.texts[name], expected)
+            if block.columns:
+                more.append(block.columns)
             y.extend(labels, expected)
             w.extend(weights, expected)
             records.extend(block.records, expected)
@@ -148,7 +140,7 @@ class CSVLoader(Loader):
         inputs = texts[self.inputs]
         X: Columns = inputs
         ids = texts[self.id or self.inputs]
-        classes = dict(self.classes)
+        classes = dict(given)
         for task in classes:
             numbered, classes[task], bad = _numbered(texts[task], classes[task])
             labels[:, self.tasks.index(task)] = numbered
@@ -171,12 +163,14 @@ class CSVLoader(Loader):
                 if usable[failure.row]
             ]
             X, usable = features.values, usable & features.ok
+        if more[0]:
+            X = {**(X if isinstance(X, Mapping) else {self.inputs: X}), **concatenate_rows(more)}
         report = FailureReport(tuple(sorted(failures, key=lambda failure: failure.row)))
         if not usable.all():
             parts = (X, labels, weights, ids)
             X, labels, weights, ids = (take_rows(part, usable) for part in parts)
-        given = weights if self.weights else None
-        return NumpyDataset(X, labels, given, ids, self.tasks, classes), report
+        w_given = weights if self.weights else None
+        return Loaded(NumpyDataset(X, labels, w_given, ids, self.tasks, classes), report)
 
     def _texts(self) -> list[str]:
         """Return the names of the columns that are read as text."""
@@ -185,6 +179,10 @@ class CSVLoader(Loader):
     def _numbers(self) -> list[str]:
         """Return the names of the columns that are read as numbers: labels, then weights."""
         return [*(task for task in self.tasks if task not in self.classes), *self.weights]
+
+    def _columns(self) -> list[str]:
+        """Return the names of all columns that are needed."""
+        return list(dict.fromkeys([*self._texts(), *self._numbers()]))
 
     def _weights(self, block: Block) -> tuple[np.ndarray, np.ndarray, list[Failure]]:
         """Return the weights ``(n, columns)``, the rows in which all can be used, and failures."""
@@ -223,37 +221,28 @@ class CSVLoader(Loader):
         given = block.texts[self.inputs][row]
         return Failure(int(block.records[row]), given, status, fault, task)
 
-    def _blocks(self, file: Path) -> Iterator[Block]:
-        unread = Unread(read_text(file, self.encoding))
-        header = read_header(unread, self.delimiter)
-        if not header:
-            raise LoaderError(f"{file} is empty.", hint="The first line names the columns.")
-        if isinstance(header, str):
-            raise LoaderError(
-                f"{file}, the first line: {header}.", hint="The first line names the columns."
-            )
-        places = self._places(header, file)
-        layout = Layout(
-            self.delimiter,
-            len(header),
-            self.inputs,
-            texts={name: places[name] for name in self._texts()},
-            numbers=[places[name] for name in self._numbers()],
-        )
-        return read_blocks(unread, layout)
 
-    def _places(self, header: list[str], file: Path) -> dict[str, int]:
-        """Return the position in a record of each column that is needed."""
-        columns = [name.strip() for name in header]
-        wanted = [self.inputs, *self.tasks, *self.weights, *([self.id] if self.id else [])]
-        for name in wanted:
-            if name not in columns:
-                raise LoaderError(
-                    f"{file} has no column {name!r}.", hint=f"It has: {', '.join(columns)}."
-                )
-            if columns.count(name) > 1:
-                raise LoaderError(f"{file} has several columns {name!r}.", hint="Rename one.")
-        return {name: columns.index(name) for name in wanted}
+def check_featurizer(value: Any) -> Featurizer[Any] | None:
+    """Return ``value``, a featurizer or None; raises :class:`ParameterError` for anything else."""
+    if value is not None and not isinstance(value, Featurizer):
+        raise ParameterError(
+            f"featurizer={value!r} is not a featurizer.", hint="Give an instance, such as ECFP()."
+        )
+    return value
+
+
+def names_of_columns(argument: str, given: str | Sequence[str]) -> tuple[str, ...]:
+    """Return one name or several as a tuple.
+
+    Raises :class:`ParameterError`, with the ``argument``, if they are not text or occur twice.
+    """
+    names = [given] if isinstance(given, str) else given
+    check_names(argument, names)
+    if not all(isinstance(name, str) for name in names):
+        raise ParameterError(f"{argument}={given!r} must be names of columns.")
+    if len(set(names)) != len(names):
+        raise ParameterError(f"{argument}={given!r} has a name twice.")
+    return tuple(names)
 
 
 def _label_fault(task: str, text: str) -> tuple[str, str]:
@@ -261,6 +250,11 @@ def _label_fault(task: str, text: str) -> tuple[str, str]:
     if _BOUND.fullmatch(text):
         return "censored", f"{task} is {text!r}, which is only a bound"
     return "label", f"{task} is {text!r}, which is not a finite number"
+
+
+def _class_names(labels: list[str]) -> set[str]:
+    """Return the different labels that are not missing."""
+    return {label for label in set(labels) if label.lower() not in MISSING}
 
 
 def _numbered(
@@ -271,19 +265,9 @@ def _numbered(
     Without ``names`` they are all labels in sorted order. A missing label is NaN.
     """
     given: list[str] = labels.tolist()
-    found = {label for label in set(given) if label.lower() not in MISSING}
+    found = _class_names(given)
     names = tuple(names) or tuple(sorted(found))
     number = {name: float(i) for i, name in enumerate(names)}
     unknown = found - set(names)
     bad = [(row, label) for row, label in enumerate(given) if label in unknown] if unknown else []
     return np.array([number.get(label, np.nan) for label in given], float), names, bad
-
-
-def _names(argument: str, given: str | Sequence[str]) -> tuple[str, ...]:
-    names = [given] if isinstance(given, str) else given
-    check_names(argument, names)
-    if not all(isinstance(name, str) for name in names):
-        raise ParameterError(f"{argument}={given!r} must be names of columns.")
-    if len(set(names)) != len(names):
-        raise ParameterError(f"{argument}={given!r} has a name twice.")
-    return tuple(names)

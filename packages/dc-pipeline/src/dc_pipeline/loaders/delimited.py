@@ -10,12 +10,15 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
 
 import numpy as np
 
 from dc_core import Failure
-from dc_pipeline.numerals import WINDOW, read_spans, read_texts
+from dc_pipeline.loaders.block import Block
+from dc_pipeline.loaders.numerals import WINDOW, read_spans, read_texts
+from dc_pipeline.loaders.sources import Source
+from dc_pipeline.loaders.text_file import MAX_LINE, too_long
 
 MAX_FIELD: Final = 131_072
 """The longest field, in characters. It is the default limit of the csv module."""
@@ -50,40 +53,32 @@ class Layout:
     numbers: Sequence[int]
 
 
-class Block(NamedTuple):
-    """Some consecutive records.
-
-    ``records`` are the numbers of the usable ones, ``(n,)``, counted from 0 after the header.
-    ``texts`` holds each column of text, ``(n,)``, stripped. ``numbers`` holds the columns of
-    numbers, ``(n, columns)`` of float64. It is NaN where a value is missing and where the text is
-    not a number; ``unread`` holds that text by row and column, in the order of both. ``failures``
-    are the records that cannot be used. ``characters`` is the length of all records as text.
-    """
-
-    records: np.ndarray
-    texts: dict[str, np.ndarray]
-    numbers: np.ndarray
-    unread: dict[tuple[int, int], str]
-    failures: list[Failure]
-    characters: int
-
-
 class Unread:
     """The part of a text that has not been used, of which more is read when it is needed."""
 
-    def __init__(self, pieces: Iterable[str]) -> None:
+    def __init__(self, pieces: Iterable[str], source: Source) -> None:
         self.text = ""
+        self._source = source
+        self._line = 1
         self._pieces = iter(pieces)
 
     def read_line(self) -> bool:
-        """Read until the end of another line; return False if the text ended instead."""
+        """Read until the end of another line; return False if the text ended instead.
+
+        Raises :class:`LoaderError` for a line of more than :data:`MAX_LINE` characters.
+        """
         parts = [self.text]
         ended = True
+        length = len(self.text)
         for piece in self._pieces:
             parts.append(piece)
+            length += len(piece)
             if "\n" in piece:
+                self._line += piece.count("\n")
                 ended = False
                 break
+            if length > MAX_LINE:
+                raise too_long(self._source, self._line)
         self.text = "".join(parts)
         return not ended
 
@@ -119,7 +114,7 @@ def read_blocks(unread: Unread, layout: Layout) -> Iterator[Block]:
             continue
         block = _plain_block(lines, number, layout)
         if block is not None:
-            number += len(block.records)
+            number = block.stop
             unread.text = text[end + 1 :]
         else:
             while '"' in lines and more and unread.text.count("\n", end) <= _MAX_LINES:
@@ -158,12 +153,13 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
     columns = list(layout.numbers)
     numbers, unread = read_spans(data, starts[:, columns].ravel(), ends[:, columns].ravel())
     return Block(
+        number,
         np.arange(number, number + len(ends)),
         texts,
         numbers.reshape(len(ends), len(columns)),
         {divmod(cell, len(columns)): text for cell, text in unread.items()},
         [],
-        len(block) + 1,
+        progress=len(block) + 1,
     )
 
 
@@ -219,12 +215,13 @@ def _checked_block(records: list[Record], number: int, characters: int, layout: 
     columns = layout.numbers
     numbers, unread = read_texts([row[place] for row in rows for place in columns])
     return Block(
+        number,
         np.array(used, np.intp),
         texts,
         numbers.reshape(len(rows), len(columns)),
         {divmod(cell, len(columns)): text for cell, text in unread.items()},
         failures,
-        characters,
+        progress=characters,
     )
 
 

@@ -1,0 +1,114 @@
+"""What all loaders have in common: one status for each row, in batches of any size."""
+
+from itertools import chain
+
+import pytest
+
+from dc_core import Ragged
+from dc_core.errors import FeaturizationError, LoaderError, ParameterError
+from dc_pipeline import ECFP, CSVLoader
+
+
+def plain(column):
+    return [row.tolist() for row in column] if isinstance(column, Ragged) else column.tolist()
+
+
+def content(dataset):
+    """Return what a dataset holds, in a form that compares by value, NaN included."""
+    X = dataset.X if isinstance(dataset.X, dict) else {"": dataset.X}
+    values = {name: (str(column.dtype), plain(column)) for name, column in X.items()}
+    rest = [plain(part) for part in (dataset.y, dataset.w, dataset.ids)]
+    return [values, *rest, dataset.tasks, dict(dataset.classes)]
+
+
+def joined(lists):
+    return list(chain.from_iterable(lists))
+
+
+def csv(folder):
+    rows = [f"{'C' * (i % 5 + 1)},{i},{'ab'[i % 2]},m{i}" for i in range(23)]
+    rows[3], rows[4], rows[11] = "C1CC,1,a,m3", "C,1", "CC,>5,a,m11"
+    (folder / "table.csv").write_text("\n".join(["smiles,y,kind,id", *rows]))
+    loader = CSVLoader(
+        tasks=["y", "kind"], id="id", classes="kind", featurizer=ECFP(size=16, counts=True)
+    )
+    return loader, folder / "table.csv", 23
+
+
+LOADERS = [csv]
+
+every_loader = pytest.mark.parametrize("make", LOADERS, ids=lambda make: make.__name__)
+
+
+@every_loader
+def test_every_row_is_in_the_dataset_or_in_the_report(make, tmp_path):
+    loader, source, n = make(tmp_path)
+    dataset, report = loader.load(source)
+    assert 0 < len(dataset) < n
+    whole = [failure.row for failure in report if not failure.task]
+    assert len(set(whole)) == len(whole)
+    assert len(dataset) + len(whole) == n
+
+
+@every_loader
+def test_the_batches_of_any_size_are_together_what_load_returns(make, tmp_path):
+    loader, source, n = make(tmp_path)
+    dataset, report = loader.load(source)
+    expected = content(dataset)
+    for size in (1, 4, n - 1, n, n + 1):
+        batches = list(loader.batches(source, size=size))
+        assert len(batches) == -(-n // size)
+        parts = [content(part) for part, _ in batches]
+        for name, (dtype, rows) in expected[0].items():
+            assert {part[0][name][0] for part in parts} == {dtype}
+            assert repr(joined(part[0][name][1] for part in parts)) == repr(rows)
+        for k in (1, 2, 3):
+            assert repr(joined(part[k] for part in parts)) == repr(expected[k])
+        assert all(part[4:] == expected[4:] for part in parts)
+        assert joined(failures for _, failures in batches) == list(report)
+
+
+@every_loader
+def test_batches_may_start_at_any_row(make, tmp_path):
+    loader, source, n = make(tmp_path)
+    whole = list(loader.batches(source, size=1))
+    for start in range(n + 2):
+        batches = list(loader.batches(source, size=4, start=start))
+        expected = joined(content(dataset)[3] for dataset, _ in whole[start:])
+        assert joined(content(dataset)[3] for dataset, _ in batches) == expected
+        failures = [failure for _, report in batches for failure in report]
+        assert failures == [failure for _, report in whole[start:] for failure in report]
+        assert len(batches) == max(1, -(-(n - start) // 4))
+
+
+@every_loader
+def test_strict_raises_at_the_first_failure(make, tmp_path):
+    loader, source, _ = make(tmp_path)
+    first = loader.load(source).failures[0]
+    with pytest.raises(FeaturizationError, match=f"row {first.row} "):
+        loader.load(source, strict=True)
+
+
+@every_loader
+def test_counts_are_logged(make, tmp_path, caplog):
+    loader, source, _ = make(tmp_path)
+    dataset, report = loader.load(source)
+    assert f"{len(dataset)} rows loaded, {len(report)} failed" in caplog.text
+
+
+@every_loader
+def test_batches_of_no_size_and_rows_before_the_first_are_typed_errors(make, tmp_path):
+    loader, source, _ = make(tmp_path)
+    for options in ({"size": 0}, {"start": -1}, {"size": "3"}):
+        with pytest.raises(ParameterError):
+            next(loader.batches(source, **options))
+
+
+@every_loader
+@pytest.mark.parametrize("missing", [None, 3, b"C"], ids=str)
+def test_what_is_not_a_source_is_a_typed_error(make, tmp_path, missing):
+    loader, _, _ = make(tmp_path)
+    with pytest.raises(LoaderError):
+        loader.load(missing)
+    with pytest.raises(LoaderError, match="cannot be read"):
+        loader.load(tmp_path / "nowhere")
