@@ -7,15 +7,16 @@ import tracemalloc
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 
-import fsspec
 import pytest
-import zstandard
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dc_core.errors import LoaderError
 from dc_pipeline import CSVLoader
 from dc_pipeline.loaders import sources
+
+fsspec = pytest.importorskip("fsspec", reason="sources of URLs need fsspec")
+zstandard = pytest.importorskip("zstandard", reason="zstd files need zstandard")
 
 TABLE = "smiles,y\n" + "".join(f"{'C' * (i % 9 + 1)},{i}\n" for i in range(500))
 
