@@ -10,7 +10,17 @@ from dc_core.errors import DatasetError
 
 
 class FitsDataset:
-    """Lets ``fit(X, y)``, the call of many other libraries, say what ``fit`` takes instead."""
+    """Lets ``fit(X, y)``, the call of many other libraries, say what ``fit`` takes instead.
+
+    A subclass may check the datasets in :meth:`_before_fit`, and note in :meth:`_after_fit` what it
+    has learned from.
+    """
+
+    def _before_fit(self, dataset: Any, valid: Any) -> None:
+        """Check what ``fit`` was called with, of whatever type it is."""
+
+    def _after_fit(self, dataset: Any) -> None:
+        """Note what was learned from ``dataset``."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Wrap the ``fit`` that a subclass defines."""
@@ -23,11 +33,16 @@ class FitsDataset:
 def _of_one_dataset(fit: Callable[..., Any]) -> Callable[..., Any]:
     @wraps(fit)
     def checked(self: Any, *datasets: Any, **options: Any) -> Any:
-        if len(datasets) > 1:
+        if len(datasets) > 1 or "X" in options:
+            given = len(datasets) + len(options.keys() & {"X", "y"})
             raise DatasetError(
-                f"{type(self).__name__}.fit takes one dataset; {len(datasets)} values were given.",
+                f"{type(self).__name__}.fit takes one dataset; {given} values were given.",
                 hint="Put X and y into one: fit(NumpyDataset(X, y)).",
             )
-        return fit(self, *datasets, **options)
+        dataset = datasets[0] if datasets else options.get("dataset")
+        self._before_fit(dataset, options.get("valid"))
+        result = fit(self, *datasets, **options)
+        self._after_fit(dataset)
+        return result
 
     return checked

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import ClassVar
 
 import numpy as np
@@ -17,6 +17,9 @@ class Metric(Component, ABC):
     """A score of predictions; a subclass writes :meth:`compute` for one task."""
 
     greater_is_better: ClassVar[bool]
+
+    needs_values: ClassVar[bool] = False
+    """Whether labels have to be quantities, as for a mean error; classes are then refused."""
 
     @property
     def name(self) -> str:
@@ -70,10 +73,14 @@ def score_all(
     prediction: np.ndarray,
     w: np.ndarray,
     tasks: Sequence[str],
+    classes: Mapping[str, Sequence[str]] | None = None,
 ) -> dict[str, float]:
     """Return the results of every metric's :meth:`Metric.score` for these arrays in one mapping.
 
-    Raises :class:`ParameterError` if ``metrics`` is not a sequence of metrics.
+    ``classes`` are the names of the classes of each task whose labels are classes.
+
+    Raises :class:`ParameterError` if ``metrics`` is not a sequence of metrics, and
+    :class:`DatasetError` if one of them needs values and labels are classes.
     """
     if isinstance(metrics, Metric | type | str) or not isinstance(metrics, Iterable):
         raise ParameterError(f"metrics={metrics!r} is not a list.", hint="Give a list: [RMSE()].")
@@ -86,6 +93,12 @@ def score_all(
         if not isinstance(metric, Metric):
             raise ParameterError(
                 f"{metric!r} is not a metric.", hint="Give a list of them: [RMSE(), R2()]."
+            )
+        if classes and metric.needs_values:
+            raise DatasetError(
+                f"{metric.name} needs quantities; the labels of {next(iter(classes))!r} are "
+                "classes.",
+                hint="Use a metric for classification, such as Accuracy.",
             )
         scores |= metric.score(y, prediction, w, tasks)
     return scores

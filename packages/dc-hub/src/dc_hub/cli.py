@@ -133,6 +133,7 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
         ],
         ((f"params.{key}", as_written(value)) for key, value in found.params.items()),
         ((f"metadata.{key}", as_written(value)) for key, value in found.metadata.items()),
+        ((f"classes.{task}", as_written(list(names))) for task, names in found.classes.items()),
         (
             (f"version.{name}", f"stored with {stored}, {installed} is installed")
             for name, (stored, installed) in found.version_changes.items()

@@ -20,6 +20,7 @@ class RMSE(Metric):
     """Root mean squared error, in the unit of the labels."""
 
     greater_is_better = False
+    needs_values = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the error of one task."""
@@ -31,6 +32,7 @@ class MAE(Metric):
     """Mean absolute error, in the unit of the labels."""
 
     greater_is_better = False
+    needs_values = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the error of one task."""
@@ -41,6 +43,7 @@ class R2(Metric):
     """Coefficient of determination: the explained fraction of the labels' variance."""
 
     greater_is_better = True
+    needs_values = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the coefficient of one task; NaN if all labels are equal."""
@@ -54,6 +57,7 @@ class PearsonR(Metric):
     """Pearson's correlation coefficient of labels and predictions."""
 
     greater_is_better = True
+    needs_values = True
 
     def compute(self, y: np.ndarray, prediction: np.ndarray, w: np.ndarray) -> float:
         """Return the coefficient of one task; NaN if all labels or predictions are equal."""

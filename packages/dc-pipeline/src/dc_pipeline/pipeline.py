@@ -61,6 +61,23 @@ class Pipeline(Estimator):
         self.transformers = tuple(transformers)
         self.failures = FailureReport()
 
+    @property
+    def classes(self) -> Mapping[str, tuple[str, ...]]:
+        """The names of the model's classes, by task."""
+        return self.model.classes
+
+    def set_classes(self, classes: Mapping[str, Sequence[str]]) -> None:
+        """Set the names of the model's classes."""
+        self.model.set_classes(classes)
+
+    @property
+    def predicts_classes(self) -> bool | None:
+        """Whether the model is a classifier; None if that is not known."""
+        return self.model.predicts_classes
+
+    def _after_fit(self, dataset: Any) -> None:
+        """Leave the classes to the model, whose own ``fit`` has noted them."""
+
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None, **options: Any) -> Self:
         """Fit the transformers, then the model, on the rows of ``dataset`` that can be featurized.
 
@@ -137,17 +154,21 @@ class Pipeline(Estimator):
     def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
         """Return each metric's value on the rows of ``dataset`` that can be featurized.
 
-        Raises :class:`EmptyDataset` if there are none.
+        Raises :class:`EmptyDataset` if there are none, and :class:`DatasetError` if the dataset's
+        classes are not the model's, or a metric is not for classes.
         """
         check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
+        self.check_classes(dataset)
         prediction = self.predict(dataset)
         ok = np.ones(len(dataset), bool)
         ok[[failure.row for failure in self.failures]] = False
         if not ok.any():
             raise EmptyDataset(f"No row can be evaluated: {self.failures}.")
-        return score_all(metrics, dataset.y[ok], prediction[ok], dataset.w[ok], dataset.tasks)
+        return score_all(
+            metrics, dataset.y[ok], prediction[ok], dataset.w[ok], dataset.tasks, dataset.classes
+        )
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
         known = inspect.signature(self.model.fit).parameters

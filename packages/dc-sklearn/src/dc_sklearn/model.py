@@ -33,6 +33,11 @@ class SklearnModel(Wrapper, Estimator):
     def _accepts(cls, estimator: Any) -> bool:
         return role_of(estimator) == "SklearnModel"
 
+    @property
+    def predicts_classes(self) -> bool:
+        """Whether the estimator is a classifier."""
+        return bool(is_classifier(self.estimator))
+
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
         """Fit a fresh clone of the estimator to ``dataset`` and return the model itself.
 

@@ -25,6 +25,9 @@ class Loss(ABC):
     axes: int = 2
     """The number of axes of an output: rows, tasks and, for some losses, classes."""
 
+    predicts_classes: bool = False
+    """Whether the predictions are probabilities of classes."""
+
     @abstractmethod
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each label, ``(b, tasks)``."""
@@ -76,6 +79,8 @@ class Regression(Loss):
 class BinaryCrossEntropy(Loss):
     """Cross entropy of one logit per task; labels are 0 or 1, or probabilities."""
 
+    predicts_classes = True
+
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the cross entropy of each label."""
         return functional.binary_cross_entropy_with_logits(output, y, reduction="none")
@@ -96,6 +101,7 @@ class CrossEntropy(Loss):
     """Cross entropy of one logit per class; labels are the numbers of the classes."""
 
     axes = 3
+    predicts_classes = True
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the cross entropy of each label."""

@@ -80,6 +80,11 @@ class TorchModel(Estimator):
         return None
 
     @property
+    def predicts_classes(self) -> bool:
+        """Whether the loss is one for classes."""
+        return self.config.loss_function().predicts_classes
+
+    @property
     def history(self) -> tuple[Epoch, ...]:
         """The records of the epochs since training started."""
         return () if self._trainer is None else tuple(self._trainer.epochs)
@@ -141,9 +146,10 @@ class TorchModel(Estimator):
         config's number of epochs for this call; schedules always span the config's number.
 
         Training continues from the present weights, with a new optimizer and the config's seed;
-        ``model.unfitted().fit(dataset)`` starts afresh. With ``resume`` it continues exactly where
-        the last call, or the training state, stopped, for the remaining epochs of the config or for
-        ``epochs``. An epoch that is interrupted (Ctrl-C) or fails is undone; resuming repeats it.
+        so the classes have to be the model's. ``model.unfitted().fit(dataset)`` starts afresh. With
+        ``resume`` it continues exactly where the last call, or the training state, stopped, for the
+        remaining epochs of the config or for ``epochs``. An epoch that is interrupted (Ctrl-C) or
+        fails is undone; resuming repeats it.
 
         ``progress`` shows a progress bar or not; None shows it in a terminal.
 
@@ -153,6 +159,7 @@ class TorchModel(Estimator):
         """
         for given in (dataset,) if valid is None else (dataset, valid):
             check_dataset(given)
+            self.check_classes(given)
             self._check(given)
         if epochs is not None:
             check_count("epochs", epochs, minimum=1)
@@ -264,6 +271,11 @@ class TorchModel(Estimator):
         # deepcopy takes these for the copies that it has made already.
         return construct(type(self), deepcopy(self.get_parameters(), copies))
 
+    def _after_fit(self, dataset: Any) -> None:
+        # Training continues, so that names which are known stay; fit has compared them.
+        if not self.classes:
+            super()._after_fit(dataset)
+
     def _train(
         self,
         trainer: Trainer,
@@ -284,6 +296,7 @@ class TorchModel(Estimator):
                 callback.on_fit_start(self, epochs)
             running = ending.enter_context(closing(trainer.run(dataset, valid, epochs, on_step)))
             for epoch in running:
+                self._after_fit(dataset)
                 # Every callback sees the epoch, even if one before it asks to stop.
                 answers = [callback.on_epoch_end(self, epoch) for callback in callbacks]
                 if any(answers):

@@ -28,7 +28,7 @@ _BACKEND: Final = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 _REQUIRED: Final = frozenset(
     {"format", "format_version", "class", "class_version", "backend", "params", "weights"}
 )
-_OPTIONAL: Final = frozenset({"metadata", "required_features"})
+_OPTIONAL: Final = frozenset({"classes", "metadata", "required_features"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +45,8 @@ class Record:
 
     ``cls`` is the registered name of the class, or None for the weights of an object whose class is
     not registered. ``params`` are encoded (:mod:`dc_hub.format.values`). ``weights`` is by
-    canonical name. ``metadata`` is any JSON object.
+    canonical name. ``metadata`` is any JSON object. ``classes`` are the names of the classes of
+    each task whose labels have names, in the order of their numbers.
     """
 
     cls: str | None
@@ -54,6 +55,7 @@ class Record:
     params: Mapping[str, Any]
     weights: Mapping[str, StoredWeight]
     metadata: Mapping[str, Any] = field(default_factory=dict)
+    classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required_features: tuple[str, ...] = ()
     format_version: tuple[int, int] = FORMAT_VERSION
 
@@ -76,6 +78,8 @@ class Record:
             },
             "metadata": dict(self.metadata),
         }
+        if self.classes:
+            value["classes"] = {task: list(names) for task, names in self.classes.items()}
         if self.required_features:
             value["required_features"] = sorted(self.required_features)
         data = strict_json.dumps(value, what=PARAMS)
@@ -118,6 +122,7 @@ class Record:
             params=value["params"],
             weights=_read_weights(value["weights"], what),
             metadata=value.get("metadata", {}),
+            classes=_read_classes(value.get("classes", {}), what),
             required_features=tuple(value.get("required_features", ())),
             format_version=version,
         )
@@ -170,6 +175,19 @@ def _check_kinds(value: Mapping[str, Any], what: str) -> None:
     for key in ("params", "weights", "metadata"):
         if type(value.get(key, {})) is not dict:
             raise ParamsError(f"{what} has {key} that are not a JSON object.", path=what)
+
+
+def _read_classes(value: Any, what: str) -> dict[str, tuple[str, ...]]:
+    """Parse the names of classes: for each task a list of different names, at least one."""
+    if type(value) is not dict:
+        raise ParamsError(f"{what} has classes that are not a JSON object.", path=what)
+    for task, names in value.items():
+        texts = type(names) is list and all(type(name) is str for name in names)
+        if not texts or not names or len(set(names)) != len(names):
+            raise ParamsError(
+                f"{what} has classes of {task!r} that are not a list of different names.", path=what
+            )
+    return {task: tuple(names) for task, names in value.items()}
 
 
 def _read_weights(value: Mapping[str, Any], what: str) -> dict[str, StoredWeight]:

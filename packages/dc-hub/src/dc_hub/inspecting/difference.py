@@ -1,4 +1,4 @@
-"""Compare two stored models: class, arguments, metadata and weights."""
+"""Compare two stored models: class, arguments, metadata, classes and weights."""
 
 from __future__ import annotations
 
@@ -63,6 +63,7 @@ def _summary(opened: Opened) -> dict[str, Any]:
         "backend": record.backend,
         "params": dict(record.params),
         "metadata": dict(record.metadata),
+        "classes": {task: list(names) for task, names in record.classes.items()},
     }
 
 

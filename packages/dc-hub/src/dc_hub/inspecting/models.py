@@ -32,9 +32,10 @@ class StoredArray:
 class Info:
     """What is stored of a model.
 
-    ``params`` are the constructor's arguments as in params.json. ``weights`` are by
-    canonical name. ``files`` maps each file to its size in bytes. ``version_changes`` are the
-    stored and the installed version of each package whose major or minor version differs.
+    ``params`` are the constructor's arguments as in params.json. ``classes`` are the names of the
+    classes by task. ``weights`` are by canonical name. ``files`` maps each file to its size in
+    bytes. ``version_changes`` are the stored and the installed version of each package whose major
+    or minor version differs.
     """
 
     name: str
@@ -45,6 +46,7 @@ class Info:
     backend: str | None
     params: Mapping[str, Any]
     metadata: Mapping[str, Any]
+    classes: Mapping[str, tuple[str, ...]]
     weights: Mapping[str, StoredArray]
     files: Mapping[str, int]
     version_changes: Mapping[str, tuple[str, str]]
@@ -82,6 +84,7 @@ def describe(opened: Opened) -> Info:
         backend=record.backend,
         params=record.params,
         metadata=record.metadata,
+        classes=record.classes,
         weights=weights,
         files={file.name: file.stat().st_size for file in sorted(source.path.iterdir())},
         version_changes=version_changes(record),

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from dc_core import Component, WeightHolder, WeightInfo, check_names, check_weights
+from dc_core import Component, Estimator, WeightHolder, WeightInfo, check_names, check_weights
 from dc_hub.conversion import with_path
 from dc_hub.errors import BackendNotInstalled, ParamsError, UnknownClass, WeightsMismatch
 from dc_hub.format.filenames import PARAMS
@@ -94,11 +94,16 @@ def give(
 ) -> Any:
     """Compare the stored weights with those of ``holder``, hand the arrays over, return the object.
 
-    ``renamed`` maps stored relative names to the holder's.
+    An estimator gets the names of its classes too. ``renamed`` maps stored relative names to the
+    holder's.
     """
     arrays, allowed = compare(stored, holder, allow_missing, renamed)
     with with_path(stored.place):
-        return holder.import_weights(arrays, allowed, copy=False)
+        loaded = holder.import_weights(arrays, allowed, copy=False)
+        # Weights that are kept may be those of classes, so without new names the old ones stay.
+        if isinstance(loaded, Estimator) and (stored.record.classes or not allow_missing):
+            loaded.set_classes(stored.record.classes)
+        return loaded
 
 
 def compare(

@@ -47,6 +47,10 @@ def model_card(
         f"| class | {_cell(record.cls or 'not registered')} |",
         f"| backend | {_cell(record.backend or 'none')} |",
         f"| weights | {len(weights)} arrays, {count:,} values, {size:,} bytes |",
+        *(
+            f"| classes of {_cell(task)} | {_cell(list(names))} |"
+            for task, names in record.classes.items()
+        ),
         *(f"| {_cell(key)} | {_cell(value)} |" for key, value in _rows(record.metadata)),
         "",
         "To load it, verified to the last byte, install what it needs:",

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Component, Model, WeightHolder, WeightInfo, model_name, plugins
+from dc_core import Component, Estimator, Model, WeightHolder, WeightInfo, model_name, plugins
 from dc_hub.conversion import with_path
 from dc_hub.errors import NotSerializable
 from dc_hub.files.storage import make_directory, writing
@@ -179,6 +179,7 @@ def prepare(
             for relative, info in table.items()
         },
         metadata={**_plain(metadata or {}), "created_with": dict(needed.versions)},
+        classes=model.classes if isinstance(model, Estimator) else {},
     )
     params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})
     beside = {TRAINING: check_tensors(training_tensors(model))} if training else {}

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Component, Model, WeightHolder, byte_budget, plugins, raw_bits
+from dc_core import Component, Estimator, Model, WeightHolder, byte_budget, plugins, raw_bits
 from dc_hub.errors import NotSerializable
 from dc_hub.format.golden import compare_golden
 from dc_hub.format.tensors import check_tensors
@@ -49,6 +49,7 @@ def check_restores(
             restored = restore(stored, type(model) if isinstance(model, Component) else Model)
             if isinstance(model, Component):
                 _check_equal(described, stored, restored, restored)
+                _check_classes(name, model, restored)
             else:
                 native = plugins.claim(restored.native)
                 _check_equal(described, stored, native.obj, native)
@@ -98,6 +99,16 @@ def _check_equal(described: Described, stored: Stored, obj: Any, holder: WeightH
             f"{name}, loaded again, has other values for its weight {different[0]!r}.",
             path=different[0],
             hint="Nothing was written. import_weights() has to set what export_weights() returns.",
+        )
+
+
+def _check_classes(name: str, model: Component, restored: Component) -> None:
+    known, again = (c.classes if isinstance(c, Estimator) else {} for c in (model, restored))
+    if dict(known) != dict(again):
+        raise NotSerializable(
+            f"{name}, loaded again, has other classes.",
+            path=name,
+            hint="Nothing was written. set_classes() has to set what classes returns.",
         )
 
 
