@@ -206,7 +206,7 @@ class Trains(Constant):
         return {"steps": self.steps}
 
     def set_training_state(self, state):
-        self.steps = state["steps"]
+        self.steps = state["steps"].copy()  # equal bits, in other memory
 
 
 @register_model("restoring/Resumes")

@@ -150,7 +150,10 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
         return False
     if a.ctypes.data == b.ctypes.data and a.strides == b.strides:
         return True
+    # As integers, because NaN differs from itself and -0.0 equals 0.0.
     bits = raw_bits(a.dtype)
+    if bits.kind in "fc":
+        bits = np.dtype(f"u{bits.itemsize}")
     return np.array_equal(a.view(bits), b.view(bits))
 
 
