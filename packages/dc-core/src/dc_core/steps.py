@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Self, TypeVar, final
 
@@ -54,6 +54,14 @@ class Split(NamedTuple):
 
 class Featurizer(Component, ABC, Generic[S]):
     """Turns inputs of type ``S`` (SMILES, sequences …) into arrays."""
+
+    @property
+    def bits(self) -> bool | Collection[str]:
+        """Which columns of the features hold zeros and ones only, so that they are stored as bits.
+
+        True or False if the features are one column, the columns' names if they have any.
+        """
+        return False
 
     @abstractmethod
     def featurize(self, inputs: Sequence[S], *, strict: bool = False) -> Features:

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dc_pipeline.metrics import PearsonR as PearsonR
     from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
     from dc_pipeline.pipeline import Pipeline as Pipeline
+    from dc_pipeline.scale.featurizing import featurize as featurize
     from dc_pipeline.splitters.clusters import ButinaClusters as ButinaClusters
     from dc_pipeline.splitters.clusters import KMeansClusters as KMeansClusters
     from dc_pipeline.splitters.clusters import SphereClusters as SphereClusters
@@ -62,6 +63,7 @@ _EXPORTS = {
         "PearsonR",
     ],
     "dc_pipeline.normalization": ["NormalizationTransformer"],
+    "dc_pipeline.scale.featurizing": ["featurize"],
     "dc_pipeline.splitters.clusters": ["ButinaClusters", "KMeansClusters", "SphereClusters"],
     "dc_pipeline.splitters.diversity": ["FingerprintSplitter", "MaxMinSplitter"],
     "dc_pipeline.splitters.grouping": ["GroupSplitter", "Grouping", "Groups", "TimeSplitter"],

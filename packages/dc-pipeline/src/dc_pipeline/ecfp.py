@@ -55,6 +55,11 @@ class ECFP(Featurizer[str]):
         self.features = check_flag("features", features)
         self.max_atoms = check_count("max_atoms", max_atoms, minimum=1)
 
+    @property
+    def bits(self) -> bool:
+        """Whether the features are zeros and ones."""
+        return not self.counts
+
     def featurize(self, inputs: Sequence[str], *, strict: bool = False) -> Features:
         """Return one fingerprint per SMILES, zero where there is no molecule.
 

@@ -20,7 +20,8 @@ from dc_core.errors import NotSerializable
 def identity(value: Any) -> Any:
     """Return ``value`` as JSON that is the same in every process.
 
-    Components are described by their registered names, arguments and weights, arrays by a digest.
+    Components are described by their registered names, arguments and weights, arrays by a digest,
+    and what has an ``identity``, such as a dataset on disk, by that.
     Raises :class:`NotSerializable` for objects of other kinds.
     """
     if value is None or isinstance(value, bool | int | str):
@@ -51,6 +52,8 @@ def identity(value: Any) -> Any:
     if isinstance(value, Component):
         state = [value.get_parameters(), value.export_weights(copy=False)]
         return {"component": [identity(type(value)), identity(state)]}
+    if isinstance(getattr(value, "identity", None), str):
+        return {"identity": [identity(type(value)), value.identity]}
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"dataclass": [identity(type(value)), identity(fields)]}

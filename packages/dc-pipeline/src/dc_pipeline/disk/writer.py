@@ -15,6 +15,7 @@ import numpy as np
 
 from dc_core import Column, Dataset, Ragged, check_dataset
 from dc_pipeline.disk.header import (
+    FAILURES,
     FILENAME,
     ColumnSpec,
     Header,
@@ -164,7 +165,9 @@ class DatasetWriter:
         strangers = [
             path.name
             for path in self.directory.iterdir()
-            if path.suffix not in (".bin", ".offsets") and not path.name.startswith(".")
+            if path.suffix not in (".bin", ".offsets")
+            and path.name != FAILURES
+            and not path.name.startswith(".")
         ]
         if strangers:
             raise DiskDatasetError(

@@ -1,0 +1,1 @@
+"""Featurize and predict on engines: more rows than fit in memory, on more than one core."""

@@ -1,0 +1,168 @@
+"""Featurize a dataset on an engine, into a dataset on disk."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dc_core import (
+    Dataset,
+    Failure,
+    FailureReport,
+    Featurizer,
+    Loaded,
+    NumpyDataset,
+    check_dataset,
+    distributions,
+    engines,
+    take_rows,
+)
+from dc_core.errors import EmptyDataset, ParameterError
+from dc_pipeline.disk import DatasetWriter, DiskDataset
+from dc_pipeline.disk.header import FAILURES
+from dc_pipeline.errors import DiskDatasetError
+from dc_pipeline.inputs import as_sequence
+from dc_pipeline.scale.sources import on_disk
+
+_PIECE: Final = 64
+"""Inputs between two signs of life, which a timeout waits for."""
+
+
+@dataclass(frozen=True)
+class FeaturizeRows(engines.Task):
+    """Featurizes rows of ``source``; a shard's result is a dataset on disk and its failures."""
+
+    source: DiskDataset
+    featurizer: Featurizer[Any]
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.source)
+
+    def run(self, start: int, stop: int, directory: Path) -> None:
+        """Featurize the rows and write those that could be, and the report on the others."""
+        failures: list[Failure] = []
+        with DatasetWriter(directory / "rows", pack=self.featurizer.bits) as writer:
+            for first in range(start, stop, _PIECE):
+                rows = self.source[first : min(first + _PIECE, stop)]
+                features = self.featurizer.featurize(as_sequence(rows))
+                failures += [_moved(failure, first) for failure in features.failures]
+                ok = features.ok
+                if ok.any():
+                    kept = rows if ok.all() else rows.select(ok)
+                    X = features.values if ok.all() else take_rows(features.values, ok)
+                    writer.append(
+                        NumpyDataset(X, kept.y, kept.w, kept.ids, kept.tasks, kept.classes)
+                    )
+                engines.alive()
+        lines = [[f.row, f.input, f.status, f.message, f.task] for f in failures]
+        (directory / FAILURES).write_text(json.dumps(lines), encoding="utf-8")
+
+
+def featurize(
+    dataset: Dataset,
+    featurizer: Featurizer[Any],
+    directory: str | Path,
+    *,
+    engine: Any = "serial",
+    shard_rows: int = 2048,
+    retries: int = 1,
+    timeout: float | None = None,
+    progress: Any = None,
+) -> Loaded:
+    """Featurize the X of ``dataset`` into a :class:`DiskDataset` in ``directory``.
+
+    The dataset returned has the rows that could be featurized, in order, with their labels, weights
+    and ids; the report has the others, numbered as in ``dataset``, among them those whose worker
+    crashed or took longer than ``timeout`` seconds. It does not fit in memory as a whole, and
+    never has to: rows go from disk to disk in shards of ``shard_rows``.
+
+    A featurization that was interrupted, or whose machine failed, continues where it was, on any
+    ``engine``, if it is called again with the same arguments; one that is complete is opened.
+    ``engine``, ``retries``, ``timeout`` and ``progress`` are as in :func:`dc_core.engines.run`.
+
+    Raises :class:`EmptyDataset` if no row could be featurized, and :class:`DiskDatasetError` if
+    ``directory`` has another dataset.
+    """
+    check_dataset(dataset)
+    if not isinstance(featurizer, Featurizer):
+        raise ParameterError(f"{featurizer!r} is not a featurizer.")
+    if len(dataset) == 0:
+        raise EmptyDataset("There is no row to featurize.")
+    place = Path(directory)
+    work = place / ".work"
+    if (place / "dataset.json").exists():
+        work_inputs = dataset if isinstance(dataset, DiskDataset) else on_disk(dataset, work)
+        return _finished(place, work, FeaturizeRows(work_inputs, featurizer))
+    work.mkdir(parents=True, exist_ok=True)
+    task = FeaturizeRows(on_disk(dataset, work), featurizer)
+    shards = engines.run(
+        task,
+        work / "run",
+        engine=engine,
+        shard_rows=shard_rows,
+        retries=retries,
+        timeout=timeout,
+        progress=progress,
+    )
+    failures = list(_failures(shards, task.source))
+    _write_failures(place, failures)
+    _gather(shards, place, task)
+    return _finished(place, work, task)
+
+
+def _gather(shards: engines.Shards, place: Path, task: FeaturizeRows) -> None:
+    """Append the rows of all shards to the dataset in ``place``, which exists from then on."""
+    provenance = {
+        "featurizer": repr(task.featurizer),
+        "task": task.key,
+        "source": dict(task.source.provenance),
+        "packages": distributions.of_class(type(task.featurizer)),
+    }
+    with DatasetWriter(place, pack=task.featurizer.bits, provenance=provenance) as writer:
+        for shard in shards:
+            if (shard.path / "rows" / "dataset.json").exists():
+                writer.append(DiskDataset(shard.path / "rows"))
+        if writer.rows == 0:
+            raise EmptyDataset("No row could be featurized.", hint=f"See {place / FAILURES}.")
+
+
+def _failures(shards: engines.Shards, source: DiskDataset) -> Iterator[Failure]:
+    for shard in shards:
+        if shard.status == "ok":
+            for row, given, status, message, task in json.loads(
+                (shard.path / FAILURES).read_text(encoding="utf-8")
+            ):
+                yield Failure(row, given, status, message, task)
+        else:
+            (given,) = as_sequence(source[shard.start : shard.stop])
+            yield Failure(shard.start, str(given), shard.status, shard.message)
+
+
+def _write_failures(place: Path, failures: list[Failure]) -> None:
+    lines = [[f.row, f.input, f.status, f.message, f.task] for f in failures]
+    (place / FAILURES).write_text(json.dumps(lines), encoding="utf-8")
+
+
+def _finished(place: Path, work: Path, task: FeaturizeRows) -> Loaded:
+    """Open the dataset that is complete, check that it is the one asked for, and tidy up."""
+    dataset = DiskDataset(place)
+    if dataset.provenance.get("task") != task.key:
+        raise DiskDatasetError(
+            f"{place} has a dataset of other rows or another featurizer: "
+            f"{dataset.provenance.get('featurizer', 'unknown')}.",
+            hint="Choose another directory.",
+        )
+    lines = json.loads((place / FAILURES).read_text(encoding="utf-8"))
+    shutil.rmtree(work, ignore_errors=True)
+    return Loaded(dataset, FailureReport(tuple(Failure(*line) for line in lines)))
+
+
+def _moved(failure: Failure, first: int) -> Failure:
+    return Failure(
+        failure.row + first, failure.input, failure.status, failure.message, failure.task
+    )
