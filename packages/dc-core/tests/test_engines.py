@@ -498,6 +498,36 @@ def test_a_broken_engine_harms_no_other(tmp_path, install):
         run(Squares(4), tmp_path / "c", engine=object())
 
 
+@pytest.mark.parametrize("statement", ["1 / 0", "raise SystemExit(3)"])
+def test_an_engine_that_raises_when_it_is_asked_harms_no_other(tmp_path, install, statement):
+    source = f"from dc_core import hookimpl\n@hookimpl\ndef dc_engine_for(client):\n    {statement}"
+    sources = {"mine_engine": PLUGIN, "bad_engine": source}
+    install("dist-mine", {"dc.engines": {"mine": "mine_engine", "aaa": "bad_engine"}}, sources)
+    cluster = type("Cluster", (), {})()
+    assert run(Squares(4), tmp_path / "b", engine=cluster).complete
+    with pytest.raises(BackendBroken, match="'aaa' of dist-mine") as caught:
+        run(Squares(4), tmp_path / "c", engine=object())
+    assert caught.value.__cause__ is not None
+
+
+def test_an_engine_in_conflict_harms_no_other(tmp_path, install):
+    install("dist-mine", {"dc.engines": {"mine": "mine_engine"}}, {"mine_engine": PLUGIN})
+    install("dist-a", {"dc.engines": {"aaa": "no_such_module"}})
+    install("dist-b", {"dc.engines": {"aaa": "no_such_module"}})
+    cluster = type("Cluster", (), {})()
+    assert run(Squares(4), tmp_path / "b", engine=cluster).complete
+
+
+@pytest.mark.parametrize("error", ["KeyboardInterrupt", "GeneratorExit"])
+def test_a_ctrl_c_passes_while_engines_are_asked(install, error):
+    source = (
+        f"from dc_core import hookimpl\n@hookimpl\ndef dc_engine_for(client):\n    raise {error}"
+    )
+    install("dist-bad", {"dc.engines": {"bad": "bad_engine"}}, {"bad_engine": source})
+    with pytest.raises((KeyboardInterrupt, GeneratorExit)):
+        plugins.engine_for(object())
+
+
 def test_a_plugin_that_returns_no_engine_is_broken(install):
     source = "from dc_core import hookimpl\n@hookimpl\ndef dc_engine(options):\n    return 3"
     install("dist-bad", {"dc.engines": {"bad": "bad_engine"}}, {"bad_engine": source})

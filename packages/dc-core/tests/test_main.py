@@ -108,6 +108,8 @@ def test_it_runs_as_a_module():
         {"dc.backends.v2": {"tiny": "good_plugin"}},
         {"dc.models": {"torch/Squatted": "good_plugin:Net"}},
         {"dc.models": {"no-namespace": "good_plugin:Net"}},
+        {"dc.components": {"numpy/Mine": "good_plugin:Net"}},
+        {"dc.components": {"rdkit/Mine": "good_plugin:Net"}},
         {"dc.components": {"local/Mine": "good_plugin:Net"}},
     ],
 )
@@ -117,3 +119,22 @@ def test_a_refused_entry_point_gives_exit_code_1_and_one_line(only, install, cap
     shown = [line for line in lines(capsys) if "dist-bad 1.0" in line]
     assert len(shown) == 1
     assert "refused" in shown[0]
+
+
+def test_no_text_of_a_distribution_controls_the_terminal_or_breaks_the_table(only, install, capsys):
+    home = install(
+        "dist-bad", {"dc.backends.v1": {"al\x1bpha": "good_plugin"}}, {"good_plugin": GOOD}
+    )
+    (listed,) = home.glob("*/METADATA")
+    listed.write_text("Metadata-Version: 2.1\nName: dist\x1b[31m-bad\nVersion: 1\x9b0\n")
+    bad = GOOD.replace("backend_info", "bakend_info")
+    install("dist-misspelled", {"dc.backends.v1": {"beta": "bad_plugin"}}, {"bad_plugin": bad})
+    assert main(["plugins"]) == 1
+    out = capsys.readouterr().out
+    assert out.replace("\n", "").isprintable()
+    assert r"dist\x1b[31m-bad 1\x9b0" in out
+    shown = out.splitlines()
+    misspelled = next(i for i, line in enumerate(shown) if "dist-misspelled" in line)
+    assert "dc_bakend_info" in shown[misspelled + 1]
+    assert "einstall" in shown[misspelled + 2]
+    assert not shown[misspelled + 3].startswith(" ")

@@ -1,12 +1,15 @@
 """The plugin group: real distributions, found by metadata, isolated from one another."""
 
+import os
 import sys
 import threading
+import traceback
+from contextlib import contextmanager, suppress
 
 import numpy as np
 import pytest
 
-from dc_core import plugins
+from dc_core import BackendInfo, plugins
 from dc_core.__main__ import main
 from dc_core.errors import (
     BackendBroken,
@@ -14,10 +17,14 @@ from dc_core.errors import (
     BackendNotInstalled,
     HubNotInstalled,
     NotClaimed,
+    OutOfResources,
+    ParameterError,
+    UnknownClass,
     Unsupported,
 )
 from dc_core.plugins import BACKENDS, PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
+from dc_core.registry import models
 from dc_core.warning import PluginWarning
 
 GROUP = "dc.backends.v1"
@@ -136,7 +143,12 @@ def test_the_remains_of_a_distribution_do_not_conflict_with_a_whole_one(install)
 
 
 @pytest.mark.parametrize(
-    "name", ["numpy", "builtins", "collections", "__main__", "a.b", "a b", "a/b", "a-b", "1a", "é-"]
+    "name",
+    [
+        *("numpy", "pandas", "polars", "pyarrow", "scipy", "rdkit", "narwhals", "pluggy"),
+        *("ml_dtypes", "builtins", "collections", "__main__", "dc_core"),
+        *("a.b", "a b", "a/b", "a-b", "1a", "é-"),
+    ],
 )
 def test_a_name_that_no_framework_can_have_is_refused(install, name):
     install(*GOOD)
@@ -208,7 +220,13 @@ def test_a_plugin_for_both_apis_is_used(install):
     ("body", "cause"),
     [
         ("raise RuntimeError('boom')", "RuntimeError: boom"),
+        ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise type('Halt', (BaseException,), {})('stop')", "Halt: stop"),
         ("return {'tiny': '1.0'}", "returned a dict, not a BackendInfo"),
+        (
+            "from dc_core import BackendInfo; return BackendInfo(3)",
+            "ParameterError: `versions` is 3",
+        ),
     ],
 )
 def test_an_info_hook_that_raises_or_returns_another_type_is_broken(install, body, cause):
@@ -224,20 +242,134 @@ def test_an_info_hook_that_raises_or_returns_another_type_is_broken(install, bod
     assert lines["good"].status == "ready"
 
 
-def test_a_ctrl_c_during_an_import_is_not_remembered(install, tmp_path):
-    source = f"""
+def failing_once(marker, statement):
+    """Return a plugin whose import fails in ``statement``, the first time alone."""
+    return f"""
 from pathlib import Path
-marker = Path({str(tmp_path / "marker")!r})
+marker = Path({str(marker)!r})
 if not marker.exists():
     marker.touch()
-    raise KeyboardInterrupt
+    {statement}
 {INFO}
 """
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
+def test_a_ctrl_c_during_an_import_is_not_remembered(install, tmp_path, error):
+    source = failing_once(tmp_path / "marker", f"raise {error.__name__}")
     install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": source})
-    with pytest.raises(KeyboardInterrupt):
+    with pytest.raises(error):
         plugins.backend("alpha").info()
     assert plugins.backend("alpha").info().versions == {"tiny": "1.0"}
     assert status("alpha").status == "ready"
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt, GeneratorExit])
+def test_a_ctrl_c_in_a_hook_passes(install, error):
+    source = INFO.replace("return", f"raise {error.__name__}; return")
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": source})
+    with pytest.raises(error):
+        plugins.report()
+
+
+PASSING = {
+    "no memory": "raise MemoryError",
+    "no memory in the system": "raise OSError(12, 'Cannot allocate memory')",
+    "no files": "raise OSError(24, 'Too many open files')",
+    "no files in the system": "raise OSError(23, 'Too many open files in system')",
+    "a library that cannot be opened": "raise ImportError('lib.so: Too many open files')",
+    "hidden by another error": "raise RuntimeError('no kernels') from MemoryError()",
+}
+
+
+@pytest.mark.parametrize("statement", PASSING.values(), ids=PASSING.keys())
+def test_a_lack_of_memory_or_files_is_not_remembered(install, tmp_path, statement):
+    sources = {
+        name: failing_once(tmp_path / name, statement) for name in ("alpha_plugin", "lab_nets")
+    }
+    sources["lab_nets"] += "from dc_core import Model\nclass Net(Model): ...\n"
+    names = {GROUP: {"alpha": "alpha_plugin"}, "dc.models": {"lab/Net": "lab_nets:Net"}}
+    install("dist-a", names, sources)
+    for first in (plugins.backend("alpha").info, lambda: models.lookup("lab/Net")):
+        with pytest.raises(OutOfResources, match="try again") as caught:
+            first()
+        assert "ulimit" in caught.value.hint
+        first()
+    (tmp_path / "alpha_plugin").unlink()
+    (tmp_path / "lab_nets").unlink()
+    sys.modules.pop("alpha_plugin")
+    sys.modules.pop("lab_nets")
+    plugins.refresh()
+    for listed in (lambda: status("alpha"), lambda: status("lab/Net", models)):
+        assert (listed().status, listed().status) == ("broken", "ready")
+
+
+@contextmanager
+def no_files_left():
+    """Let this process open no more files in the block."""
+    resource = pytest.importorskip("resource")
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    taken = [os.dup(0)]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(taken) + 50, limits[1]))
+    try:
+        with suppress(OSError):
+            while True:
+                taken.append(os.dup(0))
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, limits)
+        for descriptor in taken:
+            os.close(descriptor)
+
+
+def test_plugins_are_found_and_imported_once_files_can_be_opened_again(install):
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": INFO})
+    for _ in range(2):
+        with no_files_left(), pytest.raises(OutOfResources, match="Too many open files"):
+            plugins.backend("alpha").info()
+        assert "alpha" in BACKENDS  # Found the first time, so it is the import that fails next.
+    assert plugins.backend("alpha").info().versions == {"tiny": "1.0"}
+
+
+def test_what_cannot_be_imported_is_not_imported_again(install, tmp_path):
+    source = f"""
+with open({str(tmp_path / "imports")!r}, "a") as file:
+    file.write("x")
+raise RuntimeError("boom")
+"""
+    names = {GROUP: {"alpha": "native", "beta": "native"}, "dc.models": {"lab/Net": "native:Net"}}
+    install("dist-a", names, {"native": source})
+    for _ in range(2):
+        for name in ("alpha", "beta"):
+            with pytest.raises(BackendBroken, match="RuntimeError: boom") as caught:
+                plugins.backend(name).info()
+            assert traceback.format_tb(caught.value.__cause__.__traceback__)[-1].count("native")
+        with pytest.raises(UnknownClass, match="RuntimeError: boom"):
+            models.lookup("lab/Net")
+    assert (tmp_path / "imports").read_text() == "x"
+    plugins.refresh()
+    with pytest.raises(BackendBroken):
+        plugins.backend("alpha").info()
+    assert (tmp_path / "imports").read_text() == "xx"
+
+
+def test_the_distribution_that_breaks_a_framework_is_named(install):
+    source = "from importlib.metadata import entry_points\nentry_points(group='frameworks')\n"
+    names = {GROUP: {"alpha": "alpha_plugin"}, "dc.models": {"lab/Net": "alpha_plugin:Net"}}
+    install("dist-a", names, {"alpha_plugin": source})
+    home = install("dist-bad", {})
+    (listed,) = home.glob("*/entry_points.txt")
+    listed.write_text(f"[{GROUP}]\nfoo bar\n")
+    plugins.refresh()
+    hint = (
+        "The entry points of dist-bad cannot be read. Run: pip install --force-reinstall dist-bad"
+    )
+    with pytest.raises(BackendBroken) as caught:
+        plugins.backend("alpha").info()
+    assert caught.value.hint == hint
+    with pytest.raises(UnknownClass) as caught:
+        models.lookup("lab/Net")
+    assert caught.value.hint == hint
 
 
 def test_an_installed_distribution_without_the_plugin_is_to_be_upgraded(install):
@@ -271,6 +403,9 @@ def test_an_object_that_nobody_serves_is_not_claimed():
         ("import no_such_module_at_all", "ModuleNotFoundError"),
         ("raise RuntimeError('boom')", "RuntimeError: boom"),
         ("raise SystemExit(3)", "SystemExit: 3"),
+        ("raise type('Halt', (BaseException,), {})('stop')", "Halt: stop"),
+        ("raise type('Mute', (Exception,), {'__str__': lambda self: 1 / 0})", "Mute: (no message"),
+        ("raise RuntimeError('one\\n  two\\x1b[31m')", r"RuntimeError: one two\x1b[31m"),
         ("def (", "SyntaxError"),
         (INFO.replace("dc_backend_info", "dc_bakend_info"), "dc_bakend_info"),
         (INFO.replace("info():", "info(removed_argument):"), "removed_argument"),
@@ -280,6 +415,9 @@ def test_an_object_that_nobody_serves_is_not_claimed():
         "missing module",
         "raises",
         "exits",
+        "halts",
+        "has no message",
+        "writes to the terminal",
         "syntax",
         "misspelled hook",
         "removed argument",
@@ -453,3 +591,23 @@ def test_without_a_hub_the_error_says_what_to_install():
         hub.fetch(int, "a/b", {})
     with pytest.raises(ImportError):
         hub.publish(None, "a/b", {})
+
+
+@pytest.mark.parametrize(
+    ("versions", "capabilities", "what"),
+    [
+        (3, frozenset(), "`versions` is 3"),
+        ([("tiny", "1.0")], frozenset(), "`versions`"),
+        ({"tiny": 1}, frozenset(), "`versions`"),
+        ({1: "1.0"}, frozenset(), "`versions`"),
+        ({"": "1.0"}, frozenset(), "`versions`"),
+        ({"tiny": ""}, frozenset(), "`versions`"),
+        ({"tiny": "1.0"}, "weights", "`capabilities` is 'weights'"),
+        ({"tiny": "1.0"}, ["weights"], "`capabilities`"),
+        ({"tiny": "1.0"}, frozenset({1}), "`capabilities`"),
+    ],
+)
+def test_a_description_of_a_backend_is_of_text(versions, capabilities, what):
+    with pytest.raises(ParameterError, match=what) as caught:
+        BackendInfo(versions, capabilities)
+    assert caught.value.hint

@@ -76,7 +76,11 @@ def test_another_class_cannot_take_the_name():
 
 
 @pytest.mark.parametrize(
-    "name", ["", "net", "local/net", "a/b/c", "a b/c", "../x", "a/", "/b", "a/.b", "a/b\n", "å/b"]
+    "name",
+    [
+        *("", "net", "a/b/c", "a b/c", "../x", "a/", "/b", "a/.b", "a/b\n", "å/b"),
+        *("local/net", "numpy/net", "rdkit/net"),
+    ],
 )
 def test_a_malformed_name_is_refused(name):
     with pytest.raises(ClassConflict, match="cannot be a registered name"):
@@ -126,11 +130,62 @@ def test_an_entry_point_that_is_no_model_is_refused(install, value):
         models.lookup("lab/Net")
 
 
-@pytest.mark.parametrize("source", ["raise RuntimeError('boom')", "raise SystemExit(1)", ""])
+HALT = "raise type('Halt', (BaseException,), {})"
+
+
+@pytest.mark.parametrize("source", ["raise RuntimeError('boom')", "raise SystemExit(1)", HALT, ""])
 def test_an_entry_point_that_cannot_be_imported_is_a_typed_error(install, source):
     install("dist-a", {"dc.models": {"lab/Net": "lab_nets:Net"}}, {"lab_nets": source})
     with pytest.raises(UnknownClass, match=r"dist-a 1\.0 cannot be imported"):
         models.lookup("lab/Net")
+
+
+HOSTILE = """
+class Meta(type):
+    def __repr__(cls):
+        raise RuntimeError("no text")
+
+class Silent(metaclass=Meta):
+    pass
+
+class Disguised:
+    @property
+    def __class__(self):
+        raise RuntimeError("no class")
+
+    __repr__ = __class__.fget
+
+disguised = Disguised()
+"""
+
+
+@pytest.mark.parametrize("value", ["nets:Silent", "nets:disguised"])
+def test_whatever_an_entry_point_names_is_one_line_of_the_report(install, value):
+    install("dist-a", {"dc.models": {"lab/Net": value}}, {"nets": HOSTILE})
+    with pytest.raises(ClassConflict, match="not a Model"):
+        models.lookup("lab/Net")
+    (line,) = [line for line in models.report() if line.name == "lab/Net"]
+    assert line.status == "broken"
+
+
+def test_a_class_of_a_broken_backend_is_not_imported(install):
+    names = {"dc.backends.v1": {"alpha": "alpha_plugin"}, "dc.models": {"alpha/Net": "nets:Net"}}
+    install("dist-a", names, {"nets": NET, "alpha_plugin": "raise RuntimeError('boom')"})
+    with pytest.raises(UnknownClass, match=r"without its backend.*boom") as caught:
+        models.lookup("alpha/Net")
+    assert "force-reinstall dist-a" in caught.value.hint
+    (line,) = [line for line in models.report() if line.name == "alpha/Net"]
+    assert line.status == "broken"
+    assert "nets" not in sys.modules
+
+
+def test_a_class_of_a_backend_in_conflict_is_not_imported(install):
+    names = {"dc.backends.v1": {"alpha": "alpha_plugin"}, "dc.models": {"alpha/Net": "nets:Net"}}
+    install("dist-a", names, {"nets": NET})
+    install("dist-b", {"dc.backends.v1": {"alpha": "other_plugin"}})
+    with pytest.raises(UnknownClass, match="dist-a and dist-b both provide"):
+        models.lookup("alpha/Net")
+    assert "nets" not in sys.modules
 
 
 def test_a_broken_neighbour_does_not_hide_a_class(install):

@@ -10,6 +10,7 @@ from dataclasses import asdict
 
 from dc_core import plugins, registry
 from dc_core.plugins import PluginStatus
+from dc_core.plugins.causes import one_line
 
 _UNUSABLE = ("broken", "conflict", "refused")
 
@@ -39,12 +40,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def table(report: Sequence[PluginStatus]) -> str:
     """Return the report as aligned text: a line for each plugin, and below it what to do."""
     head = ("PLUGIN", "STATUS", "DISTRIBUTION", "GROUP")
-    rows = [(s.name, s.status, f"{s.distribution} {s.version}".strip(), s.group) for s in report]
+    rows = [
+        tuple(map(one_line, (s.name, s.status, f"{s.distribution} {s.version}", s.group)))
+        for s in report
+    ]
     widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
     lines = [_line(head, widths)]
     for status, row in zip(report, rows, strict=True):
         lines.append(_line(row, widths))
-        lines += [f"    {text}" for text in (status.detail, status.hint) if text]
+        lines += [f"    {one_line(text)}" for text in (status.detail, status.hint) if text]
     return "\n".join(lines)
 
 

@@ -118,6 +118,10 @@ class BackendBroken(PluginError):
         self.cause = cause
 
 
+class OutOfResources(PluginError):
+    """The system has no memory or open files left to find or import plugins: try again later."""
+
+
 class BackendConflict(PluginError):
     """Two distributions claim the same name, so neither is used."""
 

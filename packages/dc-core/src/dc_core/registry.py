@@ -18,8 +18,17 @@ from typing import Any, Final, Literal, TypeVar
 
 from dc_core import parameters, plugins
 from dc_core.component import Component
-from dc_core.errors import ClassConflict, NotClaimed, UnknownClass
+from dc_core.errors import (
+    BackendBroken,
+    BackendConflict,
+    ClassConflict,
+    NotClaimed,
+    OutOfResources,
+    UnknownClass,
+)
 from dc_core.model import Model
+from dc_core.plugins import importing
+from dc_core.plugins.causes import cause_text
 from dc_core.plugins.discovery import (
     PluginStatus,
     discover,
@@ -27,6 +36,7 @@ from dc_core.plugins.discovery import (
     refused,
     version_of,
 )
+from dc_core.plugins.group import DATA_LIBRARIES
 
 T = TypeVar("T")
 
@@ -50,6 +60,7 @@ class Registry:
 
     def refresh(self) -> None:
         """Look for entry points again; keep the classes registered by the running program."""
+        importing.forget()
         self._entries = None
 
     def register(self, name: str) -> Callable[[type[T]], type[T]]:
@@ -58,11 +69,11 @@ class Registry:
         Raises :class:`ClassConflict` if the name is malformed or taken, or the class of the wrong
         kind.
         """
-        if not _NAME.fullmatch(name) or name.startswith(f"{LOCAL}/"):
+        if not _can_be_registered(name):
             raise ClassConflict(
                 f"{name!r} cannot be a registered name.",
                 hint="Use '<namespace>/<name>' of letters, digits, '.', '_' and '-'; "
-                f"the namespace {LOCAL!r} is taken.",
+                f"the namespace {LOCAL!r} and those of data libraries are taken.",
             )
 
         def decorate(cls: type[T]) -> type[T]:
@@ -114,9 +125,10 @@ class Registry:
     def lookup(self, name: str) -> type[Any]:
         """Return the class registered as ``name``.
 
-        Raises :class:`UnknownClass` if the name is not registered or its module cannot be imported,
-        and :class:`ClassConflict` if two distributions claim it or it names something of the wrong
-        kind.
+        The class of a backend is imported after the backend. Raises :class:`UnknownClass` if the
+        name is not registered or its module cannot be imported, :class:`OutOfResources` if it may
+        be imported later, and :class:`ClassConflict` if two distributions claim it or it names
+        something of the wrong kind.
         """
         if name in self._registered:
             return self._registered[name]
@@ -132,13 +144,16 @@ class Registry:
                 f"{' and '.join(distributions)} both provide the class {name!r}.",
                 hint="Uninstall one of them.",
             )
+        self._load_backend(name)
         try:
-            cls = entry.load()
-        except (Exception, SystemExit) as error:
+            cls = importing.load(entry)
+        except (KeyboardInterrupt, GeneratorExit, OutOfResources):
+            raise
+        except BaseException as error:
             raise UnknownClass(
                 f"The class {name!r} of {distribution_of(entry)} {version_of(entry)} cannot be "
-                f"imported: {type(error).__name__}: {error}.",
-                hint="Reinstall or upgrade that distribution.",
+                f"imported: {cause_text(error)}.",
+                hint=importing.hint_about(error, entry),
             ) from error
         self._check(name, cls)
         return cls  # type: ignore[no-any-return]
@@ -151,7 +166,7 @@ class Registry:
             detail = hint = ""
             try:
                 self.lookup(name)
-            except (ClassConflict, UnknownClass) as error:
+            except (ClassConflict, OutOfResources, UnknownClass) as error:
                 status = "conflict" if len(entries) > 1 else "broken"
                 detail, hint = str(error.args[0]), error.hint
             lines.append(
@@ -181,10 +196,24 @@ class Registry:
         """Return the registered name of ``cls``, or ``local/<ClassName>``."""
         return self.name_of(cls) or f"{LOCAL}/{cls.__name__}"
 
+    def _load_backend(self, name: str) -> None:
+        """Load the backend that a class is named for: with one that is broken, none can be used."""
+        backend = name.partition("/")[0]
+        if backend in plugins.BACKENDS:
+            try:
+                plugins.BACKENDS.load(backend)
+            except (BackendBroken, BackendConflict) as error:
+                raise UnknownClass(
+                    f"The class {name!r} cannot be used without its backend. {error.args[0]}",
+                    hint=error.hint,
+                ) from error
+
     def _check(self, name: str, cls: Any) -> None:
-        if not isinstance(cls, type) or (self.base is not None and not issubclass(cls, self.base)):
+        is_class = issubclass(type(cls), type)
+        if not is_class or (self.base is not None and not issubclass(cls, self.base)):
             wanted = self.base.__name__ if self.base is not None else "class"
-            raise ClassConflict(f"{name!r} names {cls!r}, which is not a {wanted}.")
+            what = type.__repr__(cls) if is_class else f"a {type(cls).__name__}"
+            raise ClassConflict(f"{name!r} names {what}, which is not a {wanted}.")
 
     def _how_to_get(self, name: str) -> str:
         namespace, _, cls = name.partition("/")
@@ -261,12 +290,17 @@ def namespaces() -> dict[str, str]:
     return {**plugins.BACKENDS.known, "pipeline": "dc-pipeline"}
 
 
+def _can_be_registered(name: str) -> bool:
+    taken = {LOCAL, *DATA_LIBRARIES}
+    return _NAME.fullmatch(name) is not None and name.partition("/")[0] not in taken
+
+
 def _misnamed(entry: metadata.EntryPoint) -> PluginStatus | None:
     """Return the line about an entry point that cannot have its name, None if it can."""
     namespace = entry.name.partition("/")[0]
     owner, distribution = namespaces().get(namespace), distribution_of(entry)
     remove = f"Run: pip uninstall {distribution}"
-    if not _NAME.fullmatch(entry.name) or namespace == LOCAL:
+    if not _can_be_registered(entry.name):
         return refused(entry, f"{entry.name!r} cannot be a registered name.", remove)
     if owner not in (None, distribution):
         return refused(

@@ -1122,13 +1122,14 @@ bury(
     "It implements 'wrap' and does not declare it",
     info=declaring("weights", "skeleton", "components"),
 )
-for i, versions in enumerate(
-    ([("tiny", "1.0")], {}, {"tiny": 1}, {"tiny": ""}, {1: "1.0"}, {"": "1"})
+for name, versions, says in (
+    ("no_versions", {}, "It declares no versions"),
+    ("versions_as_numbers", {"tiny": 1}, "ParameterError: `versions` is {'tiny': 1}"),
 ):
     bury(
-        f"declares_versions_{i}",
+        f"declares_{name}",
         "test_it_says_what_it_stands_on",
-        f"It declares the versions {versions!r}",
+        says,
         info=declaring("weights", "skeleton", "components", "wrap", versions=versions),
     )
 UNDECLARED = "test_undeclared_capabilities_raise_unsupported"

@@ -14,6 +14,7 @@ The training rows themselves are the estimator's.
 
 from __future__ import annotations
 
+import functools
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -31,8 +32,6 @@ TREES: Final[dict[str, Any]] = {"ball_tree": BallTree, "kd_tree": KDTree}
 
 _BOUNDS: Final = {"ball_tree": 1, "kd_tree": 2}
 """The number of points that bound a node."""
-
-_NODE: Final[np.dtype[Any]] = KDTree(np.zeros((1, 1))).__getstate__()[2].dtype
 
 _DERIVED: Final = ("idx_start", "idx_end", "is_leaf")
 """The fields of a node that follow from the number of rows."""
@@ -87,10 +86,17 @@ def levels(rows: int, leaf_size: int) -> int:
     return int(np.log2(max(1.0, (rows - 1) / leaf_size)) + 1)
 
 
+@functools.cache
+def _node_dtype() -> np.dtype[Any]:
+    """Return the dtype of a node, from a tree: not made at import, because trees check arrays."""
+    dtype: np.dtype[Any] = KDTree(np.zeros((1, 1))).__getstate__()[2].dtype
+    return dtype
+
+
 def ranges(rows: int, leaf_size: int) -> np.ndarray:
     """Return the nodes of a tree with their ranges of rows, and without radii."""
     depth = levels(rows, leaf_size)
-    nodes = np.zeros(2**depth - 1, _NODE)
+    nodes = np.zeros(2**depth - 1, _node_dtype())
     start, end = np.zeros(1, np.int64), np.full(1, rows, np.int64)
     for level in range(depth):
         part = nodes[2**level - 1 : 2 ** (level + 1) - 1]

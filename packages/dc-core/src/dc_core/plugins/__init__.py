@@ -4,6 +4,8 @@
 ``report()`` lists every plugin: ready, broken, in conflict, refused or missing.
 """
 
+from importlib import invalidate_caches
+
 from dc_core.plugins.backends import (
     BACKENDS,
     CAPABILITIES,
@@ -66,6 +68,7 @@ def _check(name: str) -> None:
 
 def refresh() -> None:
     """Look for plugins again, for instance after installing one while the program runs."""
+    invalidate_caches()
     BACKENDS.refresh()
     HUBS.refresh()
     ENGINES.refresh()

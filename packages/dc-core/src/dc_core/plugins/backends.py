@@ -10,7 +10,7 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from dc_core.errors import DCError, NotClaimed, Unsupported
+from dc_core.errors import NotClaimed, PluginError, Unsupported
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import BackendHooks
 from dc_core.plugins.info import BackendInfo
@@ -67,9 +67,9 @@ class Backend:
                 raise TypeError(
                     f"dc_backend_info returned a {type(info).__name__}, not a BackendInfo"
                 )
-        except DCError:
+        except (KeyboardInterrupt, GeneratorExit, PluginError):
             raise
-        except Exception as error:
+        except BaseException as error:
             raise self.group.broken(self.name, error) from error
         return info
 

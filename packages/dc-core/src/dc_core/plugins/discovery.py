@@ -6,11 +6,15 @@ be used is reported with the reason and does not affect the others.
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib import metadata
 from typing import Final, Literal
+
+from dc_core.errors import OutOfResources
+from dc_core.plugins.causes import cause_text, is_passing, one_line
 
 _VALUE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*")
 
@@ -50,7 +54,11 @@ def refused(entry: metadata.EntryPoint, detail: str, hint: str) -> PluginStatus:
 
 
 def discover(group: str) -> tuple[list[metadata.EntryPoint], list[PluginStatus]]:
-    """Return the usable entry points of ``group`` and one line about each unusable one."""
+    """Return the usable entry points of ``group`` and one line about each unusable one.
+
+    Raises :class:`OutOfResources` if the system has no open files left to look for them.
+    """
+    _check_resources()
     usable, others = [], []
     for entry in _entry_points(group):
         if entry.dist is not None and not _is_named(entry.dist):
@@ -90,7 +98,7 @@ def unreadable() -> list[PluginStatus]:
                     status="refused",
                     distribution=name,
                     version=_version_of(distribution),
-                    detail=f"Its entry_points.txt cannot be read: {type(error).__name__}: {error}.",
+                    detail=f"Its entry_points.txt cannot be read: {cause_text(error)}.",
                     hint=f"Run: pip install --force-reinstall {name}"
                     if _is_named(distribution)
                     else "Delete that folder, or install its distribution again.",
@@ -135,14 +143,16 @@ def version_of_installed(distribution: str) -> str:
     """Return the version of an installed distribution, empty if it is not installed."""
     try:
         return (metadata.version(distribution) or "") if distribution else ""
-    except (metadata.PackageNotFoundError, KeyError):
+    except (metadata.PackageNotFoundError, *_UNREADABLE) as error:
+        _raise_if_passing(error)
         return ""
 
 
 def _entry_points(group: str) -> list[metadata.EntryPoint]:
     try:
         return list(metadata.entry_points(group=group))
-    except _UNREADABLE:
+    except _UNREADABLE as error:
+        _raise_if_passing(error)
         # One unreadable file fails the whole call: leave out that distribution.
         return [
             entry
@@ -162,6 +172,7 @@ def _error_of(distribution: metadata.Distribution) -> Exception | None:
     try:
         list(distribution.entry_points)
     except _UNREADABLE as error:
+        _raise_if_passing(error)
         return error
     return None
 
@@ -170,16 +181,34 @@ def _is_named(distribution: metadata.Distribution) -> bool:
     """Tell whether ``distribution`` has a name: one that is half removed has none."""
     try:
         return "Name" in distribution.metadata
-    except _UNREADABLE:
+    except _UNREADABLE as error:
+        _raise_if_passing(error)
         return False
 
 
 def _name_of(distribution: metadata.Distribution) -> str:
     """Return the distribution's normalized name, or the folder of its metadata without one."""
     if _is_named(distribution):
-        return normal_name(distribution.name)
-    return str(getattr(distribution, "_path", distribution.locate_file("")))
+        return one_line(normal_name(distribution.name))
+    return one_line(str(getattr(distribution, "_path", distribution.locate_file(""))))
 
 
 def _version_of(distribution: metadata.Distribution) -> str:
-    return (distribution.version or "") if _is_named(distribution) else ""
+    return one_line(distribution.version or "") if _is_named(distribution) else ""
+
+
+def _check_resources() -> None:
+    """Raise unless a file can be opened: importlib.metadata passes over folders it cannot open."""
+    try:
+        os.close(os.open(os.devnull, os.O_RDONLY))
+    except OSError as error:
+        _raise_if_passing(error)
+
+
+def _raise_if_passing(error: Exception) -> None:
+    """Raise if ``error`` says nothing about the distributions that are installed."""
+    if is_passing(error):
+        raise OutOfResources(
+            f"The installed plugins cannot be listed now: {cause_text(error)}.",
+            hint="Close files or free memory, or raise the limit (ulimit -n); then try again.",
+        ) from error

@@ -5,7 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from dc_core.errors import BackendBroken, BackendNotInstalled, EngineNotInstalled
+from dc_core.errors import (
+    BackendBroken,
+    BackendConflict,
+    BackendNotInstalled,
+    EngineNotInstalled,
+    OutOfResources,
+)
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import EngineHooks
 
@@ -30,15 +36,21 @@ def make_engine(name: str, options: Mapping[str, Any]) -> Any:
 def engine_for(client: Any) -> tuple[str, Any] | None:
     """Return the engine of a plugin that recognizes ``client``, and its name; None if none does.
 
-    Plugins that cannot be used are passed over. The error of one is raised if no other recognizes
-    the client.
+    Plugins that cannot be used, or that raise when they are asked, are passed over. The error of
+    one is raised if no other recognizes the client.
     """
-    unusable: BackendBroken | None = None
+    unusable: BackendBroken | BackendConflict | None = None
     for name in ENGINES:
         try:
             results = ENGINES.call(name, "dc_engine_for", client=client)
-        except BackendBroken as error:
+        except (BackendBroken, BackendConflict) as error:
             unusable = error
+            continue
+        except (KeyboardInterrupt, GeneratorExit, OutOfResources):
+            raise
+        except BaseException as error:  # noqa: BLE001 - it is raised if no other recognizes the client
+            unusable = ENGINES.broken(name, error)
+            unusable.__cause__ = error
             continue
         if results:
             return name, results[0]

@@ -16,7 +16,16 @@ from typing import Any, Final
 
 import pluggy
 
-from dc_core.errors import BackendBroken, BackendConflict, BackendNotInstalled, DCError, PluginError
+from dc_core.errors import (
+    BackendBroken,
+    BackendConflict,
+    BackendNotInstalled,
+    DCError,
+    OutOfResources,
+    PluginError,
+)
+from dc_core.plugins import importing
+from dc_core.plugins.causes import cause_text
 from dc_core.plugins.discovery import (
     PluginStatus,
     discover,
@@ -31,7 +40,22 @@ from dc_core.warning import PluginWarning, warn
 
 logger = logging.getLogger(__name__)
 
-RESERVED: Final = frozenset({"numpy", "__main__", "dc_core", *sys.stdlib_module_names})
+DATA_LIBRARIES: Final = frozenset(
+    {
+        "ml_dtypes",
+        "narwhals",
+        "numpy",
+        "pandas",
+        "pluggy",
+        "polars",
+        "pyarrow",
+        "rdkit",
+        "scipy",
+    }
+)
+"""Modules whose objects are the data of models of every framework."""
+
+RESERVED: Final = DATA_LIBRARIES | {"__main__", "dc_core"} | sys.stdlib_module_names
 """Modules whose objects every program uses: a plugin of that name would claim all of them."""
 
 
@@ -50,6 +74,7 @@ class PluginGroup:
 
     def refresh(self) -> None:
         """Forget what was discovered and loaded; the next access looks again."""
+        importing.forget()
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
         self._refused: list[PluginStatus] = []
         self._strangers: dict[str, list[PluginStatus]] = {}
@@ -58,7 +83,6 @@ class PluginGroup:
         self._loaded: dict[str, Any] = {}
         self._implemented: dict[str, frozenset[str]] = {}
         self._callers: dict[tuple[str, str], Callable[..., list[Any]]] = {}
-        self._failures: dict[str, BaseException] = {}
         self._registering = threading.Lock()
         self._manager = pluggy.PluginManager("dc")
         self._manager.add_hookspecs(self.hooks())
@@ -133,7 +157,8 @@ class PluginGroup:
     def load(self, name: str) -> Any:
         """Import the plugin ``name``, once, and return it.
 
-        Raises :class:`BackendNotInstalled`, :class:`BackendConflict` or :class:`BackendBroken`.
+        Raises :class:`BackendNotInstalled`, :class:`BackendConflict` or :class:`BackendBroken`, and
+        :class:`OutOfResources` if it may be imported later.
         """
         if name in self._loaded:
             return self._loaded[name]
@@ -144,17 +169,15 @@ class PluginGroup:
         if len(found) > 1:
             raise self._conflict(name, found)
         (entry,) = found
-        if name in self._failures:
-            raise self.broken(name, self._failures[name]) from self._failures[name]
         try:
-            # Not under the lock: importing a plugin may load another. A module that calls
-            # sys.exit() is broken too. Ctrl-C passes through and is not remembered.
-            plugin = entry.load()
+            # Not under the lock: importing a plugin may load another.
+            plugin = importing.load(entry)
             with self._registering:
                 self._register(name, plugin)
-        except (Exception, SystemExit) as error:
+        except (KeyboardInterrupt, GeneratorExit, OutOfResources):
+            raise
+        except BaseException as error:  # A module may call sys.exit() or raise what it likes.
             logger.debug("plugin %s of group %s is broken", name, self.group, exc_info=True)
-            self._failures[name] = error
             raise self.broken(name, error) from error
         self._loaded[name] = plugin
         return plugin
@@ -285,10 +308,10 @@ class PluginGroup:
         """Return the error for a plugin that cannot be used because of ``error``."""
         (entry,) = self.entries[name]
         distribution, version = distribution_of(entry), version_of(entry)
-        cause = f"{type(error).__name__}: {error}"
+        cause = cause_text(error)
         return BackendBroken(
             f"The plugin {name!r} of {distribution} {version} cannot be used: {cause}.",
-            hint=f"Run: pip install --force-reinstall {distribution}, or report it to its authors.",
+            hint=importing.hint_about(error, entry),
             distribution=distribution,
             version=version,
             cause=cause,

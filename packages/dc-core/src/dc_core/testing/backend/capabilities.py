@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import suppress
 
 from dc_core import plugins
@@ -40,14 +40,9 @@ class CapabilityLaws(BackendSubject):
     @law
     def test_it_says_what_it_stands_on(self) -> None:
         """The declared versions are those of installed distributions."""
-        versions: object = plugins.backend(self.backend).info().versions
-        if (
-            not isinstance(versions, Mapping)
-            or not versions
-            or not all(isinstance(v, str) and v for item in versions.items() for v in item)
-        ):
+        if not plugins.backend(self.backend).info().versions:
             raise LawBroken(
-                f"It declares the versions {versions!r}.",
+                "It declares no versions.",
                 hint='Map each distribution to its version: {"torch": "2.9.0"}. Models store it.',
             )
 
