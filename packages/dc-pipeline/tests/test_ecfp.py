@@ -18,7 +18,7 @@ from rdkit.Chem.rdFingerprintGenerator import GetMorganFeatureAtomInvGen, GetMor
 from dc_core import NumpyDataset, byte_budget
 from dc_core.errors import BudgetExceeded, DatasetError, FeaturizationError, ParameterError
 from dc_pipeline import ECFP
-from dc_pipeline.molecules import HAS_REASONS
+from dc_pipeline.featurizers.molecules import HAS_REASONS
 
 MOLECULES = [
     "CCO",

@@ -11,7 +11,7 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
-    from dc_pipeline.ecfp import ECFP as ECFP
+    from dc_pipeline.featurizers.ecfp import ECFP as ECFP
     from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
     from dc_pipeline.metrics import MAE as MAE
     from dc_pipeline.metrics import PRCAUC as PRCAUC
@@ -51,7 +51,7 @@ _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.loaders.csv": ["CSVLoader"],
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
-    "dc_pipeline.ecfp": ["ECFP"],
+    "dc_pipeline.featurizers.ecfp": ["ECFP"],
     "dc_pipeline.metrics": [
         "MAE",
         "PRCAUC",

@@ -10,7 +10,7 @@ import numpy as np
 
 from dc_core import Dataset, FailureReport, Featurizer
 from dc_core.errors import DatasetError, ParameterError
-from dc_pipeline.ecfp import ECFP
+from dc_pipeline.featurizers.ecfp import ECFP
 from dc_pipeline.splitters.scaffolds import check_molecules
 from dc_pipeline.splitters.smiles import smiles_of
 

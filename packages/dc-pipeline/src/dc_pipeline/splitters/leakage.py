@@ -20,7 +20,7 @@ from dc_core import (
     make_table,
 )
 from dc_core.errors import DatasetError
-from dc_pipeline.molecules import parse_smiles
+from dc_pipeline.featurizers.molecules import parse_smiles
 from dc_pipeline.splitters.fingerprints import (
     Fingerprints,
     check_featurizer,

@@ -12,7 +12,7 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from dc_core import Dataset, Failure, FailureReport, check_count, check_flag
 from dc_core.errors import DatasetError
-from dc_pipeline.molecules import parse_smiles
+from dc_pipeline.featurizers.molecules import parse_smiles
 from dc_pipeline.splitters.grouping import Grouping, GroupSplitter, numbered
 from dc_pipeline.splitters.smiles import smiles_of
 

@@ -10,8 +10,8 @@ import numpy as np
 from rdkit.Chem import rdFingerprintGenerator
 
 from dc_core import Failure, FailureReport, Features, Featurizer, charge, check_count, check_flag
+from dc_pipeline.featurizers.molecules import MAX_ATOMS, parse_smiles
 from dc_pipeline.inputs import as_sequence
-from dc_pipeline.molecules import MAX_ATOMS, parse_smiles
 
 _CHUNK: Final = 1024
 """Molecules held at a time, so that their memory does not grow with the number of inputs."""

@@ -1,0 +1,1 @@
+"""Featurizers: molecules, sequences and structures as arrays."""
