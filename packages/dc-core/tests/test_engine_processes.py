@@ -208,6 +208,44 @@ def test_an_isolated_call_reuses_an_idle_process_and_ends_it_in_time(tmp_path, m
     assert engines.run_isolated(call).status == "ok"
 
 
+def test_stopping_kills_the_calls_of_one_owner_and_its_later_ones(tmp_path):
+    outcomes = {}
+
+    def isolated(owner, seconds):
+        call = engines.dumps(partial(note_and_sleep, tmp_path / owner, seconds))
+        outcomes[owner] = engines.run_isolated(call, owner)
+
+    threads = [
+        threading.Thread(target=isolated, args=item) for item in {"mine": 60, "yours": 1}.items()
+    ]
+    for thread in threads:
+        thread.start()
+    wait_for(lambda: all((tmp_path / owner).exists() for owner in ("mine", "yours")))
+    engines.stop_isolated("mine")
+    for thread in threads:
+        thread.join()
+    assert outcomes["mine"].status == "crash"
+    assert outcomes["yours"].status == "ok"
+    assert not runs(int((tmp_path / "mine").read_text()))
+    isolated("mine", 0)
+    assert outcomes["mine"].message == "The call was cancelled."
+    engines.stop_isolated("yours")
+    assert not runs(int((tmp_path / "yours").read_text()))
+
+
+def test_a_call_whose_waiting_is_interrupted_leaves_no_process_in_use(tmp_path):
+    """As on a Ctrl-C in a cluster's worker: its process must not serve the next call."""
+    call = engines.dumps(partial(note_and_sleep, tmp_path / "pid", 60))
+    main = threading.main_thread().ident
+    timer = threading.Timer(1, signal.pthread_kill, [main, signal.SIGINT])
+    timer.start()
+    with pytest.raises(KeyboardInterrupt):
+        engines.run_isolated(call)
+    timer.join()
+    assert not runs(int((tmp_path / "pid").read_text()))
+    assert engines.run_isolated(engines.dumps(os.getpid)).status == "ok"
+
+
 def test_a_worker_runs_calls_after_it_has_died():
     worker = Worker()
     try:

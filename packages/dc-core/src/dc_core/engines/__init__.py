@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from dc_core.engines.contract import Outcome as Outcome
     from dc_core.engines.cpus import available_cpus as available_cpus
     from dc_core.engines.isolation import run_isolated as run_isolated
+    from dc_core.engines.isolation import stop_isolated as stop_isolated
     from dc_core.engines.mapping import Result as Result
     from dc_core.engines.mapping import map as map
     from dc_core.engines.pickling import dumps as dumps
@@ -34,7 +35,7 @@ _EXPORTS = {
     "dc_core.engines.choosing": ["engine"],
     "dc_core.engines.contract": ["Engine", "Outcome"],
     "dc_core.engines.cpus": ["available_cpus"],
-    "dc_core.engines.isolation": ["run_isolated"],
+    "dc_core.engines.isolation": ["run_isolated", "stop_isolated"],
     "dc_core.engines.mapping": ["Result", "map"],
     "dc_core.engines.pickling": ["dumps"],
     "dc_core.engines.processes": ["Processes"],

@@ -7,6 +7,9 @@ call that may crash must not run inside one.
 from __future__ import annotations
 
 import threading
+import time
+from collections import deque
+from dataclasses import dataclass
 from typing import Final
 
 from dc_core.engines.contract import Outcome
@@ -15,35 +18,86 @@ from dc_core.engines.worker import Worker
 _IDLE: Final = 60
 """After how many seconds without a call a process ends."""
 
-_idle: list[tuple[Worker, threading.Timer]] = []
+_PATIENCE: Final = 5
+"""How many seconds a process that is killed may take to end."""
+
+
+@dataclass(eq=False)
+class _Idle:
+    worker: Worker
+    timer: threading.Timer | None = None
+
+
 _lock: Final = threading.Lock()
+_idle: Final[list[_Idle]] = []
+_running: Final[dict[Worker, str]] = {}
+_stopped: Final[deque[str]] = deque(maxlen=1000)
 
 
-def run_isolated(call: bytes) -> Outcome:
+def run_isolated(call: bytes, owner: str = "") -> Outcome:
     """Run a call, pickled by :func:`dumps`, in a child process, and return how it ended.
 
     The process is kept for the next call, and ends with the calling process, or when it has had
-    nothing to do for a minute. Native libraries start one thread in it.
+    nothing to do for a minute. Native libraries start one thread in it. ``owner`` is for
+    :func:`stop_isolated`.
     """
     with _lock:
-        worker, timer = _idle.pop() if _idle else (Worker(), None)
-    if timer is not None:
-        timer.cancel()
+        if owner in _stopped:
+            return Outcome("crash", "The call was cancelled.")
+        idle = _idle.pop() if _idle else _Idle(Worker())
+        worker = idle.worker
+        _running[worker] = owner
+    if idle.timer is not None:
+        idle.timer.cancel()
     try:
-        return worker.run(call)
+        outcome = worker.run(call)
     finally:
-        timer = threading.Timer(_IDLE, _end, [worker])
-        timer.daemon = True
         with _lock:
-            _idle.append((worker, timer))
-        timer.start()
+            del _running[worker]
+    _keep(worker)
+    return outcome
 
 
-def _end(worker: Worker) -> None:
+def stop_isolated(owner: str) -> None:
+    """Kill what :func:`run_isolated` runs in this process for ``owner``, and end idle processes.
+
+    Later calls of this owner are not run.
+    """
+    with _lock:
+        _stopped.append(owner)
+        idle = list(_idle)
+        _idle.clear()
+    end = time.monotonic() + _PATIENCE
+    while (running := _running_for(owner)) and time.monotonic() < end:
+        # A call may be about to begin.
+        for worker in running:
+            worker.interrupt()
+        time.sleep(0.01)
+    for item in idle:
+        if item.timer is not None:
+            item.timer.cancel()
+        item.worker.close()
+
+
+def _running_for(owner: str) -> list[Worker]:
+    with _lock:
+        return [worker for worker, other in _running.items() if other == owner]
+
+
+def _keep(worker: Worker) -> None:
+    """Keep an idle process for a while."""
+    item = _Idle(worker)
+    item.timer = threading.Timer(_IDLE, _end, [item])
+    item.timer.daemon = True
+    with _lock:
+        _idle.append(item)
+    item.timer.start()
+
+
+def _end(item: _Idle) -> None:
     """End a process that is still idle."""
     with _lock:
-        found = [item for item in _idle if item[0] is worker]
-        if found:
-            _idle.remove(found[0])
-    if found:
-        worker.close()
+        if item not in _idle:
+            return
+        _idle.remove(item)
+    item.worker.close()

@@ -72,6 +72,11 @@ class Worker:
             return loads_outcome(_receive(process.stdout))
         except (EOFError, OSError):
             return Outcome("crash", how_it_died(self._end(process)))
+        except BaseException:
+            # The process is in the middle of a call, so it cannot be used again.
+            _kill(process)
+            self._end(process)
+            raise
         finally:
             self._running = False
 
