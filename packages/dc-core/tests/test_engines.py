@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import os
-import resource
 import shutil
 import signal
 import subprocess
@@ -336,6 +335,7 @@ def test_two_programs_can_run_one_directory_at_once(tmp_path):
 
 
 def test_a_disk_that_is_full_leaves_no_half_written_shard(tmp_path):
+    resource = pytest.importorskip("resource")
     limits = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
     try:

@@ -3,7 +3,7 @@
 import re
 from pathlib import Path
 
-from dc_core.testing import BackendSuite, ModelSuite
+from dc_core.testing import BackendSuite, EngineSuite, ModelSuite
 
 README = (Path(__file__).parents[1] / "README.md").read_text()
 
@@ -19,6 +19,7 @@ def test_the_example_runs_and_prints_what_it_says(capsys):
 
 def test_the_laws_are_counted_right():
     assert f"`BackendSuite` has the {len(BackendSuite.laws())} laws" in README.replace("\n", " ")
+    assert f"`EngineSuite` has the {len(EngineSuite.laws())} laws" in README.replace("\n", " ")
     assert f"`ModelSuite` has the {len(ModelSuite.laws())} laws" in README.replace("\n", " ")
 
 
