@@ -25,6 +25,9 @@ WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
 
 CONSTRAINTS = ROOT / "constraints.txt"
 
+CLUSTERS = ("dc-dask", "dc-ray")
+"""Packages whose frameworks are large and start servers: tested in sessions of their own."""
+
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
 PEERS = ("huggingface-hub", "joblib", "pandas", "safetensors", "skops")
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
@@ -33,6 +36,9 @@ PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 @functools.cache
 def metadata(package: str) -> dict:
     return nox.project.load_toml(PACKAGES[package] / "pyproject.toml")
+
+
+LIGHT = [package for package in PACKAGES if package not in CLUSTERS]
 
 
 def names(requirements: Iterable[str]) -> list[str]:
@@ -137,7 +143,7 @@ def demo(session: nox.Session) -> None:
 @constrained
 def lint(session: nox.Session) -> None:
     """Check style, types and layers."""
-    install_editable(session, PACKAGES, "import-linter", "mypy", "pytest", "ruff")
+    install_editable(session, LIGHT, "import-linter", "mypy", "pytest", "ruff")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy", "--strict")
@@ -148,8 +154,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 @constrained
 def tests(session: nox.Session) -> None:
-    """Run every test in one environment with all packages."""
-    install_editable(session, PACKAGES, *repository_requirements())
+    """Run every test in one environment with all packages, but those on clusters."""
+    install_editable(session, LIGHT, *repository_requirements())
     install_data(session)
     pytest(session)
 

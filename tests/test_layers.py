@@ -116,10 +116,14 @@ def declared(package: str) -> set[str]:
 
 
 def providers(module: str) -> set[str]:
-    """Return the distributions that provide the top-level ``module``."""
+    """Return the distributions that provide the top-level ``module``.
+
+    One that is not installed is taken to have the module's name: the frameworks of some packages
+    are installed only where these are tested.
+    """
     if module in MODULES:
         return {canonicalize_name(module)}
-    return {canonicalize_name(name) for name in distributions().get(module, [])}
+    return {canonicalize_name(name) for name in distributions().get(module, [module])}
 
 
 @pytest.mark.parametrize("package", PACKAGES)

@@ -1,0 +1,32 @@
+"""A real Ray cluster on this machine."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def context():
+    """Connect this program to a new cluster of two CPUs, and return what ``ray.init`` returned."""
+    import ray
+
+    with ray.init(num_cpus=2, include_dashboard=False) as context:
+        yield context
+
+
+@pytest.fixture
+def connected(context):
+    """Connect this program to the cluster, unless it is."""
+    import ray
+
+    if not ray.is_initialized():
+        ray.init(num_cpus=2, include_dashboard=False)
+    return context
+
+
+@pytest.fixture
+def disconnected():
+    """Disconnect this program from any cluster."""
+    import ray
+
+    ray.shutdown()
+    yield
+    ray.shutdown()
