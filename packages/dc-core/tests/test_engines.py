@@ -140,14 +140,14 @@ def test_signs_of_life_make_a_timeout_one_for_rows(tmp_path, processes):
 
 @pytest.mark.parametrize("engine", ["serial", "processes"])
 def test_an_exception_stops_the_run_and_names_its_rows(tmp_path, engine):
-    with pytest.raises(TaskFailed, match=r"rows 32 to 47: ValueError: row 40 is bad") as caught:
-        run(Squares(64, {40: "raise"}), tmp_path, engine=engine, shard_rows=16)
-    assert (caught.value.start, caught.value.stop) == (32, 48)
+    with pytest.raises(TaskFailed, match=r"rows 96 to 111: ValueError: row 100 is bad") as caught:
+        run(Squares(112, {100: "raise"}), tmp_path, engine=engine, shard_rows=16)
+    assert (caught.value.start, caught.value.stop) == (96, 112)
     assert isinstance(caught.value.__cause__, ValueError)
     assert [name for name in names(tmp_path) if name.startswith("tmp-")] == []
-    finished = [shard.start for shard in Shards(tmp_path)]
-    assert 0 in finished
-    assert 32 not in finished
+    finished = {shard.start for shard in Shards(tmp_path)}
+    assert len(finished) >= 3
+    assert 96 not in finished
 
 
 def test_an_exception_of_a_worker_shows_its_traceback(tmp_path, processes):
