@@ -12,15 +12,36 @@ if TYPE_CHECKING:
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
-    from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
-    from dc_pipeline.metrics import MAE as MAE
-    from dc_pipeline.metrics import PRCAUC as PRCAUC
-    from dc_pipeline.metrics import R2 as R2
-    from dc_pipeline.metrics import RMSE as RMSE
-    from dc_pipeline.metrics import ROCAUC as ROCAUC
-    from dc_pipeline.metrics import Accuracy as Accuracy
-    from dc_pipeline.metrics import BalancedAccuracy as BalancedAccuracy
-    from dc_pipeline.metrics import PearsonR as PearsonR
+    from dc_pipeline.metrics.classification import BEDROC as BEDROC
+    from dc_pipeline.metrics.classification import F1 as F1
+    from dc_pipeline.metrics.classification import MCC as MCC
+    from dc_pipeline.metrics.classification import PRCAUC as PRCAUC
+    from dc_pipeline.metrics.classification import ROCAUC as ROCAUC
+    from dc_pipeline.metrics.classification import Accuracy as Accuracy
+    from dc_pipeline.metrics.classification import AveragePrecision as AveragePrecision
+    from dc_pipeline.metrics.classification import BalancedAccuracy as BalancedAccuracy
+    from dc_pipeline.metrics.classification import BrierScore as BrierScore
+    from dc_pipeline.metrics.classification import CalibrationError as CalibrationError
+    from dc_pipeline.metrics.classification import EnrichmentFactor as EnrichmentFactor
+    from dc_pipeline.metrics.classification import LogLoss as LogLoss
+    from dc_pipeline.metrics.intervals import Comparison as Comparison
+    from dc_pipeline.metrics.intervals import Interval as Interval
+    from dc_pipeline.metrics.intervals import compare as compare
+    from dc_pipeline.metrics.intervals import score_intervals as score_intervals
+    from dc_pipeline.metrics.regression import MAE as MAE
+    from dc_pipeline.metrics.regression import R2 as R2
+    from dc_pipeline.metrics.regression import RMSE as RMSE
+    from dc_pipeline.metrics.regression import ConcordanceIndex as ConcordanceIndex
+    from dc_pipeline.metrics.regression import ExplainedVariance as ExplainedVariance
+    from dc_pipeline.metrics.regression import KendallTau as KendallTau
+    from dc_pipeline.metrics.regression import MaxError as MaxError
+    from dc_pipeline.metrics.regression import PearsonR as PearsonR
+    from dc_pipeline.metrics.regression import SpearmanR as SpearmanR
+    from dc_pipeline.metrics.uncertainty import GaussianNLL as GaussianNLL
+    from dc_pipeline.metrics.uncertainty import (
+        RegressionCalibrationError as RegressionCalibrationError,
+    )
+    from dc_pipeline.metrics.weighted import WeightedMetric as WeightedMetric
     from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
     from dc_pipeline.pipeline import Pipeline as Pipeline
     from dc_pipeline.scale.featurizing import featurize as featurize
@@ -52,16 +73,34 @@ _EXPORTS = {
     "dc_pipeline.loaders.csv": ["CSVLoader"],
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
     "dc_pipeline.featurizers.ecfp": ["ECFP"],
-    "dc_pipeline.metrics": [
-        "MAE",
+    "dc_pipeline.metrics.classification": [
+        "BEDROC",
+        "F1",
+        "MCC",
         "PRCAUC",
-        "R2",
-        "RMSE",
         "ROCAUC",
         "Accuracy",
+        "AveragePrecision",
         "BalancedAccuracy",
-        "PearsonR",
+        "BrierScore",
+        "CalibrationError",
+        "EnrichmentFactor",
+        "LogLoss",
     ],
+    "dc_pipeline.metrics.intervals": ["Comparison", "Interval", "compare", "score_intervals"],
+    "dc_pipeline.metrics.regression": [
+        "MAE",
+        "R2",
+        "RMSE",
+        "ConcordanceIndex",
+        "ExplainedVariance",
+        "KendallTau",
+        "MaxError",
+        "PearsonR",
+        "SpearmanR",
+    ],
+    "dc_pipeline.metrics.uncertainty": ["GaussianNLL", "RegressionCalibrationError"],
+    "dc_pipeline.metrics.weighted": ["WeightedMetric"],
     "dc_pipeline.normalization": ["NormalizationTransformer"],
     "dc_pipeline.scale.featurizing": ["featurize"],
     "dc_pipeline.splitters.clusters": ["ButinaClusters", "KMeansClusters", "SphereClusters"],
