@@ -159,8 +159,10 @@ def test_a_frozen_dataclass_is_captured():
 
 def test_a_class_without_a_constructor_takes_no_argument():
     assert Plain().get_parameters() == {}
-    with pytest.raises(TypeError, match=r"Plain\(\) takes no arguments"):
+    with pytest.raises(ParameterError, match=r"too many positional.*Its parameters are: none"):
         Plain(1)
+    with pytest.raises(UnknownParameter, match="Plain has no parameter 'rate'"):
+        Plain(rate=1)
 
 
 def test_a_parameter_may_be_called_cls():
@@ -194,9 +196,28 @@ def test_a_call_that_does_not_fit_is_typed_and_names_the_parameters(call, error)
     assert "Its parameters are: " in caught.value.hint
 
 
-def test_a_call_without_arguments_raises_what_python_raises():
-    with pytest.raises(TypeError, match="missing 2 required positional arguments"):
-        Pair()
+@dataclasses.dataclass
+class Named(Component):
+    name: str
+
+
+class PairOfPairs(Pair):
+    def __init__(self):
+        super().__init__()
+
+
+def test_a_call_without_arguments_names_those_that_are_missing():
+    for cls, missing in ((Pair, "first"), (Named, "name"), (Everything, "a")):
+        for _ in range(2):
+            with pytest.raises(MissingParameter, match=f"{cls.__name__}.*missing.*'{missing}'"):
+                cls()
+    assert copy.deepcopy(Pair(1, 2)).pair == (1, 2)
+    assert pickle.loads(pickle.dumps(Named("x"))).name == "x"
+    assert Pair(1, 2).get_parameters() == {"first": 1, "second": 2}
+    # A mistake inside a constructor is not the caller's.
+    with pytest.raises(TypeError, match=r"missing 2 required") as caught:
+        PairOfPairs()
+    assert not isinstance(caught.value, ParameterError)
 
 
 def test_a_constructor_that_takes_any_keyword_sees_them_all():

@@ -1,5 +1,6 @@
 """What importing dc_hub costs, and what it offers."""
 
+import inspect
 import subprocess
 import sys
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import dc_hub
+from dc_core.errors import MissingParameter, UnknownParameter
 
 FORBIDDEN = ["numpy", "pluggy", "torch", "sklearn", "typer", "rich", "platformdirs", "tensorflow"]
 
@@ -46,3 +48,27 @@ def test_the_type_checkers_names_are_the_exported_ones():
     source = Path(dc_hub.__file__).read_text()
     checked = {line.split(" as ")[1] for line in source.splitlines() if line.startswith("    from")}
     assert checked == set(dc_hub.__all__)
+
+
+@pytest.mark.parametrize(
+    "function",
+    [found for name in dc_hub.__all__ if inspect.isfunction(found := getattr(dc_hub, name))],
+    ids=lambda function: function.__name__,
+)
+def test_a_call_that_does_not_fit_is_typed_and_names_the_parameters(function):
+    parameters = inspect.signature(function).parameters.values()
+    if all(p.kind is not p.VAR_KEYWORD for p in parameters):
+        with pytest.raises(UnknownParameter, match=f"{function.__name__} has no parameter 'taggs'"):
+            function(taggs=["a"])
+    if any(p.default is p.empty for p in parameters):
+        with pytest.raises(MissingParameter, match=f"^{function.__name__} cannot be called"):
+            function()
+
+
+def test_options_of_a_model_name_the_nearest_one(hub, linear):
+    with pytest.raises(UnknownParameter, match="Did you mean 'tag'"):
+        linear.to_pretrained("x", hub=hub, tags=["a"])
+    with pytest.raises(UnknownParameter, match="Did you mean 'verify'"):
+        type(linear).from_pretrained("x", hub=hub, verfy="full")
+    with pytest.raises(UnknownParameter, match="Did you mean 'verify'"):
+        dc_hub.load("x", verfy="full")

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from dc_core.arrays import to_array as to_array
     from dc_core.budget import byte_budget as byte_budget
     from dc_core.budget import charge as charge
+    from dc_core.calls import explained as explained
     from dc_core.columns import Column as Column
     from dc_core.columns import Columns as Columns
     from dc_core.columns import Ragged as Ragged
@@ -81,6 +82,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_core.arrays": ["to_array"],
     "dc_core.budget": ["byte_budget", "charge"],
+    "dc_core.calls": ["explained"],
     "dc_core.columns": [
         "Column",
         "Columns",

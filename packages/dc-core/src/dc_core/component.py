@@ -11,14 +11,16 @@ arrays, of the attributes named in ``fitted``, and of its nested components; see
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, ClassVar, Final, Self, final
 
 import numpy as np
 
 from dc_core import parameters, plugins
+from dc_core.calls import explained
 from dc_core.display import html_table, value_text
-from dc_core.errors import NotClaimed, NotSerializable, ParameterError
+from dc_core.errors import MissingParameter, NotClaimed, NotSerializable, ParameterError
 from dc_core.holders import (
     FittedAttribute,
     NativeObject,
@@ -30,6 +32,26 @@ from dc_core.holders import (
 from dc_core.weights import WeightInfo
 
 _CHILDREN: Final = "_dc_children"
+
+_CALLED: Final = (
+    "act",
+    "adapt",
+    "batches",
+    "embed",
+    "evaluate",
+    "featurize",
+    "fit",
+    "learn",
+    "load",
+    "meta_fit",
+    "predict",
+    "predict_structure",
+    "sample",
+    "split",
+    "transform",
+    "untransform",
+)
+"""The methods that users call: arguments that do not fit them are typed errors."""
 
 
 class Component:
@@ -61,13 +83,25 @@ class Component:
     its backend stands on, are named anyway.
     """
 
+    def __init_subclass__(cls, **options: Any) -> None:
+        """Explain calls that do not fit the methods which the subclass defines."""
+        super().__init_subclass__(**options)
+        for name in _CALLED:
+            method = vars(cls).get(name)
+            if inspect.isfunction(method):
+                setattr(cls, name, explained(method))
+
     def __new__(cls, /, *args: Any, **kwargs: Any) -> Self:
         """Record the constructor's arguments."""
-        # Because of this __new__, a class without __init__ would silently accept any argument.
-        if cls.__init__ is object.__init__ and (args or kwargs):
-            raise TypeError(f"{cls.__name__}() takes no arguments")
         self = super().__new__(cls)
-        object.__setattr__(self, parameters.ATTRIBUTE, parameters.capture(cls, args, kwargs))
+        captured = None
+        try:
+            captured = parameters.capture(cls, args, kwargs)
+        except MissingParameter:
+            if args or kwargs:
+                raise
+            parameters.explain_bare_calls(cls)  # this may be copying or unpickling
+        object.__setattr__(self, parameters.ATTRIBUTE, captured)
         return self
 
     @classmethod

@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 
 from dc_core.arrays import as_text, to_array
+from dc_core.calls import explained
 from dc_core.columns import Columns, Ragged, row_count, take_rows, to_columns
 from dc_core.display import html_table
 from dc_core.dtypes import TEXT
@@ -110,6 +111,7 @@ class Dataset(ABC):
         """The rows' names, ``(n,)`` of text."""
         return self.rows(np.arange(len(self)), ("ids",)).ids
 
+    @explained
     def batches(
         self,
         size: int,
@@ -204,6 +206,7 @@ class Dataset(ABC):
             names[:, t] = np.where(unknown[:, t], np.array("", TEXT), known[numbers[:, t]])
         return names
 
+    @explained
     def to_dataframe(
         self, backend: str | None = None, *, prediction: np.ndarray | None = None
     ) -> Any:
@@ -315,6 +318,7 @@ class NumpyDataset(Dataset):
     Raises :class:`DatasetError` if the parts do not fit together.
     """
 
+    @explained
     def __init__(
         self,
         X: Any,
@@ -359,6 +363,7 @@ class NumpyDataset(Dataset):
             raise DatasetError(f"ids has shape {self._ids.shape}; X has {n} rows.")
 
     @classmethod
+    @explained
     def from_dataframe(
         cls,
         frame: Any,

@@ -12,14 +12,14 @@ import dataclasses
 import inspect
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
-from difflib import get_close_matches
-from functools import lru_cache
+from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
 import numpy as np
 
+from dc_core.calls import misfit, unknown_parameter
 from dc_core.display import value_text
-from dc_core.errors import MissingParameter, ParameterError, UnknownParameter
+from dc_core.errors import MissingParameter, ParameterError
 
 T = TypeVar("T")
 
@@ -77,24 +77,16 @@ def signature(cls: type) -> inspect.Signature:
     return whole.replace(parameters=list(whole.parameters.values())[1:])
 
 
-def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any] | None:
+def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict[str, Any]:
     """Bind a call of ``cls`` to the names of its parameters, defaults included.
 
-    Returns None for a call without any argument that needs some: copying and unpickling make
-    objects that way. Raises :class:`UnknownParameter`, :class:`MissingParameter` or
-    :class:`ParameterError` for any other call that does not fit the signature.
+    Raises :class:`UnknownParameter`, :class:`MissingParameter` or :class:`ParameterError` if the
+    call does not fit the signature.
     """
     try:
         bound = signature(cls).bind(*args, **kwargs)
     except TypeError as error:
-        if not args and not kwargs:
-            return None
-        _check_names_of(cls, kwargs)
-        kind = MissingParameter if "missing" in str(error) else ParameterError
-        raise kind(
-            f"{cls.__name__} cannot be made with these arguments: {error}.",
-            hint=f"Its parameters are: {_listed(cls)}.",
-        ) from None
+        raise misfit(cls.__name__, signature(cls), kwargs, str(error)) from None
     bound.apply_defaults()
     # A dataclass field with a default factory has a placeholder as its default.
     for field in dataclasses.fields(cls) if dataclasses.is_dataclass(cls) else ():
@@ -103,6 +95,26 @@ def capture(cls: type, args: tuple[Any, ...], kwargs: Mapping[str, Any]) -> dict
             if given is bound.signature.parameters[field.name].default:
                 bound.arguments[field.name] = field.default_factory()
     return {name: snapshot(value) for name, value in bound.arguments.items()}
+
+
+def explain_bare_calls(cls: type) -> None:
+    """Let ``cls()`` raise :class:`MissingParameter`, for a class that needs arguments.
+
+    ``__new__`` cannot raise it: copying and unpickling call it without arguments, but they do not
+    call ``__init__``.
+    """
+    original = cls.__init__  # type: ignore[misc]
+    if getattr(original, "_dc_explains", None) is cls:
+        return
+
+    @wraps(original)
+    def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:
+        if type(self) is cls and not args and not kwargs:
+            capture(cls, args, kwargs)
+        original(self, *args, **kwargs)
+
+    __init__._dc_explains = cls  # type: ignore[attr-defined]
+    cls.__init__ = __init__  # type: ignore[misc]
 
 
 def given(obj: Any) -> dict[str, Any]:
@@ -143,7 +155,7 @@ def construct(cls: type[T], parameters: Mapping[str, Any]) -> T:
     class, before anything is constructed.
     """
     expected = signature(cls).parameters  # type: ignore[arg-type]
-    _check_names_of(cls, parameters, variadic=True)
+    _check_names_of(cls, parameters)
     positional = any(p.kind is p.VAR_POSITIONAL for p in expected.values())
     args: list[Any] = []
     kwargs: dict[str, Any] = {}
@@ -204,26 +216,9 @@ def check_names(name: str, value: object) -> None:
         )
 
 
-def _check_names_of(cls: type, names: Collection[str], *, variadic: bool = False) -> None:
-    """Raise :class:`UnknownParameter` for a name that is not a parameter of ``cls``.
-
-    With ``variadic``, ``*args`` and ``**kwargs`` are parameters of those names; without, ``**``
-    takes any name.
-    """
-    parameters = signature(cls).parameters.values()
-    if not variadic and any(p.kind is p.VAR_KEYWORD for p in parameters):
-        return
-    variable = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
-    known = [p.name for p in parameters if variadic or p.kind not in variable]
+def _check_names_of(cls: type, names: Collection[str]) -> None:
+    """Raise :class:`UnknownParameter` for a name that is not a parameter of ``cls``."""
+    known = list(signature(cls).parameters)
     for name in names:
         if name not in known:
-            nearest = get_close_matches(str(name), known, n=1)
-            guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
-            raise UnknownParameter(
-                f"{cls.__name__} has no parameter {name!r}.",
-                hint=f"{guess}Its parameters are: {_listed(cls)}.",
-            )
-
-
-def _listed(cls: type) -> str:
-    return ", ".join(signature(cls).parameters) or "none"
+            raise unknown_parameter(cls.__name__, name, known)

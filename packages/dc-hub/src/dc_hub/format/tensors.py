@@ -19,7 +19,7 @@ from typing import Any, Final, Protocol, Self
 
 import numpy as np
 
-from dc_core import charge, dtype_name, raw_bits
+from dc_core import charge, dtype_name, explained, raw_bits
 from dc_core.errors import ParameterError
 from dc_hub.errors import LimitExceeded, NotSerializable, WeightsFileError
 from dc_hub.files.paths import open_regular, reading
@@ -207,6 +207,7 @@ class _InMemory:
         return False
 
 
+@explained
 def read_tensors(path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> dict[str, np.ndarray]:
     """Return every tensor of the weights file ``path`` in memory of its own.
 
@@ -217,6 +218,7 @@ def read_tensors(path: str | os.PathLike[str], *, limits: Limits = LIMITS) -> di
         return {name: file.read(name) for name in file}
 
 
+@explained
 def write_tensors(
     file: SupportsWrite,
     tensors: Mapping[str, np.ndarray],

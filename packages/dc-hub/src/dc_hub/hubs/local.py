@@ -23,6 +23,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
+from dc_core import explained
 from dc_hub.errors import (
     AmbiguousRevision,
     FileMissing,
@@ -424,6 +425,7 @@ class LocalHub:
         )
 
 
+@explained
 def open_hub(hub: HubLike = None) -> Hub:
     """Return the hub to use: ``hub`` itself, the one at a path, or the default one.
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from dc_core import explained
 from dc_hub.errors import UnsafePath
 from dc_hub.hubs.local import HubLike, StoredModel, open_hub
 from dc_hub.hubs.reference import ModelName, Reference, parse
@@ -19,6 +20,7 @@ class Listing:
     revisions: tuple[str, ...]
 
 
+@explained
 def ls(*, hub: HubLike = None) -> list[Listing]:
     """Return the models of a hub, sorted by name.
 
@@ -28,6 +30,7 @@ def ls(*, hub: HubLike = None) -> list[Listing]:
     return [Listing(name, where.tags(name), tuple(where.revisions(name))) for name in where.names()]
 
 
+@explained
 def rm(
     name: ModelName,
     *,
@@ -50,11 +53,13 @@ def rm(
     return open_hub(hub).remove(model.name, model.revision, remove_tags=remove_tags)
 
 
+@explained
 def list_tags(name: ModelName, *, hub: HubLike = None) -> dict[str, str]:
     """Return the revision that each tag of the model ``name`` points at, sorted by tag."""
     return open_hub(hub).tags(_without_revision(name))
 
 
+@explained
 def set_tag(
     name: ModelName, tag: str, *, hub: HubLike = None, revision: str | None = None
 ) -> StoredModel:
@@ -68,6 +73,7 @@ def set_tag(
     return target
 
 
+@explained
 def move_tag(
     name: ModelName,
     tag: str,
@@ -93,6 +99,7 @@ def move_tag(
     return target
 
 
+@explained
 def delete_tag(
     name: ModelName, tag: str, *, hub: HubLike = None, expected: str | None = None
 ) -> None:

@@ -11,6 +11,7 @@ import os
 import re
 from typing import Any, Final
 
+from dc_core import explained
 from dc_hub.errors import FileMissing, ParamsError, RevisionNotFound
 from dc_hub.files.paths import check_name, read_small
 from dc_hub.files.storage import write_atomically, writing
@@ -25,6 +26,7 @@ _LIMIT: Final = 1 << 20
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
 
 
+@explained
 def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
     """Return the pinned revision of each name in the file ``lock``.
 
@@ -43,6 +45,7 @@ def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
     return {check_name(name): revision for name, revision in models.items()}
 
 
+@explained
 def pin(
     name: str,
     *,

@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import raw_bits
+from dc_core import explained, raw_bits
 from dc_hub.hubs.local import HubLike
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import Opened, locate, open_model
@@ -39,6 +39,7 @@ class Difference:
         return not self.record and not self.weights
 
 
+@explained
 def diff(
     before: ModelName,
     after: ModelName,

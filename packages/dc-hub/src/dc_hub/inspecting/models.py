@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from dc_core import Model, dtype_name
+from dc_core import Model, dtype_name, explained
 from dc_hub.errors import FileMissing
 from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import CheckResult, compare_golden
@@ -52,6 +52,7 @@ class Info:
     version_changes: Mapping[str, tuple[str, str]]
 
 
+@explained
 def info(
     name: ModelName,
     *,
@@ -91,6 +92,7 @@ def describe(opened: Opened) -> Info:
     )
 
 
+@explained
 def verify(
     name: ModelName,
     *,
@@ -107,6 +109,7 @@ def verify(
         return opened.source
 
 
+@explained
 def check_golden(
     name: ModelName,
     *,

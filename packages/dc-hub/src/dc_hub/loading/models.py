@@ -11,7 +11,7 @@ import os
 from collections.abc import Collection, Mapping
 from typing import Any, TypeVar
 
-from dc_core import Component, Model, plugins
+from dc_core import Component, Model, explained, plugins
 from dc_hub.errors import WeightsMismatch
 from dc_hub.files.urls import local_path
 from dc_hub.hubs.local import HubLike
@@ -26,6 +26,7 @@ M = TypeVar("M", bound=Component)
 T = TypeVar("T")
 
 
+@explained
 def from_pretrained(
     name: ModelName,
     *,
@@ -72,12 +73,14 @@ def from_pretrained(
     return model
 
 
+@explained
 def load(directory: str | os.PathLike[str], **options: Any) -> Model:
     """Return the model in ``directory``; like :func:`from_pretrained`, without need of ``./``."""
     model: Model = from_pretrained(local_path(directory), **options)
     return model
 
 
+@explained
 def load_weights(
     name: ModelName,
     into: T,

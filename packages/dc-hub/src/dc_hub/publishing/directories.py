@@ -6,6 +6,7 @@ import os
 from collections.abc import Iterable
 from typing import Final
 
+from dc_core import explained
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import GOLDEN, SIGNATURES, TRAINING
 from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
@@ -15,6 +16,7 @@ from dc_hub.loading.opening import locate, open_model
 _BLOCK: Final = 1 << 22
 
 
+@explained
 def publish_directory(
     directory: str | os.PathLike[str],
     name: str,

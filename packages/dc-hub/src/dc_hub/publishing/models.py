@@ -13,7 +13,16 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Component, Estimator, Model, WeightHolder, WeightInfo, model_name, plugins
+from dc_core import (
+    Component,
+    Estimator,
+    Model,
+    WeightHolder,
+    WeightInfo,
+    explained,
+    model_name,
+    plugins,
+)
 from dc_hub.conversion import with_path
 from dc_hub.errors import NotSerializable
 from dc_hub.files.storage import make_directory, writing
@@ -56,6 +65,7 @@ class Prepared:
         staging.write(CARD, self.card)
 
 
+@explained
 def publish(
     model: Any,
     name: str,
@@ -100,6 +110,7 @@ def publish(
     return open_hub(hub).publish(name, prepared.write, tags_to_move(tag, move_main))
 
 
+@explained
 def save(
     model: Any,
     directory: str | os.PathLike[str],
@@ -128,6 +139,7 @@ def save(
             return StoredModel("", revision, staging.move_to(path))
 
 
+@explained
 def check_publishable(model: Any) -> None:
     """Raise :class:`NotSerializable`, as :func:`publish` would, unless ``model`` can be published.
 
