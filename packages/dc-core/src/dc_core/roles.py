@@ -82,7 +82,8 @@ class Estimator(FitsDataset, Model, ABC):
             _check_numbering(valid.classes, dataset.classes, "training data")
 
     def _after_fit(self, dataset: Any) -> None:
-        self.set_classes({task: names for task, names in dataset.classes.items() if names})
+        if isinstance(dataset, Dataset):
+            self.set_classes({task: names for task, names in dataset.classes.items() if names})
 
     @abstractmethod
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None) -> Self:
