@@ -67,6 +67,18 @@ def public_smiles() -> list[str]:
 
 
 @pytest.fixture(scope="session")
+def real():
+    """Return the path of a real file by its name, or skip the test."""
+
+    def path_of(name: str) -> Path:
+        if not (DATA / name).exists():
+            pytest.skip(f"there is no {name} in {DATA}; DC_DATA can name its folder")
+        return DATA / name
+
+    return path_of
+
+
+@pytest.fixture(scope="session")
 def tox21() -> Dataset:
     """The 12 tasks of Tox21, with missing labels."""
     file = DATA / "tox21.csv.gz"

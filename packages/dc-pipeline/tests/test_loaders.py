@@ -1,12 +1,29 @@
 """What all loaders have in common: one status for each row, in batches of any size."""
 
+import json
 from itertools import chain
 
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from rdkit import Chem
+from rdkit.Chem import AllChem
 
 from dc_core import Ragged
 from dc_core.errors import FeaturizationError, LoaderError, ParameterError
-from dc_pipeline import ECFP, CSVLoader
+from dc_pipeline import (
+    ECFP,
+    CSVLoader,
+    DataFrameLoader,
+    FASTALoader,
+    JSONLinesLoader,
+    ParquetLoader,
+    SDFLoader,
+    SMILESLoader,
+    store,
+    stored_failures,
+)
 
 
 def plain(column):
@@ -35,7 +52,63 @@ def csv(folder):
     return loader, folder / "table.csv", 23
 
 
-LOADERS = [csv]
+def json_lines(folder):
+    rows = [{"smiles": "C" * (i % 5 + 1), "y": i, "kind": "ab"[i % 2]} for i in range(23)]
+    rows[7] = {"smiles": "CO", "kind": None, "y": ">5"}
+    lines = [json.dumps(row) for row in rows]
+    lines[3], lines[4], lines[9] = "{", "[1]", '{"y": 3}'
+    (folder / "table.jsonl").write_text("\n\n".join(lines))
+    loader = JSONLinesLoader(
+        tasks=["y", "kind"], classes={"kind": ["b", "a"]}, featurizer=ECFP(size=16)
+    )
+    return loader, folder / "table.jsonl", 23
+
+
+def smiles(folder):
+    rows = ["C" * (i % 5 + 1) + (f"\tname {i}" if i % 3 else "") for i in range(17)]
+    rows[5] = "C1CC bad"
+    (folder / "file.smi").write_text("smiles id\n" + "\n".join(rows) + "\n")
+    return SMILESLoader(ECFP(size=16), header=True), folder / "file.smi", 17
+
+
+def fasta(folder):
+    rows = [f">p{i} a protein\n{'MKV' * (i + 1)}\n{'acd' * i}*\n" for i in range(12)]
+    rows[4], rows[7], rows[11] = ">p4\n\n", ">p7\nMK7\n", f">p11\n{'M' * 300}\n"
+    (folder / "file.fasta").write_text("".join(rows))
+    return FASTALoader(max_length=200), folder / "file.fasta", 12
+
+
+def sdf(folder):
+    records = []
+    for i in range(9):
+        molecule = Chem.AddHs(Chem.MolFromSmiles("C" * (i % 3 + 1) + "O"))
+        AllChem.EmbedMolecule(molecule, randomSeed=1)
+        records.append(f"m{i}\n{Chem.MolToMolBlock(molecule).partition(chr(10))[2]}")
+        records[-1] += f">  <y>  (1)\n{i}\n\n"
+    records[2], records[5] = "m2\njunk\n", records[5].replace("  5.0", "  5.x")
+    records[6] = records[6].replace(">  <y>  (1)\n6", ">  <y>  (1)\n>6")
+    records[5] = records[5].replace(" C  ", " Zz ")
+    (folder / "file.sdf").write_text("".join(f"{record}$$$$\n" for record in records))
+    return SDFLoader(tasks="y", coordinates=True), folder / "file.sdf", 9
+
+
+def frame(folder):
+    rows = ["C" * (i % 5 + 1) for i in range(23)]
+    rows[3] = None
+    y = [*map(str, range(22)), "> 5"]
+    return DataFrameLoader(tasks="y"), pd.DataFrame({"smiles": rows, "y": y}), 23
+
+
+def parquet(folder):
+    rows = [f"{'C' * (i % 5 + 1)}" for i in range(23)]
+    rows[3] = ""
+    y = [float("inf"), None, *map(float, range(21))]
+    table = pa.table({"other": [[1]] * 23, "smiles": rows, "y": y})
+    pq.write_table(table, folder / "table.parquet", row_group_size=5)
+    return ParquetLoader(tasks="y", featurizer=ECFP(size=16)), folder / "table.parquet", 23
+
+
+LOADERS = [csv, json_lines, smiles, fasta, sdf, frame, parquet]
 
 every_loader = pytest.mark.parametrize("make", LOADERS, ids=lambda make: make.__name__)
 
@@ -110,5 +183,28 @@ def test_what_is_not_a_source_is_a_typed_error(make, tmp_path, missing):
     loader, _, _ = make(tmp_path)
     with pytest.raises(LoaderError):
         loader.load(missing)
-    with pytest.raises(LoaderError, match="cannot be read"):
+    reason = "not a DataFrame" if make is frame else "cannot be read"
+    with pytest.raises(LoaderError, match=reason):
         loader.load(tmp_path / "nowhere")
+
+
+@every_loader
+def test_an_empty_source_is_a_typed_error_or_an_empty_dataset(make, tmp_path):
+    loader, source, _ = make(tmp_path)
+    if make is frame:
+        assert len(loader.load(source[:0]).dataset) == 0
+        return
+    for content in (b"", b"\n \n"):
+        source.write_bytes(content)
+        with pytest.raises(LoaderError, match=r"is empty|damaged"):
+            loader.load(source)
+
+
+@every_loader
+def test_any_loader_can_be_stored(make, tmp_path):
+    loader, source, n = make(tmp_path)
+    stored = store(loader, source, tmp_path / "data", size=4)
+    dataset, report = loader.load(source)
+    assert repr(content(stored)) == repr(content(dataset))
+    assert list(stored_failures(tmp_path / "data")) == list(report)
+    assert stored.provenance["source_rows"] == n

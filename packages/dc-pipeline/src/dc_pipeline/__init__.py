@@ -12,6 +12,13 @@ if TYPE_CHECKING:
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
+    from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
+    from dc_pipeline.loaders.fasta import FASTALoader as FASTALoader
+    from dc_pipeline.loaders.frames import DataFrameLoader as DataFrameLoader
+    from dc_pipeline.loaders.frames import ParquetLoader as ParquetLoader
+    from dc_pipeline.loaders.json_lines import JSONLinesLoader as JSONLinesLoader
+    from dc_pipeline.loaders.sdf import SDFLoader as SDFLoader
+    from dc_pipeline.loaders.smiles_file import SMILESLoader as SMILESLoader
     from dc_pipeline.metrics.classification import BEDROC as BEDROC
     from dc_pipeline.metrics.classification import F1 as F1
     from dc_pipeline.metrics.classification import MCC as MCC
@@ -71,6 +78,11 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.loaders.csv": ["CSVLoader"],
+    "dc_pipeline.loaders.fasta": ["FASTALoader"],
+    "dc_pipeline.loaders.frames": ["DataFrameLoader", "ParquetLoader"],
+    "dc_pipeline.loaders.json_lines": ["JSONLinesLoader"],
+    "dc_pipeline.loaders.sdf": ["SDFLoader"],
+    "dc_pipeline.loaders.smiles_file": ["SMILESLoader"],
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
     "dc_pipeline.featurizers.ecfp": ["ECFP"],
     "dc_pipeline.metrics.classification": [

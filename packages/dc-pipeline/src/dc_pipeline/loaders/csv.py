@@ -66,7 +66,7 @@ class CSVLoader(TableLoader):
         file = Source(source)
         unread = Unread(read_text(file, self.encoding), file)
         header = read_header(unread, self.delimiter)
-        if not header:
+        if not "".join(header).strip():
             raise LoaderError(f"{file} is empty.", hint="The first line names the columns.")
         if isinstance(header, str):
             raise LoaderError(

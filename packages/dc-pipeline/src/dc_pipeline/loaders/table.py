@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -28,6 +29,9 @@ from dc_core.errors import ParameterError
 from dc_pipeline.loaders.block import Block, in_batches
 from dc_pipeline.loaders.growing import GrowingArray
 from dc_pipeline.loaders.numerals import MISSING
+from dc_pipeline.loaders.values import Fields
+
+logger = logging.getLogger(__name__)
 
 _BOUND: Final = re.compile(r"(?:[<>]=?|[≤≥])\s*[-+]?(?:\d+\.?\d*|\.\d+)(?:[eE][-+]?\d+)?")
 """A censored label: the measurement only says that the value is below or above a number."""
@@ -92,7 +96,13 @@ class TableLoader(Loader):
         # Rows are added to growing arrays: concatenating batches would hold all of them twice.
         if strict:
             return super()._collect(source, strict=True)
-        return self._loaded(self._blocks(source, 0), self._expected(source), self.classes)
+        loaded = self._loaded(self._blocks(source, 0), self._expected(source), self.classes)
+        if self.id is not None:
+            ids = loaded.dataset.ids.tolist()
+            repeated = len(ids) - len(set(ids))
+            if repeated:
+                logger.warning("%d rows have the id of a row before them", repeated)
+        return loaded
 
     @abstractmethod
     def _blocks(self, source: Any, start: int) -> Iterator[Block]:
@@ -180,9 +190,9 @@ class TableLoader(Loader):
         """Return the names of the columns that are read as numbers: labels, then weights."""
         return [*(task for task in self.tasks if task not in self.classes), *self.weights]
 
-    def _columns(self) -> list[str]:
-        """Return the names of all columns that are needed."""
-        return list(dict.fromkeys([*self._texts(), *self._numbers()]))
+    def _fields(self) -> Fields:
+        """Return the fields of a record that are needed."""
+        return Fields(self.inputs, self._texts(), self._numbers())
 
     def _weights(self, block: Block) -> tuple[np.ndarray, np.ndarray, list[Failure]]:
         """Return the weights ``(n, columns)``, the rows in which all can be used, and failures."""
