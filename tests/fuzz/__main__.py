@@ -40,9 +40,13 @@ FINE = ("unwritable", "refused", "declined", "answered")
 LIMITS = {
     **{f"{library}_NUM_THREADS": "1" for library in ("OMP", "OPENBLAS", "MKL")},
     "MALLOC_ARENA_MAX": "1",
+    "MALLOC_CHECK_": "3",
+    "MALLOC_PERTURB_": "165",
+    "LD_PRELOAD": "libc_malloc_debug.so.0",
 }
 """One thread for native code, and one arena for all others: each arena reserves 64 MiB of address
-space, used or not, which is what ROOM limits."""
+space, used or not, which is what ROOM limits. The C library ends a worker that has written beyond a
+block of the heap, and fills blocks with other bytes than 0 before and after their use."""
 
 STACK = 256 << 10
 """How many bytes of address space the stack of a thread reserves, for the same reason."""

@@ -92,7 +92,7 @@ def _shape(params: Any, arrays: Arrays, donor: Any, rng: Any) -> str:
     name = _pick(rng, sorted(arrays))
     array = arrays[name]
     with np.errstate(all="ignore"):
-        match int(rng.integers(8)):
+        match int(rng.integers(11)):
             case 0:
                 shape = _pick(rng, SHAPES)
                 new = np.resize(array, shape) if array.size and 0 not in shape else None
@@ -109,10 +109,23 @@ def _shape(params: Any, arrays: Arrays, donor: Any, rng: Any) -> str:
                 new = array.T if array.ndim > 1 else array[..., None]
             case 6:
                 new = array[..., :-1] if array.ndim else array
+            case 7:
+                new = array[::-1] if array.ndim else array
+            case 8:
+                length = len(array) if array.ndim else 0
+                repeated = np.sort(rng.integers(0, max(length, 1), length))
+                new = array[repeated] if array.ndim else array
+            case 9:
+                new = array.copy()
+                new.reshape(-1)[array.size // 2 - 1 :][:1] = _EXTREMES.get(array.dtype.kind, 0)
             case _:
                 new = array.reshape(-1)
     arrays[name] = np.array(new, order="C")
     return f"{name}: {array.dtype}{array.shape} -> {new.dtype}{new.shape}"
+
+
+_EXTREMES = {"f": np.nan, "c": np.nan, "i": -1, "u": 255, "b": True}
+"""What an element in the middle becomes, by the kind of dtype: it breaks a rising order."""
 
 
 def _swap(params: Any, arrays: Arrays, donor: Any, rng: Any) -> str:

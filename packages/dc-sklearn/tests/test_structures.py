@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
+from sklearn.compose import ColumnTransformer
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -26,6 +27,7 @@ from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
+    FunctionTransformer,
     KBinsDiscretizer,
     OneHotEncoder,
     OrdinalEncoder,
@@ -42,7 +44,7 @@ from dc_core.errors import (
     StructureError,
     WeightsMismatch,
 )
-from dc_sklearn import components, estimators, state, trees
+from dc_sklearn import components, estimators, state, trees, values
 
 Refused = Callable[..., Exception]
 Data = tuple[np.ndarray, np.ndarray]
@@ -362,11 +364,69 @@ def test_a_categorical_split_on_a_numerical_feature_is_a_typed_error(
     refused(categories, {"_predictors/is_categorical/0": edited(flags, numeric, 1)})
 
 
-def test_a_preprocessor_of_other_columns_is_a_typed_error(
-    categories: HistGradientBoostingClassifier, refused: Refused
+def test_a_preprocessor_reads_the_columns_that_follow_from_the_categories(iris: Data) -> None:
+    """Native code would read beyond the rows if a file could name fewer of them."""
+    pandas = pytest.importorskip("pandas")
+    x = pandas.DataFrame(iris[0], columns=list("abcd")).round().astype({"b": "category"})
+    model = HistGradientBoostingClassifier(max_iter=2).fit(x, iris[1])
+    stored = state.export(model)
+    assert not any(
+        "indices" in name or "columns" in name for name in stored if "output" not in name
+    )
+    loaded = clone(model)
+    state.restore(loaded, stored)
+    np.testing.assert_array_equal(loaded.predict_proba(x), model.predict_proba(x))
+
+    part = "_preprocessor/transformers_/1"
+    names = dict(values.encode(f"{part}/feature_names_in_", np.array(["a"], dtype=object)))
+    fewer = {
+        **stored,
+        f"{part}/n_features_in_/0": np.array(1),
+        **{name: slot.read(copy=True) for name, slot in names.items()},
+    }
+    shortened = clone(model)
+    state.restore(shortened, fewer)
+    np.testing.assert_array_equal(shortened.predict_proba(x), model.predict_proba(x))
+    for count in (3, 5, 2**40):
+        with byte_budget(1 << 20), pytest.raises((StructureError, BudgetExceeded)):
+            state.restore(
+                clone(model), {**stored, "_preprocessor/n_features_in_/0": np.array(count)}
+            )
+
+
+_COLUMN = FunctionTransformer(lambda column: np.asarray(column)[:, None])
+"""A transformer of one column, which is given as a vector."""
+
+
+@pytest.mark.parametrize("remainder", ["drop", "passthrough"])
+@pytest.mark.parametrize(
+    "columns",
+    [["b", "d"], slice("b", "c"), slice(1, 3), [-1, 0], [True, False, False, True], [], "a", 2],
+    ids=str,
+)
+def test_the_columns_of_a_column_transformer_are_derived_as_fit_derives_them(
+    iris: Data, columns: Any, remainder: str
 ) -> None:
-    name = "_preprocessor/transformers_/1/columns/0"
-    refused(categories, {name: np.zeros(4, bool)})
+    pandas = pytest.importorskip("pandas")
+    x = pandas.DataFrame(iris[0], columns=list("abcd"))
+    part = StandardScaler() if np.ndim(columns) or isinstance(columns, slice) else _COLUMN
+    model = ColumnTransformer([("part", part, columns)], remainder=remainder).fit(x)
+    loaded = clone(model)
+    state.restore(loaded, state.export(model))
+    for name in ("_columns", "_remainder", "_transformer_to_input_indices"):
+        assert str(vars(loaded)[name]) == str(vars(model)[name])
+    assert [t[2] for t in loaded.transformers_] == [t[2] for t in model.transformers_]
+    np.testing.assert_array_equal(loaded.transform(x), model.transform(x))
+
+
+def test_outputs_of_columns_that_do_not_adjoin_are_a_typed_error(
+    iris: Data, refused: Refused
+) -> None:
+    model = ColumnTransformer([("a", StandardScaler(), [0]), ("b", StandardScaler(), [1, 2])])
+    model.fit(iris[0])
+    given = of(model, "output_indices_/1/slice/0")
+    for part, value in ((0, 0), (0, 2), (1, 0)):
+        refused(model, {"output_indices_/1/slice/0": edited(given, (part, 0), value)})
 
 
 def test_a_length_other_than_the_number_of_items_is_a_typed_error(
@@ -530,8 +590,30 @@ def test_the_output_counts_of_polynomial_features_are_derived(iris: Data) -> Non
     with byte_budget(1 << 20), pytest.raises(BudgetExceeded):
         state.restore(
             PolynomialFeatures(2),
-            {**state.export(features), "n_features_in_/0": np.array(2**40)},
+            {**state.export(features), "n_features_in_/0": np.array(2**20)},
         )
+
+
+@pytest.mark.parametrize(
+    ("n", "degree", "interactions"),
+    [(3, 2**31, False), (200_000, 200_000, False), (2**40, 2, False), (8_000_000, 2**31, True)],
+)
+def test_outputs_without_number_of_polynomial_features_are_a_typed_error_at_once(
+    n: int, degree: int, interactions: bool
+) -> None:
+    """Their exact number would take scikit-learn for ever to compute."""
+    stored = state.export(PolynomialFeatures(2).fit(np.zeros((1, 2))))
+    features = PolynomialFeatures(degree, interaction_only=interactions)
+    started = time.process_time()
+    with pytest.raises(StructureError, match="outputs"):
+        state.restore(features, {**stored, "n_features_in_/0": np.array(n)})
+    assert time.process_time() - started < 1
+
+
+@pytest.mark.parametrize("degree", [1001, (0, 2**80)])
+def test_a_file_cannot_make_polynomial_features_count_for_ever(degree: Any) -> None:
+    with pytest.raises(ParameterError, match="degree"):
+        components.build("sklearn/PolynomialFeatures", {"degree": degree})
 
 
 @pytest.mark.parametrize("kernel", ["precomputed", lambda a, b: a @ b.T])

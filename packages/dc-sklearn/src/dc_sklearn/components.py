@@ -26,8 +26,11 @@ _LIMITS: Final[Mapping[str, int]] = {
 }
 """The largest values of parameters that bound work and threads, or that native code takes."""
 
-_MAX_PREDICT_ITERATIONS: Final[Mapping[str, int]] = {"NMF": 10_000}
-"""The largest ``max_iter`` of the classes that iterate when they transform."""
+_CLASS_LIMITS: Final[Mapping[str, Mapping[str, int]]] = {
+    "NMF": {"max_iter": 10_000},
+    "PolynomialFeatures": {"degree": 1_000},
+}
+"""The largest values of parameters by which classes iterate when they transform."""
 
 _SCORE: Final = "score_func"
 _SCORES: Final[Mapping[str, Any]] = {
@@ -97,14 +100,15 @@ def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
             f"{cls.__name__}(memory=…) is refused: such a cache runs pickles from the disk.",
             hint="Set it on the loaded estimator, if the directory is your own.",
         )
-    for name, limit in _LIMITS.items():
-        most = _MAX_PREDICT_ITERATIONS.get(cls.__name__, limit) if name == "max_iter" else limit
-        value: Any = params.get(name)
-        if isinstance(value, Real) and not -most <= value <= most:  # type: ignore[operator]
-            raise ParameterError(
-                f"{cls.__name__}({name}={value!r}) is refused: a stored model may ask for {most}.",
-                hint="Set it on the loaded estimator.",
-            )
+    for name, limit in {**_LIMITS, **_CLASS_LIMITS.get(cls.__name__, {})}.items():
+        given: Any = params.get(name)
+        for value in given if isinstance(given, list | tuple) else [given]:
+            if isinstance(value, Real) and not -limit <= value <= limit:  # type: ignore[operator]
+                raise ParameterError(
+                    f"{cls.__name__}({name}={given!r}) is refused: a stored model may ask for at "
+                    f"most {limit}.",
+                    hint="Set it on the loaded estimator.",
+                )
 
 
 def _validate(estimator: Any) -> None:

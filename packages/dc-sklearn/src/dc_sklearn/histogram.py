@@ -46,25 +46,18 @@ class BinMapper:
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the mapper's fitted attributes."""
-        for name in sorted(vars(value)):
-            if name.endswith("_"):
-                yield from values.encode(f"{path}/{name}", vars(value)[name])
+        for name in ("bin_thresholds_", "missing_values_bin_idx_"):
+            yield from values.encode(f"{path}/{name}", vars(value)[name])
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
         """Return the mapper, checked against the number of features."""
-        n = restoring.state["n_features_in_"]
-        categorical = values.decode(reader, f"{path}/is_categorical_")
+        n, categories = (restoring.state[name] for name in ("n_features_in_", "is_categorical_"))
         thresholds = values.decode(reader, f"{path}/bin_thresholds_")
-        bins = values.decode(reader, f"{path}/n_bins_non_missing_")
         missing = values.decode(reader, f"{path}/missing_values_bin_idx_")
-        if (
-            np.shape(categorical) != (n,)
-            or categorical.dtype != np.uint8
-            or np.any(categorical > 1)
-        ):
-            raise StructureError(f"{path}/is_categorical_ does not fit {n} features.")
-        if not isinstance(thresholds, list) or len(thresholds) != n or np.shape(bins) != (n,):
+        if not isinstance(thresholds, list) or len(thresholds) != n:
             raise StructureError(f"{path} does not hold thresholds for {n} features.")
+        # The preprocessor places the categories first.
+        categorical = np.arange(n) < (0 if categories is None else np.count_nonzero(categories))
         for known, is_category in zip(thresholds, categorical.tolist(), strict=True):
             if np.ndim(known) != 1 or np.isnan(known).any() or np.any(known[1:] < known[:-1]):
                 raise StructureError(f"{path}/bin_thresholds_ holds thresholds that do not rise.")
@@ -72,9 +65,12 @@ class BinMapper:
                 raise StructureError(f"{path}/bin_thresholds_ is not a list of category numbers.")
         if type(missing) is not int or not 2 <= missing <= 255:
             raise StructureError(f"{path}/missing_values_bin_idx_ is {missing!r}.")
-        mapper = _BinMapper(n_bins=missing + 1, is_categorical=categorical.astype(bool))
+        bins = np.fromiter(map(len, thresholds), np.uint32) + ~categorical
+        if bins.max() > missing:
+            raise StructureError(f"{path} has a feature with more than {missing} bins.")
+        mapper = _BinMapper(n_bins=missing + 1, is_categorical=categorical)
         vars(mapper).update(
-            is_categorical_=categorical,
+            is_categorical_=categorical.astype(np.uint8),
             bin_thresholds_=thresholds,
             n_bins_non_missing_=bins,
             missing_values_bin_idx_=missing,

@@ -97,6 +97,13 @@ class Schema:
     """Attributes that :attr:`rebuild` makes again: they are not stored."""
     rebuild: Callable[[Any, State], State] = _nothing
     """Returns the ``rebuilt`` attributes, from the estimator and its checked state."""
+    derived: Mapping[str, Callable[[Any, State], Any]] = field(default_factory=dict)
+    """Attributes that are functions of the estimator and its other attributes.
+
+    They are not stored, but computed at load; at save they have to be what would be computed.
+    """
+    mirrored: Mapping[str, str] = field(default_factory=dict)
+    """Attributes that a nested estimator has too, which another attribute holds: name → holder."""
     check: Callable[[Any, State], None] = _no_check
     """Raises :class:`StructureError` where the state contradicts itself."""
     parts: Callable[[Any], Mapping[str, Any]] = _no_parts

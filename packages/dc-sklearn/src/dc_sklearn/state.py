@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
 
 import numpy as np
+from scipy import sparse
 
 from dc_core import WeightInfo, check_weights, uninterrupted
 from dc_core.errors import DCError, NotSerializable, StructureError
@@ -122,7 +123,13 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
     counted = f"{_join(path, _COUNT)}/0"
     if int(reader.take(counted, dtype=np.int64, ndim=0)) != len(state):
         raise incomplete(f"{_join(path, '…')}/0")
+    for name, holder in schema.mirrored.items():
+        inner = next((given for target, given in commits if target is state[holder]), {})
+        if name in state and not _same(inner.get(name), state[name]):
+            raise StructureError(f"{_join(path, name)!r} is not that of {_join(path, holder)!r}.")
     schema.check(estimator, state)
+    for name, value in schema.derived.items():
+        state[name] = value(estimator, state)
     state |= schema.rebuild(estimator, state)
     commits.append((estimator, state))
     return state
@@ -131,7 +138,7 @@ def nested(estimator: Any, reader: Reader, path: str, commits: list[tuple[Any, S
 def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any, Field]]:
     """Yield the fitted attributes that are stored, with their fields, in the schema's order."""
     present, fields = vars(estimator), _fields(schema)
-    unstored = schema.training | schema.rebuilt | constructed(estimator)
+    unstored = schema.training | schema.rebuilt | schema.derived.keys() | constructed(estimator)
     for name in sorted(present.keys() - fields.keys() - unstored):
         raise NotSerializable(
             f"{type(estimator).__name__} has an attribute {name!r} that is not known here.",
@@ -139,9 +146,31 @@ def _fitted(estimator: Any, schema: Schema) -> Iterator[tuple[str, Any, Field]]:
             "remove it, or upgrade dc-sklearn.",
         )
     if any(name in present for name in schema.required or fields):
+        _check_derived(estimator, schema)
         for name, field in fields.items():
             if name in present:
                 yield name, present[name], field
+
+
+def _check_derived(estimator: Any, schema: Schema) -> None:
+    """Check that no derived attribute was changed after fitting: the change would get lost."""
+    present = vars(estimator)
+    for name, value in schema.derived.items():
+        if name in present and not _same(present[name], value(estimator, present)):
+            raise NotSerializable(
+                f"{type(estimator).__name__} has an attribute {name!r} that does not follow from "
+                "its others, as it does after fitting.",
+                hint="Change the attributes that it is computed from.",
+            )
+
+
+def _same(a: Any, b: Any) -> bool:
+    """Tell whether two attributes, arrays or sparse matrices or lists of arrays, are equal."""
+    if isinstance(a, list) and isinstance(b, list):
+        return len(a) == len(b) and all(map(_same, a, b))
+    if sparse.issparse(a) and sparse.issparse(b):
+        return bool(a.shape == b.shape and (a != b).nnz == 0)
+    return np.array_equal(a, b, equal_nan=np.asarray(a).dtype.kind == "f")
 
 
 def _fields(schema: Schema) -> dict[str, Field]:

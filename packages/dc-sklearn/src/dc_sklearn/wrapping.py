@@ -150,6 +150,11 @@ def rejections(native: Any, task: str, X: Any) -> Iterator[None]:
         yield
     except DCError:
         raise
+    except MemoryError as error:
+        raise DatasetError(
+            f"{type(native).__name__} cannot {task} X of shape {np.shape(X)}: {error}.",
+            hint="Give fewer rows at a time, or use an estimator with a smaller output.",
+        ) from error
     except (
         ArithmeticError,
         AttributeError,

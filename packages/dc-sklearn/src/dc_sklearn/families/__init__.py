@@ -7,6 +7,7 @@ from typing import Final
 
 from dc_sklearn.families import (
     boosting,
+    columns,
     composition,
     decomposition,
     forest,
@@ -23,6 +24,7 @@ from dc_sklearn.schema import Schema
 
 FAMILIES: Final[Sequence[Mapping[str, Schema]]] = (
     boosting.SCHEMAS,
+    columns.SCHEMAS,
     composition.SCHEMAS,
     decomposition.SCHEMAS,
     forest.SCHEMAS,

@@ -119,6 +119,12 @@ def _histogram_preprocessor(owner: Any, state: State) -> Any:
     ).set_output(transform="default")
 
 
+def _remapped(owner: Any, state: State) -> np.ndarray | None:
+    """Return which columns are categories after preprocessing, which places them first."""
+    categorical = state["is_categorical_"]
+    return None if categorical is None else np.sort(categorical)[::-1].copy()
+
+
 class _Preprocessor:
     """The attribute ``_preprocessor``: native code reads one column per feature."""
 
@@ -134,16 +140,6 @@ class _Preprocessor:
         found = self._nested.decode(reader, path, restoring)
         if (found is None) != (categorical is None):
             raise StructureError(f"{path!r} and is_categorical_ do not fit together.")
-        if found is not None:
-            state = next(given for target, given in restoring.commits if target is found)
-            first, second, *rest = state["transformers_"]
-            fits = (
-                np.array_equal(first[2], categorical)
-                and np.array_equal(second[2], ~categorical)
-                and all(part == "drop" for _, part, _ in rest)
-            )
-            if not fits:
-                raise StructureError(f"{path!r} splits the columns unlike is_categorical_.")
         return found
 
 
@@ -177,7 +173,6 @@ _SCORES: Final[Mapping[str, Field]] = {
 _HISTOGRAM: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "n_trees_per_iteration_": Size("trees", minimum=1),
-    "_n_features": Size("n"),
     "is_categorical_": Flags("n") | MISSING,
     "_preprocessor": _Preprocessor(),
     "_baseline_prediction": Floats("1 trees"),
@@ -188,7 +183,6 @@ _HISTOGRAM: Final[Mapping[str, Field]] = {
 }
 _STOPPING: Final[Mapping[str, Field]] = {
     "_use_validation_data": Flag(),
-    "_is_categorical_remapped": Flags("n") | MISSING,
     "_fitted_with_sw": Flag(),
     "do_early_stopping_": Flag(),
     "train_score_": Floats("_"),
@@ -212,6 +206,10 @@ def _histogram(classes: Mapping[str, Field]) -> Schema:
         {**classes, **_HISTOGRAM},
         _STOPPING,
         training=_TRAINING,
+        derived={
+            "_n_features": lambda owner, state: state["n_features_in_"],
+            "_is_categorical_remapped": _remapped,
+        },
         rebuilt="_loss _scorer",
         rebuild=_rebuild_histogram,
         check=_check_histogram,

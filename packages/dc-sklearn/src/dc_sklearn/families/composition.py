@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -15,27 +15,23 @@ from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import Bunch
 
 from dc_core.errors import NotSerializable, StructureError
-from dc_sklearn import values
 from dc_sklearn.kinds import (
     MISSING,
     Classes,
     Count,
     DictOf,
-    Flag,
     Floats,
     Integers,
-    Kind,
     Labels,
     ListOf,
     Number,
     Reals,
     Size,
-    Sizes,
     Word,
 )
 from dc_sklearn.nested import Nested, NestedList
-from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
-from dc_sklearn.slots import Reader, Slots
+from dc_sklearn.schema import Field, Restoring, Schema, State, schema
+from dc_sklearn.slots import Reader
 
 
 def _named(pairs: Sequence[tuple[Any, ...]]) -> Mapping[str, Any]:
@@ -202,11 +198,12 @@ def _voting(
     )
 
 
-def _stacking(required: Mapping[str, Field]) -> Schema:
+def _stacking(required: Mapping[str, Field], **rest: Any) -> Schema:
     return _voting(
         {"stack_method_": ListOf(_METHODS), **required},
         {"_n_feature_outs": ListOf(Count())},
         check=_check_stack,
+        **rest,
     )
 
 
@@ -297,130 +294,12 @@ def _check_indices(path: str, target: Any, state: State, n: int) -> None:
         )
 
 
-class _Columns(Kind):
-    """The columns that a transformer takes: names, indices, a mask or a slice."""
-
-    def accepts(self, value: Any, sizes: Sizes) -> bool:
-        """Tell whether ``value`` selects some of ``n`` columns."""
-        n = sizes["n"]
-        if isinstance(value, str | slice):
-            return True
-        if isinstance(value, int | np.integer) and not isinstance(value, bool):
-            return bool(-n <= value < n)
-        if not isinstance(value, list | np.ndarray) or np.ndim(value) != 1:
-            return False
-        array = np.asarray(value)
-        if array.dtype.kind == "b":
-            return len(array) == n
-        if array.dtype.kind in "iu":
-            return not len(array) or bool(-n <= array.min() and array.max() < n)
-        return not len(array) or all(isinstance(name, str) for name in value)
-
-    def __str__(self) -> str:
-        return "names, indices or a mask of columns"
-
-
-_COLUMNS: Final = _Columns()
-
-
-class _Slice(Kind):
-    def accepts(self, value: Any, sizes: Sizes) -> bool:
-        """Tell whether ``value`` is a slice."""
-        return isinstance(value, slice)
-
-    def __str__(self) -> str:
-        return "a slice"
-
-
-class _Transformers:
-    """The attribute ``transformers_`` of a ``ColumnTransformer``: (name, estimator, columns).
-
-    An estimator without columns is not fitted, and has no weights.
-    """
-
-    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
-        """Yield the slots of each transformer and of its columns."""
-        yield f"{path}/list/0", values.count(len(value))
-        for i, (name, part, columns) in enumerate(value):
-            field = Nested(_for_columns(name), ("drop", "passthrough"))
-            yield from field.encode(f"{path}/{i}/estimator", part, storing)
-            yield from _COLUMNS.encode(f"{path}/{i}/columns", columns, storing)
-
-    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
-        """Return the transformers; their names and order are those of the parameters."""
-        owner, state = restoring.owner, restoring.state
-        names = [name for name, *_ in owner.transformers] + ["remainder"]
-        length = reader.take_length(f"{path}/list/0")
-        if length not in (len(names), len(names) - 1):
-            raise StructureError(f"{path!r} holds {length} transformers for {len(names) - 1}.")
-        found = []
-        for i, name in enumerate(names[:length]):
-            prototype, at = _for_columns(name), f"{path}/{i}/estimator"
-            part = (
-                Nested(prototype, ("drop", "passthrough")).decode(reader, at, restoring)
-                if reader.holds(at)
-                else prototype(owner, state)
-            )
-            if part is None or (isinstance(part, str) and part != _parameter(owner, name)):
-                raise StructureError(f"{path!r} has {part!r} for the transformer {name!r}.")
-            found.append((name, part, _COLUMNS.decode(reader, f"{path}/{i}/columns", restoring)))
-        return found
-
-
-class _Remainder:
-    """The attribute ``_remainder``: the columns that no transformer takes."""
-
-    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
-        """Yield the slots of the columns."""
-        return _COLUMNS.encode(path, value[2], storing)
-
-    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
-        """Return the remainder's name, estimator and columns."""
-        return ("remainder", restoring.owner.remainder, _COLUMNS.decode(reader, path, restoring))
-
-
-def _for_columns(name: str) -> Callable[[Any, State], Any]:
-    """Return the prototype of the transformer ``name`` of a ``ColumnTransformer``."""
-
-    def prototype(owner: Any, state: State) -> Any:
-        given = _parameter(owner, name)
-        if given == "passthrough":
-            return FunctionTransformer(
-                accept_sparse=True, check_inverse=False, feature_names_out="one-to-one"
-            )
-        return None if isinstance(given, str) else clone(given)
-
-    return prototype
-
-
-def _parameter(owner: Any, name: str) -> Any:
-    """Return the transformer ``name`` from the parameters of a ``ColumnTransformer``."""
-    given = {n: part for n, part, *_ in owner.transformers} | {"remainder": owner.remainder}
-    return given[name]
-
-
 _FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
 _OUTPUTS: Final[Mapping[str, Field]] = {"estimators_": NestedList(_copies)}
 _PER_OUTPUT: Final[Mapping[str, Field]] = {"classes_": ListOf(Classes("_", minimum=1))}
 _CHAIN: Final[Mapping[str, Field]] = {"order_": Integers("_")}
 
 SCHEMAS: Final = {
-    "compose.ColumnTransformer": schema(
-        {
-            **_FEATURES,
-            "transformers_": _Transformers(),
-            "_columns": ListOf(_COLUMNS),
-            "_remainder": _Remainder(),
-            "_transformer_to_input_indices": DictOf(ListOf(Count()) | Integers("_")),
-            "output_indices_": DictOf(_Slice()),
-            "sparse_output_": Flag(),
-        },
-        {
-            "_n_features": Size("n"),
-            "_feature_names_in": Labels("n"),
-            "_transformers_feature_names_out": DictOf(Labels("_")),
-        },
-    ),
     "compose.TransformedTargetRegressor": schema(
         {
             "regressor_": Nested(_target_regressor),
@@ -441,11 +320,14 @@ SCHEMAS: Final = {
             **_LABELS,
             "final_estimator_": Nested(_final_classifier),
             "_label_encoder": Nested(_classes),
-        }
+        },
+        mirrored={"classes_": "_label_encoder"},
     ),
     "ensemble.StackingRegressor": _stacking({"final_estimator_": Nested(_final_regressor)}),
     "ensemble.VotingClassifier": _voting(
-        {**_LABELS, "le_": Nested(_classes)}, members=_Voters(_members)
+        {**_LABELS, "le_": Nested(_classes)},
+        members=_Voters(_members),
+        mirrored={"classes_": "le_"},
     ),
     "ensemble.VotingRegressor": _voting({}),
     "multiclass.OneVsOneClassifier": schema(
@@ -464,6 +346,7 @@ SCHEMAS: Final = {
             "estimators_": _Deciders(_copies),
         },
         _FEATURES,
+        mirrored={"classes_": "label_binarizer_"},
     ),
     "multioutput.ClassifierChain": schema(
         {**_CHAIN, **_PER_OUTPUT, **_OUTPUTS},

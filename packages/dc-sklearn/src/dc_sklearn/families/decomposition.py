@@ -47,7 +47,7 @@ _PROJECTION: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "components_": Floats("components n"),
 }
-_OUTPUTS: Final[Mapping[str, Field]] = {"_n_features_out": Count()}
+_OUTPUTS: Final[Mapping[str, Field]] = {"_n_features_out": Size("components")}
 _VARIANCES: Final[Mapping[str, Field]] = {
     "explained_variance_ratio_": Floats("components"),
     "singular_values_": Floats("components"),

@@ -139,6 +139,17 @@ _RIDGE_LABELLED: Final[Mapping[str, Field]] = {
 _RIDGE_CLASSES: Final[Mapping[str, Mapping[str, Field]]] = {
     "1.8": {"classes_": Classes("classes", minimum=1)}
 }
+
+
+def _ridge_classifier(optional: Mapping[str, Field]) -> Schema:
+    return schema(
+        _RIDGE_LABELLED,
+        optional,
+        since=_RIDGE_CLASSES,
+        mirrored={"classes_": "_label_binarizer"},
+    )
+
+
 _SGD: Final[Mapping[str, Field]] = {
     "n_iter_": Count(),
     "t_": Number(minimum=0),
@@ -209,10 +220,8 @@ SCHEMAS: Final = {
     "linear_model.RANSACRegressor": _RANSAC,
     "linear_model.Ridge": linear_regressor(_RIDGE),
     "linear_model.RidgeCV": linear_regressor(_CROSS_VALIDATED),
-    "linear_model.RidgeClassifier": schema(_RIDGE_LABELLED, _RIDGE, since=_RIDGE_CLASSES),
-    "linear_model.RidgeClassifierCV": schema(
-        _RIDGE_LABELLED, _CROSS_VALIDATED, since=_RIDGE_CLASSES
-    ),
+    "linear_model.RidgeClassifier": _ridge_classifier(_RIDGE),
+    "linear_model.RidgeClassifierCV": _ridge_classifier(_CROSS_VALIDATED),
     "linear_model.SGDClassifier": _SGD_CLASSIFIER,
     "linear_model.SGDRegressor": _SGD_REGRESSOR,
     "linear_model.TheilSenRegressor": linear_regressor(

@@ -10,6 +10,8 @@ import numpy as np
 from sklearn.base import clone
 from sklearn.impute import MissingIndicator
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
+from sklearn.preprocessing._data import _handle_zeros_in_scale
+from sklearn.utils._mask import _get_mask
 from sklearn.utils._missing import is_scalar_nan
 
 from dc_core import charge
@@ -53,6 +55,17 @@ def _check_indicator(owner: Any, state: State) -> None:
     """Check that missing values are indicated if the parameter says so."""
     if bool(owner.add_indicator) != (state["indicator_"] is not None):
         raise StructureError("indicator_ and the parameter add_indicator do not fit together.")
+
+
+def _missing(owner: Any, state: State) -> Any:
+    """Return which values of the training rows are missing, as ``KNNImputer.fit`` does."""
+    return _get_mask(state["_fit_X"], owner.missing_values)
+
+
+def _known(owner: Any, state: State) -> np.ndarray:
+    """Return which features have a value in a training row, as ``KNNImputer.fit`` does."""
+    known: np.ndarray = ~_missing(owner, state).all(axis=0)
+    return known
 
 
 def _check_selection(owner: Any, state: State) -> None:
@@ -187,9 +200,19 @@ def _bin_encoder(owner: Any, state: State) -> State:
 
 def _combinations(owner: Any, state: State) -> State:
     """Return what ``PolynomialFeatures.fit`` derives from the number of features."""
-    charge(8 * state["n_features_in_"], "n_features_in_")
-    shell = clone(owner).fit(np.zeros((1, state["n_features_in_"])))
-    charge(8 * shell.n_output_features_, "A row of polynomial features")
+    n = state["n_features_in_"]
+    degree = int(np.max(owner.degree))
+    # Of n things, k can be chosen in (n / k)^k ways at least. The exact number may take for ever.
+    total, chosen = (n, min(degree, n // 2)) if owner.interaction_only else (n + degree, degree)
+    chosen = min(chosen, total - chosen)
+    if chosen and chosen * np.log2(total / chosen) > _MAX_OUTPUTS_LOG2:
+        raise StructureError(
+            f"PolynomialFeatures(degree={degree}) of {n} features has more than "
+            f"2**{_MAX_OUTPUTS_LOG2} outputs."
+        )
+    charge(8 * n, "n_features_in_")
+    shell = clone(owner).fit(np.zeros((1, n)))
+    charge(8 * shell._n_out_full, "A row of polynomial features")
     names = ("n_output_features_", "_min_degree", "_max_degree", "_n_out_full")
     return {name: getattr(shell, name) for name in names}
 
@@ -214,6 +237,8 @@ def _selected_by(owner: Any, state: State) -> Any:
     return clone(owner.estimator)
 
 
+_MAX_OUTPUTS_LOG2: Final = 48
+
 _FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
 _PER_FEATURE: Final = Halves("n") | MISSING
 _SEEN: Final[Mapping[str, Field]] = {"n_samples_seen_": Number(0) | Reals("n", minimum=0)}
@@ -225,9 +250,7 @@ _SIGNIFICANT: Final = schema({**_SCORES, "pvalues_": Floats("n")})
 _ELIMINATION: Final = schema(
     {
         **_FEATURES,
-        "support_": Flags("n"),
         "ranking_": Integers("n"),
-        "n_features_": Count(),
         "estimator_": Nested(_selected_by),
     },
     {
@@ -236,6 +259,10 @@ _ELIMINATION: Final = schema(
         "step_ranking_": ListOf(Integers("n")),
         "step_scores_": ListOf(Number() | Floats("_")),
         "step_support_": ListOf(Flags("n")),
+    },
+    derived={
+        "support_": lambda owner, state: state["ranking_"] == 1,
+        "n_features_": lambda owner, state: np.sum(state["ranking_"] == 1),
     },
 )
 _VALUES: Final = Labels("_", minimum=1) | ArrayOf(Word() | Number() | MISSING, minimum=1)
@@ -263,10 +290,9 @@ SCHEMAS: Final = {
         {
             **_FEATURES,
             "_fit_X": Halves("rows n"),
-            "_mask_fit_X": Flags("rows n"),
-            "_valid_mask": Flags("n"),
             "indicator_": Nested(_indicator),
         },
+        derived={"_mask_fit_X": _missing, "_valid_mask": _known},
         check=_check_indicator,
     ),
     "impute.MissingIndicator": schema(
@@ -274,8 +300,8 @@ SCHEMAS: Final = {
             **_FEATURES,
             "features_": Integers("_", minimum=0, below="n"),
             "_precomputed": Flag(),
-            "_n_features": Size("n"),
         },
+        derived={"_n_features": lambda owner, state: state["n_features_in_"]},
         check=_check_indicated,
     ),
     "impute.SimpleImputer": schema(
@@ -309,7 +335,9 @@ SCHEMAS: Final = {
     ),
     "preprocessing.LabelEncoder": schema({"classes_": Classes("classes")}),
     "preprocessing.MaxAbsScaler": schema(
-        {**_FEATURES, "max_abs_": Halves("n"), "scale_": Halves("n")}, _SEEN
+        {**_FEATURES, "max_abs_": Halves("n")},
+        _SEEN,
+        derived={"scale_": lambda owner, state: _handle_zeros_in_scale(state["max_abs_"])},
     ),
     "preprocessing.MinMaxScaler": schema(
         {
@@ -318,9 +346,9 @@ SCHEMAS: Final = {
             "min_": Halves("n"),
             "data_min_": Halves("n"),
             "data_max_": Halves("n"),
-            "data_range_": Halves("n"),
         },
         _SEEN,
+        derived={"data_range_": lambda owner, state: state["data_max_"] - state["data_min_"]},
     ),
     "preprocessing.Normalizer": _STATELESS,
     "preprocessing.OneHotEncoder": schema(

@@ -28,12 +28,21 @@ def _check_mixture(owner: Any, state: State) -> None:
     k, n = state["means_"].shape
     shapes = {"full": (k, n, n), "tied": (n, n), "diag": (k, n), "spherical": (k,)}
     wanted = shapes[owner.covariance_type]
-    for name in ("covariances_", "precisions_cholesky_", "precisions_"):
+    for name in ("covariances_", "precisions_cholesky_"):
         if name in state and np.shape(state[name]) != wanted:
             raise StructureError(
                 f"{name} has shape {np.shape(state[name])}; covariance_type="
                 f"{owner.covariance_type!r} needs {wanted}."
             )
+
+
+def _precisions(owner: Any, state: State) -> State:
+    """Return the precisions of their Cholesky factors, as ``fit`` does."""
+    factors = state["precisions_cholesky_"]
+    if owner.covariance_type == "full":
+        return {"precisions_": np.array([factor @ factor.T for factor in factors])}
+    tied = owner.covariance_type == "tied"
+    return {"precisions_": factors @ factors.T if tied else factors**2}
 
 
 def _check_categories(owner: Any, state: State) -> None:
@@ -96,7 +105,6 @@ _CONVERGED: Final[Mapping[str, Field]] = {
     "lower_bound_": Number() | Floats("1"),
     "lower_bounds_": ListOf(Number() | Floats("1")),
     "n_iter_": Count(),
-    "precisions_": _MATRICES,
 }
 _VARIATIONAL: Final[Mapping[str, Field]] = {
     "weight_concentration_": ListOf(Floats("components"), "2", tuple) | Floats("components"),
@@ -125,6 +133,8 @@ def _mixture(
         {**_COMPONENTS, **(required or {})},
         {**_CONVERGED, **(optional or {})},
         training="_init_prev_time _iter_prev_time",
+        rebuilt="precisions_",
+        rebuild=_precisions,
         check=_check_mixture,
     )
 
@@ -135,10 +145,10 @@ SCHEMAS: Final = {
             **_DISCRIMINANT,
             "coef_": Floats("rows n"),
             "intercept_": Floats("rows"),
-            "_max_components": Count(),
+            "_max_components": Size("outputs"),
         },
         {
-            "_n_features_out": Count(),
+            "_n_features_out": Size("outputs"),
             "covariance_": Floats("n n"),
             "explained_variance_ratio_": Floats("_"),
             "scalings_": Floats("n _"),

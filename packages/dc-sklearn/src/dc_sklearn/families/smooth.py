@@ -92,13 +92,15 @@ _BEST: Final = "_best_coefs _best_intercepts"
 SCHEMAS: Final = {
     "isotonic.IsotonicRegression": schema(
         {
-            "X_min_": Number(),
-            "X_max_": Number(),
             "X_thresholds_": Floats("steps"),
             "y_thresholds_": Floats("steps"),
             "increasing_": Flag(),
         },
         {"n_features_in_": Size("n")},
+        derived={
+            "X_min_": lambda owner, state: state["X_thresholds_"][0],
+            "X_max_": lambda owner, state: state["X_thresholds_"][-1],
+        },
         rebuilt="f_",
         rebuild=_interpolate,
         check=_check_thresholds,
@@ -116,6 +118,7 @@ SCHEMAS: Final = {
         training=_SOLVER,
         rebuilt=_BEST,
         rebuild=_best,
+        mirrored={"classes_": "_label_binarizer"},
         check=_check_layers,
     ),
     "neural_network.MLPRegressor": schema(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 import numpy as np
@@ -35,8 +35,7 @@ def _check(owner: Any, state: State) -> None:
     k = _check_counts(state, total) if "classes_" in state else 2
 
     pairs = k * (k - 1) // 2
-    for name in ("_intercept_", "intercept_"):
-        _shaped(name, _array(state, name, np.float64, 1), (pairs,))
+    _shaped("_intercept_", _array(state, "_intercept_", np.float64, 1), (pairs,))
     for name in ("_probA", "_probB"):
         if (given := _array(state, name, np.float64, 1)).size:
             _shaped(name, given, (pairs,))
@@ -98,6 +97,24 @@ def _regression_counts(owner: Any, state: State) -> State:
     return {"_n_support": np.array([total, total], np.int32)}
 
 
+def _signed(name: str) -> Callable[[Any, State], Any]:
+    """Return a function that makes a public attribute of libsvm's ``name``, as ``fit`` does.
+
+    libsvm's decision between two classes is positive for the first, scikit-learn's for the second.
+    """
+
+    def public(owner: Any, state: State) -> Any:
+        binary = len(state.get("classes_", ())) == 2
+        return -state[name] if binary else state[name].copy()
+
+    return public
+
+
+def _offset(owner: Any, state: State) -> np.ndarray:
+    offset: np.ndarray = -state["_intercept_"]
+    return offset
+
+
 def _array(state: State, name: str, dtype: Any, ndim: int) -> np.ndarray:
     array = state[name]
     if not isinstance(array, np.ndarray) or array.dtype != dtype or array.ndim != ndim:
@@ -115,8 +132,6 @@ _KERNEL: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "support_": Integers("vectors"),
     "support_vectors_": _VECTORS,
-    "dual_coef_": _VECTORS,
-    "intercept_": Floats("pairs"),
     "_dual_coef_": _VECTORS,
     "_intercept_": Floats("pairs"),
     "_probA": Floats("_"),
@@ -133,10 +148,14 @@ _FITTED: Final[Mapping[str, Field]] = {
 _PROBABILITY: Final[Mapping[str, Mapping[str, Field]]] = {"1.9": {"_effective_probability": Flag()}}
 
 
-def _regressor(required: Mapping[str, Field] | None = None) -> Schema:
+_PUBLIC: Final = {"dual_coef_": _signed("_dual_coef_"), "intercept_": _signed("_intercept_")}
+
+
+def _regressor(**derived: Callable[[Any, State], Any]) -> Schema:
     return schema(
-        {**_KERNEL, **(required or {})},
+        _KERNEL,
         {**_FITTED, "class_weight_": Floats("_")},
+        derived={**_PUBLIC, **derived},
         since=_PROBABILITY,
         rebuilt="_n_support",
         rebuild=_regression_counts,
@@ -154,6 +173,7 @@ _CLASSIFIER: Final = schema(
     },
     _FITTED,
     since=_PROBABILITY,
+    derived=_PUBLIC,
     check=_check,
 )
 
@@ -162,7 +182,7 @@ SCHEMAS: Final = {
     "svm.LinearSVR": linear_regressor({"n_iter_": Count()}),
     "svm.NuSVC": _CLASSIFIER,
     "svm.NuSVR": _REGRESSOR,
-    "svm.OneClassSVM": _regressor({"offset_": Floats("1") | Number()}),
+    "svm.OneClassSVM": _regressor(offset_=_offset),
     "svm.SVC": _CLASSIFIER,
     "svm.SVR": _REGRESSOR,
 }
