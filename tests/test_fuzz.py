@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import runpy
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -11,6 +14,22 @@ import pytest
 
 FUZZ = Path(__file__).with_name("fuzz")
 MODELS = "SVC,KBins,ColumnTransformer,LabelBinarizer,Bagging"
+
+
+OVERRUN = """
+import numpy as np
+from scipy import sparse
+matrix = sparse.csr_matrix((np.ones(131), np.full(131, 1), np.arange(132)), shape=(131, 1))
+matrix.toarray()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the C library of Linux checks its heap")
+def test_a_worker_ends_at_a_write_beyond_the_heap() -> None:
+    limits = runpy.run_path(str(FUZZ / "__main__.py"))["LIMITS"]
+    command = [sys.executable, "-c", OVERRUN]
+    run = subprocess.run(command, env=os.environ | limits, capture_output=True, check=False)
+    assert run.returncode == -signal.SIGABRT, run.stderr
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits on memory hold on Linux")

@@ -29,6 +29,9 @@ from typing import Any
 ROOM = 512 << 20
 """How many bytes of address space a case may take beyond those of the program itself."""
 
+ROWS = 131
+"""How many rows a model is used on: the output of one column already is a block of its own."""
+
 SECONDS = 10
 """How many seconds of the processor a case may take; most take some milliseconds."""
 
@@ -80,7 +83,9 @@ class Worker:
         self.rows = {}
         for name in self.names:
             with np.load(corpus / f"{name}.npz") as file:
-                self.rows[name] = (file["rows"], bool(file["sparse"]))
+                # NumPy hands blocks of less than 1 KiB back to the C library when it ends.
+                rows = np.resize(file["rows"], (ROWS, *file["rows"].shape[1:]))
+                self.rows[name] = (rows, bool(file["sparse"]))
             if name.startswith(("chain", "Multitask", "Random")):  # these import the most
                 self.use(dc_hub.load(corpus / name), name)
 
