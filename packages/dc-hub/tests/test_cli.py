@@ -258,6 +258,19 @@ def test_tags_are_set_moved_deleted_and_listed(run, published, linear, hub):
     assert out.split() == ["main", second]
 
 
+def test_deleting_main_asks_first(run, published, hub, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO("n\n"))
+    code, _, err = run("tag", "delete", "lab/chain", "main")
+    assert code == 1
+    assert "which lab/chain without a revision refers to?" in err
+    assert list_tags("lab/chain", hub=hub) == {"main": published.revision}
+    assert run("tag", "delete", "lab/chain", "main", "--yes")[0] == 0
+    assert list_tags("lab/chain", hub=hub) == {}
+    code, _, err = run("info", "lab/chain")
+    assert code == 2
+    assert f"dc-hub tag set lab/chain@{published.revision[:12]} main" in " ".join(err.split())
+
+
 LONG = "k" * 900_000
 
 

@@ -412,3 +412,10 @@ def test_loading_a_small_model_opens_each_file_at_most_twice(hub, linear):
     names = [Path(str(path)).name for path in opened]
     for file in published.path.iterdir():
         assert 1 <= names.count(file.name) <= 2
+
+
+def test_a_directory_that_is_missing_is_told_how_hubs_are_loaded_from(tmp_path):
+    with pytest.raises(errors.FileMissing, match=r"dc_hub\.from_pretrained\('raw'\)"):
+        load(tmp_path / "raw")
+    with pytest.raises(errors.FileMissing, match="Correct the path"):
+        load(tmp_path / "so raw")

@@ -110,6 +110,20 @@ def test_deleting_a_tag_keeps_the_revision(hub, three):
         delete_tag("lab/m", "v1", hub=hub)
 
 
+def test_main_is_deleted_only_if_asked_for_and_then_the_error_names_the_newest(hub, three):
+    with pytest.raises(errors.DefaultTag, match=r"alone names no revision.*tag move.*force=True"):
+        delete_tag("lab/m", "main", hub=hub)
+    assert list_tags("lab/m", hub=hub)["main"] == three[2]
+    delete_tag("lab/m", "main", hub=hub, force=True)
+    for seconds, revision in zip((30, 10, 20), three, strict=True):
+        os.utime(hub.path / "lab/m/revisions" / revision, (seconds, seconds))
+    with pytest.raises(errors.RevisionNotFound, match=r"newest revision.*v1, v2, v3") as caught:
+        from_pretrained("lab/m", hub=hub)
+    target, tag = caught.value.hint.partition("dc-hub tag set ")[2].split()
+    assert set_tag(target, tag, hub=hub).revision == three[0]
+    assert from_pretrained("lab/m", hub=hub).alpha == 1.0
+
+
 def test_a_damaged_tag_can_be_deleted(hub, three):
     (hub.path / "lab/m/refs/v1.json").write_bytes(b"{}")
     delete_tag("lab/m", "v1", hub=hub)

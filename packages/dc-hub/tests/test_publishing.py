@@ -473,3 +473,11 @@ def test_a_model_can_be_checked_before_it_is_trained(hub, models, dataset):
         publish(model.fit(dataset), "m", hub=hub)
     assert str(before.value) == str(after.value)
     assert not hub.path.exists()
+
+
+@pytest.mark.parametrize("publish_as", [publish, save])
+def test_a_name_in_the_place_of_the_model_is_told_the_order(hub, linear, publish_as):
+    with pytest.raises(
+        errors.ParamsError, match=r"'net' was given as the model.*model comes first"
+    ):
+        publish_as("net", linear)

@@ -18,7 +18,7 @@ import typer
 from dc_core import DCError
 from dc_hub.errors import HubWarning
 from dc_hub.hubs import managing
-from dc_hub.hubs.local import open_hub
+from dc_hub.hubs.local import MAIN, open_hub
 from dc_hub.hubs.reference import parse
 from dc_hub.inspecting import difference
 from dc_hub.inspecting import models as inspecting
@@ -68,6 +68,7 @@ TargetArgument = Annotated[
     ),
 ]
 TagArgument = Annotated[str, typer.Argument(metavar="TAG", help="The tag, such as 'v2'.")]
+YesOption = Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")]
 ExpectedOption = Annotated[
     str | None,
     typer.Option(metavar="REVISION", help="Fail unless the tag points at this revision now."),
@@ -230,7 +231,7 @@ def rm(
         bool,
         typer.Option("--remove-tags", help="Delete the tags that point at the revision as well."),
     ] = False,
-    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    yes: YesOption = False,
     hub: HubOption = None,
 ) -> None:
     """Remove a model, or one revision of it.
@@ -292,10 +293,20 @@ def move_tag(
 
 @tags.command("delete")
 def delete_tag(
-    name: NameArgument, tag: TagArgument, expected: ExpectedOption = None, hub: HubOption = None
+    name: NameArgument,
+    tag: TagArgument,
+    expected: ExpectedOption = None,
+    yes: YesOption = False,
+    hub: HubOption = None,
 ) -> None:
-    """Delete a tag; its revision is kept."""
-    managing.delete_tag(name, tag, hub=hub, expected=expected)
+    """Delete a tag; its revision is kept.
+
+    Without the tag main, the name of the model alone refers to nothing, so this asks first.
+    """
+    if tag == MAIN and not yes:
+        question = f"Delete the tag {MAIN}, which {name} without a revision refers to?"
+        typer.confirm(question, abort=True, err=True)
+    managing.delete_tag(name, tag, hub=hub, expected=expected, force=True)
     out.print(f"[green]deleted[/]  {plain(tag)}")
 
 

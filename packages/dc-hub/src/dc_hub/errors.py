@@ -100,6 +100,10 @@ class RevisionTagged(HubError):
     """The revision cannot be removed, because tags point at it."""
 
 
+class DefaultTag(HubError):
+    """The tag ``main``, which names without a revision refer to, is deleted only if asked for."""
+
+
 class AlreadyExists(HubError):
     """The directory already contains something else."""
 

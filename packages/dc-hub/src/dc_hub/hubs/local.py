@@ -418,10 +418,22 @@ class LocalHub:
 
     def _no_revision(self, name: str, wanted: str) -> RevisionNotFound:
         tags = ", ".join(self.tags(name)) or "none"
+        hint = f"Its tags are: {tags}. A digest needs at least 12 digits."
+        newest = self._newest(name) if wanted == MAIN else None
+        if newest is not None:
+            hint = (
+                f"Its newest revision is {newest}; its tags are: {tags}. Load "
+                f"'{name}@{newest[:12]}', or run: dc-hub tag set {name}@{newest[:12]} {MAIN}"
+            )
         return RevisionNotFound(
-            f"The model {name!r} in {self.path} has no revision {wanted!r}.",
-            path=name,
-            hint=f"Its tags are: {tags}. A digest needs at least 12 digits.",
+            f"The model {name!r} in {self.path} has no revision {wanted!r}.", path=name, hint=hint
+        )
+
+    def _newest(self, name: str) -> str | None:
+        """Return the revision whose directory was changed last, None if there is none."""
+        revisions = self._home(name) / "revisions"
+        return max(
+            self.revisions(name), key=lambda digest: _changed(revisions / digest, 0.0), default=None
         )
 
 

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dc_core import explained
-from dc_hub.errors import UnsafePath
-from dc_hub.hubs.local import HubLike, StoredModel, open_hub
+from dc_hub.errors import DefaultTag, UnsafePath
+from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
 from dc_hub.hubs.reference import ModelName, Reference, parse
 
 
@@ -101,15 +101,30 @@ def move_tag(
 
 @explained
 def delete_tag(
-    name: ModelName, tag: str, *, hub: HubLike = None, expected: str | None = None
+    name: ModelName,
+    tag: str,
+    *,
+    hub: HubLike = None,
+    expected: str | None = None,
+    force: bool = False,
 ) -> None:
     """Delete the tag ``tag`` of the model ``name``; the revision is kept.
 
     With ``expected`` (a digest, a tag, or a prefix of a digest) the tag is deleted only if it
-    points at that revision. Raises :class:`TagMoved` if it points elsewhere, and
-    :class:`RevisionNotFound` if there is no such tag.
+    points at that revision. ``force`` allows deleting ``main``: without it, the model's name alone
+    refers to nothing.
+
+    Raises :class:`TagMoved` if it points elsewhere, :class:`RevisionNotFound` if there is no such
+    tag, and :class:`DefaultTag` for ``main``.
     """
     model, where = _without_revision(name), open_hub(hub)
+    if tag == MAIN and not force:
+        raise DefaultTag(
+            f"Without the tag {MAIN!r}, {model!r} alone names no revision.",
+            path=model,
+            hint=f"Point it at another revision: `dc-hub tag move {model}@<revision> {MAIN}`; or "
+            "delete it with force=True (dc-hub tag delete --yes).",
+        )
     if expected is not None:
         expected = where.resolve(model, expected).revision
     where.delete_tag(model, tag, expected=expected)

@@ -6,14 +6,15 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import numpy as np
 
 from dc_core import byte_budget, warn
 from dc_hub.conversion import with_path
-from dc_hub.errors import FileMissing, HubWarning
-from dc_hub.files.paths import is_directory
+from dc_hub.errors import FileMissing, HubWarning, UnsafePath
+from dc_hub.files.paths import check_name, is_directory
 from dc_hub.format.filenames import MANIFEST, PARAMS
 from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
@@ -77,9 +78,19 @@ def locate(
         raise FileMissing(
             f"There is no directory {reference.directory}.",
             path=str(reference.directory),
-            hint="For a model in a hub, give its name without './'.",
+            hint=_advice(reference.directory),
         )
     return StoredModel("", "", reference.directory.absolute())
+
+
+def _advice(directory: Path) -> str:
+    """Say how to load a model from a hub, for a directory that does not exist."""
+    name = directory.name.lower()
+    try:
+        check_name(name)
+    except UnsafePath:
+        return "Correct the path; the name of a model in a hub goes to from_pretrained()."
+    return f"For a model in a hub, give its name alone: dc_hub.from_pretrained({name!r})."
 
 
 @contextmanager

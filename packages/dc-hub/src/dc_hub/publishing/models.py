@@ -24,7 +24,7 @@ from dc_core import (
     plugins,
 )
 from dc_hub.conversion import with_path
-from dc_hub.errors import NotSerializable
+from dc_hub.errors import NotSerializable, ParamsError
 from dc_hub.files.storage import make_directory, writing
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import CARD, GOLDEN, PARAMS, TRAINING
@@ -161,8 +161,15 @@ def prepare(
 ) -> Prepared:
     """Describe ``model`` completely, and restore it, copying no weights where that can be avoided.
 
-    Raises :class:`NotSerializable` or :class:`NotFitted`.
+    Raises :class:`NotSerializable`, :class:`NotFitted`, or :class:`ParamsError` for a name in the
+    model's place.
     """
+    if isinstance(model, str | os.PathLike):
+        raise ParamsError(
+            f"{os.fspath(model)!r} was given as the model.",
+            path=os.fspath(model),
+            hint="The model comes first, then its name: publish(model, name).",
+        )
     name = type(model).__name__
     with with_path(name):
         holder: WeightHolder = model if isinstance(model, Component) else plugins.claim(model)
