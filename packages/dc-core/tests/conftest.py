@@ -1,9 +1,21 @@
 """Real distributions for the tests: metadata and modules in a folder on the path, no mocks."""
 
+# ruff: noqa: NPY002 - NumPy's global random state is restored too
+
+import gc
+import locale
+import logging
+import os
+import random
+import signal
 import sys
+import threading
+import warnings
+from contextlib import contextmanager
 from importlib import import_module, invalidate_caches
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from dc_core import plugins
@@ -63,6 +75,58 @@ def graveyard(monkeypatch):
     forget_modules(GRAVEYARD)
 
 
+@contextmanager
+def process_restored():
+    """Undo what is done to the process's state in the block."""
+    environment, directory, mask = dict(os.environ), Path.cwd(), os.umask(0o077)
+    os.umask(mask)
+    path, streams = list(sys.path), (sys.stdin, sys.stdout, sys.stderr)
+    limits = sys.getrecursionlimit(), sys.getswitchinterval(), sys.get_int_max_str_digits()
+    collecting, thresholds = gc.isenabled(), gc.get_threshold()
+    root, disabled = logging.root, logging.root.manager.disable
+    level, handlers = root.level, list(root.handlers)
+    signals = {number: signal.getsignal(number) for number in signal.valid_signals()}
+    hooks, tracer = (sys.excepthook, threading.excepthook), sys.gettrace()
+    state, numpy_state = random.getstate(), np.random.get_state(legacy=False)
+    generator, language = np.random.get_bit_generator(), locale.setlocale(locale.LC_ALL)
+    errors, callback, printing = np.geterr(), np.geterrcall(), np.get_printoptions()
+    with warnings.catch_warnings():
+        yield
+    os.environ.clear()
+    os.environ.update(environment)
+    os.chdir(directory)
+    os.umask(mask)
+    sys.path[:] = path
+    sys.stdin, sys.stdout, sys.stderr = streams
+    sys.setrecursionlimit(limits[0])
+    sys.setswitchinterval(limits[1])
+    sys.set_int_max_str_digits(limits[2])
+    (gc.enable if collecting else gc.disable)()
+    gc.set_threshold(*thresholds)
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    logging.disable(disabled)
+    for number, handler in signals.items():
+        if signal.getsignal(number) is not handler:
+            signal.signal(number, handler)
+    sys.excepthook, threading.excepthook = hooks
+    sys.settrace(tracer)
+    random.setstate(state)
+    np.random.set_bit_generator(generator)
+    np.random.set_state(numpy_state)
+    locale.setlocale(locale.LC_ALL, language)
+    np.seterr(**errors)
+    np.seterrcall(callback)
+    np.set_printoptions(**printing)
+
+
+@pytest.fixture
+def restored():
+    """Undo what is done to the process's state in the test; return the context that does it."""
+    with process_restored():
+        yield process_restored
+
+
 @pytest.fixture(scope="session")
 def try_law():
     """Return a function that tries a law of a suite to which it must apply: a skip is a failure."""
@@ -76,9 +140,16 @@ def try_law():
     return try_law
 
 
+@pytest.fixture
+def lines(lines_once, monkeypatch):
+    """Return the module with the good model and the bad ones, which other processes can import."""
+    monkeypatch.setitem(sys.modules, "lines", lines_once)
+    return lines_once
+
+
 @pytest.fixture(scope="session")
-def lines():
-    """Return the module with the good model and the bad ones."""
+def lines_once():
+    """Import the module with the good model and the bad ones."""
     with pytest.MonkeyPatch.context() as patch:
         patch.syspath_prepend(GRAVEYARD)
         return import_module("lines")

@@ -10,6 +10,7 @@ from dc_core.testing import BackendSuite
 
 LAWS = [
     "test_calls_leave_the_process_as_it_was",
+    "test_first_calls_leave_the_process_as_it_was",
     "test_calls_print_nothing",
     "test_nothing_is_kept_after_a_call",
     "test_describing_allocates_no_weights",

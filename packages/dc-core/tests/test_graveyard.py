@@ -1,20 +1,18 @@
 """The kit itself: each of its checks is broken by a bad plugin or model, and says what is wrong."""
 
 import ast
-import os
-import random
-import signal
-import warnings
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from dc_core import testing
 from dc_core.testing import LawBroken
 
 KIT = Path(testing.__file__).parent
-CHECKED = [KIT / "model.py", KIT / "engine.py", *sorted((KIT / "backend").glob("*.py"))]
+CHECKED = [
+    *map(KIT.joinpath, ("model.py", "engine.py", "effects.py")),
+    *sorted((KIT / "backend").glob("*.py")),
+]
 CHECKS = {
     "expect_same",
     "expect_same_prediction",
@@ -22,6 +20,7 @@ CHECKS = {
     "reject",
     "_all_squared",
     "_continues",
+    "_expect_none",
     "_loses",
     "_refuses",
     "_same_predictions",
@@ -34,19 +33,7 @@ hit: set[tuple[str, int]] = set()
 """The lines of the kit at which graves broke a law: file and number."""
 
 
-@pytest.fixture(autouse=True)
-def process():
-    """Undo what bad plugins do to the process."""
-    environment, directory, errors = dict(os.environ), Path.cwd(), np.geterr()
-    handler, state = signal.getsignal(signal.SIGINT), random.getstate()
-    with warnings.catch_warnings():
-        yield
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(directory)
-    np.seterr(**errors)
-    signal.signal(signal.SIGINT, handler)
-    random.setstate(state)
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 @pytest.fixture
@@ -79,6 +66,7 @@ def test_a_bad_plugin_is_found_by_the_check_for_its_fault(install, graveyard, gr
     break_law(getattr(graveyard("suites"), grave.suite)(), grave)
 
 
+@pytest.mark.usefixtures("lines")
 def test_a_bad_model_is_found_by_the_check_for_its_fault(bad_model, break_law):
     break_law(bad_model.suite(), bad_model)
 

@@ -9,6 +9,9 @@ from dc_core import holders
 from dc_core.testing import LawBroken, ModelSuite
 
 LAWS = [
+    "test_calls_leave_the_process_as_it_was",
+    "test_first_calls_leave_the_process_as_it_was",
+    "test_calls_print_nothing",
     "test_the_arguments_make_the_model_again",
     "test_returned_arguments_belong_to_the_caller",
     "test_the_model_is_a_mapping_of_its_weights",
@@ -29,8 +32,6 @@ LAWS = [
     "test_an_unfitted_copy_learns_what_the_first_fit_learned",
     "test_the_training_state_can_be_stored_and_given_back",
     "test_a_foreign_training_state_is_refused",
-    "test_calls_leave_the_process_as_it_was",
-    "test_calls_print_nothing",
     "test_nothing_is_kept_after_a_call",
 ]
 

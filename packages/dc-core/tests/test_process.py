@@ -4,6 +4,8 @@
 
 import ctypes
 import gc
+import io
+import locale
 import logging
 import mmap
 import os
@@ -14,7 +16,8 @@ import sys
 import threading
 import tracemalloc
 import warnings
-from contextlib import contextmanager, suppress
+from contextlib import suppress
+from importlib import import_module
 from pathlib import Path
 
 import numpy as np
@@ -35,30 +38,7 @@ from dc_core.testing.process import (
 MIB = 2**20
 
 
-@contextmanager
-def restored():
-    """Undo what is done to the process in the block."""
-    environment, directory, errors = dict(os.environ), Path.cwd(), np.geterr()
-    handler, tracer = signal.getsignal(signal.SIGINT), sys.gettrace()
-    state, numpy_state = random.getstate(), np.random.get_state(legacy=False)
-    generator = np.random.get_bit_generator()
-    with warnings.catch_warnings():
-        yield
-    os.environ.clear()
-    os.environ.update(environment)
-    os.chdir(directory)
-    np.seterr(**errors)
-    signal.signal(signal.SIGINT, handler)
-    sys.settrace(tracer)
-    random.setstate(state)
-    np.random.set_bit_generator(generator)
-    np.random.set_state(numpy_state)
-
-
-@pytest.fixture(autouse=True)
-def process_restored():
-    with restored():
-        yield
+pytestmark = pytest.mark.usefixtures("restored")
 
 
 # State
@@ -79,10 +59,18 @@ def move_the_position():
     set_numpy_state(state={**state, "pos": (state["pos"] + 1) % 624})
 
 
+OTHER_LOCALE = "C.UTF-8" if locale.setlocale(locale.LC_NUMERIC) == "C" else "C"
 RANDOM = "the state of the module random"
 NUMPY = "NumPy's global random state"
 ERRORS = "NumPy's error handling (np.seterr)"
 FILTERS = "the warning filters"
+PRINTING = "NumPy's print options"
+LIMITS = "the interpreter's limits"
+COLLECTOR = "the garbage collector"
+ROOT = "the root logger"
+SIGNALS = "the signal handlers"
+STREAMS = "the standard streams"
+HOOKS = "the hooks for uncaught errors"
 CHANGES = {
     "seeds random": (RANDOM, lambda: random.seed(5)),
     "draws from random": (RANDOM, random.random),
@@ -105,10 +93,24 @@ CHANGES = {
     "changes the directory": ("the working directory", lambda: os.chdir("/")),
     "adds a filter": (FILTERS, lambda: warnings.simplefilter("ignore", UserWarning)),
     "drops the filters": (FILTERS, warnings.resetwarnings),
-    "handles Ctrl-C": (
-        "the handler of SIGINT",
-        lambda: signal.signal(signal.SIGINT, lambda *_: None),
-    ),
+    "calls back on errors": (ERRORS, lambda: np.seterrcall(print)),
+    "prints fewer digits": (PRINTING, lambda: np.set_printoptions(precision=3)),
+    "handles Ctrl-C": (SIGNALS, lambda: signal.signal(signal.SIGINT, lambda *_: None)),
+    "ignores a request to end": (SIGNALS, lambda: signal.signal(signal.SIGTERM, signal.SIG_IGN)),
+    "changes the umask": ("the umask", lambda: os.umask(0o070)),
+    "changes the locale": ("the locale", lambda: locale.setlocale(locale.LC_NUMERIC, OTHER_LOCALE)),
+    "adds to the path": ("sys.path", lambda: sys.path.append("elsewhere")),
+    "replaces a stream": (STREAMS, lambda: setattr(sys, "stderr", io.StringIO())),
+    "allows deep recursion": (LIMITS, lambda: sys.setrecursionlimit(12345)),
+    "allows long numbers": (LIMITS, lambda: sys.set_int_max_str_digits(0)),
+    "switches threads more often": (LIMITS, lambda: sys.setswitchinterval(0.001)),
+    "stops collecting": (COLLECTOR, gc.disable),
+    "collects less often": (COLLECTOR, lambda: gc.set_threshold(12345)),
+    "sets the root logger's level": (ROOT, lambda: logging.root.setLevel(logging.DEBUG)),
+    "adds a handler": (ROOT, lambda: logging.root.addHandler(logging.NullHandler())),
+    "disables logging": (ROOT, lambda: logging.disable(logging.CRITICAL)),
+    "hides uncaught errors": (HOOKS, lambda: setattr(sys, "excepthook", print)),
+    "hides those of threads": (HOOKS, lambda: setattr(threading, "excepthook", print)),
 }
 
 
@@ -120,7 +122,7 @@ def test_a_change_of_the_process_is_named(what, call):
     assert change_of_state(call) == what
 
 
-def test_what_is_restored_is_no_change():
+def test_what_is_restored_is_no_change(restored):
     def call():
         with restored():
             for _, change in CHANGES.values():
@@ -150,6 +152,22 @@ def test_the_state_of_the_framework_is_compared_too():
     modes["training"] = False
     assert change_of_state(train, lambda: dict(modes)) == "the framework's global state"
     assert change_of_state(train, lambda: dict(modes)) == ""
+
+
+def test_filters_of_warnings_that_were_unknown_before_are_no_change(tmp_path, monkeypatch):
+    source = "import warnings\nclass OwnWarning(Warning): ...\nwarnings.simplefilter('once', {})\n"
+    (tmp_path / "own_warning.py").write_text(source.format("OwnWarning"))
+    (tmp_path / "user_warning.py").write_text(source.format("UserWarning"))
+    monkeypatch.syspath_prepend(tmp_path)
+    assert change_of_state(lambda: import_module("own_warning")) == ""
+    assert change_of_state(lambda: import_module("user_warning")) == FILTERS
+    import own_warning
+
+    def ignore():
+        warnings.simplefilter("ignore", own_warning.OwnWarning)
+
+    assert change_of_state(ignore) == FILTERS
+    del sys.modules["own_warning"], sys.modules["user_warning"]
 
 
 def test_the_first_change_is_named():
@@ -189,6 +207,51 @@ def test_threads_left_running_are_a_change_and_those_that_end_are_none():
         ended.set()
         stop.set()
         left.join()
+
+
+def leave_a_file_open():
+    return os.open(os.devnull, os.O_RDONLY)
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="open files cannot be listed")
+def test_files_left_open_are_a_change_and_those_that_are_closed_are_none():
+    left = []
+
+    def open_and_close():
+        os.close(leave_a_file_open())
+
+    def leave_in_a_cycle():
+        cycle = [Path(os.devnull).open()]  # noqa: SIM115
+        cycle.append(cycle)
+
+    assert change_of_state(lambda: left.append(leave_a_file_open())) == "the open files"
+    assert change_of_state(open_and_close) == ""
+    assert change_of_state(lambda: os.close(left.pop())) == ""
+    with warnings.catch_warnings(action="ignore", category=ResourceWarning):
+        assert change_of_state(leave_in_a_cycle) == ""
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="open files cannot be listed")
+def test_another_file_of_the_same_number_is_a_change(tmp_path):
+    descriptor = leave_a_file_open()
+    (tmp_path / "other").touch()
+
+    def replace():
+        os.close(descriptor)
+        assert os.open(tmp_path / "other", os.O_RDONLY) == descriptor
+
+    try:
+        assert change_of_state(replace) == "the open files"
+    finally:
+        os.close(descriptor)
+
+
+def test_state_is_compared_where_open_files_cannot_be_listed(monkeypatch, tmp_path):
+    monkeypatch.setattr(process, "_DESCRIPTORS", tmp_path / "none")
+    left = []
+    assert change_of_state(lambda: left.append(leave_a_file_open())) == ""
+    assert change_of_state(random.random) == RANDOM
+    os.close(left.pop())
 
 
 def test_the_call_is_made_once_and_its_error_passes():
@@ -434,6 +497,10 @@ def run(n, done):
     done.append("end")
 
 
+def loop_on_one_line(n, done):
+    for i in range(n): done.append(i)
+
+
 def swallow(done):
     try:
         done.append(0)
@@ -469,11 +536,12 @@ def test_the_lines_of_the_given_packages_are_counted(package):
         watched_too.run(5, done)
     # The loop's line 4 times, its body 3 times, the last line once.
     assert (counted.lines, counted.pressed) == (8, False)
-    assert counted.last == {(package.__file__, line): at for line, at in {3: 7, 4: 6, 5: 8}.items()}
+    counts = {3: [1, 3, 5, 7], 4: [2, 4, 6], 5: [8]}
+    assert counted.counts == {(package.__file__, line): at for line, at in counts.items()}
     with Interrupt({"watched", "other"}) as counted:
         package.run(1, done)
         other.run(1, done)
-    assert (counted.lines, len(counted.last)) == (8, 6)
+    assert (counted.lines, len(counted.counts)) == (8, 6)
 
 
 @pytest.mark.parametrize("at", range(1, 9))
@@ -517,14 +585,35 @@ def test_the_handler_and_the_tracer_are_restored(package, at):
     assert signal.getsignal(signal.SIGINT) is handler
 
 
-def test_each_line_is_interrupted_when_it_is_executed_for_the_last_time(package):
-    attempts = []
-    for interrupt in interruptions({"watched"}, lambda: package.run(3, [])):
+def interrupted_at(run, *arguments):
+    """Return the lines at which a call is interrupted, and what was done by then."""
+    attempts = {}
+    for interrupt in interruptions({"watched"}, lambda: run(*arguments, [])):
         done = []
         with pytest.raises(KeyboardInterrupt), interrupt:
-            package.run(3, done)
-        attempts.append((interrupt.at, done))
-    assert attempts == [(6, [0, 1]), (7, [0, 1, 2]), (8, [0, 1, 2])]
+            run(*arguments, done)
+        assert interrupt.at not in attempts
+        attempts[interrupt.at] = done
+    return attempts
+
+
+def test_each_line_is_interrupted_half_way_and_when_it_is_executed_for_the_last_two_times(package):
+    assert interrupted_at(package.run, 6) == {
+        # The first line is executed 7 times, the second 6 times, the last once.
+        7: [0, 1, 2],
+        8: [0, 1, 2],
+        10: [0, 1, 2, 3],
+        11: [0, 1, 2, 3, 4],
+        12: [0, 1, 2, 3, 4],
+        13: [0, 1, 2, 3, 4, 5],
+        14: [0, 1, 2, 3, 4, 5],
+    }
+    assert interrupted_at(package.run, 0) == {1: [], 2: []}
+
+
+def test_a_loop_on_one_line_is_interrupted_within(package):
+    done = interrupted_at(package.loop_on_one_line, 4).values()
+    assert {tuple(numbers) for numbers in done} >= {(0, 1), (0, 1, 2), (0, 1, 2, 3)}
 
 
 def test_code_without_a_module_name_is_not_interrupted():

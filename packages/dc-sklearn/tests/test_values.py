@@ -141,6 +141,22 @@ HOSTILE: dict[str, dict[str, np.ndarray]] = {
     "objects in a shape of 10^12": {"a/objects/0": np.array([10**6, 10**6])},
     "objects in a negative shape": {"a/objects/0": np.array([-1])},
     "a dictionary without keys": {"a/dict/0": np.array(0)},
+    "a dictionary with a key twice": {
+        "a/dict/0": np.array(2),
+        "a/keys/0": np.array([1, 1]),
+        "a/0/0": np.array(3.0),
+        "a/1/0": np.array(4.0),
+    },
+    "a dictionary with keys of another dtype": {
+        "a/dict/0": np.array(1),
+        "a/keys/0": np.array([1], np.int32),
+        "a/0/0": np.array(3.0),
+    },
+    "an empty dictionary with keys of another dtype": {
+        "a/dict/0": np.array(0),
+        "a/keys/0": np.zeros(0, np.float32),
+    },
+    "a number in another byte order": {"a/0": np.array(3, np.dtype(np.int64).newbyteorder())},
     "a sparse matrix with columns outside": {
         "a/csr_matrix/0": np.ones(1),
         "a/csr_matrix/1": np.array([7], np.int32),

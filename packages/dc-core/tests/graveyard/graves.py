@@ -1,7 +1,10 @@
 """Bad plugins: each is the good one with one mistake, and says which check of the kit finds it."""
 
 import functools
+import gc
+import io
 import itertools
+import logging
 import os
 import random
 import re
@@ -708,7 +711,23 @@ def swallow(obj, weights, allow_missing, copy):
         np.sum([array.sum() for array in weights.values()])
 
 
+def set_in_a_loop_on_one_line(obj, weights, allow_missing, copy):
+    check_weights(plugin.dc_describe_weights(obj), weights, allow_missing)
+    natives = plugin.natives_of(obj)
+    # fmt: off
+    for name, array in weights.items(): obj.arrays[natives[name][0]] = np.array(array)  # noqa: E701
+    # fmt: on
+    obj.folded = None
+    return obj
+
+
 WHOLE = "test_an_interrupted_import_leaves_the_object_whole"
+bury(
+    "sets_weights_in_a_loop_on_one_line",
+    WHOLE,
+    "An interrupted import left the object half changed: 'dense/0' has different values",
+    load=instead("load", set_in_a_loop_on_one_line),
+)
 bury(
     "sets_weights_one_by_one",
     WHOLE,
@@ -952,6 +971,48 @@ for dtype, suite, name in (
         suite=suite,
         load=cast(dtype),
     )
+
+
+def cast_byte_order(obj, weights, allow_missing, copy):
+    native = {
+        name: array.astype(array.dtype.newbyteorder("=")) if hasattr(array, "dtype") else array
+        for name, array in weights.items()
+    }
+    return plugin.dc_import_weights(obj, native, allow_missing, copy)
+
+
+def cast_before_fitting(obj, weights, allow_missing, copy):
+    if isinstance(obj, tiny.Net) or obj.mean_ is not None:
+        return None
+    doubles = {name: array.astype(np.float64) for name, array in weights.items()}
+    return plugin.dc_import_weights(obj, doubles, allow_missing, copy)
+
+
+def insist_on_doubles(obj, weights, allow_missing, copy):
+    if obj.mean_ is None and any(array.dtype != np.float64 for array in weights.values()):
+        raise TypeError("not a double")
+
+
+bury(
+    "raises_a_type_error_before_fitting",
+    "test_a_wrong_dtype_is_rejected",
+    "Given '0' as float32 (copy=True), it raised TypeError (not a double), which is neither",
+    suite="TestScaler",
+    load=instead("load", insist_on_doubles),
+)
+bury(
+    "casts_byte_order",
+    "test_a_wrong_dtype_is_rejected",
+    "Given 'dense/0' as >f4 (copy=True), it raised nothing",
+    load=instead("load", cast_byte_order),
+)
+bury(
+    "casts_before_fitting",
+    "test_a_wrong_dtype_is_rejected",
+    "Given '0' as float32: '0' is float64(3,) instead of float32(3,)",
+    suite="TestScaler",
+    load=instead("load", cast_before_fitting),
+)
 
 
 def convert_lists(obj, weights, allow_missing, copy):
@@ -1486,6 +1547,13 @@ def start_a_thread():
     threading.Thread(target=threading.Event().wait, daemon=True).start()
 
 
+OPENED = []
+
+
+def leave_a_file_open():
+    OPENED.append(os.open(os.devnull, os.O_RDONLY))
+
+
 EFFECTS = {
     "the state of the module random": random.random,
     "NumPy's global random state": np.random.random,
@@ -1493,7 +1561,16 @@ EFFECTS = {
     "os.environ": lambda: os.environ.update(TINY_CACHE=str(next(count))),
     "the working directory": lambda: os.chdir(".."),
     "the warning filters": lambda: warnings.filterwarnings("ignore", str(next(count))),
-    "the handler of SIGINT": lambda: signal.signal(signal.SIGINT, lambda *_: None),
+    "NumPy's print options": lambda: np.set_printoptions(precision=next(count)),
+    "the umask": lambda: os.umask(next(count) % 8 * 8 + 7),
+    "sys.path": lambda: sys.path.append(str(next(count))),
+    "the standard streams": lambda: setattr(sys, "stdin", io.StringIO()),
+    "the interpreter's limits": lambda: sys.setrecursionlimit(sys.getrecursionlimit() + 1),
+    "the garbage collector": lambda: gc.set_threshold(next(count)),
+    "the root logger": lambda: logging.root.setLevel(next(count)),
+    "the signal handlers": lambda: signal.signal(signal.SIGINT, lambda *_: None),
+    "the hooks for uncaught errors": lambda: setattr(sys, "excepthook", lambda *_: None),
+    "the open files": leave_a_file_open,
     "the running threads": start_a_thread,
     "the framework's global state": lambda: setattr(tiny, "initialise", next(count)),
 }
@@ -1526,6 +1603,20 @@ for short, verb in {"export": "export weights", "load": "import weights"}.items(
             f"After it was asked to {verb}{how}, the state of the module random",
             **{short: wrapped(short, only([copy], lambda obj: random.random()))},
         )
+FIRST_CALLS = "test_first_calls_leave_the_process_as_it_was"
+for verb, short, what, effect in (
+    ("describe weights", "describe", "the working directory", lambda *_: os.chdir("/")),
+    ("describe weights", "describe", "the umask", lambda *_: os.umask(0o026)),
+    ("export weights", "export", "NumPy's error handling", lambda *_: np.seterr(all="ignore")),
+    ("import weights", "load", "os.environ", lambda *_: os.environ.update(TINY="1")),
+    ("wrap", "wrap", "the state of the module random", lambda *_: random.seed(0)),
+):
+    bury(
+        f"sets_{what}_to_{verb}",
+        FIRST_CALLS,
+        f"After it was asked for the first time to {verb}, {what}",
+        **{short: wrapped(short, effect)},
+    )
 PRINT_NOTHING = "test_calls_print_nothing"
 for stream, write in {
     "stdout": lambda: print("loading"),

@@ -1,5 +1,6 @@
 """A model small enough to read that keeps every law, and a bad one for each check of the kit."""
 
+import os
 import random
 from contextlib import suppress
 from copy import deepcopy
@@ -701,3 +702,17 @@ class ModalSuite(TestLine):
 
     def global_state(self):
         return Modal.mode
+
+
+class SetsAVariable(Line):
+    def predict(self, dataset):
+        os.environ["LINE"] = "1"
+        return super().predict(dataset)
+
+
+@breaks(
+    "test_first_calls_leave_the_process_as_it_was",
+    "After it was asked for the first time to predict, os.environ is different",
+)
+class SetsAVariableSuite(TestLine):
+    model = SetsAVariable

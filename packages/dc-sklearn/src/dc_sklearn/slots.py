@@ -90,6 +90,7 @@ class Reader:
     ) -> np.ndarray:
         """Return the array ``name``, of exactly this ``dtype`` and ``ndim`` where they are given.
 
+        Without ``dtype``, any dtype in the machine's byte order will do.
         With ``keep`` the estimator will keep it, so it is copied unless sharing was allowed.
         Raises :class:`WeightsMismatch` where it is missing or of another kind.
         """
@@ -101,10 +102,9 @@ class Reader:
                 f"The weight {name!r} was given as {type(array).__name__}, not as a NumPy array."
             )
         self._unread.discard(name)
-        if dtype is not None and array.dtype != np.dtype(dtype):
-            raise WeightsMismatch(
-                f"The weight {name!r} has dtype {array.dtype}, not {np.dtype(dtype)}."
-            )
+        wanted = array.dtype.newbyteorder("=") if dtype is None else np.dtype(dtype)
+        if array.dtype != wanted:
+            raise WeightsMismatch(f"The weight {name!r} has dtype {array.dtype}, not {wanted}.")
         if ndim is not None and array.ndim != ndim:
             raise WeightsMismatch(
                 f"The weight {name!r} has shape {array.shape}; it needs {ndim} axes."

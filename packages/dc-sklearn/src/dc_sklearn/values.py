@@ -73,7 +73,7 @@ def encode(path: str, value: Any) -> Slots:
         yield f"{at}/0", count(len(value))
         yield from _encode_items(path, value)
     elif type(value) is dict:
-        keys = np.array(list(value)) if value else np.zeros(0)
+        keys = _keys_of(value)
         if keys.ndim != 1 or keys.dtype.kind not in "biufU" or len(set(map(type, value))) > 1:
             raise _refused(path, value)
         yield f"{path}/dict/0", count(len(value))
@@ -129,9 +129,17 @@ def decode(reader: Reader, path: str) -> Any:
             keys = decode(reader, f"{path}/keys")
             if not isinstance(keys, np.ndarray) or keys.shape != (len(items),):
                 raise StructureError(f"{path!r} has {len(items)} items and other keys.")
-            return dict(zip(keys.tolist(), items, strict=True))
+            value = dict(zip(keys.tolist(), items, strict=True))
+            if len(value) != len(items) or keys.dtype != _keys_of(value).dtype:
+                raise StructureError(f"The keys of {path!r} are repeated, or of another dtype.")
+            return value
         case _:
             raise WeightsMismatch(f"{path!r} is given as {kind!r}, which is no kind of value.")
+
+
+def _keys_of(value: dict[Any, Any]) -> np.ndarray:
+    """Return the keys of ``value`` as an array of numbers or text as Python's own types give it."""
+    return np.array(np.array(list(value)).tolist()) if value else np.zeros(0)
 
 
 def _encode_array(path: str, value: np.ndarray) -> Slots:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from abc import abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
 from typing import Any, Final
@@ -24,14 +24,15 @@ from dc_core.errors import (
 from dc_core.parameters import construct
 from dc_core.roles import Estimator
 from dc_core.testing.bits import difference, flip, mutants, same_bits
-from dc_core.testing.process import captured_output, change_of_state, interruptions, survive
-from dc_core.testing.suite import LawBroken, Suite, law, skip
+from dc_core.testing.effects import EffectLaws
+from dc_core.testing.process import interruptions, survive
+from dc_core.testing.suite import LawBroken, law, skip
 
 _MUTANTS: Final = 60
 """About how many changed numbers are tried."""
 
 
-class ModelSuite(Suite):
+class ModelSuite(EffectLaws):
     """Every law of an :class:`Estimator`; a subclass writes three methods.
 
     Required are ``make``, ``blank`` and ``dataset``; ``global_state`` is optional.
@@ -48,13 +49,6 @@ class ModelSuite(Suite):
     @abstractmethod
     def dataset(self) -> Dataset:
         """Return a few rows that the models can be fitted to and predict for."""
-
-    def global_state(self) -> object:
-        """Optional: return the framework's global state in comparable form.
-
-        For instance the state of its random generator, its default dtype and its modes.
-        """
-        return None
 
     @law
     def test_the_arguments_make_the_model_again(self) -> None:
@@ -329,28 +323,6 @@ class ModelSuite(Suite):
         self._same_weights(weights, model, "After a foreign state was refused")
 
     @law
-    def test_calls_leave_the_process_as_it_was(self) -> None:
-        """Predicting and moving weights changes no random state, mode, signal or thread."""
-        for verb, call in self._calls().items():
-            changed = change_of_state(call, self.global_state)
-            if changed:
-                raise LawBroken(
-                    f"After it was asked to {verb}, {changed} is different.",
-                    hint="Use a generator of your own, and restore in `finally` what you change.",
-                )
-
-    @law
-    def test_calls_print_nothing(self) -> None:
-        """Predicting and moving weights writes nothing to standard output or error."""
-        for verb, call in self._calls().items():
-            with captured_output() as written:
-                call()
-            if any(written):
-                raise LawBroken(
-                    f"Asked to {verb}, it wrote {''.join(written)[:200]!r}.", hint="Use logging."
-                )
-
-    @law
     def test_nothing_is_kept_after_a_call(self) -> None:
         """A model that the caller drops is freed."""
         models = {"fitted": self.make(0), "loaded": self.blank()}
@@ -362,16 +334,15 @@ class ModelSuite(Suite):
                 hint="Keep no reference to models: no cache, no registry, no reference cycle.",
             )
 
-    def _calls(self) -> dict[str, Callable[[], object]]:
+    def _calls(self) -> Iterator[tuple[str, Callable[[], object]]]:
+        """Yield every kind of call but ``fit``."""
         model, blank, dataset = self.make(0), self.blank(), self.dataset()
+        yield "describe its weights", model.weight_table
+        yield "return its weights", model.get_weights
         weights = model.get_weights()
-        return {
-            "describe its weights": model.weight_table,
-            "return its weights": model.get_weights,
-            "set its weights": lambda: blank.set_weights(weights),
-            "predict": lambda: model.predict(dataset),
-            "return its training state": model.get_training_state,
-        }
+        yield "set its weights", lambda: blank.set_weights(weights)
+        yield "predict", lambda: model.predict(dataset)
+        yield "return its training state", model.get_training_state
 
     def _same_predictions(self, model: Estimator, other: Estimator, when: str) -> None:
         first, second = (np.asarray(m.predict(self.dataset())) for m in (model, other))

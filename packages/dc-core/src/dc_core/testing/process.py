@@ -5,6 +5,8 @@ from __future__ import annotations
 import ctypes
 import gc
 import io
+import locale
+import logging
 import os
 import pickle
 import random
@@ -16,30 +18,58 @@ import threading
 import tracemalloc
 import warnings
 import weakref
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final, Self
 
 import numpy as np
 
+_DESCRIPTORS: Final = Path("/dev/fd")
 _STATUS: Final = Path("/proc/self/status")
 _RESET: Final = Path("/proc/self/clear_refs")
 
 
-def process_state() -> dict[str, Any]:
-    """Return the global state that belongs to the user's program, as comparable values."""
+def process_state(modules: Collection[str] | None = None) -> dict[str, Any]:
+    """Return the global state that belongs to the user's program, as comparable values.
+
+    Warnings that other ``modules`` define are left out, by default those not imported.
+    """
+    modules = sys.modules if modules is None else modules
     generator = np.random.get_state(legacy=False)  # noqa: NPY002 - the state to protect
     return {
         "the state of the module random": random.getstate(),
         "NumPy's global random state": pickle.dumps(generator),
-        "NumPy's error handling (np.seterr)": np.geterr(),
+        "NumPy's error handling (np.seterr)": (np.geterr(), np.geterrcall()),
+        "NumPy's print options": np.get_printoptions(),
         "os.environ": dict(os.environ),
         "the working directory": Path.cwd(),
-        "the warning filters": list(warnings.filters),
-        "the handler of SIGINT": signal.getsignal(signal.SIGINT),
+        "the umask": _umask(),
+        "the locale": locale.setlocale(locale.LC_ALL),
+        "sys.path": list(sys.path),
+        "the standard streams": (sys.stdin, sys.stdout, sys.stderr),
+        "the interpreter's limits": (
+            sys.getrecursionlimit(),
+            sys.getswitchinterval(),
+            sys.get_int_max_str_digits(),
+        ),
+        "the garbage collector": (gc.isenabled(), gc.get_threshold()),
+        "the warning filters": [f for f in warnings.filters if f[2].__module__ in modules],
+        "the root logger": (
+            logging.root.level,
+            list(logging.root.handlers),
+            logging.root.manager.disable,
+        ),
+        "the signal handlers": {s: signal.getsignal(s) for s in signal.valid_signals()},
+        "the hooks for uncaught errors": (sys.excepthook, threading.excepthook),
     }
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def change_of_state(
@@ -47,15 +77,30 @@ def change_of_state(
 ) -> str:
     """Return what ``call`` changed of the process's state or the ``framework``'s; empty if none.
 
-    Threads that end meanwhile belong to earlier calls; only those that it leaves running count.
+    Threads and open files that are gone afterwards belong to earlier calls; only those that it
+    leaves behind count. Modules that it imports may filter the warnings that they define.
     """
-    threads = set(threading.enumerate())
-    before = {**process_state(), "the framework's global state": framework()}
+    modules, threads, files = set(sys.modules), set(threading.enumerate()), _open_files()
+    before = {**process_state(modules), "the framework's global state": framework()}
     call()
-    after = {**process_state(), "the framework's global state": framework()}
+    after = {**process_state(modules), "the framework's global state": framework()}
     if set(threading.enumerate()) - threads:
         return "the running threads"
+    if _open_files() - files:
+        gc.collect()  # Files in reference cycles are closed some time.
+        if _open_files() - files:
+            return "the open files"
     return next((what for what, value in before.items() if after[what] != value), "")
+
+
+def _open_files() -> set[tuple[int, int, int]]:
+    """Return each open descriptor with the device and the number of its file."""
+    found = set()
+    for path in list(_DESCRIPTORS.iterdir()) if _DESCRIPTORS.exists() else ():
+        with suppress(OSError):  # Listing them takes one, which is closed by now.
+            status = os.fstat(int(path.name))
+            found.add((int(path.name), status.st_dev, status.st_ino))
+    return found
 
 
 @contextmanager
@@ -145,7 +190,7 @@ def _resident(key: str) -> int:
 class Interrupt:
     """A Ctrl-C when the given packages execute their ``at``-th line (None: never) in the block.
 
-    ``lines`` counts the lines executed and ``last`` has the last count at each of them;
+    ``lines`` counts the lines executed and ``counts`` has the counts at which each of them was;
     ``pressed`` tells whether the interrupt was sent.
     """
 
@@ -153,7 +198,7 @@ class Interrupt:
         self.packages = packages
         self.at = at
         self.lines = 0
-        self.last: dict[tuple[str, int], int] = {}
+        self.counts: dict[tuple[str, int], list[int]] = {}
         self.pressed = False
 
     def __enter__(self) -> Self:
@@ -173,7 +218,8 @@ class Interrupt:
     def _line(self, frame: FrameType, event: str, argument: object) -> Any:
         if event == "line":
             self.lines += 1
-            self.last[frame.f_code.co_filename, frame.f_lineno] = self.lines
+            line = (frame.f_code.co_filename, frame.f_lineno)
+            self.counts.setdefault(line, []).append(self.lines)
             if self.lines == self.at:
                 self.pressed = True
                 signal.raise_signal(signal.SIGINT)
@@ -181,11 +227,17 @@ class Interrupt:
 
 
 def interruptions(packages: set[str], call: Callable[[], object]) -> Iterator[Interrupt]:
-    """Yield an interrupt for each line of ``packages`` that ``call`` executes.
+    """Yield interrupts at each line of ``packages`` that ``call`` executes.
 
-    It comes when the line is executed for the last time: within a loop, after all but one round.
+    They come when the line is executed for the last time, for the last but one, and half-way: a
+    line can contain a whole loop, which is over when the line is executed for the last time.
     """
     with Interrupt(packages) as counted:
         call()
-    for at in sorted(counted.last.values()):
+    chosen = {at for all_of in counted.counts.values() for at in _places_in(all_of)}
+    for at in sorted(chosen):
         yield Interrupt(packages, at)
+
+
+def _places_in(counts: list[int]) -> list[int]:
+    return [*counts[-2:], counts[len(counts) // 2]]

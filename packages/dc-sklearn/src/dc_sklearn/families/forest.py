@@ -74,9 +74,11 @@ class Forest:
             raise StructureError(f"The trees of {path!r} and their owner differ in their outputs.")
         built = trees.decode(reader, path, n_features, counts)
         given = values.decode(reader, f"{path}/random_state")
-        if given is not None and np.shape(given) != (len(built),):
-            raise StructureError(f"{path!r} has {len(built)} trees and other seeds.")
-        seeds = [None] * len(built) if given is None else given.tolist()
+        seeds: list[Any] = [None] * len(built) if given is None else np.asarray(given).tolist()
+        if given is not None and (
+            np.shape(given) != (len(built),) or np.asarray(given).dtype != np.int64
+        ):
+            raise StructureError(f"{path!r} does not have an integer for each of its trees.")
         common = vars(template) | shared
         members = [
             _member(type(template), common, tree, seed)

@@ -2,25 +2,11 @@
 
 from __future__ import annotations
 
-import json
-import sys
 from collections import Counter
 
 from dc_core.testing.backend.subject import BackendSubject
-from dc_core.testing.fresh import fresh_interpreter
-from dc_core.testing.suite import LawBroken, law, skip
-
-_NAMES = """
-import importlib.util, json, sys
-from operator import attrgetter
-from dc_core import plugins
-spec = importlib.util.spec_from_file_location("suite_in_a_fresh_process", sys.argv[1])
-module = importlib.util.module_from_spec(spec)
-sys.modules[spec.name] = module
-spec.loader.exec_module(module)
-suite = attrgetter(sys.argv[2])(module)()
-print(json.dumps(list(plugins.claim(suite.make(0)).describe_weights())))
-"""
+from dc_core.testing.fresh import in_fresh_process
+from dc_core.testing.suite import LawBroken, law
 
 
 class NamingLaws(BackendSubject):
@@ -68,15 +54,12 @@ class NamingLaws(BackendSubject):
     @law
     def test_names_are_the_same_in_every_process(self) -> None:
         """Another process gives the same names in the same order."""
-        suite = type(self)
-        file = getattr(sys.modules.get(suite.__module__), "__file__", None)
-        if file is None or "<locals>" in suite.__qualname__:
-            skip("a suite defined in a function or by hand cannot be imported by another process")
-        here = list(self.describe(self.make(0)))
-        written = fresh_interpreter(_NAMES, file, suite.__qualname__)
-        there = json.loads(written.splitlines()[-1])
+        here, there = self._names(), in_fresh_process(self, "_names")
         if there != here:
             raise LawBroken(
                 f"This process has {here}; another has {there}.",
                 hint="Names must not depend on id(), hash() or the order of a set.",
             )
+
+    def _names(self) -> list[str]:
+        return list(self.describe(self.make(0)))

@@ -47,13 +47,21 @@ class RejectingLaws(BackendSubject):
 
     @law
     def test_a_wrong_dtype_is_rejected(self) -> None:
-        """A weight of another dtype is an error: nothing is cast."""
+        """A weight of another dtype or byte order is an error: nothing is cast."""
         given, target = self.export(self.make(0)), self.target()
         for name, array in given.items():
-            for dtype in (np.dtype(np.float64), np.dtype(np.float32), np.dtype(np.int64)):
-                if dtype != array.dtype:
-                    value = np.zeros(array.shape, dtype)
-                    self.reject(target, {**given, name: value}, f"{name!r} as {dtype}")
+            other = np.dtype(np.float32) if array.dtype == np.float64 else np.dtype(np.float64)
+            values = [np.zeros(array.shape, dtype) for dtype in (other, np.dtype(np.int64))]
+            for value in (*values, array.astype(array.dtype.newbyteorder())):
+                if value.dtype == array.dtype:
+                    continue
+                weights, what = {**given, name: value}, f"{name!r} as {value.dtype}"
+                self.reject(target, weights, what)
+                for copy in (True, False):
+                    loaded = self.load_or_refuse(self.blank(), weights, what, copy=copy)
+                    if loaded is not None:
+                        hint = "Nothing is cast."
+                        expect_same(weights, self.export(loaded), f"Given {what}", hint)
 
     @law
     def test_a_value_that_is_no_array_is_rejected(self) -> None:

@@ -73,14 +73,6 @@ class BackendSubject(Suite):
         """Optional: return an object with a weight of at least 64 MiB."""
         skip("the suite has no make_large")
 
-    def global_state(self) -> object:
-        """Optional: return the framework's global state in comparable form.
-
-        For instance the state of its random generator, its default dtype and its modes. No call to
-        the backend may change it.
-        """
-        return None
-
     def describe(self, obj: Any) -> dict[str, WeightInfo]:
         """Describe the weights of ``obj`` as users do."""
         return plugins.claim(obj).describe_weights()
