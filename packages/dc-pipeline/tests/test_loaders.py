@@ -3,6 +3,7 @@
 import json
 from itertools import chain
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,10 +18,12 @@ from dc_pipeline import (
     CSVLoader,
     DataFrameLoader,
     FASTALoader,
+    ImageLoader,
     JSONLinesLoader,
     ParquetLoader,
     SDFLoader,
     SMILESLoader,
+    StructureLoader,
     store,
     stored_failures,
 )
@@ -108,7 +111,31 @@ def parquet(folder):
     return ParquetLoader(tasks="y", featurizer=ECFP(size=16)), folder / "table.parquet", 23
 
 
-LOADERS = [csv, json_lines, smiles, fasta, sdf, frame, parquet]
+def structures(folder):
+    pytest.importorskip("gemmi", reason="structures are read by gemmi")
+    atom = "ATOM  {:5d}  CA  ALA A{:4d}    {:8.3f}{:8.3f}{:8.3f}  1.00  0.00           C\n"
+    files = []
+    for i in range(6):
+        atoms = "".join(atom.format(j, j, j, i, 0) for j in range(1, i + 2))
+        models = [f"MODEL     {m:4d}\n{atoms}ENDMDL\n" for m in range(1, 3 if i == 4 else 2)]
+        files.append(folder / f"p{i}.pdb")
+        files[-1].write_text("".join(models) + "END\n")
+    files[1].write_text("junk")
+    files[2] = folder / "nowhere.pdb"
+    return StructureLoader(), files, 7
+
+
+def images(folder):
+    image = pytest.importorskip("PIL.Image", reason="images are read by Pillow")
+    files = []
+    for i in range(7):
+        files.append(folder / f"{i}.png")
+        image.fromarray(np.full((4, 5 + (i == 3), 3), i, np.uint8)).save(files[-1])
+    files[5].write_bytes(files[5].read_bytes()[:60])
+    return ImageLoader(4, 5), files, 7
+
+
+LOADERS = [csv, json_lines, smiles, fasta, sdf, frame, parquet, structures, images]
 
 every_loader = pytest.mark.parametrize("make", LOADERS, ids=lambda make: make.__name__)
 
@@ -191,11 +218,18 @@ def test_what_is_not_a_source_is_a_typed_error(make, tmp_path, missing):
 @every_loader
 def test_an_empty_source_is_a_typed_error_or_an_empty_dataset(make, tmp_path):
     loader, source, _ = make(tmp_path)
+    if isinstance(source, list):
+        with pytest.raises(LoaderError, match="list of files is empty"):
+            loader.load([])
     if make is frame:
         assert len(loader.load(source[:0]).dataset) == 0
         return
+    file = source[0] if isinstance(source, list) else source
     for content in (b"", b"\n \n"):
-        source.write_bytes(content)
+        file.write_bytes(content)
+        if isinstance(source, list):
+            assert loader.load([file]).failures[0].row == 0
+            continue
         with pytest.raises(LoaderError, match=r"is empty|damaged"):
             loader.load(source)
 

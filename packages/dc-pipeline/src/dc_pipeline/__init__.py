@@ -13,12 +13,15 @@ if TYPE_CHECKING:
     from dc_pipeline.disk import DiskDataset as DiskDataset
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
     from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
+    from dc_pipeline.loaders.deepchem import DeepChemLoader as DeepChemLoader
     from dc_pipeline.loaders.fasta import FASTALoader as FASTALoader
     from dc_pipeline.loaders.frames import DataFrameLoader as DataFrameLoader
     from dc_pipeline.loaders.frames import ParquetLoader as ParquetLoader
+    from dc_pipeline.loaders.images import ImageLoader as ImageLoader
     from dc_pipeline.loaders.json_lines import JSONLinesLoader as JSONLinesLoader
     from dc_pipeline.loaders.sdf import SDFLoader as SDFLoader
     from dc_pipeline.loaders.smiles_file import SMILESLoader as SMILESLoader
+    from dc_pipeline.loaders.structures import StructureLoader as StructureLoader
     from dc_pipeline.metrics.classification import BEDROC as BEDROC
     from dc_pipeline.metrics.classification import F1 as F1
     from dc_pipeline.metrics.classification import MCC as MCC
@@ -78,6 +81,9 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.loaders.csv": ["CSVLoader"],
+    "dc_pipeline.loaders.deepchem": ["DeepChemLoader"],
+    "dc_pipeline.loaders.images": ["ImageLoader"],
+    "dc_pipeline.loaders.structures": ["StructureLoader"],
     "dc_pipeline.loaders.fasta": ["FASTALoader"],
     "dc_pipeline.loaders.frames": ["DataFrameLoader", "ParquetLoader"],
     "dc_pipeline.loaders.json_lines": ["JSONLinesLoader"],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import logging
 import os
@@ -16,7 +17,7 @@ from typing import IO, Any, Final
 import numpy as np
 
 from dc_core import Component, Failure, FailureReport, Loader
-from dc_core.errors import EmptyDataset
+from dc_core.errors import EmptyDataset, LoaderError
 from dc_pipeline.disk import DatasetWriter, DiskDataset
 from dc_pipeline.disk.header import FILENAME, read_header, sync_directory
 from dc_pipeline.errors import DiskDatasetError
@@ -179,11 +180,23 @@ def _origin(loader: Loader, source: Any) -> dict[str, Any]:
 
 
 def _described(source: Any) -> Any:
-    """Return the name, size and SHA-256 of a file, and of each if there are several."""
-    if isinstance(source, list | tuple):
-        return [_described(one) for one in source]
+    """Return the name, size and SHA-256 of a file, or of all files of a list or a directory."""
     if isinstance(source, str | os.PathLike):
-        return Source(source).describe()
+        file = Source(source)
+        if file.path is None or not file.path.is_dir():
+            return file.describe()
+        source = sorted(path for path in file.path.iterdir() if path.is_file())
+    if isinstance(source, list | tuple):
+        digest = hashlib.sha256()
+        size = 0
+        for one in source:
+            try:
+                described = Source(one).describe()
+            except LoaderError as error:  # it is a row that fails
+                described = {"name": str(one), "size": 0, "error": str(error)}
+            size += described["size"]
+            digest.update(json.dumps(described).encode())
+        return {"files": len(source), "size": size, "sha256": digest.hexdigest()}
     return {"type": f"{type(source).__module__}.{type(source).__qualname__}"}
 
 
