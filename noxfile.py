@@ -206,7 +206,7 @@ def fuzz(session: nox.Session) -> None:
 @constrained
 def bench(session: nox.Session) -> None:
     """Run the benchmarks against other libraries."""
-    install_editable(session, DEMO, *PEERS)
+    install_editable(session, [*DEMO, *CLUSTERS], *PEERS)
     install_data(session)
     session.run("python", "benchmarks/run.py", *session.posargs)
 

@@ -31,6 +31,7 @@ NAMES = (
     "ecfp",
     "table",
     "disk",
+    "engines",
     "imports",
 )
 

@@ -284,16 +284,23 @@ def test_an_impossible_number_of_workers_is_refused(options):
 
 
 def test_no_more_calls_are_submitted_than_workers_can_soon_run(tmp_path):
+    flying = set()
     most = 0
 
     class Watched(Processes):
         def submit(self, number, call):
             nonlocal most
             super().submit(number, call)
-            most = max(most, self._submitted)
+            flying.add(number)
+            most = max(most, len(flying))
+
+        def wait(self):
+            number, outcome = super().wait()
+            flying.remove(number)
+            return number, outcome
 
     run(Squares(1000), tmp_path, engine=Watched(2), shard_rows=10)
-    assert most == 4
+    assert (most, flying) == (4, set())
 
 
 def test_only_the_part_that_is_needed_is_sent():
@@ -526,6 +533,14 @@ def test_a_ctrl_c_passes_while_engines_are_asked(install, error):
     install("dist-bad", {"dc.engines": {"bad": "bad_engine"}}, {"bad_engine": source})
     with pytest.raises((KeyboardInterrupt, GeneratorExit)):
         plugins.engine_for(object())
+
+
+def test_a_plugin_cannot_replace_an_engine_of_dc_core(install):
+    install("dist-mine", {"dc.engines": {"serial": "mine_engine"}}, {"mine_engine": PLUGIN})
+    (line,) = [line for line in plugins.report() if line.name == "serial"]
+    assert (line.status, line.distribution) == ("refused", "dist-mine")
+    assert "dc-core has one of that name" in line.detail
+    assert type(engines.engine("serial")) is Serial
 
 
 def test_a_plugin_that_returns_no_engine_is_broken(install):

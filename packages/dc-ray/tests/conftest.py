@@ -1,6 +1,11 @@
 """A real Ray cluster on this machine."""
 
+import os
+
 import pytest
+
+# Without it, some versions of Ray warn of a default that will change.
+os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
 
 
 @pytest.fixture(scope="session")

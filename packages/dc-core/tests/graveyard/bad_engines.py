@@ -2,9 +2,11 @@
 
 import shutil
 import signal
+import tempfile
 import threading
 from dataclasses import dataclass, replace
 from functools import partial
+from pathlib import Path
 
 from dc_core.engines import Outcome, Processes, Serial
 from dc_core.engines.directory import name_of
@@ -134,7 +136,10 @@ class BreaksThePool(Good):
         del self.known[number]
         if outcome.status == "crash":
             self.broken |= set(self.known)
-        return Outcome("crash") if number in self.broken else outcome
+        if number in self.broken:
+            shutil.rmtree(place_of(call), ignore_errors=True)
+            return Outcome("crash")
+        return outcome
 
 
 @breaks("test_a_row_that_crashes_is_isolated", "Row 11 did this: abort. Lost were [(11, 12")
@@ -173,14 +178,15 @@ breaks(
 @breaks("test_it_continues_what_another_engine_began", "shards [0, 8]; then ran [0, 16")
 class StartsAfresh(Good):
     def changed(self, number, outcome, call):
-        replace(call, start=0, stop=8, token="again", isolated=False)()
+        with tempfile.TemporaryDirectory() as directory:
+            call.task.run(0, 8, Path(directory))
         return outcome
 
 
 @breaks("test_cancelled_calls_are_forgotten", "A cancelled call goes on")
 class CannotStop(Good):
     def cancel(self):
-        self._submitted = 0
+        self._generation += 1
 
 
 @breaks("test_cancelled_calls_are_forgotten", "the call 1000 was submitted, and 0 ended")

@@ -53,8 +53,10 @@ class Attempt:
         return self.path.with_name(f"{self.path.name}.log")
 
     def __call__(self) -> None:
-        """Run the task and commit its files."""
+        """Run the task and commit its files, unless another run has done so."""
         rows = (self.start, self.stop)
+        if (self.directory / name_of(rows)).is_dir():
+            return
         begun = time.perf_counter()
         try:
             with self._watched():

@@ -7,7 +7,6 @@ call that may crash must not run inside one.
 from __future__ import annotations
 
 import threading
-import time
 from collections import deque
 from dataclasses import dataclass
 from typing import Final
@@ -17,9 +16,6 @@ from dc_core.engines.worker import Worker
 
 _IDLE: Final = 60
 """After how many seconds without a call a process ends."""
-
-_PATIENCE: Final = 5
-"""How many seconds a process that is killed may take to end."""
 
 
 @dataclass(eq=False)
@@ -42,15 +38,13 @@ def run_isolated(call: bytes, owner: str = "") -> Outcome:
     :func:`stop_isolated`.
     """
     with _lock:
-        if owner in _stopped:
-            return Outcome("crash", "The call was cancelled.")
         idle = _idle.pop() if _idle else _Idle(Worker())
         worker = idle.worker
         _running[worker] = owner
     if idle.timer is not None:
         idle.timer.cancel()
     try:
-        outcome = worker.run(call)
+        outcome = worker.run(call, lambda: owner in _stopped)
     finally:
         with _lock:
             del _running[worker]
@@ -67,21 +61,13 @@ def stop_isolated(owner: str) -> None:
         _stopped.append(owner)
         idle = list(_idle)
         _idle.clear()
-    end = time.monotonic() + _PATIENCE
-    while (running := _running_for(owner)) and time.monotonic() < end:
-        # A call may be about to begin.
-        for worker in running:
-            worker.interrupt()
-        time.sleep(0.01)
+        running = [worker for worker, other in _running.items() if other == owner]
+    for worker in running:
+        worker.interrupt()
     for item in idle:
         if item.timer is not None:
             item.timer.cancel()
         item.worker.close()
-
-
-def _running_for(owner: str) -> list[Worker]:
-    with _lock:
-        return [worker for worker, other in _running.items() if other == owner]
 
 
 def _keep(worker: Worker) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import queue
 import threading
 from collections.abc import Callable
-from contextlib import suppress
+from functools import partial
 
 from dc_core.engines.contract import Engine, Outcome
 from dc_core.engines.cpus import available_cpus
@@ -38,9 +38,12 @@ class Processes(Engine):
 
     def start(self) -> None:
         """Start a thread for each worker; it starts the process when the first call arrives."""
-        self._calls: queue.SimpleQueue[tuple[int, bytes] | None] = queue.SimpleQueue()
-        self._ended: queue.SimpleQueue[tuple[int, Outcome | BaseException]] = queue.SimpleQueue()
-        self._submitted = 0
+        # How often calls were cancelled: those of an earlier number are not wanted any more.
+        self._generation = 0
+        self._calls: queue.SimpleQueue[tuple[int, int, bytes] | None] = queue.SimpleQueue()
+        self._ended: queue.SimpleQueue[tuple[int, int, Outcome | BaseException]] = (
+            queue.SimpleQueue()
+        )
         self._processes = [Worker(self._limit) for _ in range(self._workers)]
         self._threads = [
             threading.Thread(target=self._work, args=(worker,), name="dc-engine", daemon=True)
@@ -51,43 +54,41 @@ class Processes(Engine):
 
     def _work(self, worker: Worker) -> None:
         while (item := self._calls.get()) is not None:
-            number, call = item
+            generation, number, call = item
             outcome: Outcome | BaseException
             try:
-                outcome = worker.run(call)
+                outcome = worker.run(call, partial(self._is_old, generation))
             except BaseException as error:  # noqa: BLE001 - raised by wait()
                 outcome = error
-            self._ended.put((number, outcome))
+            self._ended.put((generation, number, outcome))
         worker.close()
+
+    def _is_old(self, generation: int) -> bool:
+        return generation != self._generation
 
     def submit(self, number: int, call: Callable[[], object]) -> None:
         """Give the call to the next worker that is free."""
-        self._calls.put((number, dumps(call)))
-        self._submitted += 1
+        self._calls.put((self._generation, number, dumps(call)))
 
     def wait(self) -> tuple[int, Outcome]:
         """Wait for the next call that ends."""
         while True:
-            # Windows does not interrupt a wait without an end.
-            with suppress(queue.Empty):
-                number, outcome = self._ended.get(timeout=1)
-                self._submitted -= 1
-                if isinstance(outcome, BaseException):
-                    raise outcome
-                return number, outcome
+            try:
+                # Windows does not interrupt a wait without an end.
+                generation, number, outcome = self._ended.get(timeout=1)
+            except queue.Empty:
+                continue
+            if self._is_old(generation):
+                continue
+            if isinstance(outcome, BaseException):
+                raise outcome
+            return number, outcome
 
     def cancel(self) -> None:
         """Forget the calls that wait, and kill the processes of those that run."""
-        with suppress(queue.Empty):
-            while True:
-                self._calls.get_nowait()
-                self._submitted -= 1
-        while self._submitted:
-            for worker in self._processes:
-                worker.interrupt()
-            with suppress(queue.Empty):
-                self._ended.get(timeout=0.05)
-                self._submitted -= 1
+        self._generation += 1
+        for worker in self._processes:
+            worker.interrupt()
 
     def close(self) -> None:
         """End the processes."""

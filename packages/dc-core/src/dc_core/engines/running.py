@@ -53,7 +53,8 @@ def run(
             keeps its own number.
         retries: How often a range is tried again after its worker has died.
         timeout: After how many seconds without a sign of life a worker is ended. A task gives one
-            with :func:`alive`; for a task that does not, it is the time for a shard.
+            with :func:`alive`; for a task that does not, it is the time for a shard. Importing what
+            the task needs counts, and is done again by the worker that replaces a dead one.
         progress: A function that is called with a :class:`Progress` after every shard, True or
             False to show it on standard error or not, or None to show it on a terminal.
 

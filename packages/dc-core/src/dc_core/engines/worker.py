@@ -40,7 +40,8 @@ THREADS: Final = (
 """The variables by which native libraries are told how many threads to start."""
 
 _PROGRAM: Final = (
-    "import sys; sys.path[:] = sys.argv[1:]; from dc_core.engines.worker import serve; serve()"
+    "import sys; sys.path[:] = sys.argv[1:]; del sys.argv[1:]; "
+    "from dc_core.engines.worker import serve; serve()"
 )
 _LENGTH: Final = struct.Struct("<Q")
 _PATIENCE: Final = 5
@@ -60,9 +61,15 @@ class Worker:
         self._running = False
         self._lock = threading.Lock()
 
-    def run(self, call: bytes) -> Outcome:
-        """Run a call, pickled by :func:`dumps`, and return how it ended."""
+    def run(self, call: bytes, cancelled: Callable[[], bool] = lambda: False) -> Outcome:
+        """Run a call, pickled by :func:`dumps`, and return how it ended.
+
+        It is not run if it was ``cancelled`` before it has begun; after that, :meth:`interrupt`
+        ends it.
+        """
         with self._lock:
+            if cancelled():
+                return Outcome("crash", "The call was cancelled.")
             if self._process is None:
                 self._process = _start(self._threads)
             process = self._process

@@ -15,7 +15,12 @@ from dc_core.errors import (
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import EngineHooks
 
-ENGINES: Final = PluginGroup("dc.engines", EngineHooks, {"ray": "dc-ray", "dask": "dc-dask"})
+ENGINES: Final = PluginGroup(
+    "dc.engines",
+    EngineHooks,
+    {"ray": "dc-ray", "dask": "dc-dask"},
+    built_in=("serial", "processes"),
+)
 
 
 def make_engine(name: str, options: Mapping[str, Any]) -> Any:

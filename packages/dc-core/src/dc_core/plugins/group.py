@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from importlib import metadata
 from typing import Any, Final
 
@@ -63,11 +63,15 @@ class PluginGroup:
     """The plugins of one entry-point group.
 
     ``hooks`` is the class of hookspecs that they implement. ``known`` maps the names of known
-    plugins to their distributions, which errors about missing plugins name.
+    plugins to their distributions, which errors about missing plugins name. Names in ``built_in``
+    are those of dc-core's own, which no plugin can have.
     """
 
-    def __init__(self, group: str, hooks: type, known: dict[str, str]) -> None:
+    def __init__(
+        self, group: str, hooks: type, known: dict[str, str], built_in: Collection[str] = ()
+    ) -> None:
         self.group = group
+        self.built_in = built_in
         self.hooks = hooks
         self.known = known
         self.refresh()
@@ -123,7 +127,7 @@ class PluginGroup:
         usable, self._refused = discover(self.group)
         found: dict[str, list[metadata.EntryPoint]] = {}
         for entry in usable:
-            reason = _misnamed(entry.name)
+            reason = _misnamed(entry.name, self.built_in)
             if reason:
                 self._refused.append(
                     refused(entry, reason, f"Run: pip uninstall {distribution_of(entry)}")
@@ -318,8 +322,10 @@ class PluginGroup:
         )
 
 
-def _misnamed(name: str) -> str:
+def _misnamed(name: str, built_in: Collection[str]) -> str:
     """Return why a plugin cannot have this name; empty if it can."""
+    if name in built_in:
+        return f"No plugin can be named {name!r}: dc-core has one of that name."
     if name in RESERVED:
         return f"No plugin can be named {name!r}: it would claim objects that every program uses."
     if not name.isidentifier():
