@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from sklearn.linear_model import LogisticRegression, Ridge
 from torch import nn
 
@@ -92,3 +93,31 @@ def test_a_metric_of_quantities_refuses_classes(metric: Metric) -> None:
     model = CLASSIFIERS["estimator"]().fit(data("estimator", NAMES))
     with pytest.raises(DatasetError, match=f"{metric.name} needs quantities"):
         model.evaluate(data("estimator", NAMES), [metric])
+
+
+def test_more_classes_than_outputs_are_told_n_classes() -> None:
+    with pytest.raises(DatasetError, match="n_classes="):
+        network().fit(NumpyDataset(X, [0, 1, 2, 3, 0, 1]))
+
+
+def test_an_estimator_given_text_is_told_to_featurize_it() -> None:
+    model = SklearnModel(Ridge()).fit(NumpyDataset(X, np.arange(6.0)))
+    with pytest.raises(DatasetError, match="X is text: featurize it first"):
+        model.predict(np.array(["CC"]))
+
+
+def test_a_module_that_was_only_passed_in_is_shown_as_given() -> None:
+    model = TorchModel(nn.Linear(16, 1), epochs=1)
+    assert "# module as given, 2 weights" in repr(model)
+    assert "# fitted, 2 weights" in repr(model.fit(NumpyDataset(X, np.arange(6.0))))
+    assert "# not fitted" in repr(network())
+
+
+def test_a_device_may_be_an_object() -> None:
+    model = TorchModel(nn.Linear(16, 1), epochs=1, device=torch.device("cpu"))
+    assert model.fit(NumpyDataset(X, np.arange(6.0))).to(torch.device("cpu")).is_fitted
+
+
+def test_notebooks_show_where_a_model_is_stored(tmp_path: Path) -> None:
+    stored = dc_hub.StoredModel("a", "", tmp_path / "<b>")
+    assert "&lt;b&gt;" in stored._repr_html_()

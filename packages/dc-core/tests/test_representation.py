@@ -6,6 +6,9 @@ import pytest
 from dc_core import (
     Component,
     Estimator,
+    Failure,
+    FailureReport,
+    Features,
     Generator,
     NumpyDataset,
     StructuredOutputLearner,
@@ -112,3 +115,20 @@ def test_whatever_is_fitted_to_a_dataset_says_so_when_given_arrays(role):
     assert made.fit(DATASET) is made
     with pytest.raises(DatasetError, match=r"Made\.fit takes one dataset; 2 values"):
         made.fit(DATASET.X, DATASET.y)
+
+
+def test_notebooks_show_defaults_too_and_numpy_numbers_as_python_writes_them():
+    class Sized(Component):
+        def __init__(self, size=8, rate=0.5):
+            pass
+
+    assert "<td>size</td><td>8</td>" in Sized()._repr_html_()
+    assert repr(Sized(np.int64(3), np.float32(0.25))) == "Sized(size=3, rate=0.25)"
+
+
+def test_notebooks_show_what_features_there_are_and_what_failed():
+    report = FailureReport((Failure(1, "<b>", "parse", "no ring"),))
+    shown = Features({"atoms": np.zeros((2, 3))}, np.array([True, False]), report)._repr_html_()
+    assert "<td>atoms</td><td>(2, 3) float64</td>" in shown
+    assert "&lt;b&gt;" in shown
+    assert "Features of 2 inputs" in Features(np.zeros((2, 3)), np.ones(2, bool))._repr_html_()

@@ -23,6 +23,7 @@ from dc_pipeline import (
     RandomSplitter,
     ScaffoldSplitter,
 )
+from dc_pipeline.inputs import as_sequence
 
 SMILES = ["CCO", "CCCO", "CCCCO", "c1ccccc1", "Cc1ccccc1", "CC(=O)O"]
 Y = np.array([10.0, 11.0, 12.0, 20.0, 21.0, 5.0])
@@ -391,3 +392,18 @@ def test_freesolv_is_learnt_from_file_to_score(freesolv, ridge):
     scores = pipeline.evaluate(test, [RMSE()])
     mean = np.sqrt(np.mean((test.y - train.y.mean()) ** 2))
     assert scores["rmse"] < mean
+
+
+def test_texts_in_one_column_are_inputs_and_in_several_a_typed_error():
+    column = np.array([["CO"], ["CC"]])
+    assert as_sequence(column) == ["CO", "CC"]
+    with pytest.raises(DatasetError, match=r"text of shape \(1, 2\).*one text per row"):
+        as_sequence(np.array([["CO", "CC"]]))
+
+
+def test_a_transformer_of_a_framework_is_told_its_wrapper(ridge):
+    class Scaler:
+        pass
+
+    with pytest.raises(ParameterError, match="SklearnTransformer"):
+        Pipeline(ridge(0.1), transformers=[Scaler()])

@@ -137,8 +137,9 @@ class Component:
         return f"{type(self).__name__}({', '.join(texts)})"
 
     def _repr_html_(self) -> str:
-        """Show the constructor's arguments in a notebook."""
-        rows = [(name, value_text(value)) for name, value in parameters.given(self).items()]
+        """Show the constructor's arguments, defaults included, in a notebook."""
+        captured = getattr(self, parameters.ATTRIBUTE, None) or {}
+        rows = [(name, value_text(value)) for name, value in captured.items()]
         return html_table(type(self).__name__, ("parameter", "value"), rows)
 
     def get_parameters(self) -> dict[str, Any]:

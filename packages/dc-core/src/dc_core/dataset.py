@@ -274,9 +274,9 @@ class Dataset(ABC):
         classes = "".join(f", {task}: {list(names)}" for task, names in self.classes.items())
         n = len(self)
         if isinstance(first, Mapping):
-            X = f"{{{', '.join(f'{name}: {_form(c, n)}' for name, c in first.items())}}}"
+            X = f"{{{', '.join(f'{name}: {column_text(c, n)}' for name, c in first.items())}}}"
         else:
-            X = _form(first, n)
+            X = column_text(first, n)
         return f"X={X}, y={(n, len(self.tasks))}, tasks={_few(self.tasks)}{classes}"
 
     def __repr__(self) -> str:
@@ -558,7 +558,7 @@ def _table_columns(name: str, column: np.ndarray | Ragged) -> list[tuple[str, An
     return [(f"{name}{i}", column[:, i]) for i in range(column.shape[1])]
 
 
-def _form(column: np.ndarray | Ragged, n: int) -> str:
+def column_text(column: np.ndarray | Ragged, n: int) -> str:
     """Show the shape and dtype of a column of ``n`` rows, of which ``column`` has the first."""
     dtype = "text" if column.dtype.kind == "T" else str(column.dtype)
     if isinstance(column, Ragged):

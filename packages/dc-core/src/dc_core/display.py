@@ -39,6 +39,8 @@ def value_text(value: Any) -> str:
     """Return ``value`` as one line of code; arrays are described, and long values cut."""
     if isinstance(value, np.ndarray):
         return f"<array {value.shape} {value.dtype}>"
+    if isinstance(value, np.generic) and value.dtype.kind in "biufc":
+        value = value.item()
     if type(value) in (list, tuple) and value:
         more = [f"… {len(value) - _LONGEST} more"] if len(value) > _LONGEST else []
         inner = ", ".join([*map(value_text, value[:_LONGEST]), *more])

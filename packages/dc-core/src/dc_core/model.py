@@ -56,12 +56,15 @@ class Model(Component):
     def _state(self) -> str:
         table = self.weight_table()
         size = sum(prod(info.shape) for info in table.values())
-        fitted = "fitted" if self.is_fitted else "not fitted"
+        fitted = self._fitness()
         return (
             f"{fitted}, {len(table)} weight{'s' * (len(table) > 1)} of {size:,} numbers"
             if table
             else fitted
         )
+
+    def _fitness(self) -> str:
+        return "fitted" if self.is_fitted else "not fitted"
 
     def weight_table(self) -> dict[str, WeightInfo]:
         """Describe every weight by its canonical name: native name, shape, dtype, aliases."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from abc import ABC, abstractmethod
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Generic, NamedTuple, Self, TypeVar, final
 
@@ -13,7 +13,8 @@ import numpy as np
 
 from dc_core.columns import Columns, concatenate_rows
 from dc_core.component import Component
-from dc_core.dataset import Dataset, NumpyDataset, check_dataset
+from dc_core.dataset import Dataset, NumpyDataset, check_dataset, column_text
+from dc_core.display import html_table
 from dc_core.errors import DatasetError, LoaderError
 from dc_core.failures import Failure, FailureReport
 from dc_core.fitting import FitsDataset
@@ -35,6 +36,13 @@ class Features:
     values: Columns
     ok: np.ndarray
     failures: FailureReport = field(default_factory=FailureReport)
+
+    def _repr_html_(self) -> str:
+        """Show what there is and what failed, in notebooks."""
+        named = self.values if isinstance(self.values, Mapping) else {"values": self.values}
+        rows = [(name, column_text(column, len(self.ok))) for name, column in named.items()]
+        title = f"Features of {len(self.ok)} inputs"
+        return html_table(title, ("column", "shape and dtype"), rows) + self.failures._repr_html_()
 
 
 class Loaded(NamedTuple):

@@ -36,5 +36,12 @@ def as_sequence(inputs: Any) -> Sequence[Any]:
     array = to_array("The input", inputs, missing=True)
     if array.ndim == 0:
         raise DatasetError("The input is a single value.", hint="Give a list of inputs.")
+    if array.dtype.kind == "T" and array.ndim > 1:
+        if array.ndim > 2 or array.shape[1] != 1:
+            raise DatasetError(
+                f"The inputs are text of shape {array.shape}.",
+                hint="Give one text per row: shape (n,), or (n, 1).",
+            )
+        array = array[:, 0]
     found: Any = array.tolist() if array.dtype.kind == "T" else array
     return found  # type: ignore[no-any-return]

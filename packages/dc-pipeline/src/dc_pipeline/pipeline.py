@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import logging
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -211,6 +211,12 @@ class Pipeline(Estimator):
             logger.warning("%s: %s", what, report)
 
 
+_WRAPPERS: Final[Mapping[type, str]] = {
+    Estimator: "Wrap a framework's own model first, as TorchModel or SklearnModel does.",
+    Transformer: "Wrap a framework's own transformer first, as SklearnTransformer does.",
+}
+
+
 def _check(argument: str, value: Any, kind: type) -> None:
     if isinstance(value, kind):
         return
@@ -221,9 +227,7 @@ def _check(argument: str, value: Any, kind: type) -> None:
         )
     raise ParameterError(
         f"{argument} must be a dc_core.{kind.__name__}, not of type {type(value).__name__}.",
-        hint="Wrap a framework's own model first, as TorchModel or SklearnModel does."
-        if kind is Estimator
-        else "",
+        hint=_WRAPPERS.get(kind, ""),
     )
 
 

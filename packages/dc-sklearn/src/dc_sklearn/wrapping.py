@@ -164,9 +164,13 @@ def rejections(native: Any, task: str, X: Any) -> Iterator[None]:
         ValueError,
     ) as error:
         dtype = f" and dtype {X.dtype}" if isinstance(X, np.ndarray) else ""
+        text = isinstance(X, np.ndarray) and X.dtype.kind in "TU"
         raise DatasetError(
             f"{type(native).__name__} cannot {task} X of shape {np.shape(X)}{dtype}: {error}",
-            hint="Correct the data, or the estimator's parameters.",
+            hint="X is text: featurize it first, or put a featurizer and the model into one "
+            "pipeline."
+            if text
+            else "Correct the data, or the estimator's parameters.",
         ) from error
 
 

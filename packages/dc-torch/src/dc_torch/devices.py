@@ -14,10 +14,14 @@ def available_devices() -> list[str]:
 
 
 def resolve_device(name: object) -> torch.device:
-    """Return the device ``name``; ``auto`` is the first GPU, or the CPU if there is none.
+    """Return the device ``name``, a str or a ``torch.device``.
+
+    ``auto`` is the first GPU, or the CPU if there is none.
 
     Raises :class:`ParameterError`, naming the devices there are, if the machine lacks it.
     """
+    if isinstance(name, torch.device):
+        name = str(name)
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     available = available_devices()

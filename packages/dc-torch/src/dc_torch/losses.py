@@ -119,7 +119,8 @@ class CrossEntropy(Loss):
         if wrong.any():
             raise DatasetError(
                 f"The label {y[wrong][0]:g} is not the number of one of {classes} classes.",
-                hint=f"Labels are integers from 0 to {classes - 1}; a missing one is NaN.",
+                hint=f"Labels are integers from 0 to {classes - 1}, and a missing one is NaN; for "
+                "more classes, give the model more outputs (n_classes=).",
             )
 
 

@@ -104,7 +104,8 @@ class TorchModel(Estimator):
     def is_fitted(self) -> bool:
         """Whether the model was trained, or its weights were set.
 
-        A module that is passed in may have been trained before, so its model counts as fitted.
+        A module that is passed in may have been trained before, so its model counts as fitted and
+        can be published; until it is trained here, ``repr(model)`` says "module as given".
         """
         if self._has_module_argument():
             return not any(tensor.is_meta for tensor in named_tensors(self.module).values())
@@ -233,13 +234,16 @@ class TorchModel(Estimator):
             trainer.load_state(state)
         self._trainer = trainer
 
+    def _fitness(self) -> str:
+        given = self._has_module_argument() and not self.history and self.is_fitted
+        return "module as given" if given else super()._fitness()
+
     def _state(self) -> str:
         try:
             text = super()._state()
             check_storable(self)
         except NotSerializable as error:
-            fitted = "fitted" if self.is_fitted else "not fitted"
-            return f"{fitted}, cannot be stored: {error.args[0]}"
+            return f"{self._fitness()}, cannot be stored: {error.args[0]}"
         return text
 
     def _repr_html_(self) -> str:

@@ -20,6 +20,7 @@ from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
+from html import escape
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
@@ -77,6 +78,18 @@ class StoredModel:
     name: str
     revision: str
     path: Path
+
+    def _repr_html_(self) -> str:
+        """Show where the model is, in notebooks."""
+        cells = "".join(
+            f"<tr><th>{escape(name)}</th><td>{escape(str(value) or 'none')}</td></tr>"
+            for name, value in (
+                ("name", self.name),
+                ("revision", self.revision),
+                ("path", self.path),
+            )
+        )
+        return f"<table><caption>StoredModel</caption>{cells}</table>"
 
 
 @runtime_checkable
