@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator
+from sklearn.decomposition import NMF
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_selection import SelectKBest, f_regression
 from sklearn.gaussian_process.kernels import RBF, WhiteKernel
@@ -21,7 +23,8 @@ from dc_core.errors import (
     UnknownClass,
     UnknownParameter,
 )
-from dc_sklearn import components, estimators
+from dc_sklearn import SklearnTransformer, components, estimators
+from dc_sklearn.plugin import dc_wrap
 
 
 def test_an_estimator_is_built_from_its_description() -> None:
@@ -30,6 +33,34 @@ def test_an_estimator_is_built_from_its_description() -> None:
     assert described is not None
     assert described[0] == "sklearn/RandomForestRegressor"
     assert components.build(*described).get_params() == given.get_params()
+
+
+def test_whether_to_print_is_not_stored() -> None:
+    described = components.describe(NMF(2, verbose=1))
+    assert described is not None
+    assert "verbose" not in described[1]
+    assert components.build("sklearn/NMF", {"n_components": 2, "verbose": 1}).verbose == 0
+    with pytest.raises(UnknownParameter, match="verbose"):
+        components.build("sklearn/Ridge", {"verbose": 1})
+
+
+def test_estimators_that_are_nested_too_deep_are_refused_at_once() -> None:
+    """scikit-learn's time doubles with each pipeline of one step."""
+    nested = StandardScaler()
+    for _ in range(7):
+        nested = make_pipeline(nested)
+    described = components.describe(nested)
+    assert described is not None
+    components.build(*described)
+    started = time.process_time()
+    with pytest.raises(ParameterError, match="8 deep"):
+        components.build("sklearn/Pipeline", {"steps": [("a", make_pipeline(nested))]})
+    for _ in range(60):
+        nested = make_pipeline(nested)
+    for refuse in (components.describe, SklearnTransformer, dc_wrap):
+        with pytest.raises(ParameterError, match="8 deep"):
+            refuse(nested)
+    assert time.process_time() - started < 1
 
 
 def test_nested_estimators_stay_objects() -> None:

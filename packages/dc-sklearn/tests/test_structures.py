@@ -554,6 +554,19 @@ def test_a_second_decision_per_row_of_one_against_the_rest_is_a_typed_error(
         },
     )
     assert "decisions" in str(error)
+    dense = {
+        name: array for name, array in state.export(model).items() if name != f"{below}coef_/0"
+    }
+    sparse_rows = dict(values.encode(f"{below}coef_", sparse.csr_matrix(np.ones((2, 4)))))
+    with pytest.raises(StructureError, match="decisions"):
+        state.restore(
+            clone(model),
+            {
+                **dense,
+                **{name: slot.read(copy=True) for name, slot in sparse_rows.items()},
+                f"{below}intercept_/0": np.ones(2),
+            },
+        )
     three = {
         f"{below}classes_/0": np.arange(3),
         f"{below}coef_/0": np.ones((3, 4)),

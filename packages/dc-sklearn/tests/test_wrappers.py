@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from typing import Any
 
 import numpy as np
@@ -15,11 +16,18 @@ from sklearn.linear_model import Ridge
 from sklearn.mixture import GaussianMixture
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
 from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import Normalizer, OneHotEncoder, StandardScaler
+from sklearn.preprocessing import Normalizer, OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import OneClassSVM
 
 from dc_core import Model, NumpyDataset, Transformer, UnsupervisedLearner, plugins
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError, Unsupported
+from dc_core.errors import (
+    BackendNotInstalled,
+    DatasetError,
+    EmptyDataset,
+    NotFitted,
+    ParameterError,
+    Unsupported,
+)
 from dc_sklearn import SklearnModel, SklearnTransformer, SklearnUnsupervisedLearner
 
 Data = tuple[np.ndarray, np.ndarray]
@@ -46,6 +54,33 @@ EMBEDDINGS = {
 @pytest.fixture
 def dataset(diabetes: Data) -> NumpyDataset:
     return NumpyDataset(*diabetes, ids=[f"row{i}" for i in range(120)], tasks=["progression"])
+
+
+def test_running_out_of_memory_is_a_typed_error(dataset: NumpyDataset) -> None:
+    transformer = SklearnTransformer(PolynomialFeatures(20)).fit(dataset)
+    with pytest.raises(DatasetError, match="Unable to allocate") as caught:
+        transformer.transform(NumpyDataset(np.zeros((10**6, 10))))
+    assert "fewer rows" in str(caught.value)
+
+
+class _WithoutPandas:
+    def find_spec(self, name: str, *_: Any) -> None:
+        if name.partition(".")[0] == "pandas":
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+
+
+def test_a_container_whose_package_is_missing_is_a_typed_error(
+    dataset: NumpyDataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("pandas")
+    pipeline = make_pipeline(StandardScaler(), PCA(2)).set_output(transform="pandas")
+    transformer = SklearnTransformer(pipeline).fit(dataset)
+    for name in [name for name in sys.modules if name.partition(".")[0] == "pandas"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setattr(sys, "meta_path", [_WithoutPandas(), *sys.meta_path])
+    with pytest.raises(BackendNotInstalled, match="pandas") as caught:
+        transformer.transform(dataset)
+    assert "set_output" in str(caught.value)
 
 
 @pytest.mark.parametrize("estimator", TRANSFORMERS.values(), ids=TRANSFORMERS.keys())

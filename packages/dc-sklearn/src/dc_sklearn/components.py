@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from inspect import signature
 from numbers import Real
 from typing import Any, Final
 
@@ -16,7 +17,7 @@ from sklearn.utils._param_validation import (
 
 from dc_core import construct
 from dc_core.errors import DCError, NotSerializable, ParameterError
-from dc_sklearn.estimators import estimator_class, schema_of, stored_name
+from dc_sklearn.estimators import check_nesting, estimator_class, schema_of, stored_name
 
 _LIMITS: Final[Mapping[str, int]] = {
     "degree": 2**31 - 1,
@@ -32,6 +33,7 @@ _CLASS_LIMITS: Final[Mapping[str, Mapping[str, int]]] = {
 }
 """The largest values of parameters by which classes iterate when they transform."""
 
+_VERBOSE: Final = "verbose"
 _SCORE: Final = "score_func"
 _SCORES: Final[Mapping[str, Any]] = {
     name: getattr(feature_selection, name)
@@ -50,13 +52,19 @@ _SCORES: Final[Mapping[str, Any]] = {
 def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
     """Return ``("sklearn/<ClassName>", params)``, or None for what is not in the closed table.
 
-    Nested estimators stay objects among the params. Raises :class:`NotSerializable` where a
+    Nested estimators stay objects among the params. ``verbose`` is not stored: whether to print is
+    up to the program that uses the estimator. Raises :class:`NotSerializable` where a
     parameter is a function or a random-number generator, naming it.
     """
     name = stored_name(estimator)
     if name is None:
         return None
-    params = {n: _stored(n, value) for n, value in estimator.get_params(deep=False).items()}
+    check_nesting(estimator)
+    params = {
+        n: _stored(n, value)
+        for n, value in estimator.get_params(deep=False).items()
+        if n != _VERBOSE
+    }
     if params.get("memory") is not None:
         raise NotSerializable(
             f"{type(estimator).__name__}(memory=…) names a cache of this machine.",
@@ -75,8 +83,12 @@ def build(name: str, params: Mapping[str, Any]) -> Any:
     """
     cls = estimator_class(name)
     _check_cost(cls, params)
+    check_nesting(list(params.values()))
+    known = signature(cls).parameters
     given = {
-        n: _SCORES.get(v, v) if n == _SCORE and isinstance(v, str) else v for n, v in params.items()
+        n: _SCORES.get(v, v) if n == _SCORE and isinstance(v, str) else v
+        for n, v in params.items()
+        if n != _VERBOSE or n not in known
     }
     estimator = construct(cls, given)
     try:

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
 from inspect import signature
 from typing import Any, Final
 
-from dc_core.errors import NotClaimed, NotSerializable, UnknownClass
+from dc_core.errors import NotClaimed, NotSerializable, ParameterError, UnknownClass
 from dc_sklearn.families import FAMILIES
 from dc_sklearn.schema import Schema
 from dc_sklearn.unsupported import REASONS
 
 NAMESPACE: Final = "sklearn"
+
+_DEEPEST: Final = 8
 
 _HOMES: Final[Mapping[str, tuple[str, Schema]]] = {
     path.rpartition(".")[2]: (f"sklearn.{path.rpartition('.')[0]}", schema)
@@ -60,7 +62,7 @@ def schema_of(estimator: Any) -> Schema:
         cls = type(estimator)
         if not any(base.__module__.partition(".")[0] == NAMESPACE for base in cls.__mro__):
             raise NotClaimed(
-                f"{cls.__module__}.{cls.__qualname__} is no scikit-learn estimator.",
+                f"{cls.__module__}.{cls.__qualname__} is not a scikit-learn estimator.",
                 hint="dc_core.plugins.claim(obj) finds the backend that serves an object.",
             )
         reason = REASONS.get(cls.__name__, "it is not a class of scikit-learn's own")
@@ -69,6 +71,36 @@ def schema_of(estimator: Any) -> Schema:
             hint="dc_sklearn.estimators.names() lists the classes that can be stored.",
         )
     return _HOMES[type(estimator).__name__][1]
+
+
+def check_nesting(estimator: Any) -> None:
+    """Raise :class:`ParameterError` for estimators that are nested more than 8 deep.
+
+    scikit-learn asks a pipeline's first step and its last one for their tags; if the two are the
+    same, each pipeline around it doubles the time.
+    """
+    within = [estimator]
+    for _ in range(_DEEPEST):
+        within = [inner for outer in within for inner in _parameters(outer)]
+        if not within:
+            return
+    raise ParameterError(
+        f"{type(estimator).__name__} holds estimators that are nested more than {_DEEPEST} deep.",
+        hint="Join pipelines in pipelines into one.",
+    )
+
+
+def _parameters(value: Any) -> Iterator[Any]:
+    """Yield the estimators among the parameters of ``value``, also those in lists and tuples."""
+    if isinstance(value, list | tuple):
+        for item in value:
+            yield from [item] if _is_estimator(item) else _parameters(item)
+    elif _is_estimator(value):
+        yield from _parameters(list(value.get_params(deep=False).values()))
+
+
+def _is_estimator(value: Any) -> bool:
+    return hasattr(value, "get_params") and not isinstance(value, type)
 
 
 def constructed(estimator: Any) -> frozenset[str]:

@@ -109,12 +109,7 @@ class Predictors:
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[list[Any]]:
         """Return the predictors, checked."""
-        unknown = set(_NODE.names or ()) - set(_FIELDS)
-        if unknown:
-            raise StructureError(
-                f"The installed scikit-learn's nodes have an unknown field {min(unknown)!r}.",
-                hint="Run: pip install --upgrade dc-sklearn",
-            )
+        trees.check_fields(_NODE, _FIELDS)
         given = {
             field: reader.take(f"{path}/{field}/0", dtype=_NODE[field], ndim=1) for field in _FIELDS
         }
@@ -129,7 +124,9 @@ class Predictors:
                 raise StructureError(f"{path} has bitsets of shape {array.shape}.")
         values.check_offsets(f"{path}/bitset_offsets", bitset_offsets, len(bitsets[0]))
         if len(bitset_offsets) != len(offsets):
-            raise StructureError(f"{path} has bitsets for another number of trees.")
+            raise StructureError(
+                f"{path} does not have bitsets for each of {len(offsets) - 1} trees."
+            )
         _check(path, given, offsets, bitset_offsets, restoring)
         trees_in_all = len(offsets) - 1
         if len(shape) != 2 or min(shape) < 1 or shape[0] * shape[1] != trees_in_all:
@@ -167,7 +164,7 @@ def _check(
     trees.check_trees(path, offsets, total)
     for flag in _FLAGS:
         if nodes[flag].max() > 1:
-            raise StructureError(f"{path}/{flag} holds something else than 0 and 1.")
+            raise StructureError(f"{path}/{flag} holds values other than 0 and 1.")
     leaf = nodes["is_leaf"] == 1
     left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
     trees.check_links(path, left, right, offsets)
@@ -175,15 +172,15 @@ def _check(
     inner = np.flatnonzero(~leaf)
     feature = nodes["feature_idx"][inner]
     if feature.size and (feature.min() < 0 or feature.max() >= n):
-        raise StructureError(f"{path} asks for a feature that is none of the {n}.")
+        raise StructureError(f"{path} tests a feature beyond the {n}.")
     categorical = nodes["is_categorical"][inner] == 1
     if np.isnan(nodes["num_threshold"][inner[~categorical]]).any():
-        raise StructureError(f"{path} has a threshold that is no number.")
+        raise StructureError(f"{path} has a threshold that is NaN.")
     if np.any(mapper.is_categorical_[feature[categorical]] == 0):
         raise StructureError(f"{path} tests a number for its category.")
     bitsets = np.repeat(np.diff(bitset_offsets), np.diff(offsets))[inner[categorical]]
     if np.any(nodes["bitset_idx"][inner[categorical]] >= bitsets):
-        raise StructureError(f"{path} asks for a bitset that its tree does not have.")
+        raise StructureError(f"{path} tests a bitset that its tree does not have.")
 
 
 def _are_categories(known: np.ndarray) -> bool:

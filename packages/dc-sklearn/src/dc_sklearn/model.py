@@ -22,9 +22,6 @@ class SklearnModel(Wrapper, Estimator):
     ``estimator`` is a classifier or regressor, a pipeline included. It is never changed: fitting
     fits a clone, :attr:`native`. One that is fitted already is copied with its fitted state. Every
     :meth:`fit` starts afresh from the estimator's parameters, like scikit-learn's own.
-
-    The weights' names begin with the estimator's class in snake case:
-    ``random_forest_regressor/estimators_/feature/0``.
     """
 
     needs = "a scikit-learn classifier or regressor"
@@ -85,7 +82,8 @@ class SklearnModel(Wrapper, Estimator):
         numbers from 0 on, has its columns in the order of ``native.classes_``.
 
         The estimator runs in one thread, whatever its ``n_jobs``, so that the predictions have the
-        same bits every time.
+        same bits every time. Those for a DataFrame and for its array may differ in the last bit,
+        because the two lie in memory in different orders.
 
         Raises :class:`NotFitted` before :meth:`fit`, :class:`EmptyDataset` if there is no row, and
         :class:`DatasetError` if X does not fit the estimator.

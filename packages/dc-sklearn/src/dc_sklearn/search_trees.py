@@ -33,9 +33,6 @@ TREES: Final[dict[str, Any]] = {"ball_tree": BallTree, "kd_tree": KDTree}
 _BOUNDS: Final = {"ball_tree": 1, "kd_tree": 2}
 """The number of points that bound a node."""
 
-_DERIVED: Final = ("idx_start", "idx_end", "is_leaf")
-"""The fields of a node that follow from the number of rows."""
-
 
 @dataclass(frozen=True, slots=True)
 class Parts:

@@ -117,7 +117,7 @@ class Reader:
         try:
             return self.take(name, dtype=np.uint8, ndim=1).tobytes().decode()
         except UnicodeDecodeError as error:
-            raise StructureError(f"The weight {name!r} is no UTF-8 text: {error}.") from error
+            raise StructureError(f"The weight {name!r} is not UTF-8 text: {error}.") from error
 
     def take_length(self, name: str) -> int:
         """Return the 0-d count ``name``, which is no larger than the number of given arrays."""

@@ -74,7 +74,8 @@ def restore(
             raise
         # A value of a kind that the class never has there; every check may stumble over one.
         raise StructureError(
-            f"These weights make no {type(estimator).__name__}: {type(error).__name__}: {error}.",
+            f"These weights are not those of a {type(estimator).__name__}: "
+            f"{type(error).__name__}: {error}.",
             hint="They are damaged, or of another class.",
         ) from error
     reader.finish()

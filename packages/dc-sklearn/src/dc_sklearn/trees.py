@@ -7,7 +7,7 @@ parents or a cycle would read foreign memory or never end: all of that is a :cla
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from functools import cache
 from itertools import pairwise
 from typing import Any, Final
@@ -85,12 +85,7 @@ def decode(reader: Reader, path: str, n_features: int, n_classes: Sequence[int])
     ``n_classes`` holds the number of classes per output (1 for regression). Raises
     :class:`WeightsMismatch` and :class:`StructureError`.
     """
-    unknown = [name for name in _NODE.names or () if name not in _FIELDS.values()]
-    if unknown:
-        raise StructureError(
-            f"The installed scikit-learn's nodes have a field {unknown[0]!r} that is not known.",
-            hint="Run: pip install --upgrade dc-sklearn",
-        )
+    check_fields(_NODE, _FIELDS.values())
     given = {
         name: reader.take(f"{path}/{name}/0", dtype=_NODE[field], ndim=1)
         for name, field in _FIELDS.items()
@@ -136,10 +131,20 @@ def _blocks(offsets: np.ndarray) -> Iterator[tuple[int, int]]:
     return pairwise(sorted({*starts, len(offsets) - 1}))
 
 
+def check_fields(node: np.dtype[Any], known: Collection[str]) -> None:
+    """Raise :class:`StructureError` if scikit-learn's nodes have a field that is not known here."""
+    unknown = sorted(set(node.names or ()).difference(known))
+    if unknown:
+        raise StructureError(
+            f"The nodes of the installed scikit-learn have an unknown field {unknown[0]!r}.",
+            hint="Run: pip install --upgrade dc-sklearn",
+        )
+
+
 def check(
     path: str, nodes: dict[str, np.ndarray], offsets: np.ndarray, n_features: int
 ) -> np.ndarray:
-    """Return the depth of each tree; raise :class:`StructureError` where one is no tree."""
+    """Return the depth of each tree; raise :class:`StructureError` for a malformed one."""
     total = len(nodes["children_left"])
     for name, array in nodes.items():
         if len(array) != total:
@@ -162,13 +167,13 @@ def _check_nodes(
     if not np.array_equal(leaf, right == _LEAF):
         raise StructureError(f"{path} has a node with one child.")
     if ((feature != _UNDEFINED) & leaf).any():
-        raise StructureError(f"{path} has a leaf that asks for a feature.")
+        raise StructureError(f"{path} has a leaf that tests a feature.")
     if (((feature < 0) | (feature >= n_features)) & ~leaf).any():
-        raise StructureError(f"{path} asks for a feature that is none of the {n_features}.")
+        raise StructureError(f"{path} tests a feature beyond the {n_features}.")
     if (np.isnan(nodes["threshold"]) & ~leaf).any():
-        raise StructureError(f"{path} has a threshold that is no number.")
+        raise StructureError(f"{path} has a threshold that is NaN.")
     if nodes["missing_go_to_left"].max() > 1:
-        raise StructureError(f"{path}/missing_go_to_left holds something else than 0 and 1.")
+        raise StructureError(f"{path}/missing_go_to_left holds values other than 0 and 1.")
     return _depths(left, check_links(path, left, right, offsets), offsets[:-1])
 
 

@@ -134,7 +134,7 @@ def decode(reader: Reader, path: str) -> Any:
                 raise StructureError(f"The keys of {path!r} are repeated, or of another dtype.")
             return value
         case _:
-            raise WeightsMismatch(f"{path!r} is given as {kind!r}, which is no kind of value.")
+            raise WeightsMismatch(f"{path!r} is given as {kind!r}, which is not a kind of value.")
 
 
 def _keys_of(value: dict[Any, Any]) -> np.ndarray:
@@ -222,7 +222,7 @@ def _decode_text(reader: Reader, at: str) -> np.ndarray:
     try:
         texts = [data[a:b].decode() for a, b in pairwise(offsets.tolist())]
     except UnicodeDecodeError as error:
-        raise StructureError(f"{at!r} is no UTF-8 text: {error}.") from error
+        raise StructureError(f"{at!r} is not UTF-8 text: {error}.") from error
     longest = max(map(len, texts), default=0)
     if width == 0:
         return np.array(texts, dtype=object)
@@ -259,7 +259,7 @@ def _slice(path: str, value: slice) -> np.ndarray:
 
 def _decode_slice(at: str, parts: np.ndarray) -> slice:
     if parts.shape != (3, 2):
-        raise StructureError(f"{at!r} has shape {parts.shape}, which is no slice.")
+        raise StructureError(f"{at!r} has shape {parts.shape}; a slice needs (3, 2).")
     return slice(*(value if given else None for value, given in parts.tolist()))
 
 
@@ -313,11 +313,11 @@ def _numeric(path: str, array: np.ndarray) -> np.ndarray:
 
 def _dtype(at: str, text: str) -> np.dtype[Any]:
     if not _DTYPE.fullmatch(text):
-        raise StructureError(f"{at!r} is {text!r}, which is no dtype of an array.")
+        raise StructureError(f"{at!r} is {text!r}, which is not the dtype of an array.")
     try:
         return np.dtype(text)
     except TypeError as error:
-        raise StructureError(f"{at!r} is {text!r}, which is no dtype of an array.") from error
+        raise StructureError(f"{at!r} is {text!r}, which is not the dtype of an array.") from error
 
 
 def _bytes(text: str) -> np.ndarray:

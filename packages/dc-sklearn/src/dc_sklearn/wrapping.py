@@ -16,8 +16,14 @@ from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
 from dc_core import Columns, Dataset, DCError, Model, NumpyDataset, dense_array, model_name
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, ParameterError
-from dc_sklearn.estimators import schema_of, stored_name
+from dc_core.errors import (
+    BackendNotInstalled,
+    DatasetError,
+    EmptyDataset,
+    NotFitted,
+    ParameterError,
+)
+from dc_sklearn.estimators import check_nesting, schema_of, stored_name
 
 Role = Literal["SklearnModel", "SklearnTransformer", "SklearnUnsupervisedLearner"]
 """The name of a class around estimators."""
@@ -30,10 +36,11 @@ def role_of(estimator: Any) -> Role | None:
     """Return which class fits ``estimator``; None if it has no method for new rows.
 
     The type that an estimator declares decides, because some have their methods only after
-    fitting, and then its methods.
+    fitting, and then its methods. Raises :class:`ParameterError` for one that is nested too deep.
     """
     if not isinstance(estimator, BaseEstimator):
         return None
+    check_nesting(estimator)
     kind = get_tags(estimator).estimator_type
     if kind in _SUPERVISED:
         return "SklearnModel"
@@ -68,6 +75,7 @@ class Wrapper(Model):
     """What the class needs of an estimator, for the error message."""
 
     def __init__(self, estimator: Any) -> None:
+        check_nesting(estimator)
         if not self._accepts(estimator):
             cls = type(self).__name__
             hint = f"Give an instance, such as {cls}(StandardScaler())."
@@ -154,6 +162,11 @@ def rejections(native: Any, task: str, X: Any) -> Iterator[None]:
         raise DatasetError(
             f"{type(native).__name__} cannot {task} X of shape {np.shape(X)}: {error}.",
             hint="Give fewer rows at a time, or use an estimator with a smaller output.",
+        ) from error
+    except ImportError as error:
+        raise BackendNotInstalled(
+            f"{type(native).__name__} cannot {task} X: {error}",
+            hint="Install that package, or call native.set_output(transform='default').",
         ) from error
     except (
         ArithmeticError,

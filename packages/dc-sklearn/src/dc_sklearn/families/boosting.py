@@ -80,7 +80,7 @@ def _check(owner: Any, state: State) -> None:
     classes = int(state.get("n_classes_", 1))
     columns = classes if classes > 2 else 1
     if state["n_trees_per_iteration_"] != columns or state["estimators_"].shape[1] != columns:
-        raise StructureError(f"There is another number of trees a stage than {columns}.")
+        raise StructureError(f"The stages do not have {columns} trees each.")
     if (owner.init == "zero") != isinstance(state["init_"], str):
         raise StructureError("init_ and the parameter init do not fit together.")
 
@@ -148,9 +148,9 @@ def _check_histogram(owner: Any, state: State) -> None:
     columns = state["n_trees_per_iteration_"]
     classes = np.size(state["classes_"]) if "classes_" in state else 1
     if columns != (classes if classes > 2 else 1):
-        raise StructureError(f"There are {columns!r} trees an iteration for {classes} classes.")
+        raise StructureError(f"{classes} classes do not have {columns} trees per iteration.")
     if any(len(iteration) != columns for iteration in state["_predictors"]):
-        raise StructureError(f"There is another number of trees an iteration than {columns}.")
+        raise StructureError(f"The iterations do not have {columns} trees each.")
 
 
 _STAGED: Final[Mapping[str, Field]] = {

@@ -275,7 +275,8 @@ class _Deciders(NestedList):
         members = super().decode(reader, path, restoring)
         for target, state in restoring.commits[before:]:
             _check_indices(path, target, state, 2)
-            several = len(np.atleast_2d(state["coef_"])) if "coef_" in state else 1
+            shape = np.shape(state.get("coef_", ()))  # of a sparse matrix as well
+            several = shape[0] if len(shape) > 1 else 1
             if isinstance(target, OneVsRestClassifier):
                 several = len(state["estimators_"])
             if several != 1:

@@ -40,7 +40,7 @@ class Forest:
         members = list(np.ravel(value))
         kind = type(self.template(storing.owner))
         if not members or any(type(member) is not kind for member in members):
-            raise NotSerializable(f"{path!r} holds something else than trees of {kind.__name__}.")
+            raise NotSerializable(f"{path!r} does not hold trees of {kind.__name__} alone.")
         first = vars(members[0])
         for name in _SHARED:
             if name in first:

@@ -90,7 +90,9 @@ def _rebuild(owner: Any, state: State) -> State:
         if isinstance(error, StructureError):
             raise
         name = TREES[method].__name__
-        raise StructureError(f"There is no {name} of _fit_X by {metric!r}: {error}.") from error
+        raise StructureError(
+            f"A {name} of _fit_X by {metric!r} cannot be built: {error}."
+        ) from error
 
 
 _ROWS: Final[Mapping[str, Field]] = {

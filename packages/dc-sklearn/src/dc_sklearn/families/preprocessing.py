@@ -119,7 +119,7 @@ def _check_indices(name: str, indices: Any, total: int) -> None:
     if len(np.unique(indices)) != len(indices):
         raise StructureError(f"{name} does not hold different indices.")
     if len(indices) and not 0 <= indices.min() <= indices.max() < total:
-        raise StructureError(f"{name} names a category that is none of {total}.")
+        raise StructureError(f"{name} names a category beyond the {total}.")
 
 
 def _groups(owner: Any) -> bool:

@@ -1,4 +1,4 @@
-"""Smooth regressors: neural networks, kernel ridge, isotonic."""
+"""Neural networks, kernel ridge and isotonic regression."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ def classes_per_output(state: State) -> list[int]:
     """
     outputs = state.get("n_outputs_")
     if type(outputs) is not int or not 0 < outputs <= _MOST_OUTPUTS:
-        raise StructureError(f"n_outputs_ is {outputs!r}, which is no count of outputs.")
+        raise StructureError(f"n_outputs_ is {outputs!r}, which is not a number of outputs.")
     if "classes_" not in state:
         return [1] * outputs
     labels = state["classes_"] if outputs > 1 else [state["classes_"]]
@@ -34,7 +34,7 @@ def classes_per_output(state: State) -> list[int]:
     if single != (outputs == 1) or [np.shape(known) for known in labels] != [(n,) for n in counts]:
         raise StructureError(f"classes_ and n_classes_ ({counts}) do not fit {outputs} outputs.")
     if not all(type(n) is int and n > 0 for n in counts):
-        raise StructureError(f"n_classes_ is {counts}, which are no counts of classes.")
+        raise StructureError(f"n_classes_ is {counts}, which are not numbers of classes.")
     return counts
 
 
