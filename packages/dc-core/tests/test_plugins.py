@@ -304,6 +304,22 @@ def test_a_lack_of_memory_or_files_is_not_remembered(install, tmp_path, statemen
         assert (listed().status, listed().status) == ("broken", "ready")
 
 
+@pytest.mark.parametrize("statement", PASSING.values(), ids=PASSING.keys())
+def test_a_lack_of_memory_or_files_in_a_hook_is_no_fault_of_the_plugin(
+    install, tmp_path, statement
+):
+    once = f"open({str(tmp_path / 'marker')!r}, 'x').close()"
+    source = INFO.replace(
+        "    return",
+        f"    try:\n        {once}\n    except FileExistsError:\n        pass\n"
+        f"    else:\n        {statement}\n    return",
+    )
+    install("dist-a", {GROUP: {"alpha": "alpha_plugin"}}, {"alpha_plugin": source})
+    with pytest.raises(OutOfResources, match=r"'alpha' cannot be used now.*try again"):
+        plugins.backend("alpha").info()
+    assert plugins.backend("alpha").info().versions == {"tiny": "1.0"}
+
+
 @contextmanager
 def no_files_left():
     """Let this process open no more files in the block."""

@@ -59,7 +59,8 @@ class Backend:
     def info(self) -> BackendInfo:
         """Return the backend's description of itself.
 
-        Raises :class:`BackendBroken` if its hook raises or returns something else.
+        Raises :class:`BackendBroken` if its hook raises or returns something else, and
+        :class:`OutOfResources` if it may return it later.
         """
         try:
             info = self._call("dc_backend_info")

@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from types import TracebackType
 from typing import Final
 
+from dc_core.errors import OutOfResources
+
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
@@ -40,6 +42,14 @@ def is_passing(error: BaseException) -> bool:
         or (isinstance(cause, OSError) and cause.errno in _EXHAUSTED)
         or (isinstance(cause, ImportError) and cause_text(cause).endswith(reasons))
         for cause in _chain(error)
+    )
+
+
+def out_of_resources(what: str, error: BaseException) -> OutOfResources:
+    """Return the error that ``what`` now, for instance cannot be imported, because of ``error``."""
+    return OutOfResources(
+        f"{what} now: {cause_text(error)}.",
+        hint="Close files or free memory, or raise the limit (ulimit -n); then try again.",
     )
 
 

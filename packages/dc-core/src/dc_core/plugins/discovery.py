@@ -13,8 +13,7 @@ from dataclasses import dataclass
 from importlib import metadata
 from typing import Final, Literal
 
-from dc_core.errors import OutOfResources
-from dc_core.plugins.causes import cause_text, is_passing, one_line
+from dc_core.plugins.causes import cause_text, is_passing, one_line, out_of_resources
 
 _VALUE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*")
 
@@ -208,7 +207,4 @@ def _check_resources() -> None:
 def _raise_if_passing(error: Exception) -> None:
     """Raise if ``error`` says nothing about the distributions that are installed."""
     if is_passing(error):
-        raise OutOfResources(
-            f"The installed plugins cannot be listed now: {cause_text(error)}.",
-            hint="Close files or free memory, or raise the limit (ulimit -n); then try again.",
-        ) from error
+        raise out_of_resources("The installed plugins cannot be listed", error) from error

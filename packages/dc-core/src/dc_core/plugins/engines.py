@@ -11,6 +11,7 @@ from dc_core.errors import (
     BackendNotInstalled,
     EngineNotInstalled,
     OutOfResources,
+    PluginError,
 )
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import EngineHooks
@@ -44,7 +45,7 @@ def engine_for(client: Any) -> tuple[str, Any] | None:
     Plugins that cannot be used, or that raise when they are asked, are passed over. The error of
     one is raised if no other recognizes the client.
     """
-    unusable: BackendBroken | BackendConflict | None = None
+    unusable: PluginError | None = None
     for name in ENGINES:
         try:
             results = ENGINES.call(name, "dc_engine_for", client=client)

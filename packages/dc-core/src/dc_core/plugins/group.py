@@ -25,7 +25,7 @@ from dc_core.errors import (
     PluginError,
 )
 from dc_core.plugins import importing
-from dc_core.plugins.causes import cause_text
+from dc_core.plugins.causes import cause_text, is_passing, out_of_resources
 from dc_core.plugins.discovery import (
     PluginStatus,
     discover,
@@ -308,8 +308,10 @@ class PluginGroup:
             distributions=distributions,
         )
 
-    def broken(self, name: str, error: BaseException) -> BackendBroken:
+    def broken(self, name: str, error: BaseException) -> BackendBroken | OutOfResources:
         """Return the error for a plugin that cannot be used because of ``error``."""
+        if is_passing(error):
+            return out_of_resources(f"The plugin {name!r} cannot be used", error)
         (entry,) = self.entries[name]
         distribution, version = distribution_of(entry), version_of(entry)
         cause = cause_text(error)

@@ -8,8 +8,7 @@ from importlib import import_module, metadata
 from types import TracebackType
 from typing import Any, Final
 
-from dc_core.errors import OutOfResources
-from dc_core.plugins.causes import cause_text, is_passing, passed_through
+from dc_core.plugins.causes import is_passing, out_of_resources, passed_through
 from dc_core.plugins.discovery import distribution_of, unreadable
 
 _failed: Final[dict[str, tuple[BaseException, TracebackType | None]]] = {}
@@ -37,10 +36,7 @@ def _once(what: str, step: Callable[[], Any]) -> Any:
         raise
     except BaseException as error:
         if is_passing(error):
-            raise OutOfResources(
-                f"{what!r} cannot be imported now: {cause_text(error)}.",
-                hint="Close files or free memory, or raise the limit (ulimit -n); then try again.",
-            ) from error
+            raise out_of_resources(f"{what!r} cannot be imported", error) from error
         _failed[what] = error, error.__traceback__
         raise
 
