@@ -100,7 +100,9 @@ CHANGES = {
     "changes the umask": ("the umask", lambda: os.umask(0o070)),
     "changes the locale": ("the locale", lambda: locale.setlocale(locale.LC_NUMERIC, OTHER_LOCALE)),
     "adds to the path": ("sys.path", lambda: sys.path.append("elsewhere")),
-    "replaces a stream": (STREAMS, lambda: setattr(sys, "stderr", io.StringIO())),
+    "replaces standard input": (STREAMS, lambda: setattr(sys, "stdin", io.StringIO())),
+    "replaces standard output": (STREAMS, lambda: setattr(sys, "stdout", io.StringIO())),
+    "replaces standard error": (STREAMS, lambda: setattr(sys, "stderr", io.StringIO())),
     "allows deep recursion": (LIMITS, lambda: sys.setrecursionlimit(12345)),
     "allows long numbers": (LIMITS, lambda: sys.set_int_max_str_digits(0)),
     "switches threads more often": (LIMITS, lambda: sys.setswitchinterval(0.001)),
@@ -233,8 +235,9 @@ def test_files_left_open_are_a_change_and_those_that_are_closed_are_none():
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="open files cannot be listed")
 def test_another_file_of_the_same_number_is_a_change(tmp_path):
-    descriptor = leave_a_file_open()
-    (tmp_path / "other").touch()
+    for name in ("one", "other"):
+        (tmp_path / name).touch()
+    descriptor = os.open(tmp_path / "one", os.O_RDONLY)
 
     def replace():
         os.close(descriptor)
