@@ -20,7 +20,8 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
     """Write tables of random rows: SMILES and one label; names besides; twelve tasks.
 
     The SMILES are those of the subject ``ecfp``. Of the twelve tasks, as in Tox21, most labels
-    are 0 or 1, and a fifth is missing.
+    are 0 or 1, and a fifth is missing. Two more tables have quotes around every field, and three
+    columns of long decimals.
     """
     write_smiles = ecfp.prepare(folder, quick=quick)
 
@@ -33,10 +34,14 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
             (folder / "one.csv").open("w") as one,
             (folder / "named.csv").open("w") as named,
             (folder / "tasks.csv").open("w") as tasks,
+            (folder / "quoted.csv").open("w") as quoted,
+            (folder / "decimals.csv").open("w") as decimals,
         ):
             one.write("smiles,y\n")
             named.write("name,smiles,y\n")
             tasks.write(",".join(["smiles", *(f"t{i}" for i in range(12))]) + "\n")
+            quoted.write('"smiles","y"\n')
+            decimals.write("smiles,a,b,c\n")
             for i in range(n):
                 text = chance.choice(smiles)
                 label = f"{chance.gauss(0, 3):.3f}"
@@ -44,6 +49,9 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
                 named.write(f"mol{i},{text},{label}\n")
                 classes = ",".join(chance.choices(["0", "1", ""], [7, 1, 2], k=12))
                 tasks.write(f"{text},{classes}\n")
+                quoted.write(f'"{text}","{label}"\n')
+                a, b, c = chance.gauss(0, 3), chance.gauss(0, 300), chance.gauss(0, 1)
+                decimals.write(f"{text},{a:.6f},{b:.4f},{c:.8f}\n")
 
     return write
 
@@ -52,7 +60,8 @@ def loader(folder: Path, *, file: str) -> Callable[[], int]:
     """dc-pipeline's loader."""
     from dc_pipeline import CSVLoader
 
-    tasks = [f"t{i}" for i in range(12)] if file == "tasks.csv" else ["y"]
+    several = {"tasks.csv": [f"t{i}" for i in range(12)], "decimals.csv": ["a", "b", "c"]}
+    tasks = several.get(file, ["y"])
     reader = CSVLoader("smiles", tasks, id="name" if file == "named.csv" else None)
     return _warm(lambda path: reader.load(path).dataset, folder, file)
 
@@ -127,5 +136,15 @@ SUBJECTS = (
         "Reading twelve tasks",
         "tasks.csv",
         "SMILES and twelve columns of classes, a fifth of them missing.",
+    ),
+    _subject(
+        "Reading fields in quotes",
+        "quoted.csv",
+        "SMILES and one label, each in quotes.",
+    ),
+    _subject(
+        "Reading three measurements",
+        "decimals.csv",
+        "SMILES and three columns of decimals with four to eight places.",
     ),
 )

@@ -88,10 +88,10 @@ def test_another_delimiter_and_encoding_are_read(write):
         (",1,1", "", "the input is missing"),
         ("CCO,1", "CCO", "the row has 2 fields and the header has 3"),
         ("CCO,1,1,1", "CCO", "the row has 4 fields and the header has 3"),
-        ('"CCO,1,1', "", "a quote is not closed"),
-        ('"C"CO,1,1', "", "',' expected after '\"'"),
+        ('"CCO,1,1', '"CCO,1,1', "a quote is not closed"),
+        ('"C"CO,1,1', '"C"CO,1,1', "text follows a closing quote"),
         ("C" * 131_073 + ",1,1", "C" * 131_073, "more than 131072 characters"),
-        ('"' + "C" * 131_073 + '",1,1', "", "field larger than field limit"),
+        ('"' + "C" * 131_073 + '",1,1', '"' + "C" * 999, "more than 131072 characters"),
     ],
 )
 def test_a_bad_row_is_reported_and_the_rest_goes_on(write, caplog, row, input_, message):
@@ -371,6 +371,13 @@ NUMBERS = (
     | st.decimals(-999, 999, places=2).map(str)
     | st.sampled_from(["", "NA", "nan", "1e3", ">5", "<= 2", "bad", "inf", "1_0", " 7 ", "١"])
 )
+QUOTED_LINES = st.builds(
+    lambda fields, quoted: ",".join(
+        f'"{field}"' if quote else field for field, quote in zip(fields, quoted, strict=True)
+    ),
+    st.tuples(SMILES, NUMBERS, st.text("ab ,", max_size=4), st.sampled_from(["1", "0.5", "x"])),
+    st.tuples(*[st.booleans()] * 4),
+)
 ODD_LINES = (
     st.sampled_from(["", "C", "C,1", "C,1,2,3,4", " ,1,x,1", "C,1,x,-1", "C,1,x,"])
     | st.sampled_from(['"C,1,x,1', '"C"C,1,x,1', '"', '""', '"C",1,"a""b",1'])
@@ -389,7 +396,8 @@ PLAIN_LINES = st.builds(
 
 @settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(
-    st.lists(PLAIN_LINES | PLAIN_LINES | PLAIN_LINES | ODD_LINES, max_size=12),
+    st.lists(PLAIN_LINES | QUOTED_LINES, max_size=12)
+    | st.lists(PLAIN_LINES | PLAIN_LINES | QUOTED_LINES | ODD_LINES, max_size=12),
     st.integers(1, 200),
     st.sampled_from(["\n", "\r\n", "\r"]),
     st.booleans(),
@@ -412,6 +420,17 @@ def test_blocks_of_any_size_read_by_column_or_by_record_are_the_same(
         assert other.ids.tolist() == whole.ids.tolist()
         assert other.y.tobytes() == whole.y.tobytes()
         assert other.w.tobytes() == whole.w.tobytes()
+
+
+def test_fields_in_plain_quotes_are_read_by_column(write, monkeypatch):
+    rows = [f'"C{"C" * (i % 7)}","{i / 8}","a, {i}",""' for i in range(500)]
+    file = write("\n".join(['"smiles","y","id","other"', *rows]))
+    loader = CSVLoader(tasks="y", id="id")
+    monkeypatch.setattr(delimited, "_records", None)
+    dataset, report = loader.load(file)
+    assert dataset.y.ravel().tolist() == [i / 8 for i in range(500)]
+    assert dataset.ids.tolist() == [f"a, {i}" for i in range(500)]
+    assert len(report) == 0
 
 
 @pytest.mark.parametrize("content", ["smiles,y", "\n\nsmiles,y", "smiles,y\n\n"])

@@ -92,7 +92,7 @@ def test_a_decompression_bomb_takes_no_memory(write, pack, line):
     if line == b"\n":
         assert sum(len(dataset) for dataset, _ in CSVLoader(tasks="y").batches(bomb)) == 1
     else:
-        with pytest.raises(LoaderError, match="line 3 has more than 33554432 characters"):
+        with pytest.raises(LoaderError, match="has a line of more than 33554432 char"):
             load(bomb)
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

@@ -8,7 +8,7 @@ from typing import Any
 from dc_core import Featurizer
 from dc_core.errors import LoaderError, ParameterError
 from dc_pipeline.loaders.block import Block
-from dc_pipeline.loaders.delimited import Layout, Unread, read_blocks, read_header
+from dc_pipeline.loaders.delimited import Fault, Layout, Unread, read_blocks, read_header
 from dc_pipeline.loaders.sources import Source
 from dc_pipeline.loaders.table import TableLoader
 from dc_pipeline.loaders.text_file import read_text
@@ -66,12 +66,13 @@ class CSVLoader(TableLoader):
         file = Source(source)
         unread = Unread(read_text(file, self.encoding), file)
         header = read_header(unread, self.delimiter)
+        if isinstance(header, Fault):
+            raise LoaderError(
+                f"{file}, the first line: {header.reason}.",
+                hint="The first line names the columns.",
+            )
         if not "".join(header).strip():
             raise LoaderError(f"{file} is empty.", hint="The first line names the columns.")
-        if isinstance(header, str):
-            raise LoaderError(
-                f"{file}, the first line: {header}.", hint="The first line names the columns."
-            )
         places = self._places(header, file)
         layout = Layout(
             self.delimiter,

@@ -1,8 +1,9 @@
 """Read the columns of a delimited text, one block of lines at a time.
 
-A plain block is of ASCII characters without quotes, and each of its lines has as many fields as the
-header: NumPy finds its fields, copies its text and reads its numbers. Any other block is read
-record by record, so that one bad record costs nothing but itself.
+A plain block is of ASCII characters, its quotes enclose whole fields without quotes or line breaks,
+and each of its lines has as many fields as the header: NumPy finds its fields, copies its text and
+reads its numbers. Any other block is read record by record, so that one bad record costs nothing
+but itself.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ from __future__ import annotations
 import csv
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from dc_core import Failure
 from dc_pipeline.loaders.block import Block
-from dc_pipeline.loaders.numerals import WINDOW, read_spans, read_texts
+from dc_pipeline.loaders.numerals import MARGIN, read_spans, read_texts
 from dc_pipeline.loaders.sources import Source
 from dc_pipeline.loaders.text_file import MAX_LINE, too_long
 
@@ -27,13 +28,25 @@ _MAX_LINES: Final = 100
 """The number of lines that one quoted field may span."""
 
 _SPACE: Final = ord(" ")
+_QUOTE: Final = ord('"')
 
 _NARROW: Final = 128
 """The longest field, in characters, that is copied with others of its column at once."""
 
 _UNCLOSED: Final = "a quote is not closed"
 
-Record = list[str] | str
+_SHOWN: Final = 1000
+"""The characters that a failure shows of a record that cannot be divided into fields."""
+
+
+class Fault(NamedTuple):
+    """A record that cannot be divided into fields: its text, shortened, and the reason."""
+
+    text: str
+    reason: str
+
+
+Record = list[str] | Fault
 """The fields of a record, or what is wrong with it."""
 
 
@@ -59,7 +72,6 @@ class Unread:
     def __init__(self, pieces: Iterable[str], source: Source) -> None:
         self.text = ""
         self._source = source
-        self._line = 1
         self._pieces = iter(pieces)
 
     def read_line(self) -> bool:
@@ -74,11 +86,10 @@ class Unread:
             parts.append(piece)
             length += len(piece)
             if "\n" in piece:
-                self._line += piece.count("\n")
                 ended = False
                 break
             if length > MAX_LINE:
-                raise too_long(self._source, self._line)
+                raise too_long(self._source)
         self.text = "".join(parts)
         return not ended
 
@@ -130,18 +141,28 @@ def read_blocks(unread: Unread, layout: Layout) -> Iterator[Block]:
 def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
     """Return a block whose first record has the given ``number``, or None if it is not plain."""
     plain = block.isascii() and layout.delimiter.isascii()
-    if not plain or '"' in block or "\0" in block:
+    if not plain or "\0" in block:
         return None
-    data = b"".join([b"\0" * WINDOW, block.encode("ascii"), b"\n", b"\0" * _NARROW])
+    data = b"".join([b"\0" * MARGIN, block.encode("ascii"), b"\n", b"\0" * _NARROW])
     characters = np.frombuffer(data, np.uint8)
+    newlines = characters == ord("\n")
     separators = characters == ord(layout.delimiter)
-    separators |= characters == ord("\n")
+    separators |= newlines
+    quoted = '"' in block
+    if quoted:
+        inside = _inside_quotes(characters, separators)
+        if inside is None or (newlines & inside).any():
+            return None
+        separators &= ~inside
     places = np.flatnonzero(separators)
     if len(places) % layout.width:
         return None
     ends = places.reshape(-1, layout.width)
-    starts = np.concatenate([[WINDOW], places[:-1] + 1]).reshape(-1, layout.width)
-    newline = characters[ends] == ord("\n")
+    starts = np.concatenate([[MARGIN], places[:-1] + 1]).reshape(-1, layout.width)
+    newline = newlines[ends]
+    if quoted:
+        enclosed = characters[starts] == _QUOTE
+        starts, ends = starts + enclosed, ends - enclosed
     if newline[:, :-1].any() or not newline[:, -1].all() or (ends - starts).max() > MAX_FIELD:
         return None
     texts = {
@@ -161,6 +182,24 @@ def _plain_block(block: str, number: int, layout: Layout) -> Block | None:
         [],
         progress=len(block) + 1,
     )
+
+
+def _inside_quotes(characters: np.ndarray, separators: np.ndarray) -> np.ndarray | None:
+    """Return which characters are between quotes, or None if quotes do not enclose whole fields.
+
+    The first field is at :data:`MARGIN`, and the last character that is not zero a separator.
+    """
+    quotes = characters == _QUOTE
+    places = np.flatnonzero(quotes)
+    opening, closing = places[::2], places[1::2]
+    if len(opening) != len(closing) or not separators[closing + 1].all():
+        return None
+    begins = separators[opening - 1]
+    if not (begins | (opening == MARGIN)).all():
+        return None
+    runs = np.diff(places, prepend=0, append=len(characters))
+    inside: np.ndarray = np.repeat(np.arange(len(runs)) % 2 == 1, runs)
+    return inside
 
 
 def _stripped(data: bytes, starts: np.ndarray, ends: np.ndarray) -> np.ndarray:
@@ -204,7 +243,7 @@ def _checked_block(records: list[Record], number: int, characters: int, layout: 
     failures: list[Failure] = []
     for i, record in enumerate(records, number):
         given, fault = _check(record, layout.width, layout.texts[layout.inputs])
-        if fault or isinstance(record, str):
+        if fault or isinstance(record, Fault):
             failures.append(Failure(i, given, "parse", fault))
         else:
             rows.append(record)
@@ -258,7 +297,7 @@ def _record(text: str, line: str, after: int, delimiter: str, width: int) -> tup
     record = _quoted(line, delimiter)
     longer, end = line, after
     for _ in range(_MAX_LINES - 1):
-        if record != _UNCLOSED or end >= len(text):
+        if not _is_unclosed(record) or end >= len(text):
             break
         more, end = _line(text, end)
         longer += f"\n{more}"
@@ -266,7 +305,7 @@ def _record(text: str, line: str, after: int, delimiter: str, width: int) -> tup
             whole = _quoted(longer, delimiter)
             if isinstance(whole, list) and len(whole) == width:
                 return whole, end
-            if whole != _UNCLOSED:
+            if not _is_unclosed(whole):
                 break
     return record, after
 
@@ -276,8 +315,18 @@ def _quoted(record: str, delimiter: str) -> Record:
     try:
         (fields,) = csv.reader([record], delimiter=delimiter, strict=True)
     except csv.Error as error:
-        return _UNCLOSED if "unexpected end of data" in str(error) else str(error)
+        reasons = {
+            "unexpected end of data": _UNCLOSED,
+            "expected after": "text follows a closing quote",
+            "field larger": f"a field has more than {MAX_FIELD} characters",
+        }
+        found = (reason for words, reason in reasons.items() if words in str(error))
+        return Fault(record.strip()[:_SHOWN], next(found, str(error)))
     return fields
+
+
+def _is_unclosed(record: Record) -> bool:
+    return isinstance(record, Fault) and record.reason == _UNCLOSED
 
 
 def _line(text: str, start: int) -> tuple[str, int]:
@@ -289,8 +338,8 @@ def _line(text: str, start: int) -> tuple[str, int]:
 
 def _check(record: Record, width: int, inputs: int) -> tuple[str, str]:
     """Return the input of a record, and what is wrong with the record or ``""``."""
-    if isinstance(record, str):
-        return "", record
+    if isinstance(record, Fault):
+        return record
     given = record[inputs].strip() if inputs < len(record) else ""
     if len(record) != width:
         return given, f"the row has {len(record)} fields and the header has {width}"

@@ -1,14 +1,15 @@
 """Read numbers from text, a whole column at a time.
 
-Most cells of a table are short decimals such as ``-3.14``. All cells of at most eight characters
-are read at once, each as one 64-bit integer. Python's ``float`` reads the others one by one.
+Most cells of a table are decimals such as ``-3.14``. All cells of at most eight characters are read
+at once, each as one 64-bit integer, and those of at most sixteen as two. Python's ``float`` reads
+the others one by one.
 """
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,11 +19,20 @@ MISSING: Final = frozenset({"", "na", "n/a", "nan", "none", "null"})
 WINDOW: Final = 8
 """The characters of one window: as many as there are bytes in a 64-bit integer."""
 
+MARGIN: Final = 2 * WINDOW
+"""The bytes that there have to be before the end of a cell: those of two windows."""
+
 _EACH_BYTE: Final = np.uint64(0x0101010101010101)
 _ZERO: Final = np.uint64(ord("0"))
 _MINUS: Final = np.uint64(ord("-") ^ ord("0"))
 _POINT: Final = np.uint64(ord(".") ^ ord("0"))
-_POWERS_OF_TEN: Final = 10.0 ** np.arange(WINDOW + 1)
+_POWERS_OF_TEN: Final = 10.0 ** np.arange(MARGIN + 1)
+_EXACT: Final = np.uint64(1 << 53)
+"""All integers up to this one are float64."""
+
+_TEXT: Final = np.ones(256, bool)
+"""Which bytes do not begin a number."""
+_TEXT[list(b"0123456789+-.")] = False
 
 
 def read_number(text: str) -> float | None:
@@ -58,32 +68,90 @@ def read_spans(
 ) -> tuple[np.ndarray, dict[int, str]]:
     """Return what :func:`read_texts` does for the ASCII texts ``data[start:end]``.
 
-    There have to be at least :data:`WINDOW` bytes before each end.
+    There have to be at least :data:`MARGIN` bytes before each end.
     """
     lengths = ends - starts
     values, decimal = _short_decimals(data, np.minimum(lengths, WINDOW), ends)
     decimal &= lengths <= WINDOW
+    long = np.flatnonzero((lengths > WINDOW) & (lengths <= MARGIN))
+    if len(long):
+        values[long], decimal[long] = _long_decimals(data, lengths[long], ends[long])
     values[~decimal] = np.nan
+    rest = np.flatnonzero(~decimal & (lengths > 0))
+    return values, _read_one_by_one(data, starts, ends, rest, values)
+
+
+def _read_one_by_one(
+    data: bytes, starts: np.ndarray, ends: np.ndarray, rows: np.ndarray, values: np.ndarray
+) -> dict[int, str]:
+    """Set the ``values`` of the cells ``rows``, and return the texts that are not numbers."""
+    text = _TEXT[np.frombuffer(data, np.uint8)[starts[rows]]]
+    likely = rows[~text]
+    spans = zip(starts[likely].tolist(), ends[likely].tolist(), strict=True)
+    cells = [data[start:end] for start, end in spans]
+    try:
+        numbers = np.array(list(map(float, cells)))
+    except ValueError:
+        pass  # at least one is not a number
+    else:
+        if np.isfinite(numbers).all() and b"_" not in b"".join(cells):
+            values[likely] = numbers
+            rows = rows[text]
     unread = {}
-    for row in np.flatnonzero(~decimal & (lengths > 0)).tolist():
-        text = data[starts[row] : ends[row]].decode("ascii")
-        value = read_number(text)
+    for row in rows.tolist():
+        given = data[starts[row] : ends[row]].decode("ascii")
+        value = read_number(given)
         if value is None:
-            unread[row] = text.strip()
+            unread[row] = given.strip()
         else:
             values[row] = value
-    return values, unread
+    return unread
 
 
 def _short_decimals(
     data: bytes, lengths: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the numbers that end at ``ends``, and which of them are plain decimals.
+    """Return the numbers of at most eight characters, and which of them are plain decimals.
 
     A plain decimal is a minus sign or none, and digits with at most one point. Its digits are an
     integer below 2⁵³ and the power of ten by which that is divided is exact, so that the quotient
     is the float64 nearest to the decimal: the one that ``float`` gives.
     """
+    window = _read_window(data, lengths, ends)
+    values = window.digits.astype(np.float64) / _POWERS_OF_TEN[window.places]
+    return np.where(window.negative, -values, values), window.plain & (window.length > 0)
+
+
+def _long_decimals(
+    data: bytes, lengths: np.ndarray, ends: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return what :func:`_short_decimals` does for numbers of nine to sixteen characters."""
+    low = _read_window(data, np.full_like(lengths, WINDOW), ends)
+    high = _read_window(data, lengths - WINDOW, ends - WINDOW)
+    digits = high.digits * _POWERS_OF_TEN[low.length].astype(np.uint64) + low.digits
+    places = np.where(low.point, low.places, np.where(high.point, high.places + WINDOW, 0))
+    plain = high.plain & low.plain & ~low.negative & ~(high.point & low.point) & (digits <= _EXACT)
+    values = digits.astype(np.float64) / _POWERS_OF_TEN[places]
+    return np.where(high.negative, -values, values), plain
+
+
+class _Window(NamedTuple):
+    """Cells of at most eight characters, each ``(n,)``.
+
+    ``digits`` is the integer of all digits, ``length`` their number, and ``places`` the number of
+    those after the ``point``. Cells that are ``plain`` have nothing else but a minus sign before.
+    """
+
+    digits: np.ndarray
+    length: np.ndarray
+    places: np.ndarray
+    point: np.ndarray
+    negative: np.ndarray
+    plain: np.ndarray
+
+
+def _read_window(data: bytes, lengths: np.ndarray, ends: np.ndarray) -> _Window:
+    """Read the cells of at most eight characters that end at ``ends``."""
     windows = np.ndarray((len(data) - WINDOW + 1,), f"V{WINDOW}", data, strides=(1,))
     # Little-endian: the last character is the highest byte. Digits become 0 to 9.
     text = windows[ends - WINDOW].view("<u8").astype(np.uint64) ^ (_EACH_BYTE * _ZERO)
@@ -102,11 +170,10 @@ def _short_decimals(
     digits = np.where(has_point, ((text & whole) << np.uint64(8)) | (text & fraction), text)
     too_large = (digits + _EACH_BYTE * np.uint64(0x76)) | digits
     plain = too_large & (_EACH_BYTE << np.uint64(7)) == 0
-    plain &= lengths > negative.astype(np.intp) + has_point
     places = np.bitwise_count(fraction) // 8
     # Pairs of digits, then fours, then all eight.
     digits = digits * np.uint64(10) + (digits >> np.uint64(8)) & np.uint64(0x00FF00FF00FF00FF)
     digits = digits * np.uint64(100) + (digits >> np.uint64(16)) & np.uint64(0x0000FFFF0000FFFF)
     digits = digits * np.uint64(10_000) + (digits >> np.uint64(32)) & np.uint64(0xFFFFFFFF)
-    values = digits.astype(np.float64) / _POWERS_OF_TEN[places]
-    return np.where(negative, -values, values), plain
+    length = lengths - negative.astype(np.intp) - has_point
+    return _Window(digits, length, places, has_point, negative, plain)

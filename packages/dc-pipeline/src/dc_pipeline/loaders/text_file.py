@@ -51,7 +51,7 @@ def read_lines(source: Source, encoding: str) -> Iterator[list[Line]]:
     for piece in read_text(source, encoding):
         *whole, rest = (rest + piece).split("\n")
         if len(rest) > MAX_LINE:
-            raise too_long(source, number + len(whole))
+            raise too_long(source)
         lines = [Line(i, text) for i, line in enumerate(whole, number) if (text := line.strip())]
         number += len(whole)
         if lines:
@@ -60,10 +60,10 @@ def read_lines(source: Source, encoding: str) -> Iterator[list[Line]]:
         yield [Line(number, rest.strip())]
 
 
-def too_long(source: Source, line: int) -> LoaderError:
+def too_long(source: Source) -> LoaderError:
     """Return the error about a line that does not end."""
     return LoaderError(
-        f"{source}, line {line} has more than {MAX_LINE} characters.",
+        f"{source} has a line of more than {MAX_LINE} characters.",
         hint="This is not a text file of records, or its lines do not end.",
     )
 
