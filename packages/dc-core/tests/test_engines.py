@@ -438,6 +438,7 @@ def test_progress_reads_as_a_line(progress, text):
     assert str(engines.Progress(*progress)) == text
 
 
+@pytest.mark.skipif(not hasattr(os, "openpty"), reason="there are no terminals to open")
 def test_progress_is_a_line_on_a_terminal_and_nothing_elsewhere(tmp_path, capfd):
     run(Squares(4), tmp_path / "a")
     run(Squares(4), tmp_path / "b", progress=False)
@@ -550,10 +551,10 @@ def test_a_plugin_that_returns_no_engine_is_broken(install):
         engines.engine("bad")
 
 
-def test_a_known_engine_that_is_not_installed_says_what_to_install():
-    for name in ("ray", "dask"):
-        if name not in plugins.ENGINES.entries:
-            with pytest.raises(EngineNotInstalled) as caught:
-                engines.engine(name)
-            assert f"pip install dc-{name}" in str(caught.value)
-            assert isinstance(caught.value, ImportError)
+def test_a_known_engine_that_is_not_installed_says_what_to_install(monkeypatch):
+    assert plugins.ENGINES.known == {"ray": "dc-ray", "dask": "dc-dask"}
+    monkeypatch.setitem(plugins.ENGINES.known, "slurm", "dc-slurm")
+    with pytest.raises(EngineNotInstalled, match="'slurm' is not installed") as caught:
+        engines.engine("slurm")
+    assert caught.value.hint == "Run: pip install dc-slurm"
+    assert isinstance(caught.value, ImportError)

@@ -24,9 +24,6 @@ from dc_core.engines.pickling import dumps_outcome, loads, loads_outcome
 from dc_core.engines.serial import attempt
 from dc_core.errors import EngineError
 
-if sys.platform == "linux":
-    import fcntl
-
 THREADS: Final = (
     "OMP_NUM_THREADS",
     "OPENBLAS_NUM_THREADS",
@@ -223,6 +220,8 @@ def _ending_with(calls: int) -> Iterator[None]:
     kills a process on such an event; elsewhere a worker ends after its call.
     """
     if sys.platform == "linux":
+        import fcntl
+
         flags = fcntl.fcntl(calls, fcntl.F_GETFL)
         fcntl.fcntl(calls, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(calls, fcntl.F_SETFL, flags | os.O_ASYNC)
