@@ -29,6 +29,7 @@ NAMES = (
     "forest",
     "neighbors",
     "ecfp",
+    "splitting",
     "table",
     "disk",
     "engines",

@@ -63,7 +63,7 @@ def test_intervals_are_those_of_scipy(metric, method):
         n_resamples=500,
         method=method,
         vectorized=False,
-        rng=np.random.default_rng(3),
+        random_state=np.random.default_rng(3),
     ).confidence_interval
     found = score_intervals([metric], dataset, prediction, method=method, resamples=500, seed=3)
     (interval,) = found.values()

@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from dc_pipeline.loaders.sdf import SDFLoader as SDFLoader
     from dc_pipeline.loaders.smiles_file import SMILESLoader as SMILESLoader
     from dc_pipeline.loaders.structures import StructureLoader as StructureLoader
-    from dc_pipeline.metrics.classification import BEDROC as BEDROC
     from dc_pipeline.metrics.classification import F1 as F1
     from dc_pipeline.metrics.classification import MCC as MCC
     from dc_pipeline.metrics.classification import PRCAUC as PRCAUC
@@ -32,7 +31,6 @@ if TYPE_CHECKING:
     from dc_pipeline.metrics.classification import BalancedAccuracy as BalancedAccuracy
     from dc_pipeline.metrics.classification import BrierScore as BrierScore
     from dc_pipeline.metrics.classification import CalibrationError as CalibrationError
-    from dc_pipeline.metrics.classification import EnrichmentFactor as EnrichmentFactor
     from dc_pipeline.metrics.classification import LogLoss as LogLoss
     from dc_pipeline.metrics.intervals import Comparison as Comparison
     from dc_pipeline.metrics.intervals import Interval as Interval
@@ -47,6 +45,8 @@ if TYPE_CHECKING:
     from dc_pipeline.metrics.regression import MaxError as MaxError
     from dc_pipeline.metrics.regression import PearsonR as PearsonR
     from dc_pipeline.metrics.regression import SpearmanR as SpearmanR
+    from dc_pipeline.metrics.screening import BEDROC as BEDROC
+    from dc_pipeline.metrics.screening import EnrichmentFactor as EnrichmentFactor
     from dc_pipeline.metrics.uncertainty import GaussianNLL as GaussianNLL
     from dc_pipeline.metrics.uncertainty import (
         RegressionCalibrationError as RegressionCalibrationError,
@@ -63,7 +63,6 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.grouping import Grouping as Grouping
     from dc_pipeline.splitters.grouping import Groups as Groups
     from dc_pipeline.splitters.grouping import GroupSplitter as GroupSplitter
-    from dc_pipeline.splitters.grouping import TimeSplitter as TimeSplitter
     from dc_pipeline.splitters.index import IndexSplitter as IndexSplitter
     from dc_pipeline.splitters.kfold import Fold as Fold
     from dc_pipeline.splitters.kfold import KFold as KFold
@@ -75,6 +74,7 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.scaffolds import ScaffoldSplitter as ScaffoldSplitter
     from dc_pipeline.splitters.scaffolds import scaffold_smiles as scaffold_smiles
     from dc_pipeline.splitters.stratified import StratifiedSplitter as StratifiedSplitter
+    from dc_pipeline.splitters.time import TimeSplitter as TimeSplitter
     from dc_pipeline.storing import store as store
     from dc_pipeline.storing import stored_failures as stored_failures
 
@@ -92,7 +92,6 @@ _EXPORTS = {
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
     "dc_pipeline.featurizers.ecfp": ["ECFP"],
     "dc_pipeline.metrics.classification": [
-        "BEDROC",
         "F1",
         "MCC",
         "PRCAUC",
@@ -102,7 +101,6 @@ _EXPORTS = {
         "BalancedAccuracy",
         "BrierScore",
         "CalibrationError",
-        "EnrichmentFactor",
         "LogLoss",
     ],
     "dc_pipeline.metrics.intervals": ["Comparison", "Interval", "compare", "score_intervals"],
@@ -117,19 +115,21 @@ _EXPORTS = {
         "PearsonR",
         "SpearmanR",
     ],
+    "dc_pipeline.metrics.screening": ["BEDROC", "EnrichmentFactor"],
     "dc_pipeline.metrics.uncertainty": ["GaussianNLL", "RegressionCalibrationError"],
     "dc_pipeline.metrics.weighted": ["WeightedMetric"],
     "dc_pipeline.normalization": ["NormalizationTransformer"],
     "dc_pipeline.scale.featurizing": ["featurize"],
     "dc_pipeline.splitters.clusters": ["ButinaClusters", "KMeansClusters", "SphereClusters"],
     "dc_pipeline.splitters.diversity": ["FingerprintSplitter", "MaxMinSplitter"],
-    "dc_pipeline.splitters.grouping": ["GroupSplitter", "Grouping", "Groups", "TimeSplitter"],
+    "dc_pipeline.splitters.grouping": ["GroupSplitter", "Grouping", "Groups"],
     "dc_pipeline.splitters.index": ["IndexSplitter"],
     "dc_pipeline.splitters.kfold": ["Fold", "KFold", "LeaveGroupOut"],
     "dc_pipeline.splitters.leakage": ["Leakage", "leakage"],
     "dc_pipeline.splitters.random": ["RandomSplitter"],
     "dc_pipeline.splitters.scaffolds": ["ScaffoldSplitter", "Scaffolds", "scaffold_smiles"],
     "dc_pipeline.splitters.stratified": ["StratifiedSplitter"],
+    "dc_pipeline.splitters.time": ["TimeSplitter"],
     "dc_pipeline.storing": ["store", "stored_failures"],
 }
 

@@ -11,7 +11,7 @@ from dc_core import Dataset, Featurizer, check_count
 from dc_pipeline.splitters.clusters import bit_vectors
 from dc_pipeline.splitters.division import DividingSplitter
 from dc_pipeline.splitters.fingerprints import check_featurizer, check_rows, fingerprints_of
-from dc_pipeline.splitters.fractions import SplitFractions, part_ends, part_sizes
+from dc_pipeline.splitters.fractions import SplitFractions, part_sizes
 
 
 class MaxMinSplitter(DividingSplitter):
@@ -98,18 +98,19 @@ class FingerprintSplitter(DividingSplitter):
         Raises :class:`DatasetError` for more than ``max_rows`` rows, and if no row has a
         fingerprint.
         """
-        ends = part_ends(len(dataset), fractions)
+        sizes = part_sizes(len(dataset), fractions)
         check_rows(len(dataset), self.max_rows, type(self).__name__)
         found = fingerprints_of(dataset, self.featurizer)
-        # Rows without a fingerprint take room in train.
-        ends = np.maximum(ends - (len(dataset) - len(found.rows)), 0)
+        missing = len(dataset) - len(found.rows)
         words = _words(found.packed)
         parts = np.zeros(len(dataset), np.intp)
         rest = np.arange(len(found.rows))
-        for part, size in enumerate(np.diff(ends, prepend=0).tolist()):
-            taken = _apart(words[:, rest], size)
+        for part in (0, *range(len(sizes) - 1, 0, -1)):
+            # Rows without a fingerprint take room in train.
+            size = max(0, int(sizes[part]) - (missing if part == 0 else 0))
+            taken, others = _apart(words[:, rest], min(size, len(rest)))
             parts[found.rows[rest[taken]]] = part
-            rest = rest[~taken]
+            rest = rest[others]
         return parts
 
 
@@ -119,32 +120,32 @@ def _words(packed: np.ndarray) -> np.ndarray:
     return np.ascontiguousarray(padded.view(np.uint64).T)
 
 
-def _apart(words: np.ndarray, size: int) -> np.ndarray:
-    """Return which columns are the ``size`` that are taken for a part, ``(n,)`` of bool."""
+def _apart(words: np.ndarray, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the columns of a part of ``size`` and those of the other, in the order of assignment.
+
+    Together they are the ``n`` columns of ``words``.
+    """
     n = words.shape[1]
-    if size in (0, n):
-        return np.full(n, bool(size))
     sizes = (size, n - size)
-    filled = [0, 0]
-    taken = np.zeros(n, bool)
+    if not all(sizes):
+        everything, nothing = np.arange(n), np.arange(0)
+        return (everything, nothing) if size else (nothing, everything)
+    parts: tuple[list[int], list[int]] = ([], [])
     columns = np.arange(n)
     counts = np.bitwise_count(words).sum(axis=0, dtype=np.int32)
     # Of each column to the nearest one in each part; infinite for those that are in a part.
     similarity = np.zeros((2, n))
     at, part = 0, 0
-    while True:
-        taken[columns[at]] = part == 0
-        filled[part] += 1
-        if sum(filled) == n:
-            return taken
+    for left in range(n - 1, -1, -1):
+        parts[part].append(int(columns[at]))
         common = np.bitwise_count(words & words[:, at, None]).sum(axis=0, dtype=np.int32)
         union = np.maximum(counts + counts[at] - common, 1)
         np.maximum(similarity[part], common / union, out=similarity[part])
         similarity[:, at] = np.inf
-        left = n - sum(filled)
-        if 2 * left <= len(columns):
+        if left and 2 * left <= len(columns):
             free = similarity[0] < np.inf
             words, counts, columns = words[:, free], counts[free], columns[free]
             similarity = similarity[:, free]
-        part = 0 if filled[0] * sizes[1] <= filled[1] * sizes[0] else 1
+        part = 0 if len(parts[0]) * sizes[1] <= len(parts[1]) * sizes[0] else 1
         at = int(similarity[1 - part].argmin())
+    return np.array(parts[0], np.intp), np.array(parts[1], np.intp)

@@ -13,7 +13,7 @@ from dc_core import Component, Dataset, check_count
 from dc_core.errors import DatasetError, ParameterError
 from dc_pipeline.splitters.division import DividingSplitter
 from dc_pipeline.splitters.fractions import SplitFractions, part_ends, part_sizes
-from dc_pipeline.splitters.values import check_present, check_values, row_values
+from dc_pipeline.splitters.values import check_values, row_values
 
 Order = Literal["random", "balanced", "largest"]
 
@@ -110,38 +110,6 @@ class GroupSplitter(DividingSplitter):
         return np.asarray(place(sizes, turns, fractions)[groups])
 
 
-class TimeSplitter(DividingSplitter):
-    """Divides rows by time: train is the earliest, test the latest.
-
-    ``times`` is an array, list or Series with one number, date or ISO 8601 text per row, or the
-    name of a column of X or of a task. Rows of equal time stay together, so the parts do not depend
-    on the order of the rows. A cross-validation tests each fold on models of the earlier ones only.
-
-    Raises :class:`ParameterError` for times that cannot be used, and fractions that do not add up
-    to 1.
-    """
-
-    ordered = True
-
-    def __init__(self, times: Any, fractions: Sequence[float] = (0.8, 0.1, 0.1)) -> None:
-        self.times = check_values("times", times)
-        self.fractions = SplitFractions.of(fractions)
-
-    def divide(self, dataset: Dataset, fractions: Sequence[float]) -> np.ndarray:
-        """Return the number of each row's part, ``(n,)`` of int, later parts for later times.
-
-        Raises :class:`DatasetError` if the times do not fit the dataset, or one is missing.
-        """
-        ends = part_ends(len(dataset), fractions)
-        times = row_values("times", self.times, dataset)
-        if times.dtype.kind == "T":
-            times = _parsed(times)
-        _, moments, counts = np.unique(times, return_inverse=True, return_counts=True)
-        # All rows of a moment follow the one in their middle.
-        middles = np.cumsum(counts) - (counts + 1) // 2
-        return np.asarray(np.searchsorted(ends, middles, side="right")[moments])
-
-
 def as_grouping(value: Any) -> Grouping:
     """Return a grouping as it is, and anything else as the labels of :class:`Groups`."""
     if isinstance(value, type) and issubclass(value, Grouping):
@@ -200,12 +168,3 @@ def _neediest(sizes: np.ndarray, turns: np.ndarray, fractions: Sequence[float]) 
         heapq.heapreplace(heap, (lack + size, part))
         parts[group] = part
     return parts
-
-
-def _parsed(times: np.ndarray) -> np.ndarray:
-    try:
-        return check_present("times", np.array(times.tolist(), "datetime64[us]"))
-    except ValueError as error:
-        raise DatasetError(
-            f"A time is not an ISO 8601 date: {error}.", hint="Write 2020-12-31, or give numbers."
-        ) from error
