@@ -145,6 +145,7 @@ SUBJECTS = (
         note=f"{NOTE} RDKit: the scaffolds only, in a dictionary.",
         prepare=ecfp.prepare,
         things="molecules",
+        repeats=3,
         versions=("rdkit", "numpy"),
         ways=(
             Way("ScaffoldSplitter", scaffold),
@@ -162,6 +163,7 @@ SUBJECTS = (
         "clusters only.",
         prepare=ecfp.prepare,
         things="molecules",
+        repeats=3,
         versions=("rdkit", "numpy"),
         ways=(
             Way("ButinaClusters", butina),
@@ -178,6 +180,7 @@ SUBJECTS = (
         note=f"{NOTE} A fifth of the molecules is picked. RDKit: the picks only.",
         prepare=ecfp.prepare,
         things="molecules",
+        repeats=3,
         versions=("rdkit", "numpy"),
         ways=(
             Way("MaxMinSplitter", maxmin),
