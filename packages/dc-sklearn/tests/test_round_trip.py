@@ -239,6 +239,11 @@ OPTIONS: Mapping[str, tuple[Any, Any, Any]] = {
         IRIS,
         KIND,
     ),
+    "bag of boosted classifiers": (
+        BaggingClassifier(GradientBoostingClassifier(n_estimators=2), n_estimators=2),
+        IRIS,
+        KIND,
+    ),
     "binary exponential boosting": (
         GradientBoostingClassifier(n_estimators=2, loss="exponential"),
         IRIS,

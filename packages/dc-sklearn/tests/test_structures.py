@@ -582,6 +582,7 @@ def test_a_vote_for_a_class_that_does_not_exist_is_a_typed_error(
     model = VotingClassifier([("a", LogisticRegression(max_iter=1000))]).fit(*iris)
     refused(model, {"estimators_/0/classes_/0": np.array([0, 1, 2**40])})
     refused(model, {"estimators_/0/classes_/0": np.array([-1, 0, 1])})
+    refused(model, {"estimators_/0/classes_/0": np.array([0.0, 1.0, 2.0])})
 
 
 @pytest.mark.filterwarnings("ignore:The current default behavior, quantile_method:FutureWarning")

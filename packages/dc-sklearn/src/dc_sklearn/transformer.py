@@ -17,8 +17,9 @@ class SklearnTransformer(Wrapper, Transformer):
     """A scikit-learn estimator with ``transform``: it maps X of datasets, and leaves the rest.
 
     ``estimator`` is a scaler, encoder, imputer, feature selector, projection, or a pipeline of
-    them. It is never changed: fitting fits a clone, :attr:`native`. One that is fitted already is
-    copied with its fitted state. Every :meth:`fit` starts afresh, like scikit-learn's own.
+    them; a clustering or a discriminant analysis that has ``transform`` is one as well. It is never
+    changed: fitting fits a clone, :attr:`native`. One that is fitted already is copied with its
+    fitted state. Every :meth:`fit` starts afresh, like scikit-learn's own.
     """
 
     needs = "a scikit-learn estimator with transform"

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
 from sklearn.multiclass import OneVsRestClassifier
@@ -288,7 +289,9 @@ class _Deciders(NestedList):
 
 def _check_indices(path: str, target: Any, state: State, n: int) -> None:
     """Check that the labels of a nested classifier, if it is one, are indices of ``n`` classes."""
-    if "classes_" in state and not Reals("_", 0, n - 1).accepts(state["classes_"], {}):
+    # Gradient boosting fits its first guess, a DummyClassifier, to indices that are floats.
+    kind = Reals if isinstance(target, DummyClassifier) else Integers
+    if "classes_" in state and not kind("_", 0, n - 1).accepts(state["classes_"], {}):
         raise StructureError(
             f"The classes of the {type(target).__name__} in {path!r} are not indices of {n} "
             "classes."
