@@ -153,7 +153,11 @@ class Wrapper(Model):
 
 @contextmanager
 def rejections(native: Any, task: str, X: Any) -> Iterator[None]:
-    """Raise :class:`DatasetError` for data, parameters or a state that scikit-learn rejects."""
+    """Raise :class:`DatasetError` for data, parameters or a state that scikit-learn rejects.
+
+    It is also raised if memory does not suffice, and :class:`BackendNotInstalled` if the package is
+    missing that ``set_output`` asks for.
+    """
     try:
         yield
     except DCError:

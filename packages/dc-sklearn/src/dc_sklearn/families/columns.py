@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from copy import copy
 from typing import Any, Final
 
@@ -166,7 +166,7 @@ def _check(owner: Any, state: State) -> None:
         raise StructureError("output_indices_ does not have the outputs side by side.")
 
 
-SCHEMAS: Final[Mapping[str, Any]] = {
+SCHEMAS: Final = {
     "compose.ColumnTransformer": schema(
         {
             "n_features_in_": Size("n"),
