@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from scipy import sparse
 from sklearn.base import clone
 from sklearn.compose import ColumnTransformer
+from sklearn.discriminant_analysis import LinearDiscriminantAnalysis
 from sklearn.ensemble import (
     GradientBoostingClassifier,
     HistGradientBoostingClassifier,
@@ -22,7 +23,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     VotingClassifier,
 )
-from sklearn.linear_model import LogisticRegression
+from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import Pipeline
@@ -34,7 +35,7 @@ from sklearn.preprocessing import (
     PolynomialFeatures,
     StandardScaler,
 )
-from sklearn.svm import SVC
+from sklearn.svm import SVC, LinearSVC
 
 from dc_core import byte_budget
 from dc_core.errors import (
@@ -534,6 +535,28 @@ def test_numbers_are_not_searched_among_unordered_categories_of_objects() -> Non
     assert loaded.transform(np.array([[3.0]], dtype=object)).toarray().tolist() == [[1, 0, 0]]
     with pytest.raises(TypeError):
         loaded.transform(np.array([[3.0]]))
+
+
+@pytest.mark.parametrize(
+    "classifier", [LogisticRegression(), Perceptron(), LinearSVC(), LinearDiscriminantAnalysis()]
+)
+@pytest.mark.parametrize(("classes", "rows"), [(1, 1), (2, 3), (3, 4)])
+def test_a_linear_classifier_with_other_rows_than_classes_is_a_typed_error(
+    iris: Data, classifier: Any, classes: int, rows: int
+) -> None:
+    """A row without a class would be an index beyond the classes."""
+    model = clone(classifier).fit(iris[0][:100], iris[1][:100])
+    changes = {
+        "classes_/0": np.arange(classes),
+        "coef_/0": np.ones((rows, 4)),
+        "intercept_/0": np.ones(rows),
+        "means_/0": np.ones((classes, 4)),
+        "priors_/0": np.ones(classes),
+    }
+    stored = state.export(model)
+    state.restore(clone(model), stored)
+    with pytest.raises(StructureError):
+        state.restore(clone(model), {name: changes.get(name, a) for name, a in stored.items()})
 
 
 @pytest.mark.parametrize(

@@ -80,13 +80,13 @@ _BAYESIAN: Final[Mapping[str, Field]] = {
 }
 _LABELLED: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "classes_": Classes("classes", minimum=1),
+    "classes_": Classes("classes", minimum=2),
     "coef_": Floats("rows n") | Sparse("rows n"),
     "intercept_": Floats("rows") | Number(),
 }
 
 
-def _check_classes(owner: Any, state: State) -> None:
+def check_classes(owner: Any, state: State) -> None:
     """Check that there is one row of coefficients per class, and one for two classes."""
     classes, rows = len(state["classes_"]), state["coef_"].shape[0]
     if rows != (classes if classes > 2 else 1):
@@ -107,7 +107,7 @@ def linear_regressor(optional: Mapping[str, Field] | None = None, **rest: Any) -
 
 def linear_classifier(optional: Mapping[str, Field], **rest: Any) -> Schema:
     """Return the schema of a linear classifier with these attributes besides its coefficients."""
-    return schema(_LABELLED, optional, check=_check_classes, **rest)
+    return schema(_LABELLED, optional, check=check_classes, **rest)
 
 
 _LASSO: Final = linear_regressor(_DESCENT)

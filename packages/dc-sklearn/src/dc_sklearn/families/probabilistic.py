@@ -8,6 +8,7 @@ from typing import Any, Final
 import numpy as np
 
 from dc_core.errors import StructureError
+from dc_sklearn.families.linear import check_classes
 from dc_sklearn.kinds import (
     Classes,
     Count,
@@ -74,7 +75,8 @@ def _check_dummy(owner: Any, state: State) -> None:
 
 
 def _check_projection(owner: Any, state: State) -> None:
-    """Check that what the solver projects with is there."""
+    """Check that there are coefficients for each class, and what the solver projects with."""
+    check_classes(owner, state)
     needed = {"svd": ("scalings_", "xbar_"), "eigen": ("scalings_",)}
     for name in needed.get(owner.solver, ()):
         if name not in state:
@@ -120,7 +122,7 @@ _PRIORS: Final[Mapping[str, Field]] = {
 }
 _DISCRIMINANT: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
-    "classes_": Classes("classes", minimum=1),
+    "classes_": Classes("classes", minimum=2),
     "priors_": Floats("classes"),
     "means_": Floats("classes n"),
 }
