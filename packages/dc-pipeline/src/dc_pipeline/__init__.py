@@ -11,7 +11,11 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
+    from dc_pipeline.featurizers.binaries import MoleculeBinary as MoleculeBinary
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
+    from dc_pipeline.featurizers.molecules import Level as Level
+    from dc_pipeline.featurizers.molecules import Molecules as Molecules
+    from dc_pipeline.featurizers.molecules import parse_smiles as parse_smiles
     from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
     from dc_pipeline.loaders.deepchem import DeepChemLoader as DeepChemLoader
     from dc_pipeline.loaders.fasta import FASTALoader as FASTALoader
@@ -90,6 +94,8 @@ _EXPORTS = {
     "dc_pipeline.loaders.sdf": ["SDFLoader"],
     "dc_pipeline.loaders.smiles_file": ["SMILESLoader"],
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
+    "dc_pipeline.featurizers.binaries": ["MoleculeBinary"],
+    "dc_pipeline.featurizers.molecules": ["Level", "Molecules", "parse_smiles"],
     "dc_pipeline.featurizers.ecfp": ["ECFP"],
     "dc_pipeline.metrics.classification": [
         "F1",

@@ -11,3 +11,7 @@ class PipelineError(DCError):
 
 class DiskDatasetError(PipelineError, ValueError):
     """A dataset on disk is damaged, or cannot be written as asked."""
+
+
+class MoleculeKeyError(PipelineError):
+    """The user's key, without which stored molecules are not read, cannot be used."""

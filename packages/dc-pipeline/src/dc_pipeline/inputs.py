@@ -6,12 +6,12 @@ from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from typing import Any
 
-from dc_core import Dataset, dense_array, to_array
+from dc_core import Dataset, Ragged, dense_array, to_array
 from dc_core.errors import DatasetError
 
 
 def as_sequence(inputs: Any) -> Sequence[Any]:
-    """Return the inputs in order: a list, a tuple or an array.
+    """Return the inputs in order: a list, a tuple, an array or a ragged column.
 
     Inputs are a sequence, an array, the X of a dataset, or a Series or one-column DataFrame of
     pandas, Polars or Arrow, where missing text is empty.
@@ -23,7 +23,11 @@ def as_sequence(inputs: Any) -> Sequence[Any]:
             "The input is a single string.", hint=f"Give a list of inputs: [{inputs!r}]."
         )
     if isinstance(inputs, Dataset):
-        inputs = dense_array(inputs.X, "This")
+        X = inputs.X
+        inputs = X if isinstance(X, Ragged) else dense_array(X, "This")
+    if isinstance(inputs, Ragged):
+        ragged: Any = inputs
+        return ragged  # type: ignore[no-any-return]
     if isinstance(inputs, list | tuple):
         return inputs
     unordered = isinstance(inputs, bytes | Mapping | AbstractSet)

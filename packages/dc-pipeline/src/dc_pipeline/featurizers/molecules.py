@@ -10,13 +10,17 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from enum import IntEnum
 from threading import Lock
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from rdkit import Chem, rdBase
 
 from dc_core import Failure
+from dc_core.errors import DatasetError
 
 _PARSE_ERROR = re.compile(
     r"SMILES Parse Error: (?!Failed parsing)(?:check for mistakes around )?(.+?)"
@@ -46,30 +50,107 @@ def _unsanitized() -> Any:
 _UNSANITIZED: Final = _unsanitized()
 
 
-class Molecules(NamedTuple):
-    """Parsed inputs: one RDKit ``Mol`` per input, None where it failed, and why it did."""
+class Level(IntEnum):
+    """What is perceived of a molecule when it is parsed; each level includes those before.
 
-    molecules: list[Any]
-    failures: list[Failure]
+    A featurizer declares the lowest level that suffices, and molecules are parsed once at the
+    highest level that any featurizer of a run declares.
+    """
+
+    CONNECTIVITY = 0
+    """Atoms, bonds, rings and aromaticity, with all valences checked."""
+
+    STEREO = 1
+    """Stereocentres and the geometry of double bonds as well: a third of the time more."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Molecules:
+    """A batch of parsed molecules, which molecular featurizers take in the place of SMILES.
+
+    ``molecules`` has one RDKit ``Mol`` per input, None where it failed, and ``failures`` say why.
+    ``inputs`` are what they were parsed from, or their names: failures of featurizers show them.
+    ``level`` is that at which all were parsed.
+
+    ``batch[2:5]`` is the batch of these rows.
+
+    Raises :class:`DatasetError` unless there is one input per molecule.
+    """
+
+    molecules: Sequence[Any]
+    inputs: Sequence[Any]
+    failures: Sequence[Failure] = ()
+    level: Level = Level.STEREO
+
+    def __post_init__(self) -> None:
+        if len(self.molecules) != len(self.inputs):
+            raise DatasetError(
+                f"There are {len(self.molecules)} molecules and {len(self.inputs)} inputs."
+            )
+
+    def __len__(self) -> int:
+        """Return the number of inputs."""
+        return len(self.molecules)
+
+    def __getitem__(self, rows: slice) -> Molecules:
+        """Return the batch of the ``rows``, a slice without a step."""
+        start, stop, _ = rows.indices(len(self))
+        failures = [
+            replace(failure, row=failure.row - start)
+            for failure in self.failures
+            if start <= failure.row < stop
+        ]
+        return replace(
+            self,
+            molecules=self.molecules[start:stop],
+            inputs=self.inputs[start:stop],
+            failures=failures,
+        )
+
+    def limited(self, level: Level, max_atoms: int) -> Molecules:
+        """Return the batch with failures for molecules of more than ``max_atoms`` atoms.
+
+        Raises :class:`DatasetError` if the molecules were parsed at a lower level than ``level``.
+        """
+        if self.level < level:
+            raise DatasetError(
+                f"The molecules were parsed at the level {self.level.name}; this featurizer needs "
+                f"{level.name}.",
+                hint=f"Parse them with level=Level.{level.name}.",
+            )
+        large = [
+            Failure(row, str(self.inputs[row]), "size", too_large(atoms, max_atoms))
+            for row, molecule in enumerate(self.molecules)
+            if molecule is not None and (atoms := molecule.GetNumAtoms()) > max_atoms
+        ]
+        if not large:
+            return self
+        molecules = list(self.molecules)
+        for failure in large:
+            molecules[failure.row] = None
+        failures = sorted((*self.failures, *large), key=lambda failure: failure.row)
+        return replace(self, molecules=molecules, failures=failures)
 
 
 def parse_smiles(
-    inputs: Sequence[Any], *, stereo: bool = True, first_row: int = 0, max_atoms: int = MAX_ATOMS
+    inputs: Sequence[Any],
+    *,
+    level: Level = Level.STEREO,
+    max_atoms: int = MAX_ATOMS,
 ) -> Molecules:
     """Return one molecule per SMILES, or None and a :class:`Failure`.
 
     The status is ``parse`` for anything that is not a SMILES (also None, an empty string, any other
     object) and ``sanitize`` for a molecule that cannot exist (valences, aromaticity). It is
-    ``size``, and the SMILES is not parsed, if it has more than ``max_atoms`` atoms. ``first_row``
-    is the row number of ``inputs[0]`` in the failures.
+    ``size``, and the SMILES is not parsed, if it has more than ``max_atoms`` atoms.
 
-    ``stereo=False`` skips the perception of stereochemistry, a quarter of the time. RDKit's log
-    settings are the same afterwards.
+    A ``level`` below ``STEREO`` skips the perception of stereochemistry, a third of the time.
+    RDKit's log settings are the same afterwards.
     """
-    read = _with_stereo if stereo else _without_stereo
+    read = _with_stereo if level >= Level.STEREO else _without_stereo
     molecules, failures = [], []
-    with _log, rdBase.BlockLogs():
-        for row, smiles in enumerate(inputs, first_row):
+    with silenced():
+        for row, smiles in enumerate(inputs):
             status, reason = _refused(smiles, max_atoms)
             molecule = None if status else read(_ascii(smiles))
             molecules.append(molecule)
@@ -77,7 +158,19 @@ def parse_smiles(
                 if not status:
                     status, reason = _diagnose(_ascii(smiles))
                 failures.append(Failure(row, str(smiles), status, reason))
-    return Molecules(molecules, failures)
+    return Molecules(molecules, inputs, failures, level)
+
+
+def too_large(atoms: int, max_atoms: int) -> str:
+    """Return the message for a molecule of more than ``max_atoms`` atoms."""
+    return f"the molecule has {atoms} atoms; the limit is max_atoms={max_atoms}"
+
+
+@contextmanager
+def silenced() -> Iterator[None]:
+    """Silence RDKit's log, in all threads, within the block."""
+    with _log, rdBase.BlockLogs():
+        yield
 
 
 def _refused(smiles: Any, max_atoms: int) -> tuple[str, str]:
@@ -89,7 +182,7 @@ def _refused(smiles: Any, max_atoms: int) -> tuple[str, str]:
     if len(smiles) > max_atoms:
         atoms = sum(1 for _ in _ATOM.finditer(smiles.split(maxsplit=1)[0]))
         if atoms > max_atoms:
-            return "size", f"the molecule has {atoms} atoms; the limit is max_atoms={max_atoms}"
+            return "size", too_large(atoms, max_atoms)
     return "", ""
 
 

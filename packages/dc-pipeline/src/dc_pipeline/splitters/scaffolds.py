@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -12,7 +13,7 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from dc_core import Dataset, Failure, FailureReport, check_count, check_flag
 from dc_core.errors import DatasetError
-from dc_pipeline.featurizers.molecules import parse_smiles
+from dc_pipeline.featurizers.molecules import Level, parse_smiles
 from dc_pipeline.splitters.grouping import Grouping, GroupSplitter, numbered
 from dc_pipeline.splitters.smiles import smiles_of
 
@@ -111,8 +112,8 @@ def scaffold_smiles(
     failures: list[Failure] = []
     # A molecule takes 42 kB: only its scaffold's SMILES is kept.
     for start in range(0, len(smiles), _CHUNK):
-        parsed = parse_smiles(smiles[start : start + _CHUNK], stereo=False, first_row=start)
-        failures += parsed.failures
+        parsed = parse_smiles(smiles[start : start + _CHUNK], level=Level.CONNECTIVITY)
+        failures += [replace(failure, row=start + failure.row) for failure in parsed.failures]
         for row, molecule in enumerate(parsed.molecules, start):
             core = None
             if molecule is not None:
