@@ -13,7 +13,7 @@ from rdkit import Chem
 
 from dc_core import NumpyDataset, Ragged
 from dc_core.errors import DatasetError, FeaturizationError
-from dc_pipeline import ECFP, DiskDataset, MoleculeBinary, Molecules
+from dc_pipeline import ECFP, DiskDataset, Level, MoleculeBinary, Molecules
 from dc_pipeline.errors import MoleculeKeyError
 from dc_pipeline.featurizers import sealing
 
@@ -110,7 +110,7 @@ def test_coordinates_are_kept_to_the_last_bit(molecules):
     conformer.SetPositions(places)
     molecule.AddConformer(conformer)
     binaries = MoleculeBinary().featurize(Molecules([molecule], ["ethanol"])).values
-    (read,) = sealing.unseal(binaries).molecules
+    (read,) = sealing.unseal(binaries, Level.STEREO).molecules
     np.testing.assert_array_equal(read.GetConformer().GetPositions(), places)
 
 

@@ -11,11 +11,18 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
+    from dc_pipeline.featurizers.atom_pairs import AtomPairs as AtomPairs
+    from dc_pipeline.featurizers.avalon import AvalonFingerprint as AvalonFingerprint
     from dc_pipeline.featurizers.binaries import MoleculeBinary as MoleculeBinary
+    from dc_pipeline.featurizers.composite import Concatenated as Concatenated
+    from dc_pipeline.featurizers.composite import FeatureColumns as FeatureColumns
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
+    from dc_pipeline.featurizers.maccs import MACCSKeys as MACCSKeys
     from dc_pipeline.featurizers.molecules import Level as Level
     from dc_pipeline.featurizers.molecules import Molecules as Molecules
     from dc_pipeline.featurizers.molecules import parse_smiles as parse_smiles
+    from dc_pipeline.featurizers.rdkit_fingerprint import RDKitFingerprint as RDKitFingerprint
+    from dc_pipeline.featurizers.torsions import TopologicalTorsions as TopologicalTorsions
     from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
     from dc_pipeline.loaders.deepchem import DeepChemLoader as DeepChemLoader
     from dc_pipeline.loaders.fasta import FASTALoader as FASTALoader
@@ -96,6 +103,12 @@ _EXPORTS = {
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
     "dc_pipeline.featurizers.binaries": ["MoleculeBinary"],
     "dc_pipeline.featurizers.molecules": ["Level", "Molecules", "parse_smiles"],
+    "dc_pipeline.featurizers.atom_pairs": ["AtomPairs"],
+    "dc_pipeline.featurizers.avalon": ["AvalonFingerprint"],
+    "dc_pipeline.featurizers.composite": ["Concatenated", "FeatureColumns"],
+    "dc_pipeline.featurizers.maccs": ["MACCSKeys"],
+    "dc_pipeline.featurizers.rdkit_fingerprint": ["RDKitFingerprint"],
+    "dc_pipeline.featurizers.torsions": ["TopologicalTorsions"],
     "dc_pipeline.featurizers.ecfp": ["ECFP"],
     "dc_pipeline.metrics.classification": [
         "F1",

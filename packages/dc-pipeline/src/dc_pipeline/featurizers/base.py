@@ -126,6 +126,6 @@ def batches(
         if isinstance(chunk, Molecules):
             yield start, chunk.limited(level, max_atoms)
         elif is_sealed(chunk):
-            yield start, unseal(chunk).limited(level, max_atoms)
+            yield start, unseal(chunk, level).limited(level, max_atoms)
         else:
             yield start, parse_smiles(chunk, level=level, max_atoms=max_atoms)

@@ -39,8 +39,9 @@ class ECFP(Fingerprint):
         features: bool = False,
         max_atoms: int = MAX_ATOMS,
     ) -> None:
-        super().__init__(size, counts=counts, chirality=chirality, max_atoms=max_atoms)
+        super().__init__(size, counts=counts, max_atoms=max_atoms)
         self.radius = check_count("radius", radius, minimum=0, maximum=_MAX_RADIUS)
+        self.chirality = check_flag("chirality", chirality)
         self.features = check_flag("features", features)
 
     def generator(self) -> Any:

@@ -11,29 +11,32 @@ import numpy as np
 from rdkit.DataStructs import BitVectToBinaryText
 
 from dc_core import check_count, check_flag
+from dc_core.errors import ParameterError
 from dc_pipeline.featurizers.base import MoleculeFeaturizer
 from dc_pipeline.featurizers.molecules import Level
 
 MAX_SIZE: Final = 1 << 20
+_SIMULATED: Final = 5
 
 
 class Fingerprint(MoleculeFeaturizer):
     """A fingerprint by one of RDKit's generators, bit for bit what it gives for each molecule.
 
-    ``size`` is the number of bits. ``counts`` counts the occurrences of each substructure, and
-    ``chirality`` distinguishes enantiomers. A molecule of more than ``max_atoms`` atoms fails with
-    the status ``size``.
+    ``size`` is the number of bits, and ``counts`` counts the occurrences of each substructure. A
+    molecule of more than ``max_atoms`` atoms fails with the status ``size``.
 
     Features are ``(n, size)``: uint8 of 0 and 1, or uint32 for counts.
 
     Raises :class:`ParameterError` unless ``size`` is an integer from 1 to 2²⁰, ``max_atoms`` one of
-    at least 1, and ``counts`` and ``chirality`` are True or False.
+    at least 1, and ``counts`` is True or False.
     """
 
-    def __init__(self, size: int, *, counts: bool, chirality: bool, max_atoms: int) -> None:
+    chirality: bool = False
+    """Whether enantiomers are distinguished, for the fingerprints that can."""
+
+    def __init__(self, size: int, *, counts: bool, max_atoms: int) -> None:
         self.size = check_count("size", size, minimum=1, maximum=MAX_SIZE)
         self.counts = check_flag("counts", counts)
-        self.chirality = check_flag("chirality", chirality)
         self.max_atoms = check_count("max_atoms", max_atoms, minimum=1)
 
     @property
@@ -56,6 +59,20 @@ class Fingerprint(MoleculeFeaturizer):
         if self.counts:
             return count_rows(generator.GetCountFingerprints(list(molecules)), self.size)
         return bit_rows(generator.GetFingerprints(list(molecules)), self.size)
+
+
+def check_simulated(simulate_counts: bool, size: int) -> bool:
+    """Return whether counts are simulated, for which RDKit needs more than the four bits of one.
+
+    Raises :class:`ParameterError` if ``size`` is too small for it.
+    """
+    flag = check_flag("simulate_counts", simulate_counts)
+    if flag and size < _SIMULATED:
+        raise ParameterError(
+            f"{size=} must be at least {_SIMULATED} to simulate counts.",
+            hint="Set simulate_counts=False, or a larger size.",
+        )
+    return flag
 
 
 def bit_rows(vectors: Sequence[Any], size: int) -> np.ndarray:

@@ -48,28 +48,32 @@ def seal(molecule: Any, level: Level) -> bytes:
     return bytes([level]) + _digest(bytes([level]) + content) + content
 
 
-def unseal(column: Ragged) -> Molecules:
-    """Return the molecules of a ragged column of uint8, one binary a row.
+def unseal(column: Ragged, level: Level) -> Molecules:
+    """Return the molecules of a ragged column of uint8, one binary a row, at ``level``.
 
-    Rows without a valid seal fail with the status ``parse``. The level is the lowest of all rows.
+    Rows without a valid seal fail with the status ``parse``. The level is a lower one if molecules
+    were stored at that.
 
     Raises :class:`MoleculeKeyError` if the key cannot be read or made.
     """
     molecules: list[Any] = []
     failures: list[Failure] = []
     names: list[str] = []
-    lowest = max(Level)
+    lowest = level
     with silenced():
         for row, values in enumerate(column):
             sealed = values.tobytes()
             names.append(f"a binary of {len(sealed)} bytes")
             try:
-                molecule, level = _opened(sealed)
+                molecule, stored = _opened(sealed)
             except (ValueError, RuntimeError) as error:
                 failures.append(Failure(row, names[row], "parse", str(error)))
-                molecule, level = None, lowest
+                molecule, stored = None, lowest
+            if molecule is not None and min(level, stored) >= Level.STEREO:
+                # The labels R, S, E and Z are not in the binary.
+                Chem.AssignStereochemistry(molecule)
             molecules.append(molecule)
-            lowest = min(lowest, level)
+            lowest = min(lowest, stored)
     return Molecules(molecules, names, failures, lowest)
 
 
