@@ -18,6 +18,7 @@ from dc_pipeline import (
     MACCSKeys,
     MoleculeBinary,
     Pipeline,
+    RDKitDescriptors,
     RDKitFingerprint,
     TopologicalTorsions,
     featurize,
@@ -41,6 +42,7 @@ FEATURIZERS = {
     "binary": MoleculeBinary(),
     "columns": FeatureColumns({"ecfp": ECFP(size=8), "mol": MoleculeBinary()}),
     "nested columns": FeatureColumns({"a": FeatureColumns({"b": ECFP(size=8)}), "c": MACCSKeys()}),
+    "descriptors": RDKitDescriptors(["MolWt", "TPSA", "NumAtomStereoCenters"], dtype="float32"),
     "concatenated": Concatenated([ECFP(size=8), AtomPairs(8, counts=True)]),
 }
 every = pytest.mark.parametrize("featurizer", FEATURIZERS.values(), ids=FEATURIZERS)

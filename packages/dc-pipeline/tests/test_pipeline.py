@@ -407,3 +407,23 @@ def test_a_transformer_of_a_framework_is_told_its_wrapper(ridge):
 
     with pytest.raises(ParameterError, match="SklearnTransformer"):
         Pipeline(ridge(0.1), transformers=[Scaler()])
+
+
+def test_features_that_are_not_the_models_are_refused_before_those_of_all_inputs_are_made(ridge):
+    class Counted(Featurizer):
+        def __init__(self, width):
+            self.width = width
+            self.rows = 0
+
+        def featurize(self, inputs, *, strict=False):
+            self.rows += len(inputs)
+            ok = np.array([text != "bad" for text in inputs])
+            return Features(np.ones((len(inputs), self.width)), ok)
+
+    model = ridge().fit(NumpyDataset(np.ones((5, 8)), np.arange(5.0)))
+    featurizer = Counted(9)
+    with pytest.raises(ValueError, match="9 is different from 10"):
+        Pipeline(model, featurizer).predict(["bad"] + ["C"] * 1000)
+    assert featurizer.rows == 16
+    inputs = ["bad"] * 20 + ["C"] * 20
+    assert np.isnan(Pipeline(model, Counted(8)).predict(inputs)[:20]).all()

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from dc_pipeline.featurizers.binaries import MoleculeBinary as MoleculeBinary
     from dc_pipeline.featurizers.composite import Concatenated as Concatenated
     from dc_pipeline.featurizers.composite import FeatureColumns as FeatureColumns
+    from dc_pipeline.featurizers.descriptors import RDKitDescriptors as RDKitDescriptors
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
     from dc_pipeline.featurizers.maccs import MACCSKeys as MACCSKeys
     from dc_pipeline.featurizers.molecules import Level as Level
@@ -109,6 +110,7 @@ _EXPORTS = {
     "dc_pipeline.featurizers.maccs": ["MACCSKeys"],
     "dc_pipeline.featurizers.rdkit_fingerprint": ["RDKitFingerprint"],
     "dc_pipeline.featurizers.torsions": ["TopologicalTorsions"],
+    "dc_pipeline.featurizers.descriptors": ["RDKitDescriptors"],
     "dc_pipeline.featurizers.ecfp": ["ECFP"],
     "dc_pipeline.metrics.classification": [
         "F1",

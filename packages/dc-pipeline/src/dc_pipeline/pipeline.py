@@ -11,6 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from dc_core import (
+    Columns,
     Dataset,
     Estimator,
     FailureReport,
@@ -27,6 +28,9 @@ from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.inputs import as_sequence
 
 logger = logging.getLogger(__name__)
+
+_PROBE: Final = 16
+"""Inputs of which one is predicted first, if there are more."""
 
 
 class Pipeline(Estimator):
@@ -131,6 +135,8 @@ class Pipeline(Estimator):
         inputs = as_sequence(dataset)
         if len(inputs) == 0:
             raise EmptyDataset("There is no input to predict for.")
+        if self.featurizer is not None and len(inputs) > _PROBE:
+            self._check_features(inputs[:_PROBE])
         features = self._features(inputs, strict=strict)
         self.failures = features.failures
         self._log(features.failures, "prediction inputs")
@@ -138,12 +144,7 @@ class Pipeline(Estimator):
         # If all rows failed, their zero features still give the predictions their shape.
         used = ok if ok.any() else ~ok
         X = features.values if used.all() else take_rows(features.values, used)
-        good: Dataset = NumpyDataset(X)
-        for transformer in self.transformers:
-            good = transformer.transform(good)
-        prediction = self.model.predict(good)
-        for transformer in reversed(self.transformers):
-            prediction = transformer.untransform(prediction)
+        prediction = self._predicted(X)
         if ok.all():
             return prediction
         dtype = np.result_type(prediction.dtype, np.float16)
@@ -181,6 +182,25 @@ class Pipeline(Estimator):
                     f"{type(self.model).__name__}.fit has no option {name!r}.",
                     hint=f"Its options are: {', '.join(names)}.",
                 )
+
+    def _predicted(self, X: Columns) -> np.ndarray:
+        """Return the prediction for rows of features, in the labels' own units."""
+        rows: Dataset = NumpyDataset(X)
+        for transformer in self.transformers:
+            rows = transformer.transform(rows)
+        prediction = self.model.predict(rows)
+        for transformer in reversed(self.transformers):
+            prediction = transformer.untransform(prediction)
+        return prediction
+
+    def _check_features(self, inputs: Sequence[Any]) -> None:
+        """Let the model refuse features that are not its own before those of all inputs are made.
+
+        A stored pipeline can ask for features that are far larger than its model takes.
+        """
+        features = self._features(inputs)
+        if features.ok.any():
+            self._predicted(take_rows(features.values, np.flatnonzero(features.ok)[:1]))
 
     def _features(self, inputs: Sequence[Any], *, strict: bool = False) -> Features:
         """Return one row of features per input; without a featurizer they are the inputs."""

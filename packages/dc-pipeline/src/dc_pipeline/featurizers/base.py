@@ -15,9 +15,6 @@ from dc_pipeline.featurizers.molecules import MAX_ATOMS, Level, Molecules, parse
 from dc_pipeline.featurizers.sealing import is_sealed, unseal
 from dc_pipeline.inputs import as_sequence
 
-_CHUNK: Final = 1024
-"""Molecules held at a time, so that their memory does not grow with the number of inputs."""
-
 _ROOM: Final = 64 << 20
 """Bytes of features that a batch may take besides all that are returned."""
 
@@ -34,6 +31,8 @@ class MoleculeFeaturizer(Featurizer[Any]):
 
     requires = ("rdkit",)
     max_atoms: int = MAX_ATOMS
+    batch_size: int = 1024
+    """Molecules held at a time, so that their memory does not grow with the number of inputs."""
 
     @property
     def level(self) -> Level:
@@ -71,7 +70,7 @@ class MoleculeFeaturizer(Featurizer[Any]):
         empty = self.rows([])
         width = row_bytes(empty)
         charge(n * width, f"{type(self).__name__} of {n} inputs")
-        size = max(1, min(_CHUNK, _ROOM // max(1, width)))
+        size = max(1, min(self.batch_size, _ROOM // max(1, width)))
         gathered = Gathered(n, empty)
         failures: list[Failure] = []
         for start, batch in batches(source, size, self.level, self.max_atoms):

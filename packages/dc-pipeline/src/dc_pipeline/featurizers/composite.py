@@ -26,6 +26,7 @@ class _Composite(MoleculeFeaturizer):
     def _set(self, parts: Iterable[Any]) -> None:
         self.parts = tuple(parts)
         self.max_atoms = min(part.max_atoms for part in self.parts)
+        self.batch_size = min(part.batch_size for part in self.parts)
 
 
 class FeatureColumns(_Composite):
