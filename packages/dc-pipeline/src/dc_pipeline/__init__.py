@@ -11,6 +11,7 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
+    from dc_pipeline.disk.failures import stored_failures as stored_failures
     from dc_pipeline.featurizers.atom_pairs import AtomPairs as AtomPairs
     from dc_pipeline.featurizers.avalon import AvalonFingerprint as AvalonFingerprint
     from dc_pipeline.featurizers.binaries import MoleculeBinary as MoleculeBinary
@@ -67,6 +68,8 @@ if TYPE_CHECKING:
     from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
     from dc_pipeline.pipeline import Pipeline as Pipeline
     from dc_pipeline.scale.featurizing import featurize as featurize
+    from dc_pipeline.scale.predicting import Predictions as Predictions
+    from dc_pipeline.scale.predicting import predict_to as predict_to
     from dc_pipeline.splitters.clusters import ButinaClusters as ButinaClusters
     from dc_pipeline.splitters.clusters import KMeansClusters as KMeansClusters
     from dc_pipeline.splitters.clusters import SphereClusters as SphereClusters
@@ -88,7 +91,6 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.stratified import StratifiedSplitter as StratifiedSplitter
     from dc_pipeline.splitters.time import TimeSplitter as TimeSplitter
     from dc_pipeline.storing import store as store
-    from dc_pipeline.storing import stored_failures as stored_failures
 
 _EXPORTS = {
     "dc_pipeline.pipeline": ["Pipeline"],
@@ -102,6 +104,8 @@ _EXPORTS = {
     "dc_pipeline.loaders.sdf": ["SDFLoader"],
     "dc_pipeline.loaders.smiles_file": ["SMILESLoader"],
     "dc_pipeline.disk": ["DatasetWriter", "DiskDataset"],
+    "dc_pipeline.disk.failures": ["stored_failures"],
+    "dc_pipeline.scale.predicting": ["Predictions", "predict_to"],
     "dc_pipeline.featurizers.binaries": ["MoleculeBinary"],
     "dc_pipeline.featurizers.molecules": ["Level", "Molecules", "parse_smiles"],
     "dc_pipeline.featurizers.atom_pairs": ["AtomPairs"],
@@ -151,7 +155,7 @@ _EXPORTS = {
     "dc_pipeline.splitters.scaffolds": ["ScaffoldSplitter", "Scaffolds", "scaffold_smiles"],
     "dc_pipeline.splitters.stratified": ["StratifiedSplitter"],
     "dc_pipeline.splitters.time": ["TimeSplitter"],
-    "dc_pipeline.storing": ["store", "stored_failures"],
+    "dc_pipeline.storing": ["store"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

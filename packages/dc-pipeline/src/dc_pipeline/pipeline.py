@@ -5,8 +5,9 @@ from __future__ import annotations
 import hashlib
 import inspect
 import logging
+import os
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
 
@@ -26,6 +27,9 @@ from dc_core import (
 )
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.inputs import as_sequence
+
+if TYPE_CHECKING:
+    from dc_pipeline.scale.predicting import Predictions
 
 logger = logging.getLogger(__name__)
 
@@ -119,9 +123,21 @@ class Pipeline(Estimator):
             raise
         return self
 
+    @overload
     def predict(
         self, dataset: Dataset | Sequence[Any] | np.ndarray, *, strict: bool = False
-    ) -> np.ndarray:
+    ) -> np.ndarray: ...
+    @overload
+    def predict(
+        self,
+        dataset: Dataset | str | os.PathLike[str],
+        *,
+        out: str | os.PathLike[str],
+        **options: Any,
+    ) -> Predictions: ...
+    def predict(
+        self, dataset: Any, *, strict: bool = False, out: Any = None, **options: Any
+    ) -> Any:
         """Return one prediction per input, in the labels' own units.
 
         ``dataset`` is raw inputs (a list of SMILES, an array of X, a Series or one-column DataFrame
@@ -129,9 +145,23 @@ class Pipeline(Estimator):
         ``(n, tasks)``, or ``(n, tasks, classes)`` of probabilities. Rows that cannot be featurized
         are NaN; ``strict`` raises :class:`FeaturizationError` instead.
 
-        Raises :class:`EmptyDataset` if there are no inputs, and :class:`DatasetError` for a single
-        string and for inputs without order or length.
+        With ``out``, ``dataset`` may also be a file, and the predictions are written to the table
+        ``out`` instead of being returned, in memory that does not grow with the rows: ``options``
+        are those of :func:`dc_pipeline.predict_to`, such as ``engine="processes"``.
+
+        Raises :class:`EmptyDataset` if there are no inputs, :class:`DatasetError` for a single
+        string and for inputs without order or length, and :class:`ParameterError` for options
+        without ``out``.
         """
+        if out is not None:
+            from dc_pipeline.scale.predicting import predict_to
+
+            return predict_to(self, dataset, out, **options)
+        if options:
+            raise ParameterError(
+                f"predict has no option {next(iter(options))!r} that works without out=.",
+                hint='Give the table to write: predict(dataset, out="scores.parquet", ...).',
+            )
         inputs = as_sequence(dataset)
         if len(inputs) == 0:
             raise EmptyDataset("There is no input to predict for.")

@@ -8,25 +8,22 @@ import logging
 import os
 import time
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
-from dataclasses import asdict
+from collections.abc import Collection, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import IO, Any, Final
 
 import numpy as np
 
-from dc_core import Component, Failure, FailureReport, Loader
+from dc_core import Component, Loader
 from dc_core.errors import EmptyDataset, LoaderError
 from dc_pipeline.disk import DatasetWriter, DiskDataset
+from dc_pipeline.disk.failures import FAILURES, append_failures
 from dc_pipeline.disk.header import FILENAME, read_header, sync_directory
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.loaders.sources import Source
 
 logger = logging.getLogger(__name__)
-
-FAILURES: Final = "failures.jsonl"
-"""The file of a stored dataset that has one failure on each line."""
 
 _GROWTH: Final = 0.01
 """Commits are at least this part of the time so far apart, so that their number stays small."""
@@ -46,7 +43,7 @@ def store(
 
     Memory does not grow with the source: one batch of ``size`` rows is held at a time (default: the
     loader's). ``pack`` is as in :class:`DatasetWriter`. The failures are written beside the rows,
-    for :func:`stored_failures`, and counted in the log and in the dataset's
+    for :func:`dc_pipeline.stored_failures`, and counted in the log and in the dataset's
     :attr:`~DiskDataset.provenance`. That also names the source, its size and SHA-256, the loader
     with its parameters, and the versions of what the rows depend on.
 
@@ -82,7 +79,7 @@ def store(
                 writer.append(dataset)
                 row += len(dataset) + sum(1 for failure in report if not failure.task)
                 counts.update(failure.status for failure in report)
-                _write(failures, report)
+                append_failures(failures, report)
                 now = time.monotonic()
                 if now - committed >= max(interval, _GROWTH * (now - started)):
                     _commit(writer, failures, row, counts)
@@ -104,36 +101,12 @@ def store(
     return DiskDataset(final)
 
 
-def stored_failures(directory: str | os.PathLike[str]) -> Iterator[Failure]:
-    """Yield the failures of the rows and labels that are missing in a dataset of :func:`store`.
-
-    Raises :class:`DiskDatasetError` if they cannot be read.
-    """
-    path = Path(directory) / FAILURES
-    try:
-        with path.open("rb") as file:
-            for line in file:
-                yield Failure(**json.loads(line))
-    except (OSError, ValueError, TypeError) as error:
-        raise DiskDatasetError(f"{path} cannot be read: {error}.") from error
-
-
 def _commit(
     writer: DatasetWriter, failures: IO[bytes], row: int, counts: Mapping[str, int]
 ) -> None:
     """Commit the rows and failures so far, which are about the first ``row`` rows of the source."""
     os.fsync(failures.fileno())
     writer.commit({"source_rows": row, "failure_bytes": failures.tell(), "failures": dict(counts)})
-
-
-def _write(file: IO[bytes], report: FailureReport) -> None:
-    try:
-        file.writelines(json.dumps(asdict(failure)).encode() + b"\n" for failure in report)
-        file.flush()
-    except OSError as error:
-        raise DiskDatasetError(
-            f"{file.name} cannot be written: {error}.", hint="Free space and go on."
-        ) from error
 
 
 def _progress(partial: Path, origin: Mapping[str, Any]) -> dict[str, Any]:

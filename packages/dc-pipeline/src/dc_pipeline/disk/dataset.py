@@ -168,7 +168,8 @@ class DiskDataset(Dataset):
             if step == 1 and isinstance(self._rows, slice):
                 first = self._rows.start + start
                 return self._view(slice(first, first + max(0, stop - start)))
-            return self._view(self._numbers(np.arange(start, stop, step)))
+            chosen = np.arange(len(self))[key]
+            return self._view(self._numbers(chosen))
         return super().__getitem__(key)
 
     def verify(self) -> None:

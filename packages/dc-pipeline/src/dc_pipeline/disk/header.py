@@ -22,9 +22,6 @@ from dc_core.errors import ParameterError
 from dc_pipeline.errors import DiskDatasetError
 
 FILENAME: Final = "dataset.json"
-FAILURES: Final = "failures.json"
-"""The report on the inputs that are not in the dataset, if a featurizer wrote it."""
-
 FORMAT: Final = "dc-dataset"
 VERSION: Final = 1
 

@@ -14,8 +14,8 @@ from typing import Any, Final, Self
 import numpy as np
 
 from dc_core import Column, Dataset, Ragged, check_dataset
+from dc_pipeline.disk.failures import FAILURES
 from dc_pipeline.disk.header import (
-    FAILURES,
     FILENAME,
     ColumnSpec,
     Header,

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import json
 import shutil
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,7 +22,7 @@ from dc_core import (
 )
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.disk import DatasetWriter, DiskDataset
-from dc_pipeline.disk.header import FAILURES
+from dc_pipeline.disk.failures import FAILURES, append_failures, stored_failures
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.inputs import as_sequence
 from dc_pipeline.scale.sources import on_disk
@@ -50,7 +49,7 @@ class FeaturizeRows(engines.Task):
             for first in range(start, stop, _PIECE):
                 rows = self.source[first : min(first + _PIECE, stop)]
                 features = self.featurizer.featurize(as_sequence(rows))
-                failures += [_moved(failure, first) for failure in features.failures]
+                failures += [replace(f, row=f.row + first) for f in features.failures]
                 ok = features.ok
                 if ok.any():
                     kept = rows if ok.all() else rows.select(ok)
@@ -59,8 +58,8 @@ class FeaturizeRows(engines.Task):
                         NumpyDataset(X, kept.y, kept.w, kept.ids, kept.tasks, kept.classes)
                     )
                 engines.alive()
-        lines = [[f.row, f.input, f.status, f.message, f.task] for f in failures]
-        (directory / FAILURES).write_text(json.dumps(lines), encoding="utf-8")
+        with (directory / FAILURES).open("wb") as file:
+            append_failures(file, failures)
 
 
 def featurize(
@@ -109,8 +108,8 @@ def featurize(
         timeout=timeout,
         progress=progress,
     )
-    failures = list(_failures(shards, task.source))
-    _write_failures(place, failures)
+    with (place / FAILURES).open("wb") as file:
+        append_failures(file, run_failures(shards, task.source))
     _gather(shards, place, task)
     return _finished(place, work, task)
 
@@ -131,21 +130,14 @@ def _gather(shards: engines.Shards, place: Path, task: FeaturizeRows) -> None:
             raise EmptyDataset("No row could be featurized.", hint=f"See {place / FAILURES}.")
 
 
-def _failures(shards: engines.Shards, source: DiskDataset) -> Iterator[Failure]:
+def run_failures(shards: engines.Shards, source: DiskDataset) -> Iterator[Failure]:
+    """Yield the failures of all shards, in order; a crashed row is one."""
     for shard in shards:
         if shard.status == "ok":
-            for row, given, status, message, task in json.loads(
-                (shard.path / FAILURES).read_text(encoding="utf-8")
-            ):
-                yield Failure(row, given, status, message, task)
+            yield from stored_failures(shard.path)
         else:
             (given,) = as_sequence(source[shard.start : shard.stop])
             yield Failure(shard.start, str(given), shard.status, shard.message)
-
-
-def _write_failures(place: Path, failures: list[Failure]) -> None:
-    lines = [[f.row, f.input, f.status, f.message, f.task] for f in failures]
-    (place / FAILURES).write_text(json.dumps(lines), encoding="utf-8")
 
 
 def _finished(place: Path, work: Path, task: FeaturizeRows) -> Loaded:
@@ -157,12 +149,5 @@ def _finished(place: Path, work: Path, task: FeaturizeRows) -> Loaded:
             f"{dataset.provenance.get('featurizer', 'unknown')}.",
             hint="Choose another directory.",
         )
-    lines = json.loads((place / FAILURES).read_text(encoding="utf-8"))
     shutil.rmtree(work, ignore_errors=True)
-    return Loaded(dataset, FailureReport(tuple(Failure(*line) for line in lines)))
-
-
-def _moved(failure: Failure, first: int) -> Failure:
-    return Failure(
-        failure.row + first, failure.input, failure.status, failure.message, failure.task
-    )
+    return Loaded(dataset, FailureReport(tuple(stored_failures(place))))

@@ -1,0 +1,44 @@
+"""The report beside a dataset on disk: one failure on each line."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import IO, Final
+
+from dc_core import Failure
+from dc_pipeline.errors import DiskDatasetError
+
+FAILURES: Final = "failures.jsonl"
+"""The name of the report in the dataset's directory."""
+
+
+def append_failures(file: IO[bytes], failures: Iterable[Failure]) -> None:
+    """Write ``failures`` to ``file``, one on each line.
+
+    Raises :class:`DiskDatasetError` if they cannot be written.
+    """
+    try:
+        file.writelines(json.dumps(asdict(failure)).encode() + b"\n" for failure in failures)
+        file.flush()
+    except OSError as error:
+        raise DiskDatasetError(
+            f"{file.name} cannot be written: {error}.", hint="Free space and go on."
+        ) from error
+
+
+def stored_failures(directory: str | os.PathLike[str]) -> Iterator[Failure]:
+    """Yield the failures of the rows and labels that are missing in the dataset in ``directory``.
+
+    Raises :class:`DiskDatasetError` if they cannot be read.
+    """
+    path = Path(directory) / FAILURES
+    try:
+        with path.open("rb") as file:
+            for line in file:
+                yield Failure(**json.loads(line))
+    except (OSError, ValueError, TypeError) as error:
+        raise DiskDatasetError(f"{path} cannot be read: {error}.") from error

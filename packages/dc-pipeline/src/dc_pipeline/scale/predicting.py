@@ -1,0 +1,309 @@
+"""Predict for a file or dataset of any size on an engine, into one table."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import numpy as np
+
+from dc_core import Dataset, Estimator, Failure, FailureReport, Loader, check_dataset, engines
+from dc_core.errors import EmptyDataset, ParameterError
+from dc_pipeline.disk import DiskDataset
+from dc_pipeline.disk.failures import FAILURES, append_failures, stored_failures
+from dc_pipeline.disk.header import sync_directory
+from dc_pipeline.errors import PipelineError
+from dc_pipeline.scale.featurizing import run_failures
+from dc_pipeline.scale.sources import on_disk
+from dc_pipeline.storing import store
+
+_PIECE: Final = 1024
+"""Rows that are predicted at a time, between two signs of life."""
+
+_PREDICTION: Final = "prediction.npy"
+
+
+class Predictions(NamedTuple):
+    """Where the table of predictions is, how many rows it has, and the failures among them."""
+
+    path: Path
+    rows: int
+    failures: FailureReport
+
+
+@dataclass(frozen=True)
+class PredictRows(engines.Task):
+    """Predicts rows of ``source`` with a stored model; a shard's result is an array."""
+
+    source: DiskDataset
+    model: Path
+    model_class: type[Estimator]
+    revision: str
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.source)
+
+    @property
+    def key(self) -> str:
+        """What identifies the rows and the model, wherever they are."""
+        text = json.dumps([self.source.identity, self.revision])
+        return hashlib.sha256(text.encode()).hexdigest()
+
+    def run(self, start: int, stop: int, directory: Path) -> None:
+        """Predict the rows and write the predictions, and the report on those that failed."""
+        model = _loaded(self.model_class, self.model)
+        parts: list[np.ndarray] = []
+        failures: list[Failure] = []
+        for first in range(start, stop, _PIECE):
+            parts.append(model.predict(self.source[first : min(first + _PIECE, stop)]))
+            report = getattr(model, "failures", ())
+            failures += [replace(failure, row=failure.row + first) for failure in report]
+            engines.alive()
+        np.save(directory / _PREDICTION, np.concatenate(parts), allow_pickle=False)
+        with (directory / FAILURES).open("wb") as file:
+            append_failures(file, failures)
+
+
+@lru_cache(maxsize=1)
+def _loaded(model_class: type[Estimator], directory: Path) -> Estimator:
+    """Load the model once per worker; its weights are mapped, so that workers share them."""
+    return model_class.from_pretrained(directory)
+
+
+def predict_to(
+    model: Estimator,
+    source: Dataset | str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    loader: Loader | None = None,
+    engine: Any = "serial",
+    shard_rows: int = 4096,
+    retries: int = 1,
+    timeout: float | None = None,
+    progress: Any = None,
+) -> Predictions:
+    """Predict for all rows of ``source`` with ``model``, and write the table ``out``.
+
+    ``source`` is a dataset, or a file that ``loader`` reads. ``out`` ends in ``.parquet`` or
+    ``.csv``. The table has one row per row of the source, in order: ``row``, ``id``, ``input`` if
+    inputs are text, the predictions (``predicted_<task>``, or ``p_<task>_<class>`` for
+    probabilities), ``status`` and ``message``. Rows that failed have no prediction and the reason.
+
+    Memory does not grow with the number of rows. What is finished is kept in ``<out>.work``, where
+    the same call goes on after an interruption, on any ``engine``; ``out`` itself appears when it
+    is complete. ``engine``, ``retries``, ``timeout`` and ``progress`` are as in
+    :func:`dc_core.engines.run`.
+
+    The model is stored for the workers, so it needs dc-hub. Writing needs pyarrow:
+    ``pip install "dc-pipeline[parquet]"``.
+
+    Raises :class:`ParameterError` for another kind of file or a model that is no estimator,
+    :class:`EmptyDataset` if there are no rows, and what the loader and the model raise.
+    """
+    target = Path(out)
+    write = _writer_for(target)
+    if not isinstance(model, Estimator):
+        raise ParameterError(f"{model!r} is not an estimator.")
+    work = target.with_name(f"{target.name}.work")
+    work.mkdir(parents=True, exist_ok=True)
+    rows, lost = _rows(source, loader, work)
+    if len(rows) == 0:
+        raise EmptyDataset("There is no row to predict for.")
+    directory, revision = _stored(model, work)
+    task = PredictRows(rows, directory, type(model), revision)
+    shards = engines.run(
+        task,
+        work / "run",
+        engine=engine,
+        shard_rows=shard_rows,
+        retries=retries,
+        timeout=timeout,
+        progress=progress,
+    )
+    failures = [*run_failures(shards, rows)]
+    numbers = _SourceNumbers(lost)
+    moved = [replace(f, row=int(numbers.of(np.array([f.row]))[0])) for f in failures]
+    report = sorted([*moved, *lost], key=lambda failure: failure.row)
+    write(_tables(shards, rows, numbers, failures, model.classes), target)
+    shutil.rmtree(work, ignore_errors=True)
+    return Predictions(target, len(rows) + len(lost), FailureReport(tuple(report)))
+
+
+def _rows(
+    source: Dataset | str | os.PathLike[str], loader: Loader | None, work: Path
+) -> tuple[DiskDataset, list[Failure]]:
+    """Return the rows on disk, and the failures of those that the loader could not read."""
+    if isinstance(source, str | os.PathLike):
+        if loader is None:
+            raise ParameterError(
+                f"How {os.fspath(source)} is to be read is not said.",
+                hint='Give a loader: loader=CSVLoader("smiles").',
+            )
+        rows = store(loader, source, work / "source")
+        return rows, [failure for failure in stored_failures(work / "source") if not failure.task]
+    check_dataset(source)
+    if len(source) == 0:
+        raise EmptyDataset("There is no row to predict for.")
+    return on_disk(source, work), []
+
+
+def _stored(model: Estimator, work: Path) -> tuple[Path, str]:
+    """Store ``model`` for the workers; return where, and its revision."""
+    temporary = work / f"model-{uuid.uuid4().hex}"
+    revision = str(model.to_pretrained(temporary).revision)
+    final = work / f"model-{revision[:32]}"
+    if final.exists():
+        shutil.rmtree(temporary)
+    else:
+        temporary.rename(final)
+    return final, revision
+
+
+class _SourceNumbers:
+    """The row in the source of each row that could be read, given the failures of the others."""
+
+    def __init__(self, lost: Sequence[Failure]) -> None:
+        self.lost = sorted(lost, key=lambda failure: failure.row)
+        rows = np.array([failure.row for failure in self.lost], np.int64)
+        self._read_before = rows - np.arange(len(rows))
+
+    def of(self, rows: np.ndarray) -> np.ndarray:
+        """Return the numbers in the source of ``rows``, numbers among those that were read."""
+        return rows + np.searchsorted(self._read_before, rows, side="right")
+
+    def between(self, start: int, stop: int, *, last: bool) -> list[Failure]:
+        """Return the failures before the read row ``stop`` and not before ``start``."""
+        first = int(np.searchsorted(self._read_before, start, side="right")) if start else 0
+        end = (
+            len(self.lost) if last else int(np.searchsorted(self._read_before, stop, side="right"))
+        )
+        return self.lost[first:end]
+
+
+def _tables(
+    shards: engines.Shards,
+    rows: DiskDataset,
+    numbers: _SourceNumbers,
+    failures: Sequence[Failure],
+    classes: Mapping[str, Sequence[str]],
+) -> Iterator[dict[str, Any]]:
+    """Yield the columns of the table, shard by shard."""
+    failed = {failure.row: failure for failure in failures}
+    form = _form(shards)
+    for shard in shards:
+        n = len(shard)
+        if shard.status == "ok":
+            prediction = np.load(shard.path / _PREDICTION, allow_pickle=False)
+        else:
+            prediction = np.full((n, *form), np.nan)
+        batch = rows.rows(np.arange(shard.start, shard.stop), ("X", "ids"))
+        lost = numbers.between(shard.start, shard.stop, last=shard.stop == len(rows))
+        found = [failed.get(row) for row in range(shard.start, shard.stop)]
+        columns: dict[str, list[Any]] = {
+            "row": [*numbers.of(np.arange(shard.start, shard.stop)).tolist()],
+            "id": batch.ids.tolist(),
+        }
+        text = isinstance(batch.X, np.ndarray) and batch.X.dtype.kind == "T"
+        if text:
+            columns["input"] = np.asarray(batch.X).tolist()
+        for name, values in _named(prediction, rows.tasks, classes):
+            columns[name] = [None if np.isnan(value) else value for value in values.tolist()]
+        columns["status"] = ["ok" if failure is None else failure.status for failure in found]
+        columns["message"] = ["" if failure is None else failure.message for failure in found]
+        for failure in lost:
+            given = {"row": failure.row, "id": "", "input": failure.input}
+            given |= {"status": failure.status, "message": failure.message}
+            for name, column in columns.items():
+                column.append(given.get(name))
+        order = np.argsort(columns["row"], kind="stable").tolist()
+        yield {name: [column[i] for i in order] for name, column in columns.items()}
+
+
+def _form(shards: engines.Shards) -> tuple[int, ...]:
+    """Return the shape of one row's prediction."""
+    for shard in shards:
+        if shard.status == "ok":
+            stored = np.load(shard.path / _PREDICTION, mmap_mode="r", allow_pickle=False)
+            return tuple(stored.shape[1:])
+    raise EmptyDataset("No row could be predicted: every one of them ended its worker.")
+
+
+def _named(
+    prediction: np.ndarray, tasks: Sequence[str], classes: Mapping[str, Sequence[str]]
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the columns of a prediction with the names that ``to_dataframe`` gives them."""
+    width = prediction.shape[1]
+    known = [*classes] if len(classes) == width else []
+    names = tasks if len(tasks) == width else known or [str(task) for task in range(width)]
+    for t, task in enumerate(names):
+        if prediction.ndim == 2:
+            yield f"predicted_{task}", prediction[:, t]
+            continue
+        labels = dict(enumerate(classes.get(task, ())))
+        for c in range(prediction.shape[2]):
+            yield f"p_{task}_{labels.get(c, c)}", prediction[:, t, c]
+
+
+def _writer_for(target: Path) -> Any:
+    """Return the function that writes tables to a file of the kind of ``target``."""
+    if target.suffix not in (".parquet", ".csv"):
+        raise ParameterError(
+            f"{target.name} is neither a .parquet nor a .csv file.",
+            hint='Use out="scores.parquet".',
+        )
+    _arrow()
+    return _write
+
+
+def _arrow() -> Any:
+    """Return the module ``pyarrow``, with its readers and writers."""
+    try:
+        import pyarrow.csv
+        import pyarrow.parquet
+    except ModuleNotFoundError as error:
+        raise ParameterError(
+            "Writing tables needs pyarrow.", hint='Run: pip install "dc-pipeline[parquet]"'
+        ) from error
+    return pyarrow
+
+
+def _write(tables: Iterator[dict[str, Any]], target: Path) -> None:
+    """Write the tables one after another; ``target`` appears when all are written."""
+    pa = _arrow()
+    temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
+    writer: Any = None
+    try:
+        for columns in tables:
+            if writer is None:
+                schema = pa.schema([(name, _type_of(name)) for name in columns])
+                kind = pa.parquet.ParquetWriter if target.suffix == ".parquet" else pa.csv.CSVWriter
+                writer = kind(temporary, schema)
+            writer.write_table(pa.table(columns, schema=schema))
+        writer.close()
+        with temporary.open("rb+") as file:
+            os.fsync(file.fileno())
+        temporary.replace(target)
+        sync_directory(target.absolute().parent)
+    except OSError as error:
+        raise PipelineError(
+            f"{target} cannot be written: {error}.",
+            hint="What is predicted is kept; free space and call again.",
+        ) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _type_of(name: str) -> Any:
+    pa = _arrow()
+    if name == "row":
+        return pa.int64()
+    return pa.string() if name in ("id", "input", "status", "message") else pa.float64()
