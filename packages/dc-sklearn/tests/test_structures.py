@@ -25,7 +25,7 @@ from sklearn.ensemble import (
 )
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.neighbors import KNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -596,6 +596,17 @@ def test_a_second_decision_per_row_of_one_against_the_rest_is_a_typed_error(
         f"{below}intercept_/0": np.ones(3),
     }
     refused(model, three)
+
+
+@pytest.mark.parametrize("found", [1, [], [0, 1], "a"], ids=repr)
+def test_outliers_without_one_label_per_output_are_a_typed_error(iris: Data, found: Any) -> None:
+    model = RadiusNeighborsClassifier(outlier_label=0).fit(*iris)
+    stored = state.export(model)
+    state.restore(clone(model), stored)
+    others = {name: a for name, a in stored.items() if not name.startswith("outlier_label_")}
+    changed = {n: slot.read(copy=True) for n, slot in values.encode("outlier_label_", found)}
+    with pytest.raises(StructureError, match="outlier_label_"):
+        state.restore(clone(model), {**others, **changed})
 
 
 def test_a_vote_for_a_class_that_does_not_exist_is_a_typed_error(

@@ -73,6 +73,9 @@ def _check_labels(state: State) -> None:
         or columns.shape[1] != len(classes)
     ):
         raise StructureError("_y, classes_ and outputs_2d_ do not fit together.")
+    outliers = state.get("outlier_label_")
+    if outliers is not None and len(outliers) != len(classes):
+        raise StructureError(f"outlier_label_ does not hold one label for {len(classes)} outputs.")
     for column, known in zip(columns.T, classes, strict=True):
         if np.ndim(known) != 1 or column.min() < 0 or column.max() >= len(known):
             raise StructureError("_y counts a class that classes_ does not hold.")
@@ -119,7 +122,7 @@ _CLASSES: Final[Mapping[str, Field]] = {
     "classes_": Classes("_", minimum=1) | ListOf(Classes("_", minimum=1)),
     "outputs_2d_": Flag(),
 }
-_OUTLIER: Final = Number() | Word() | MISSING
+_OUTLIERS: Final = MISSING | ListOf(Number() | Word() | MISSING)
 _REGRESSOR: Final = _neighbors({"_y": Reals("rows") | Reals("rows outputs")})
 
 SCHEMAS: Final = {
@@ -145,8 +148,6 @@ SCHEMAS: Final = {
         {"deviations_": Floats("classes n")},
     ),
     "neighbors.NearestNeighbors": _neighbors(),
-    "neighbors.RadiusNeighborsClassifier": _neighbors(
-        {**_CLASSES, "outlier_label_": _OUTLIER | ListOf(_OUTLIER)}
-    ),
+    "neighbors.RadiusNeighborsClassifier": _neighbors({**_CLASSES, "outlier_label_": _OUTLIERS}),
     "neighbors.RadiusNeighborsRegressor": _REGRESSOR,
 }
