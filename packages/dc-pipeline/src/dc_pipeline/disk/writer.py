@@ -5,7 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 from collections.abc import Collection, Mapping
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
+from importlib import import_module
 from io import FileIO
 from pathlib import Path
 from types import TracebackType
@@ -26,10 +27,9 @@ from dc_pipeline.disk.header import (
 )
 from dc_pipeline.errors import DiskDatasetError
 
-try:
-    import fcntl
-except ModuleNotFoundError:  # not a POSIX system
-    fcntl = None  # type: ignore[assignment]
+fcntl: Any = None
+with suppress(ModuleNotFoundError):  # not a POSIX system
+    fcntl = import_module("fcntl")
 
 _LOCK: Final = ".lock"
 
