@@ -142,7 +142,8 @@ def prepare(directory: Path, wanted: Header) -> Header:
     if found is None:
         directory.mkdir(parents=True, exist_ok=True)
         unfinished = directory / f"{TEMPORARY}{uuid.uuid4().hex}"
-        _write_json(unfinished, asdict(wanted))
+        unfinished.write_text(json.dumps(asdict(wanted), indent=1), encoding="utf-8")
+        sync_file(unfinished)
         unfinished.replace(directory / RUN)
         sync_directory(directory)
         found = read_header(directory) or wanted
@@ -165,7 +166,8 @@ def commit(directory: Path, unfinished: Path, rows: Rows, record: Mapping[str, A
 
     If the range is there already, because another run was faster, that one is kept.
     """
-    _write_json(unfinished / SHARD, {"rows": rows[1] - rows[0], **record})
+    text = json.dumps({"rows": rows[1] - rows[0], **record}, indent=1)
+    (unfinished / SHARD).write_text(text, encoding="utf-8")
     for parent, _, files in os.walk(unfinished):
         for file in files:
             sync_file(Path(parent, file))
@@ -233,8 +235,3 @@ def sync_directory(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
-
-
-def _write_json(path: Path, value: Any) -> None:
-    path.write_text(json.dumps(value, indent=1), encoding="utf-8")
-    sync_file(path)
