@@ -30,6 +30,7 @@ NAMES = (
     "neighbors",
     "ecfp",
     "splitting",
+    "graphs",
     "table",
     "disk",
     "engines",

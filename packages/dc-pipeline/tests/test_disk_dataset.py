@@ -35,6 +35,13 @@ def everything(n, seed=0):
         "atoms": Ragged.from_rows(
             [rng.integers(0, 99, k).astype(np.uint8) for k in rng.integers(0, 6, n)], np.uint8
         ),
+        "codes": Ragged.from_rows(
+            [
+                rng.integers(0, 9, k).astype(np.uint64) << np.uint64(45)
+                for k in rng.integers(0, 6, n)
+            ],
+            np.uint64,
+        ),
         "xyz": Ragged.from_rows(
             [rng.normal(size=(k, 3)) for k in rng.integers(0, 6, n)] or [np.zeros((0, 3))][:n]
         )
@@ -60,7 +67,7 @@ def content(dataset):
 
 @pytest.fixture
 def stored(tmp_path):
-    return DiskDataset.create(tmp_path / "data", everything(40), pack=["bits"])
+    return DiskDataset.create(tmp_path / "data", everything(40), pack=["bits"], code=["codes"])
 
 
 def test_what_is_read_is_what_was_written(stored):
@@ -77,7 +84,7 @@ def test_blocks_make_the_same_dataset_as_one(tmp_path_factory, sizes, seed):
     whole = everything(sum(sizes), seed)
     start = 0
     for size in sizes:  # each block by a writer of its own, as after an interruption
-        with DatasetWriter(directory, pack=["bits"]) as writer:
+        with DatasetWriter(directory, pack=["bits"], code=["codes"]) as writer:
             writer.append(whole[start : start + size])
             start += size
             assert writer.rows == start
@@ -112,7 +119,9 @@ def test_views_are_the_views_of_the_dataset_in_memory(stored_once, data):
 @pytest.fixture(scope="module")
 def stored_once(tmp_path_factory):
     directory = tmp_path_factory.mktemp("data") / "stored"
-    return DiskDataset.create(directory, everything(25), pack=["bits"]), everything(25)
+    return DiskDataset.create(directory, everything(25), pack=["bits"], code=["codes"]), everything(
+        25
+    )
 
 
 def test_batches_are_those_of_the_dataset_in_memory(stored):
@@ -468,3 +477,77 @@ def test_opening_and_selecting_do_not_read_the_rows(tmp_path):
     )
     # The rows are 49 MiB packed and 391 MiB unpacked.
     assert int(done.stdout) < 24
+
+
+def codes(*rows, dtype=np.int32):
+    return NumpyDataset(Ragged.from_rows([list(row) for row in rows], dtype))
+
+
+def test_codes_take_two_bytes_a_value(tmp_path):
+    values = [-5, 1 << 30, 7]
+    with DatasetWriter(tmp_path, code=[""]) as writer:
+        writer.append(codes([-5, 7], [], [7]))
+    with DatasetWriter(tmp_path) as writer:  # the header says that they are codes
+        writer.append(codes([1 << 30], [-5, -5]))
+    dataset = DiskDataset(tmp_path)
+    assert (tmp_path / "x0.bin").stat().st_size == 2 * 6
+    assert plain(dataset.X) == [[-5, 7], [], [7], [1 << 30], [-5, -5]]
+    assert dataset.X.dtype == np.int32
+    assert plain(dataset[[3, 0]].X) == [[1 << 30], [-5, 7]]
+    assert sorted(json.loads((tmp_path / "dataset.json").read_text())["X"][0]["table"]) == sorted(
+        values
+    )
+    dataset.verify()
+
+
+def test_codes_that_were_not_committed_are_not_in_the_table(tmp_path):
+    DiskDataset.create(tmp_path, codes([1, 2]), code=[""])
+    writer = DatasetWriter(tmp_path)
+    writer.append(codes([3]))
+    writer.close()
+    with DatasetWriter(tmp_path) as writer:
+        writer.append(codes([4, 1]))
+    assert plain(DiskDataset(tmp_path).X) == [[1, 2], [4, 1]]
+    assert json.loads((tmp_path / "dataset.json").read_text())["X"][0]["table"] == [1, 2, 4]
+
+
+def test_too_many_codes_are_a_typed_error_and_what_was_written_stays(tmp_path):
+    with DatasetWriter(tmp_path, code=[""]) as writer:
+        writer.append(codes(range(1 << 16)))
+        with pytest.raises(DiskDatasetError, match="more than 65536 different values"):
+            writer.append(codes([1 << 16]))
+        writer.append(codes([65_535, 0]))
+    assert plain(DiskDataset(tmp_path).X) == [list(range(1 << 16)), [65_535, 0]]
+
+
+@pytest.mark.parametrize(
+    "X",
+    [np.zeros((2, 3), int), Ragged([0.5, 1.5], [0, 1, 2]), Ragged(np.zeros((2, 3), int), [0, 2])],
+)
+def test_only_ragged_integers_are_stored_as_codes(tmp_path, X):
+    with pytest.raises(DiskDatasetError, match="not stored as codes"):
+        DiskDataset.create(tmp_path, NumpyDataset(X), code=[""])
+    with pytest.raises(DiskDatasetError, match="code names 'atoms'"):
+        DiskDataset.create(tmp_path / "other", NumpyDataset(X), code=["atoms"])
+
+
+@pytest.mark.parametrize(
+    "table", [[1, 1], [1, "2"], [1.5], [True], [1 << 40], list(range(65_537)), None, 3, {"a": 1}]
+)
+def test_a_damaged_table_is_a_typed_error(tmp_path, table):
+    DiskDataset.create(tmp_path, codes([1, 2]), code=[""])
+    header = json.loads((tmp_path / "dataset.json").read_text())
+    header["X"][0]["table"] = table
+    (tmp_path / "dataset.json").write_text(json.dumps(header))
+    with pytest.raises(DiskDatasetError, match="damaged"):
+        DiskDataset(tmp_path)
+
+
+def test_places_beyond_the_table_are_a_typed_error(tmp_path):
+    DiskDataset.create(tmp_path, codes([1, 2]), code=[""])
+    header = json.loads((tmp_path / "dataset.json").read_text())
+    for table in ([1], []):
+        header["X"][0]["table"] = table
+        (tmp_path / "dataset.json").write_text(json.dumps(header))
+        with pytest.raises(DiskDatasetError, match="beyond the table"):
+            _ = DiskDataset(tmp_path).X

@@ -33,6 +33,16 @@ def test_every_public_name_is_there():
         assert getattr(dc_pipeline, name).__module__.startswith("dc_pipeline.")
 
 
+def test_every_featurizer_and_transformer_is_registered():
+    from dc_core import Featurizer, Transformer
+    from dc_core.registry import components
+
+    for name in dc_pipeline.__all__:
+        thing = getattr(dc_pipeline, name)
+        if isinstance(thing, type) and issubclass(thing, Featurizer | Transformer):
+            assert components.lookup(f"pipeline/{name}") is thing
+
+
 def test_stored_classes_are_registered():
     from dc_core.registry import components, models
 

@@ -71,6 +71,14 @@ class Featurizer(Component, ABC, Generic[S]):
         """
         return False
 
+    @property
+    def codes(self) -> Collection[str]:
+        """Which ragged columns hold integers of which few are different, by name.
+
+        They are stored as their places in a table, two bytes a value.
+        """
+        return ()
+
     @abstractmethod
     def featurize(self, inputs: Sequence[S], *, strict: bool = False) -> Features:
         """Return one row per input; ``strict`` raises :class:`FeaturizationError` if any fails."""

@@ -17,13 +17,24 @@ if TYPE_CHECKING:
     from dc_pipeline.featurizers.binaries import MoleculeBinary as MoleculeBinary
     from dc_pipeline.featurizers.composite import Concatenated as Concatenated
     from dc_pipeline.featurizers.composite import FeatureColumns as FeatureColumns
+    from dc_pipeline.featurizers.conformers import Conformer as Conformer
+    from dc_pipeline.featurizers.coulomb import CoulombEigenvalues as CoulombEigenvalues
+    from dc_pipeline.featurizers.coulomb import CoulombMatrix as CoulombMatrix
     from dc_pipeline.featurizers.descriptors import RDKitDescriptors as RDKitDescriptors
     from dc_pipeline.featurizers.ecfp import ECFP as ECFP
+    from dc_pipeline.featurizers.functions import FunctionFeaturizer as FunctionFeaturizer
+    from dc_pipeline.featurizers.functions import register_function as register_function
+    from dc_pipeline.featurizers.graph_expansion import GraphExpansion as GraphExpansion
+    from dc_pipeline.featurizers.graphs import MolecularGraph as MolecularGraph
     from dc_pipeline.featurizers.maccs import MACCSKeys as MACCSKeys
     from dc_pipeline.featurizers.molecules import Level as Level
     from dc_pipeline.featurizers.molecules import Molecules as Molecules
     from dc_pipeline.featurizers.molecules import parse_smiles as parse_smiles
+    from dc_pipeline.featurizers.one_hot import OneHot as OneHot
     from dc_pipeline.featurizers.rdkit_fingerprint import RDKitFingerprint as RDKitFingerprint
+    from dc_pipeline.featurizers.sequences import KmerCounts as KmerCounts
+    from dc_pipeline.featurizers.sequences import SequenceTokens as SequenceTokens
+    from dc_pipeline.featurizers.smiles_tokens import SmilesTokens as SmilesTokens
     from dc_pipeline.featurizers.torsions import TopologicalTorsions as TopologicalTorsions
     from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
     from dc_pipeline.loaders.deepchem import DeepChemLoader as DeepChemLoader
@@ -93,6 +104,14 @@ if TYPE_CHECKING:
     from dc_pipeline.storing import store as store
 
 _EXPORTS = {
+    "dc_pipeline.featurizers.smiles_tokens": ["SmilesTokens"],
+    "dc_pipeline.featurizers.sequences": ["KmerCounts", "SequenceTokens"],
+    "dc_pipeline.featurizers.one_hot": ["OneHot"],
+    "dc_pipeline.featurizers.functions": ["FunctionFeaturizer", "register_function"],
+    "dc_pipeline.featurizers.coulomb": ["CoulombEigenvalues", "CoulombMatrix"],
+    "dc_pipeline.featurizers.conformers": ["Conformer"],
+    "dc_pipeline.featurizers.graph_expansion": ["GraphExpansion"],
+    "dc_pipeline.featurizers.graphs": ["MolecularGraph"],
     "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.loaders.csv": ["CSVLoader"],
     "dc_pipeline.loaders.deepchem": ["DeepChemLoader"],

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from dc_core import Column, Ragged
+from dc_core import Column, Ragged, dtype_from_name
 from dc_core.dtypes import TEXT
 from dc_pipeline.disk.header import ColumnSpec, Header
 from dc_pipeline.errors import DiskDatasetError
@@ -33,7 +33,8 @@ def open_columns(directory: Path, header: Header) -> dict[str, StoredColumn]:
         values = stored.reshape(-1 if spec.item_bytes else header.rows, *spec.stored_shape)
         if spec.has_offsets:
             offsets = maps[f"{stem}.offsets"].view("<i8")
-            columns[stem] = _Uneven(spec, values, offsets, directory / f"{stem}.offsets")
+            kind = _Coded if spec.kind == "coded" else _Uneven
+            columns[stem] = kind(spec, values, offsets, directory / f"{stem}.offsets")
         else:
             columns[stem] = _Even(spec, values)
     return columns
@@ -112,3 +113,23 @@ class _Uneven:
             return Ragged(self.values[starts[0] : ends[-1]], offsets)
         places = np.arange(offsets[-1]) + np.repeat(starts - offsets[:-1], lengths)
         return Ragged(self.values[places], offsets)
+
+
+class _Coded(_Uneven):
+    """A ragged column whose values are stored as their places in a table."""
+
+    def __init__(
+        self, spec: ColumnSpec, values: np.ndarray, offsets: np.ndarray, path: Path
+    ) -> None:
+        super().__init__(spec, values, offsets, path)
+        self._table = np.array(spec.table, dtype_from_name(spec.dtype))
+
+    def _rows(self, starts: np.ndarray, ends: np.ndarray) -> Ragged:
+        places = super()._rows(starts, ends)
+        if places.values.max(initial=0) >= len(self._table) and len(places.values):
+            raise DiskDatasetError(
+                f"{self._path.with_suffix('.bin')} is damaged: it has places beyond the table's "
+                f"{len(self._table)} values.",
+                hint="Copy or write the dataset again.",
+            )
+        return Ragged(self._table[places.values], places.offsets)

@@ -48,11 +48,12 @@ class DiskDataset(Dataset):
         dataset: Dataset,
         *,
         pack: Collection[str] | bool = (),
+        code: Collection[str] = (),
         provenance: Mapping[str, Any] | None = None,
     ) -> DiskDataset:
         """Write ``dataset`` to ``directory``, by blocks of rows, and return it.
 
-        ``pack`` and ``provenance`` are as in :class:`DatasetWriter`.
+        ``pack``, ``code`` and ``provenance`` are as in :class:`DatasetWriter`.
 
         Raises :class:`DiskDatasetError` if the directory already has a dataset, if there are no
         rows, and as the writer does.
@@ -60,7 +61,7 @@ class DiskDataset(Dataset):
         check_dataset(dataset)
         if len(dataset) == 0:
             raise DiskDatasetError("There are no rows to write.")
-        with DatasetWriter(directory, pack=pack, provenance=provenance) as writer:
+        with DatasetWriter(directory, pack=pack, code=code, provenance=provenance) as writer:
             if writer.rows:
                 raise DiskDatasetError(
                     f"{directory} already has a dataset of {writer.rows} rows.",

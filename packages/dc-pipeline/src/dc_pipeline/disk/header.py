@@ -25,7 +25,10 @@ FILENAME: Final = "dataset.json"
 FORMAT: Final = "dc-dataset"
 VERSION: Final = 1
 
-KINDS: Final = ("dense", "bits", "text", "ragged")
+KINDS: Final = ("dense", "bits", "text", "ragged", "coded")
+MAX_CODES: Final = 1 << 16
+"""The different values that a coded column can have: ids have two bytes."""
+
 _LIMIT: Final = 64 << 20
 _LARGEST: Final = 1 << 62
 _WIDEST: Final = 1 << 40
@@ -36,17 +39,21 @@ class ColumnSpec:
     """The form of a column.
 
     ``kind`` is ``dense``; ``bits``, bools or zeros and ones packed eight to a byte along the last
-    axis; ``text``; or ``ragged``. ``shape`` is that of one row, of a ragged column that of one
-    value. Numbers are little-endian.
+    axis; ``text``; ``ragged``; or ``coded``, a ragged column of integers of which few are
+    different, stored as their places in ``table``, two bytes each. ``shape`` is that of one row, of
+    a ragged column that of one value. Numbers are little-endian.
     """
 
     kind: str
     dtype: str
     shape: tuple[int, ...] = ()
+    table: tuple[int, ...] = ()
 
     @classmethod
-    def of(cls, column: Column, *, packed: bool = False) -> ColumnSpec:
+    def of(cls, column: Column, *, packed: bool = False, coded: bool = False) -> ColumnSpec:
         """Return the form in which ``column`` is stored; bools are packed in any case.
+
+        The table of a coded column is still empty.
 
         Raises :class:`DiskDatasetError` for ragged text and for dtypes that cannot be stored.
         """
@@ -60,6 +67,13 @@ class ColumnSpec:
                 )
             return cls("text", "str")
         name = dtype_name(values.dtype)
+        if coded:
+            if not isinstance(column, Ragged) or shape or values.dtype.kind not in "iu":
+                raise DiskDatasetError(
+                    f"Values of dtype {name} are not stored as codes.",
+                    hint="Give a ragged column of integers, or leave it out of code=.",
+                )
+            return cls("coded", name)
         if isinstance(column, Ragged):
             return cls("ragged", name, shape)
         if shape and (name == "bool" or packed):
@@ -76,6 +90,8 @@ class ColumnSpec:
         """The dtype of the values in the file."""
         if self.kind in ("text", "bits"):
             return np.dtype(np.uint8)
+        if self.kind == "coded":
+            return np.dtype("<u2")
         return dtype_from_name(self.dtype).newbyteorder("<")
 
     @property
@@ -88,7 +104,7 @@ class ColumnSpec:
     @property
     def has_offsets(self) -> bool:
         """Whether rows differ in length, so that a second file holds where each ends."""
-        return self.kind in ("text", "ragged")
+        return self.kind in ("text", "ragged", "coded")
 
     @property
     def item_bytes(self) -> int:
@@ -97,7 +113,8 @@ class ColumnSpec:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form as JSON."""
-        return {"kind": self.kind, "dtype": self.dtype, "shape": list(self.shape)}
+        form = {"kind": self.kind, "dtype": self.dtype, "shape": list(self.shape)}
+        return {**form, "table": list(self.table)} if self.kind == "coded" else form
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,12 +162,21 @@ class Header:
         return sizes
 
     def with_rows(
-        self, segment: Segment, items: Mapping[str, int], provenance: Mapping[str, Any]
+        self,
+        segment: Segment,
+        items: Mapping[str, int],
+        tables: Mapping[str, np.ndarray],
+        provenance: Mapping[str, Any],
     ) -> Header:
-        """Return the header after ``segment`` was appended."""
+        """Return the header after ``segment`` was appended; ``tables`` are those of coded X."""
         segments = (*self.segments, segment) if segment.rows else self.segments
+        X = {
+            name: replace(spec, table=tuple(tables[name].tolist())) if name in tables else spec
+            for name, spec in self.X.items()
+        }
         return replace(
             self,
+            X=X,
             rows=self.rows + segment.rows,
             items=dict(items),
             segments=segments,
@@ -264,7 +290,10 @@ def _checked(content: Any) -> Header:
 
 def _spec(value: Any) -> ColumnSpec:
     spec = ColumnSpec(
-        _text(value["kind"]), _text(value["dtype"]), tuple(map(_count, value["shape"]))
+        _text(value["kind"]),
+        _text(value["dtype"]),
+        tuple(map(_count, value["shape"])),
+        tuple(value.get("table", ())),
     )
     if spec.kind not in KINDS or (spec.kind == "text") != (spec.dtype == "str"):
         raise ValueError(f"a column is of kind {spec.kind!r} and dtype {spec.dtype!r}")
@@ -272,9 +301,24 @@ def _spec(value: Any) -> ColumnSpec:
         raise ValueError(f"text has the shape {spec.shape}")
     if spec.kind == "bits" and (spec.dtype not in ("bool", "uint8") or not spec.shape):
         raise ValueError(f"bits have dtype {spec.dtype!r} and shape {spec.shape}")
+    if spec.kind == "coded":
+        _check_table(spec)
+    elif spec.table:
+        raise ValueError(f"a column of kind {spec.kind!r} has a table")
     if len(spec.shape) > 32 or spec.item_bytes > _WIDEST or math.prod(spec.shape) > _WIDEST:
         raise ValueError(f"a row has the shape {spec.shape}")
     return spec
+
+
+def _check_table(spec: ColumnSpec) -> None:
+    dtype = dtype_from_name(spec.dtype)
+    if dtype.kind not in "iu" or spec.shape:
+        raise ValueError(f"codes have dtype {spec.dtype!r} and shape {spec.shape}")
+    if len(spec.table) > MAX_CODES or len(set(spec.table)) != len(spec.table):
+        raise ValueError("a table has too many values, or one of them twice")
+    limits = np.iinfo(dtype)
+    if not all(type(value) is int and limits.min <= value <= limits.max for value in spec.table):
+        raise ValueError(f"a table has values that are not of dtype {spec.dtype}")
 
 
 def _text(value: Any) -> str:

@@ -6,6 +6,7 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
@@ -14,10 +15,11 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from dc_core import Column, Dataset, Ragged, check_dataset
+from dc_core import Column, Dataset, Ragged, check_dataset, dtype_from_name
 from dc_pipeline.disk.failures import FAILURES
 from dc_pipeline.disk.header import (
     FILENAME,
+    MAX_CODES,
     ColumnSpec,
     Header,
     Segment,
@@ -39,8 +41,9 @@ class DatasetWriter:
 
     The first block decides which columns there are, and of which dtype and shape. Bools are packed
     into bits, and so are the columns named in ``pack``, whose values are zeros and ones as uint8
-    (``pack=True``: X, if it is one column). ``provenance`` is JSON about where the rows come from,
-    added to what the dataset has.
+    (``pack=True``: X, if it is one column). Ragged columns of integers named in ``code`` have at
+    most 65 536 different values, and take two bytes a value. ``provenance`` is JSON about where the
+    rows come from, added to what the dataset has.
 
     What is appended counts from :meth:`commit` on, which leaving the ``with`` block calls; if it is
     left by an exception, the rows since the last commit are dropped. A process that is killed
@@ -55,15 +58,18 @@ class DatasetWriter:
         directory: str | os.PathLike[str],
         *,
         pack: Collection[str] | bool = (),
+        code: Collection[str] = (),
         provenance: Mapping[str, Any] | None = None,
     ) -> None:
         self.directory = Path(directory)
         self._pack = {""} if pack is True else set(pack or ())
+        self._code = set(code)
         self._added = dict(provenance or {})
         self._header: Header | None = None
         self._files: dict[str, FileIO] = {}
         self._digests: dict[str, Any] = {}
         self._items: dict[str, int] = {}
+        self._tables: dict[str, np.ndarray] = {}
         self._new = 0
         self._closed = False
         self._resources = ExitStack()
@@ -93,6 +99,7 @@ class DatasetWriter:
         header = self._header
         assert header is not None  # noqa: S101 - set by _start
         self._check(header, dataset, X)
+        X, tables = self._coded(header, X)
         arrays: dict[str, Column] = {f"x{i}": column for i, column in enumerate(X.values())}
         arrays |= {"y": dataset.y, "w": dataset.w, "ids": dataset.ids}
         blocks: dict[str, np.ndarray] = {}
@@ -104,7 +111,7 @@ class DatasetWriter:
                 blocks[f"{stem}.offsets"] = (ends + items.get(stem, 0)).astype("<i8")
                 items[stem] = items.get(stem, 0) + int(ends[-1])
         self._write(blocks)
-        self._items = items
+        self._items, self._tables = items, tables
         self._new += len(dataset)
 
     def commit(self, provenance: Mapping[str, Any] | None = None) -> None:
@@ -116,7 +123,9 @@ class DatasetWriter:
             os.fsync(file.fileno())
         sha256 = {name: digest.hexdigest() for name, digest in self._digests.items()}
         provenance = {**self._header.provenance, **self._added}
-        header = self._header.with_rows(Segment(self._new, sha256), self._items, provenance)
+        header = self._header.with_rows(
+            Segment(self._new, sha256), self._items, self._tables, provenance
+        )
         write_header(self.directory, header)
         self._header = header
         self._new = 0
@@ -160,6 +169,7 @@ class DatasetWriter:
         if (self.directory / FILENAME).exists():
             self._header = read_header(self.directory)
             self._items = dict(self._header.items)
+            self._tables = _tables_of(self._header)
             self._open_files(self._header)
             return
         strangers = [
@@ -177,12 +187,16 @@ class DatasetWriter:
 
     def _start(self, dataset: Dataset, X: Mapping[str, Column]) -> None:
         """Decide the form of the columns by the first rows."""
-        unknown = self._pack - X.keys()
-        if unknown:
-            raise DiskDatasetError(f"pack names {min(unknown)!r}, which is not a column of X.")
+        for argument, names in (("pack", self._pack), ("code", self._code)):
+            if names - X.keys():
+                unknown = min(names - X.keys())
+                raise DiskDatasetError(f"{argument} names {unknown!r}, which is not a column of X.")
         header = Header(
             0,
-            {name: ColumnSpec.of(X[name], packed=name in self._pack) for name in X},
+            {
+                name: ColumnSpec.of(X[name], packed=name in self._pack, coded=name in self._code)
+                for name in X
+            },
             ColumnSpec.of(dataset.y),
             ColumnSpec.of(dataset.w),
             dataset.tasks,
@@ -190,6 +204,7 @@ class DatasetWriter:
         )
         self._open_files(header)
         self._header = header
+        self._tables = _tables_of(header)
 
     def _open_files(self, header: Header) -> None:
         """Open every file at its committed end, and cut off what was never committed."""
@@ -211,11 +226,16 @@ class DatasetWriter:
 
     def _check(self, header: Header, dataset: Dataset, X: Mapping[str, Column]) -> None:
         forms = {
-            name: ColumnSpec.of(column, packed=header.X[name].kind == "bits")
+            name: ColumnSpec.of(
+                column,
+                packed=header.X[name].kind == "bits",
+                coded=header.X[name].kind == "coded",
+            )
             for name, column in X.items()
             if name in header.X
         }
-        if list(X) != list(header.X) or forms != dict(header.X):
+        expected = {name: replace(spec, table=()) for name, spec in header.X.items()}
+        if list(X) != list(header.X) or forms != expected:
             raise DiskDatasetError(
                 f"The dataset has the columns {_shown(header.X)}; these rows have {_shown(forms)}.",
                 hint="Featurize all rows alike, and convert them to the same dtype.",
@@ -226,6 +246,17 @@ class DatasetWriter:
                 f"the dataset: {header.tasks}, {dict(header.classes)}.",
                 hint="Give classes=... when loading, so that all parts number them alike.",
             )
+
+    def _coded(
+        self, header: Header, X: Mapping[str, Column]
+    ) -> tuple[dict[str, Column], dict[str, np.ndarray]]:
+        """Return X with places in tables for the values of coded columns, and these tables."""
+        columns, tables = dict(X), dict(self._tables)
+        for name, column in X.items():
+            if header.X[name].kind == "coded" and isinstance(column, Ragged):
+                places, tables[name] = _places(name, column.values, tables[name])
+                columns[name] = Ragged(places, column.offsets)
+        return columns, tables
 
     def _write(self, blocks: Mapping[str, np.ndarray]) -> None:
         """Append each block to its file and digest; take all back if one cannot be written."""
@@ -267,6 +298,27 @@ def _stored(stem: str, column: Column, spec: ColumnSpec) -> tuple[np.ndarray, np
             )
         return np.packbits(column, axis=-1), None
     return column.astype(spec.stored_dtype, copy=False), None
+
+
+def _tables_of(header: Header) -> dict[str, np.ndarray]:
+    return {
+        name: np.array(spec.table, dtype_from_name(spec.dtype))
+        for name, spec in header.X.items()
+        if spec.kind == "coded"
+    }
+
+
+def _places(name: str, values: np.ndarray, table: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the places of ``values`` in the table, and the table with those that it lacked."""
+    table = np.concatenate([table, np.setdiff1d(values, table)])
+    if len(table) > MAX_CODES:
+        raise DiskDatasetError(
+            f"The column {name} has more than {MAX_CODES} different values.",
+            hint="Leave it out of code=, and write the dataset again.",
+        )
+    order = np.argsort(table)
+    places = order[np.searchsorted(table, values, sorter=order)] if len(values) else order[:0]
+    return places.astype(np.uint16), table
 
 
 def _shown(forms: Mapping[str, ColumnSpec]) -> str:

@@ -45,7 +45,8 @@ class FeaturizeRows(engines.Task):
     def run(self, start: int, stop: int, directory: Path) -> None:
         """Featurize the rows and write those that could be, and the report on the others."""
         failures: list[Failure] = []
-        with DatasetWriter(directory / "rows", pack=self.featurizer.bits) as writer:
+        form: Any = {"pack": self.featurizer.bits, "code": self.featurizer.codes}
+        with DatasetWriter(directory / "rows", **form) as writer:
             for first in range(start, stop, _PIECE):
                 rows = self.source[first : min(first + _PIECE, stop)]
                 features = self.featurizer.featurize(as_sequence(rows))
@@ -122,7 +123,8 @@ def _gather(shards: engines.Shards, place: Path, task: FeaturizeRows) -> None:
         "source": dict(task.source.provenance),
         "packages": distributions.of_class(type(task.featurizer)),
     }
-    with DatasetWriter(place, pack=task.featurizer.bits, provenance=provenance) as writer:
+    form: Any = {"pack": task.featurizer.bits, "code": task.featurizer.codes}
+    with DatasetWriter(place, **form, provenance=provenance) as writer:
         for shard in shards:
             if (shard.path / "rows" / "dataset.json").exists():
                 writer.append(DiskDataset(shard.path / "rows"))
