@@ -228,7 +228,7 @@ SUBJECTS = (
                 "rate",
                 "dc-pipeline, codes from stored molecules",
                 "RDKit, parsing alone",
-                at_least=1.1,
+                at_least=3,
             ),
         ),
     ),

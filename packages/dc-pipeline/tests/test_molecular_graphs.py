@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from rdkit import Chem, RDConfig, rdBase
 from rdkit.Chem import AllChem, ChemicalFeatures
 
+from dc_core import Ragged
 from dc_core.errors import DatasetError, FeaturizationError, ParameterError
 from dc_pipeline import MolecularGraph, MoleculeBinary
 from dc_pipeline.featurizers import molecule_graphs
@@ -141,12 +142,33 @@ def test_texts_molecules_and_binaries_give_the_same(form):
         assert all(same(expected, i, found, i) for i in range(len(SMILES)))
 
 
+@pytest.mark.parametrize("options", [{}, {"canonical": True}])
+def test_binaries_without_a_valid_seal_fail_alone_and_large_ones_with_their_size(options):
+    column = MoleculeBinary().featurize(["CCO", "C1CC", "CCC", "CCCCC"]).values
+    values = column.values.copy()
+    values[column.offsets[2] + 40] ^= 1
+    features = MolecularGraph(max_atoms=4, **options).featurize(Ragged(values, column.offsets))
+    assert features.ok.tolist() == [True, False, False, False]
+    assert [f.status for f in features.failures] == ["parse", "parse", "size"]
+    assert "no valid seal" in features.failures[1].message
+    assert same(features, 0, MolecularGraph(**options).featurize(["CCO"]), 0)
+
+
+def test_molecules_stored_without_stereochemistry_are_a_typed_error():
+    column = MoleculeBinary(stereo=False).featurize(["CCO"]).values
+    with pytest.raises(DatasetError, match="STEREO"):
+        MolecularGraph().featurize(column)
+
+
 def test_reading_atom_by_atom_gives_the_same(monkeypatch):
     expected = MolecularGraph(canonical=True).featurize(SMILES)
     assert molecule_graphs.known_header(), "this RDKit's binaries have another form"
     monkeypatch.setattr(molecule_graphs, "known_header", lambda: b"")
     found = MolecularGraph(canonical=True).featurize(SMILES)
     assert all(same(expected, i, found, i) for i in range(len(SMILES)))
+    stored = MolecularGraph().featurize(MoleculeBinary().featurize(SMILES).values)
+    plain = MolecularGraph().featurize(SMILES)
+    assert all(same(plain, i, stored, i) for i in range(len(SMILES)))
 
 
 def test_molecules_with_coordinates_residues_and_stereo_groups_are_read():

@@ -91,7 +91,8 @@ class MolecularGraph(Featurizer[Any]):
         """
         parts: list[dict[str, Ragged]] = []
         failures: list[Failure] = []
-        for chunk in chunks(inputs, _CHUNK, self.max_atoms):
+        binaries = not (self.hydrogens or self.canonical or self.hydrogen_bonding)
+        for chunk in chunks(inputs, _CHUNK, self.max_atoms, binaries=binaries):
             failures += chunk.failures
             parts.append(self._columns(chunk, failures))
         report = FailureReport(tuple(sorted(failures, key=lambda failure: failure.row)))

@@ -38,9 +38,13 @@ class Graphs(NamedTuple):
 
 
 def read_graphs(molecules: Sequence[Any]) -> Graphs:
-    """Return the graphs of RDKit ``molecules``; one that was not sanitized may have none."""
+    """Return the graphs of RDKit ``molecules``; one that was not sanitized may have none.
+
+    A molecule may also be given by what :meth:`Mol.ToBinary` returned, as bytes. They must come
+    from a trusted source: what is not read here, RDKit reads.
+    """
     header = known_header()
-    binaries: list[bytes] = [m.ToBinary(0) if header else b"" for m in molecules]
+    binaries = [m if isinstance(m, bytes) else m.ToBinary(0) if header else b"" for m in molecules]
     graphs, understood = _decode(binaries, header)
     others = np.flatnonzero(~understood)
     return (
@@ -301,11 +305,12 @@ def _with_others(graphs: Graphs, others: Mapping[int, Any]) -> Graphs:
     """Return the graphs with the ``others``, which are empty in them, asked for one by one."""
     parts: list[tuple[Fields, Fields]] = []
     failures: dict[int, str] = {}
+    read: Any = Chem.Mol
     done = 0
     for i, molecule in others.items():
         parts += [_part(graphs, done, i)]
         try:
-            parts.append(_asked(molecule))
+            parts.append(_asked(read(molecule) if isinstance(molecule, bytes) else molecule))
         except RuntimeError as error:
             failures[i] = one_line(error)
             parts.append(_NOTHING)

@@ -61,12 +61,14 @@ def unseal(column: Ragged, level: Level) -> Molecules:
     failures: list[Failure] = []
     names: list[str] = []
     lowest = level
+    read: Any = Chem.Mol
     with silenced():
         for row, values in enumerate(column):
             sealed = values.tobytes()
             names.append(f"a binary of {len(sealed)} bytes")
             try:
-                molecule, stored = _opened(sealed)
+                content, stored = opened(sealed)
+                molecule = read(content)
             except (ValueError, RuntimeError) as error:
                 failures.append(Failure(row, names[row], "parse", str(error)))
                 molecule, stored = None, lowest
@@ -78,16 +80,14 @@ def unseal(column: Ragged, level: Level) -> Molecules:
     return Molecules(molecules, names, failures, lowest)
 
 
-def _opened(sealed: bytes) -> tuple[Any, Level]:
-    """Return the molecule and its level.
+def opened(sealed: bytes) -> tuple[bytes, Level]:
+    """Return what RDKit wrote, and the level at which the molecule was parsed.
 
-    Raises :class:`ValueError` without a valid seal, and :class:`RuntimeError` if RDKit cannot read
-    it: a newer version may have written it.
+    Raises :class:`ValueError` without a valid seal.
     """
     if not compare_digest(sealed[1:_HEAD], _digest(sealed[:1] + sealed[_HEAD:])):
         raise ValueError(_UNSEALED if sealed else "the molecule binary is empty")
-    read: Any = Chem.Mol
-    return read(sealed[_HEAD:]), Level(sealed[0])
+    return sealed[_HEAD:], Level(sealed[0])
 
 
 def is_sealed(inputs: Any) -> bool:
