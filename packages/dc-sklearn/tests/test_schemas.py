@@ -299,6 +299,7 @@ def test_an_attribute_that_was_changed_after_fitting_is_refused_at_save(
     [
         ("KNeighborsClassifier", {"n_neighbors": "x"}),
         ("KNeighborsClassifier", {"n_jobs": "x"}),
+        ("FeatureUnion", {"n_jobs": {}, "transformer_list": [("a", "drop")]}),
         ("GaussianMixture", {"covariance_type": {}}),
         ("RandomForestRegressor", {"n_estimators": 0}),
         ("MissingIndicator", {"features": None}),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from inspect import signature
-from numbers import Real
+from numbers import Integral, Real
 from typing import Any, Final
 
 import numpy as np
@@ -137,6 +137,9 @@ def _validate(estimator: Any) -> None:
         for name, value in given.items():
             if isinstance(value, bool | np.bool_) and _is_counted(constraints.get(name), value):
                 raise ValueError(f"{name}={value!r} has to be a number")
+    n_jobs = params.get("n_jobs")  # compositions, such as FeatureUnion, have no constraints
+    if n_jobs is not None and (not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool)):
+        raise ValueError(f"n_jobs={n_jobs!r} is not a number of threads")
     if params.get("dtype") is not None and np.dtype(params["dtype"]).kind not in "biufO":
         raise ValueError(f"dtype={params['dtype']!r} is not a type of numbers")
     for name in ("_validate_steps", "_validate_transformers"):
