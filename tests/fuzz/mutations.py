@@ -180,7 +180,7 @@ def _names(params: Any, arrays: Arrays, donor: Any, rng: Any) -> str:
             weights[canonical], weights[other] = b, a
             done = f"{canonical} is {b['native']}"
     if step and count in arrays and arrays[count].ndim == 0 and rng.random() < 0.7:
-        arrays[count] = np.array(arrays[count] + step)
+        arrays[count] = np.array(arrays[count].astype(np.int64) + step)
     return done
 
 

@@ -23,6 +23,7 @@ from sklearn.ensemble import (
     RandomForestRegressor,
     VotingClassifier,
 )
+from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
@@ -698,6 +699,14 @@ def test_a_part_of_the_preprocessor_cannot_be_dropped(
     changed[f"{at}/str/0"] = np.frombuffer(b"drop", np.uint8).copy()
     with pytest.raises((StructureError, WeightsMismatch)):
         state.restore(clone(categories), changed)
+
+
+def test_as_many_features_are_drawn_as_the_parameter_says(iris: Data) -> None:
+    stored = state.export(RBFSampler(n_components=5, random_state=0).fit(iris[0]))
+    state.restore(RBFSampler(n_components=5), stored)
+    for other in (4, 2**80):
+        with pytest.raises(StructureError, match="n_components"):
+            state.restore(RBFSampler(n_components=other), stored)
 
 
 def test_text_is_charged_to_the_byte_budget(iris: Data) -> None:

@@ -138,7 +138,7 @@ def _validate(estimator: Any) -> None:
             if isinstance(value, bool | np.bool_) and _is_counted(constraints.get(name), value):
                 raise ValueError(f"{name}={value!r} has to be a number")
     n_jobs = params.get("n_jobs")  # compositions, such as FeatureUnion, have no constraints
-    if n_jobs is not None and (not isinstance(n_jobs, Integral) or isinstance(n_jobs, bool)):
+    if n_jobs is not None and (isinstance(n_jobs, bool) or not isinstance(n_jobs, Integral)):
         raise ValueError(f"n_jobs={n_jobs!r} is not a number of threads")
     if params.get("dtype") is not None and np.dtype(params["dtype"]).kind not in "biufO":
         raise ValueError(f"dtype={params['dtype']!r} is not a type of numbers")

@@ -38,6 +38,15 @@ def _check_whitening(owner: Any, state: State) -> None:
         raise StructureError(f"mean_ is missing, and whiten={owner.whiten!r} needs it.")
 
 
+def _check_drawn(owner: Any, state: State) -> None:
+    """Check that as many components were drawn as the parameter says, which scales the output."""
+    if owner.n_components != len(state["random_offset_"]):
+        raise StructureError(
+            f"random_offset_ has {len(state['random_offset_'])} components; "
+            f"n_components={owner.n_components} are asked for."
+        )
+
+
 def _threads(owner: Any, state: State) -> State:
     """Use the threads of this machine, not those of the one that fitted."""
     return {"_n_threads": _openmp_effective_n_threads()}
@@ -116,6 +125,7 @@ _SAMPLER: Final = schema(
         "random_offset_": Floats("components"),
     },
     {"_gamma": Number(), "_n_features_out": Size("components")},
+    check=_check_drawn,
 )
 _DRAWN: Final[Mapping[str, Field]] = {"n_components_": Size("components")}
 
