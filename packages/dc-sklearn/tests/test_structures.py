@@ -26,7 +26,7 @@ from sklearn.ensemble import (
 from sklearn.kernel_approximation import RBFSampler
 from sklearn.linear_model import LogisticRegression, Perceptron
 from sklearn.multiclass import OneVsRestClassifier
-from sklearn.neighbors import KNeighborsClassifier, RadiusNeighborsClassifier
+from sklearn.neighbors import KNeighborsClassifier, NearestCentroid, RadiusNeighborsClassifier
 from sklearn.pipeline import Pipeline
 from sklearn.preprocessing import (
     FunctionTransformer,
@@ -707,6 +707,11 @@ def test_as_many_features_are_drawn_as_the_parameter_says(iris: Data) -> None:
     for other in (4, 2**80):
         with pytest.raises(StructureError, match="n_components"):
             state.restore(RBFSampler(n_components=other), stored)
+
+
+def test_centroids_are_not_integers(iris: Data, refused: Refused) -> None:
+    model = NearestCentroid().fit(*iris)
+    refused(model, {"centroids_/0": of(model, "centroids_/0").astype(np.uint64)})
 
 
 def test_text_is_charged_to_the_byte_budget(iris: Data) -> None:

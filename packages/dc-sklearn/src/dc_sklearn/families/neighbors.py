@@ -15,6 +15,7 @@ from dc_sklearn.kinds import (
     DictOf,
     Flag,
     Floats,
+    Halves,
     Integers,
     ListOf,
     Number,
@@ -141,7 +142,7 @@ SCHEMAS: Final = {
         {
             "n_features_in_": Size("n"),
             "classes_": Classes("classes", minimum=1),
-            "centroids_": Reals("classes n"),
+            "centroids_": Halves("classes n"),
             "class_prior_": Floats("classes"),
             "within_class_std_dev_": Floats("n"),
         },
