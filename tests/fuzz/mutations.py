@@ -104,7 +104,7 @@ def _shape(params: Any, arrays: Arrays, donor: Any, rng: Any) -> str:
             case 3:
                 new = np.concatenate([array, array[-1:]]) if array.ndim else array.reshape(1, 1)
             case 4:
-                new = rng.permutation(array) if array.ndim else array
+                new = rng.permutation(array) if array.ndim and array.size else array
             case 5:
                 new = array.T if array.ndim > 1 else array[..., None]
             case 6:
