@@ -79,7 +79,8 @@ def _take(mine: Lease) -> bool:
     try:
         descriptor = create_file(mine.path.parent, mine.path.name)
     except OSError as error:
-        if isinstance(error, FileExistsError) or is_busy(error):
+        # Some systems say of a directory in the way only that permission is denied.
+        if isinstance(error, FileExistsError) or is_busy(error) or mine.path.is_dir():
             return False
         raise
     try:
