@@ -28,8 +28,12 @@ matrix.toarray()
 def test_a_worker_ends_at_a_write_beyond_the_heap() -> None:
     limits = runpy.run_path(str(FUZZ / "__main__.py"))["LIMITS"]
     command = [sys.executable, "-c", OVERRUN]
-    run = subprocess.run(command, env=os.environ | limits, capture_output=True, check=False)
-    assert run.returncode == -signal.SIGABRT, run.stderr
+    # One address in 256 has the very byte behind a block that is written here.
+    runs = [
+        subprocess.run(command, env=os.environ | limits, capture_output=True, check=False)
+        for _ in range(3)
+    ]
+    assert -signal.SIGABRT in [run.returncode for run in runs], runs
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="the limits on memory hold on Linux")

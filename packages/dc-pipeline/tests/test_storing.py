@@ -108,14 +108,14 @@ def test_a_killed_process_loses_no_committed_row_and_no_failure_is_written_twice
         from dc_pipeline import CSVLoader, ECFP, store
         import dc_pipeline.storing as storing
         commits = 0
-        whole = storing._write
+        whole = storing.append_failures
         def write(file, report):
             global commits
             whole(file, report)
             if commits == {after}:
                 os.kill(os.getpid(), signal.SIGKILL)
             commits += 1
-        storing._write = write
+        storing.append_failures = write
         loader = CSVLoader(tasks="y", id="id", featurizer=ECFP(size=64))
         store(loader, {str(file)!r}, {str(tmp_path / "data")!r}, size=18, interval=0)
     """)
