@@ -70,3 +70,17 @@ def test_several_metrics_are_scored_into_one_mapping():
 def test_a_value_that_is_not_a_list_of_metrics_is_a_typed_error(metrics):
     with pytest.raises(ParameterError, match=r"Give a list|Make an instance: MeanError\(\)"):
         score_all(metrics, Y, P, W, ["a", "b"])
+
+
+class MeanScaledError(Metric):
+    greater_is_better = False
+    needs_distribution = True
+
+    def compute(self, y, prediction, w):
+        return float(np.mean(np.abs(y - prediction[:, 0]) / prediction[:, 1]))
+
+
+def test_metrics_of_distributions_get_the_deviation_and_others_the_mean_alone():
+    Z, ones = np.zeros((2, 1)), np.ones((2, 1))
+    scores = score_all([MeanError(), MeanScaledError()], Z, 6 * ones, ones, ["a"], None, 2 * ones)
+    assert scores == {"mean_error": 6.0, "mean_scaled_error": 3.0}

@@ -26,6 +26,7 @@ LAWS = [
     "test_an_interrupt_leaves_the_model_whole",
     "test_predicting_changes_nothing",
     "test_predictions_have_one_row_per_row",
+    "test_a_predicted_distribution_has_the_predicted_means",
     "test_no_rows_are_an_error",
     "test_a_model_without_weights_says_that_it_is_not_fitted",
     "test_fitting_returns_the_model_and_keeps_the_data",

@@ -20,6 +20,7 @@ from dc_core.errors import (
     FeaturizationError,
     LoaderError,
     UnknownParameter,
+    Unsupported,
 )
 
 
@@ -155,3 +156,25 @@ def test_batches_with_different_tasks_are_a_typed_error():
         Changing().load(["a", "b"])
     with pytest.raises(LoaderError, match="gave no batch"):
         Changing().load([])
+
+
+class Doubled(Transformer):
+    def fit(self, dataset):
+        return self
+
+    def transform(self, dataset):
+        return dataset
+
+
+def test_a_transformer_of_the_features_leaves_deviations_as_they_are():
+    deviation = np.ones((2, 1))
+    assert Doubled().untransform_deviation(np.zeros((2, 1)), deviation) is deviation
+
+
+def test_deviations_are_never_left_in_other_units_than_the_predictions():
+    class Halved(Doubled):
+        def untransform(self, prediction):
+            return prediction / 2
+
+    with pytest.raises(Unsupported, match="Halved does not map standard deviations back"):
+        Halved().untransform_deviation(np.zeros((2, 1)), np.ones((2, 1)))

@@ -5,18 +5,20 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dc_core import Features, Featurizer, Model, NumpyDataset, Transformer
+from dc_core import Features, Featurizer, Model, NormalDistribution, NumpyDataset, Transformer
 from dc_core.errors import (
     DatasetError,
     EmptyDataset,
     FeaturizationError,
     ParameterError,
+    Unsupported,
     WeightsMismatch,
 )
 from dc_pipeline import (
     ECFP,
     RMSE,
     CSVLoader,
+    GaussianNLL,
     NormalizationTransformer,
     PearsonR,
     Pipeline,
@@ -427,3 +429,49 @@ def test_features_that_are_not_the_models_are_refused_before_those_of_all_inputs
     assert featurizer.rows == 16
     inputs = ["bad"] * 20 + ["C"] * 20
     assert np.isnan(Pipeline(model, Counted(8)).predict(inputs)[:20]).all()
+
+
+@pytest.fixture
+def bayesian(ridge):
+    """A pipeline whose model predicts a deviation for each mean, of normalized labels."""
+
+    class Bayesian(ridge):
+        def predict_distribution(self, dataset):
+            mean = self.predict(dataset)
+            return NormalDistribution(mean, np.full_like(mean, 0.5))
+
+    transformers = [NormalizationTransformer("X"), NormalizationTransformer("y")]
+    return Pipeline(Bayesian(), ECFP(size=64), transformers).fit(of(SMILES, Y))
+
+
+def test_distributions_are_in_the_units_of_the_labels(bayesian):
+    mean, std = bayesian.predict_distribution(SMILES)
+    np.testing.assert_array_equal(mean, bayesian.predict(SMILES))
+    np.testing.assert_allclose(std, 0.5 * Y.std())
+
+
+def test_distributions_of_failed_inputs_are_nan_in_their_row(bayesian):
+    for part in bayesian.predict_distribution(["CCO", "C1CC", "CCCO"]):
+        assert np.isnan(part).ravel().tolist() == [False, True, False]
+    assert [failure.row for failure in bayesian.failures] == [1]
+    with pytest.raises(FeaturizationError, match="C1CC"):
+        bayesian.predict_distribution(["C1CC"], strict=True)
+
+
+def test_metrics_of_distributions_are_evaluated_beside_others(bayesian):
+    dataset = of([*SMILES, "C1CC"], np.append(Y, 1.0))
+    scores = bayesian.evaluate(dataset, [RMSE(), GaussianNLL()])
+    mean, std = bayesian.predict_distribution(SMILES)
+    z = (Y - mean[:, 0]) / std[:, 0]
+    expected = np.mean(z**2 / 2 + np.log(std[:, 0] * np.sqrt(2 * np.pi)))
+    assert scores["gaussian_nll"] == pytest.approx(expected)
+    assert scores["rmse"] == bayesian.evaluate(of(SMILES, Y), [RMSE()])["rmse"]
+
+
+def test_a_model_without_deviations_says_so_when_asked_for_a_distribution(pipeline):
+    for asked in (
+        lambda: pipeline.predict_distribution(["CCO"]),
+        lambda: pipeline.evaluate(of(SMILES, Y), [GaussianNLL()]),
+    ):
+        with pytest.raises(Unsupported, match="predicts no standard deviations"):
+            asked()

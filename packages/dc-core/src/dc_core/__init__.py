@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from dc_core.interrupts import uninterrupted as uninterrupted
     from dc_core.mapped import MappedDataset as MappedDataset
     from dc_core.metric import Metric as Metric
+    from dc_core.metric import check_metrics as check_metrics
     from dc_core.metric import score_all as score_all
     from dc_core.model import Model as Model
     from dc_core.parameters import check_count as check_count
@@ -60,6 +61,7 @@ if TYPE_CHECKING:
     from dc_core.roles import Estimator as Estimator
     from dc_core.roles import Generator as Generator
     from dc_core.roles import Metalearner as Metalearner
+    from dc_core.roles import NormalDistribution as NormalDistribution
     from dc_core.roles import Policy as Policy
     from dc_core.roles import StructuredOutputLearner as StructuredOutputLearner
     from dc_core.roles import UnsupervisedLearner as UnsupervisedLearner
@@ -112,7 +114,7 @@ _EXPORTS = {
     "dc_core.interrupts": ["uninterrupted"],
     "dc_core.lazy": ["lazy"],
     "dc_core.mapped": ["MappedDataset"],
-    "dc_core.metric": ["Metric", "score_all"],
+    "dc_core.metric": ["Metric", "check_metrics", "score_all"],
     "dc_core.model": ["Model"],
     "dc_core.parameters": ["check_count", "check_flag", "check_names", "construct"],
     "dc_core.plugins": ["plugins"],
@@ -123,6 +125,7 @@ _EXPORTS = {
         "Estimator",
         "Generator",
         "Metalearner",
+        "NormalDistribution",
         "Policy",
         "StructuredOutputLearner",
         "UnsupervisedLearner",

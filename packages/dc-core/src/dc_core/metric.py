@@ -21,6 +21,9 @@ class Metric(Component, ABC):
     needs_values: ClassVar[bool] = False
     """Whether labels have to be quantities, as for a mean error; classes are then refused."""
 
+    needs_distribution: ClassVar[bool] = False
+    """Whether predictions are normal distributions: ``(n, tasks, 2)``, mean and deviation."""
+
     @property
     def name(self) -> str:
         """The metric's name in results: the class's name in snake case unless overridden."""
@@ -67,24 +70,11 @@ class Metric(Component, ABC):
         return scores
 
 
-def score_all(
-    metrics: Iterable[Metric],
-    y: np.ndarray,
-    prediction: np.ndarray,
-    w: np.ndarray,
-    tasks: Sequence[str],
-    classes: Mapping[str, Sequence[str]] | None = None,
-) -> dict[str, float]:
-    """Return the results of every metric's :meth:`Metric.score` for these arrays in one mapping.
-
-    ``classes`` are the names of the classes of each task whose labels are classes.
-
-    Raises :class:`ParameterError` if ``metrics`` is not a sequence of metrics, and
-    :class:`DatasetError` if one of them needs values and labels are classes.
-    """
+def check_metrics(metrics: Iterable[Metric]) -> list[Metric]:
+    """Return ``metrics`` as a list; raise :class:`ParameterError` if they are not metrics."""
     if isinstance(metrics, Metric | type | str) or not isinstance(metrics, Iterable):
         raise ParameterError(f"metrics={metrics!r} is not a list.", hint="Give a list: [RMSE()].")
-    scores: dict[str, float] = {}
+    checked = []
     for metric in metrics:
         if isinstance(metric, type) and issubclass(metric, Metric):
             raise ParameterError(
@@ -94,11 +84,37 @@ def score_all(
             raise ParameterError(
                 f"{metric!r} is not a metric.", hint="Give a list of them: [RMSE(), R2()]."
             )
+        checked.append(metric)
+    return checked
+
+
+def score_all(
+    metrics: Iterable[Metric],
+    y: np.ndarray,
+    prediction: np.ndarray,
+    w: np.ndarray,
+    tasks: Sequence[str],
+    classes: Mapping[str, Sequence[str]] | None = None,
+    deviation: np.ndarray | None = None,
+) -> dict[str, float]:
+    """Return the results of every metric's :meth:`Metric.score` for these arrays in one mapping.
+
+    ``classes`` are the names of the classes of each task whose labels are classes. With a
+    ``deviation`` of each predicted value, metrics of distributions score both together.
+
+    Raises :class:`ParameterError` if ``metrics`` is not a sequence of metrics, and
+    :class:`DatasetError` if one of them needs values and labels are classes.
+    """
+    scores: dict[str, float] = {}
+    for metric in check_metrics(metrics):
         if classes and metric.needs_values:
             raise DatasetError(
                 f"{metric.name} needs quantities; the labels of {next(iter(classes))!r} are "
                 "classes.",
                 hint="Use a metric for classification, such as Accuracy.",
             )
-        scores |= metric.score(y, prediction, w, tasks)
+        scored = prediction
+        if metric.needs_distribution and deviation is not None:
+            scored = np.stack([prediction, deviation], axis=-1)
+        scores |= metric.score(y, scored, w, tasks)
     return scores

@@ -6,16 +6,26 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import wraps
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, NamedTuple, Self
 
 from dc_core.dataset import Dataset, check_dataset
-from dc_core.errors import DatasetError, EmptyDataset
+from dc_core.errors import DatasetError, EmptyDataset, Unsupported
 from dc_core.fitting import FitsDataset
-from dc_core.metric import Metric, score_all
+from dc_core.metric import Metric, check_metrics, score_all
 from dc_core.model import Model
 
 if TYPE_CHECKING:
     import numpy as np
+
+
+class NormalDistribution(NamedTuple):
+    """A normal distribution per predicted value: ``mean`` and ``std``, each ``(n, tasks)``.
+
+    ``std`` is the standard deviation, in the units of the labels, and never negative.
+    """
+
+    mean: np.ndarray
+    std: np.ndarray
 
 
 class Estimator(FitsDataset, Model, ABC):
@@ -106,22 +116,41 @@ class Estimator(FitsDataset, Model, ABC):
         Raises :class:`EmptyDataset` if there are no rows.
         """
 
+    def predict_distribution(self, dataset: Dataset) -> NormalDistribution:
+        """Return a normal distribution per predicted value; the means are those of :meth:`predict`.
+
+        Raises :class:`Unsupported` if the model does not say how sure it is, and what
+        :meth:`predict` raises.
+        """
+        raise Unsupported(
+            f"{type(self).__name__} predicts no standard deviations.",
+            hint="Use a model that does, such as an ensemble or a Gaussian process.",
+        )
+
     def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
         """Return each metric's value on ``dataset``, averaged over the tasks, by the metric's name.
 
         With several tasks there is also ``<metric>/<task>`` for each. Labels of weight 0 are left
-        out.
+        out. Metrics of distributions score :meth:`predict_distribution`.
 
         Raises :class:`EmptyDataset` if there is no row, :class:`DatasetError` if the dataset's
         classes are not the model's, or a metric is not for classes, and :class:`ParameterError` if
-        ``metrics`` is not a sequence of metrics.
+        ``metrics`` is not a sequence of metrics. Raises :class:`Unsupported` for a metric of
+        distributions if the model predicts none.
         """
         check_dataset(dataset)
+        metrics = check_metrics(metrics)
         if len(dataset) == 0:
             raise EmptyDataset("The dataset has no rows to evaluate on.")
         self.check_classes(dataset)
-        prediction = self.predict(dataset)
-        return score_all(metrics, dataset.y, prediction, dataset.w, dataset.tasks, dataset.classes)
+        std = None
+        if any(metric.needs_distribution for metric in metrics):
+            prediction, std = self.predict_distribution(dataset)
+        else:
+            prediction = self.predict(dataset)
+        return score_all(
+            metrics, dataset.y, prediction, dataset.w, dataset.tasks, dataset.classes, std
+        )
 
 
 def _of_same_classes(predict: Callable[..., Any]) -> Callable[..., Any]:

@@ -15,7 +15,7 @@ from dc_core.columns import Columns, concatenate_rows
 from dc_core.component import Component
 from dc_core.dataset import Dataset, NumpyDataset, check_dataset, column_text
 from dc_core.display import html_table
-from dc_core.errors import DatasetError, LoaderError
+from dc_core.errors import DatasetError, LoaderError, Unsupported
 from dc_core.failures import Failure, FailureReport
 from dc_core.fitting import FitsDataset
 
@@ -174,3 +174,18 @@ class Transformer(FitsDataset, Component, ABC):
     def untransform(self, prediction: np.ndarray) -> np.ndarray:
         """Map predictions ``(n, tasks[, classes])`` back to the units of the labels."""
         return prediction
+
+    def untransform_deviation(self, prediction: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        """Map standard deviations back to the units of the labels, like :meth:`untransform`.
+
+        ``prediction`` and ``deviation`` are ``(n, tasks)`` before :meth:`untransform`. A
+        transformer that maps predictions back writes this too.
+
+        Raises :class:`Unsupported` if it does not.
+        """
+        if type(self).untransform is not Transformer.untransform:
+            raise Unsupported(
+                f"{type(self).__name__} does not map standard deviations back.",
+                hint="Write its untransform_deviation, or leave the transformer out.",
+            )
+        return deviation

@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from dc_core import Estimator, NumpyDataset
+from dc_core import Estimator, NormalDistribution, NumpyDataset
 from dc_core.errors import (
     EmptyDataset,
     NotFitted,
@@ -59,6 +59,10 @@ class Line(Estimator):
             raise EmptyDataset("There is no row to predict for.")
         return dataset.X**self.power @ self.coef + self.intercept
 
+    def predict_distribution(self, dataset):
+        mean = self.predict(dataset)
+        return NormalDistribution(mean, 1 + np.abs(mean))
+
     def get_training_state(self):
         return {"steps": self.steps.copy()}
 
@@ -89,8 +93,14 @@ class Memory(Estimator):
             raise NotFitted("Nothing was remembered yet.", hint="Call fit first.")
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to predict for.")
-        distances = ((dataset.X[:, None] - self.rows) ** 2).sum(axis=-1)
-        return self.labels[distances.argmin(axis=1)]
+        return self.labels[self._distances(dataset).argmin(axis=1)]
+
+    def predict_distribution(self, dataset):
+        mean = self.predict(dataset)
+        return NormalDistribution(mean, np.sqrt(self._distances(dataset).min(axis=1))[:, None])
+
+    def _distances(self, dataset):
+        return ((dataset.X[:, None] - self.rows) ** 2).sum(axis=-1)
 
     def set_weights(self, weights, allow_missing=()):
         if not all(np.isfinite(a).all() for a in weights.values() if isinstance(a, np.ndarray)):
@@ -716,3 +726,24 @@ class SetsAVariable(Line):
 )
 class SetsAVariableSuite(TestLine):
     model = SetsAVariable
+
+
+@breaks("test_a_predicted_distribution_has_the_predicted_means", "The means are not what predict")
+class OtherMeans(Line):
+    def predict_distribution(self, dataset):
+        mean, std = super().predict_distribution(dataset)
+        return NormalDistribution(mean + 1e-9, std)
+
+
+@breaks("test_a_predicted_distribution_has_the_predicted_means", "the lowest is -")
+class LogDeviations(Line):
+    def predict_distribution(self, dataset):
+        mean, std = super().predict_distribution(dataset)
+        return NormalDistribution(mean, -std)
+
+
+@breaks("test_a_predicted_distribution_has_the_predicted_means", "Deviations of shape (6,)")
+class FlatDeviations(Line):
+    def predict_distribution(self, dataset):
+        mean, std = super().predict_distribution(dataset)
+        return NormalDistribution(mean, std[:, 0])

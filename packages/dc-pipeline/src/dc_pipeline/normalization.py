@@ -85,6 +85,14 @@ class NormalizationTransformer(Transformer):
         self._check(prediction, mean)
         return np.asarray(prediction * scale + mean)
 
+    def untransform_deviation(self, prediction: np.ndarray, deviation: np.ndarray) -> np.ndarray:
+        """Map standard deviations ``(n, tasks)`` back to the labels' own units."""
+        if self.part == "X":
+            return deviation
+        mean, scale = self._statistics()
+        self._check(deviation, mean)
+        return np.asarray(deviation * scale)
+
     def _statistics(self) -> tuple[np.ndarray, np.ndarray]:
         if self.mean is None or self.scale is None:
             raise NotFitted(

@@ -6,7 +6,7 @@ import hashlib
 import inspect
 import logging
 import os
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, Self, overload
 
 import numpy as np
@@ -19,9 +19,11 @@ from dc_core import (
     Features,
     Featurizer,
     Metric,
+    NormalDistribution,
     NumpyDataset,
     Transformer,
     check_dataset,
+    check_metrics,
     score_all,
     take_rows,
 )
@@ -162,6 +164,53 @@ class Pipeline(Estimator):
                 f"predict has no option {next(iter(options))!r} that works without out=.",
                 hint='Give the table to write: predict(dataset, out="scores.parquet", ...).',
             )
+        (prediction,) = self._per_input(dataset, lambda X: (self._predicted(X),), strict=strict)
+        return prediction
+
+    def predict_distribution(
+        self, dataset: Dataset | Sequence[Any] | np.ndarray, *, strict: bool = False
+    ) -> NormalDistribution:
+        """Return a normal distribution per input and task, in the labels' own units.
+
+        ``dataset`` and ``strict`` are as in :meth:`predict`; rows that cannot be featurized are
+        NaN. A transformer of the labels that is not linear maps deviations back by its slope.
+
+        Raises :class:`Unsupported` if the model predicts no deviations, or a transformer cannot map
+        them back, and what :meth:`predict` raises.
+        """
+        return NormalDistribution(*self._per_input(dataset, self._distribution, strict=strict))
+
+    def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
+        """Return each metric's value on the rows of ``dataset`` that can be featurized.
+
+        Raises :class:`EmptyDataset` if there are none, and :class:`DatasetError` if the dataset's
+        classes are not the model's, or a metric is not for classes.
+        """
+        check_dataset(dataset)
+        metrics = check_metrics(metrics)
+        if len(dataset) == 0:
+            raise EmptyDataset("There is no row to evaluate on.")
+        self.check_classes(dataset)
+        std = None
+        if any(metric.needs_distribution for metric in metrics):
+            prediction, std = self.predict_distribution(dataset)
+        else:
+            prediction = self.predict(dataset)
+        ok = np.ones(len(dataset), bool)
+        ok[[failure.row for failure in self.failures]] = False
+        if not ok.any():
+            raise EmptyDataset(f"No row can be evaluated: {self.failures}.")
+        y, w, prediction = dataset.y[ok], dataset.w[ok], prediction[ok]
+        std = None if std is None else std[ok]
+        return score_all(metrics, y, prediction, w, dataset.tasks, dataset.classes, std)
+
+    def _per_input(
+        self, dataset: Any, predict: Callable[[Columns], Sequence[np.ndarray]], *, strict: bool
+    ) -> list[np.ndarray]:
+        """Return the arrays that ``predict`` makes of the features, with NaN where there are none.
+
+        Each has one row per input. The failures are kept and logged.
+        """
         inputs = as_sequence(dataset)
         if len(inputs) == 0:
             raise EmptyDataset("There is no input to predict for.")
@@ -174,32 +223,16 @@ class Pipeline(Estimator):
         # If all rows failed, their zero features still give the predictions their shape.
         used = ok if ok.any() else ~ok
         X = features.values if used.all() else take_rows(features.values, used)
-        prediction = self._predicted(X)
+        predicted = predict(X)
         if ok.all():
-            return prediction
-        dtype = np.result_type(prediction.dtype, np.float16)
-        whole = np.full((len(ok), *prediction.shape[1:]), np.nan, dtype)
-        whole[ok] = prediction[ok[used]]
+            return list(predicted)
+        whole = []
+        for rows in predicted:
+            dtype = np.result_type(rows.dtype, np.float16)
+            filled = np.full((len(ok), *rows.shape[1:]), np.nan, dtype)
+            filled[ok] = rows[ok[used]]
+            whole.append(filled)
         return whole
-
-    def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
-        """Return each metric's value on the rows of ``dataset`` that can be featurized.
-
-        Raises :class:`EmptyDataset` if there are none, and :class:`DatasetError` if the dataset's
-        classes are not the model's, or a metric is not for classes.
-        """
-        check_dataset(dataset)
-        if len(dataset) == 0:
-            raise EmptyDataset("There is no row to evaluate on.")
-        self.check_classes(dataset)
-        prediction = self.predict(dataset)
-        ok = np.ones(len(dataset), bool)
-        ok[[failure.row for failure in self.failures]] = False
-        if not ok.any():
-            raise EmptyDataset(f"No row can be evaluated: {self.failures}.")
-        return score_all(
-            metrics, dataset.y[ok], prediction[ok], dataset.w[ok], dataset.tasks, dataset.classes
-        )
 
     def _check_options(self, options: Mapping[str, Any]) -> None:
         known = inspect.signature(self.model.fit).parameters
@@ -215,13 +248,24 @@ class Pipeline(Estimator):
 
     def _predicted(self, X: Columns) -> np.ndarray:
         """Return the prediction for rows of features, in the labels' own units."""
-        rows: Dataset = NumpyDataset(X)
-        for transformer in self.transformers:
-            rows = transformer.transform(rows)
-        prediction = self.model.predict(rows)
+        prediction = self.model.predict(self._transformed(X))
         for transformer in reversed(self.transformers):
             prediction = transformer.untransform(prediction)
         return prediction
+
+    def _distribution(self, X: Columns) -> NormalDistribution:
+        """Return the predicted distributions for rows of features, in the labels' own units."""
+        mean, std = self.model.predict_distribution(self._transformed(X))
+        for transformer in reversed(self.transformers):
+            std = transformer.untransform_deviation(mean, std)
+            mean = transformer.untransform(mean)
+        return NormalDistribution(mean, std)
+
+    def _transformed(self, X: Columns) -> Dataset:
+        rows: Dataset = NumpyDataset(X)
+        for transformer in self.transformers:
+            rows = transformer.transform(rows)
+        return rows
 
     def _check_features(self, inputs: Sequence[Any]) -> None:
         """Let the model refuse features that are not its own before those of all inputs are made.

@@ -19,6 +19,7 @@ from dc_core.errors import (
     NotFitted,
     StructureError,
     TrainingStateError,
+    Unsupported,
     WeightsMismatch,
 )
 from dc_core.parameters import construct
@@ -249,6 +250,27 @@ class ModelSuite(EffectLaws):
                     f"For {n} rows of {len(dataset.tasks)} tasks it returned {shape}.",
                     hint="Return an array with an axis for the tasks, even if there is one task.",
                 )
+
+    @law
+    def test_a_predicted_distribution_has_the_predicted_means(self) -> None:
+        """Distributions have the predictions as means, and deviations that are not negative."""
+        model, dataset = self.make(0), self.dataset()
+        try:
+            mean, std = model.predict_distribution(dataset)
+        except Unsupported:
+            skip(f"{type(model).__name__} predicts no distributions")
+        found = difference({"mean": np.asarray(model.predict(dataset))}, {"mean": mean})
+        if found:
+            raise LawBroken(
+                f"The means are not what predict returns: {found}.",
+                hint="Return the same array from both.",
+            )
+        if np.shape(std) != np.shape(mean) or not np.all(np.asarray(std) >= 0):
+            raise LawBroken(
+                f"Deviations of shape {np.shape(std)} stand beside means of shape "
+                f"{np.shape(mean)}, and the lowest is {np.min(std)}.",
+                hint="Return one standard deviation for each mean, not variances or their logs.",
+            )
 
     @law
     def test_no_rows_are_an_error(self) -> None:

@@ -23,6 +23,7 @@ class RegressionCalibrationError(WeightedMetric):
 
     greater_is_better = False
     needs_values = True
+    needs_distribution = True
 
     def __init__(self, levels: int = 99) -> None:
         self.levels = check_count("levels", levels, minimum=1)
@@ -46,6 +47,7 @@ class GaussianNLL(RowMetric):
 
     greater_is_better = False
     needs_values = True
+    needs_distribution = True
 
     @property
     def name(self) -> str:
