@@ -163,7 +163,7 @@ SUBJECTS = (
         targets=(
             Target("rate", "dc-pipeline ECFP", "RDKit bulk", at_least=0.9),
             Target("rate", "dc-pipeline ECFP", "RDKit bulk, to an array"),
-            Target("rate", "dc-pipeline ECFP", "DeepChem", at_least=5, otherwise=358),
+            Target("rate", "dc-pipeline ECFP", "DeepChem", at_least=5, otherwise=1050),
         ),
     ),
     Subject(

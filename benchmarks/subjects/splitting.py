@@ -154,7 +154,7 @@ SUBJECTS = (
         ),
         targets=(
             Target("rate", "ScaffoldSplitter", "RDKit one by one", at_least=1),
-            Target("rate", "ScaffoldSplitter", "DeepChem", at_least=1, otherwise=884),
+            Target("rate", "ScaffoldSplitter", "DeepChem", at_least=1, otherwise=3060),
         ),
     ),
     Subject(

@@ -14,7 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_core import engines, plugins
-from dc_core.engines import Processes, Serial, Shards, run, running
+from dc_core.engines import Processes, Serial, Shards, directory, run, running
 from dc_core.engines.directory import Header, commit_failure, committed, halves, missing, name_of
 from dc_core.engines.mapping import _Map
 from dc_core.errors import (
@@ -404,6 +404,28 @@ def test_a_range_within_a_finished_one_is_not_counted_twice(tmp_path):
     assert committed(tmp_path) == [(0, 8)]
     assert [(shard.start, shard.status) for shard in Shards(tmp_path)] == [(0, "ok")]
     assert Shards(tmp_path).done == shards.done
+
+
+def test_a_failure_that_another_run_has_committed_and_tidied_up_is_kept(tmp_path, monkeypatch):
+    """The other run ends, and removes what is unfinished, while this one commits its failure."""
+    run(Squares(8), tmp_path, shard_rows=8)
+    commit = directory.commit
+
+    def late(*arguments):
+        directory.remove_temporary(tmp_path)
+        commit(*arguments)
+
+    monkeypatch.setattr(directory, "commit", late)
+    commit_failure(tmp_path, 3, "crash", "in this run")
+    assert [(shard.start, shard.status) for shard in Shards(tmp_path)] == [(0, "ok")]
+
+
+def test_a_failure_that_cannot_be_committed_is_an_error(tmp_path, monkeypatch):
+    run(Squares(8), tmp_path, shard_rows=8)
+    shutil.rmtree(tmp_path / name_of((0, 8)))
+    monkeypatch.setattr(directory, "commit", lambda *_: (tmp_path / "gone").stat())
+    with pytest.raises(FileNotFoundError):
+        commit_failure(tmp_path, 3, "crash", "in this run")
 
 
 # Progress

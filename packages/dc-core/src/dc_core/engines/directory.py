@@ -183,10 +183,15 @@ def commit(directory: Path, unfinished: Path, rows: Rows, record: Mapping[str, A
 
 
 def commit_failure(directory: Path, row: int, status: str, message: str) -> None:
-    """Commit a row that has no result."""
+    """Commit a row that has no result, unless another run has done so, and tidied up since."""
     unfinished = directory / f"{TEMPORARY}{uuid.uuid4().hex}"
+    rows = (row, row + 1)
     unfinished.mkdir()
-    commit(directory, unfinished, (row, row + 1), {"status": status, "message": message})
+    try:
+        commit(directory, unfinished, rows, {"status": status, "message": message})
+    except FileNotFoundError:
+        if not is_finished(directory, rows):
+            raise
 
 
 def read_record(directory: Path, rows: Rows) -> dict[str, Any]:
