@@ -18,7 +18,8 @@ import pytest
 from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
-from sklearn.linear_model import Ridge
+from sklearn.feature_selection import SelectFromModel
+from sklearn.linear_model import Lasso, Ridge
 from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
@@ -236,6 +237,29 @@ def test_a_derived_attribute_that_was_changed_after_fitting_is_refused_at_save(
 def test_classes_other_than_those_of_the_encoder_are_a_typed_error(name: str, refused: Any) -> None:
     estimator, _ = fitted(name)
     refused(estimator, {"classes_/0": state.export(estimator)["classes_/0"] + 1})
+
+
+GETTERS = {
+    Lasso(0.1): "coef_",
+    SVR(kernel="linear"): "coef_",
+    RandomForestRegressor(3, random_state=0): "feature_importances_",
+    make_pipeline(StandardScaler(), Lasso(0.1)): "named_steps.lasso.coef_",
+}
+
+
+@pytest.mark.parametrize(("estimator", "getter"), GETTERS.items(), ids=str)
+def test_the_attribute_that_a_selection_reads_is_one_of_its_estimator(
+    estimator: Any, getter: str, diabetes: tuple[np.ndarray, np.ndarray]
+) -> None:
+    selection = SelectFromModel(estimator, importance_getter=getter).fit(*diabetes)
+    stored = state.export(selection)
+    again = clone(selection)
+    state.restore(again, stored)
+    np.testing.assert_array_equal(again.transform(diabetes[0]), selection.transform(diabetes[0]))
+    other = clone(selection).set_params(importance_getter="pandas")
+    with pytest.raises(StructureError, match="reads 'pandas' of"):
+        state.restore(other, stored)
+    assert state.describe(other) == {}
 
 
 KINDS = {"fortran", "text", "csr_matrix", "csr_array", "list", "tuple", "objects"}

@@ -21,10 +21,12 @@ class Nested:
     """An attribute that holds a fitted estimator, or None or a string in its place.
 
     ``prototype(owner, state)`` returns the estimator it is to become, None where there can be none.
+    ``read_by(owner)`` is the path of the attribute that the owner reads of it, if a parameter says.
     """
 
     prototype: Callable[[Any, State], Any]
     words: tuple[str, ...] = ()
+    read_by: Callable[[Any], str] = lambda owner: ""
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of the nested estimator."""
@@ -44,7 +46,14 @@ class Nested:
         prototype = self.prototype(restoring.owner, restoring.state)
         if prototype is None:
             raise StructureError(f"{path!r} is given, and its owner's parameters allow none there.")
-        restoring.nested(prototype, reader, path, restoring.commits)
+        state = restoring.nested(prototype, reader, path, restoring.commits)
+        read = self.read_by(restoring.owner).partition(".")[0]
+        known = read in state or read in vars(prototype) or hasattr(type(prototype), read)
+        if read and not known:
+            raise StructureError(
+                f"{type(restoring.owner).__name__} reads {read!r} of {path!r}, a "
+                f"{type(prototype).__name__}, which has no such attribute."
+            )
         return prototype
 
 

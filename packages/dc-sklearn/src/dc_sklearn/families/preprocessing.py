@@ -237,6 +237,11 @@ def _selected_by(owner: Any, state: State) -> Any:
     return clone(owner.estimator)
 
 
+def _importance_getter(owner: Any) -> str:
+    getter = owner.importance_getter
+    return getter if isinstance(getter, str) and getter != "auto" else ""
+
+
 _MAX_OUTPUTS_LOG2: Final = 48
 
 _FEATURES: Final[Mapping[str, Field]] = {"n_features_in_": Size("n")}
@@ -280,7 +285,8 @@ SCHEMAS: Final = {
     "feature_selection.SelectFdr": _SIGNIFICANT,
     "feature_selection.SelectFpr": _SIGNIFICANT,
     "feature_selection.SelectFromModel": schema(
-        {"estimator_": Nested(_selected_by)}, {"max_features_": Count()}
+        {"estimator_": Nested(_selected_by, read_by=_importance_getter)},
+        {"max_features_": Count()},
     ),
     "feature_selection.SelectFwe": _SIGNIFICANT,
     "feature_selection.SelectKBest": _BEST,
