@@ -89,7 +89,8 @@ FEATURE, OFFSETS = "estimators_/feature/0", "estimators_/offsets/0"
 def test_a_tree_child_out_of_bounds_is_a_typed_error(
     forest: RandomForestRegressor, refused: Refused
 ) -> None:
-    for value in (2**62, 10**6, -7, np.iinfo(np.int64).max, np.iinfo(np.int64).min):
+    largest = np.iinfo(np.int32)
+    for value in (10**6, -7, largest.max, largest.min):
         refused(forest, {LEFT: edited(of(forest, LEFT), 0, value)})
 
 
@@ -120,7 +121,7 @@ def test_a_node_with_one_child_is_a_typed_error(
 def test_a_feature_out_of_bounds_is_a_typed_error(
     forest: RandomForestRegressor, refused: Refused
 ) -> None:
-    for value in (10, -1, 2**40):
+    for value in (10, -1, 2**30):
         refused(forest, {FEATURE: edited(of(forest, FEATURE), 0, value)})
 
 
@@ -233,6 +234,15 @@ def test_a_fault_in_any_tree_of_a_large_forest_is_refused(at: int) -> None:
         with pytest.raises(StructureError, match="forest"):
             trees.check("forest", nodes, offsets, 1)
         nodes[name][3 * at] = before
+
+
+def test_a_tree_of_more_samples_than_four_bytes_count_is_refused_at_save(diabetes: Data) -> None:
+    forest = RandomForestRegressor(n_estimators=2, random_state=0).fit(*diabetes)
+    stored = forest.estimators_[1].tree_.__getstate__()
+    stored["nodes"]["n_node_samples"][0] = 2**31
+    forest.estimators_[1].tree_.__setstate__(stored)
+    with pytest.raises(NotSerializable, match="2147483648 samples"):
+        state.export(forest)
 
 
 def test_the_depth_of_a_rebuilt_tree_is_that_of_the_original(diabetes: Data) -> None:

@@ -15,12 +15,13 @@ from typing import Any, Final
 import numpy as np
 from sklearn.tree._tree import Tree
 
-from dc_core.errors import StructureError
+from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn.slots import Reader, Slot, Slots
 from dc_sklearn.values import check_offsets
 
 _LEAF: Final = -1
 _UNDEFINED: Final = -2
+_MAX_SAMPLES: Final = np.iinfo(np.int32).max
 _BLOCK: Final = 1 << 14
 """About how many nodes are checked and built at a time."""
 _NODE: Final[np.dtype[Any]] = Tree(1, np.ones(1, np.intp), 1).__getstate__()["nodes"].dtype
@@ -37,13 +38,27 @@ _FIELDS: Final = {
 }
 """Names of the packed arrays (those of ``Tree``'s properties) and of the node's fields."""
 
+_DTYPES: Final = {
+    name: np.dtype(np.int32) if _NODE[field].kind == "i" else _NODE[field]
+    for name, field in _FIELDS.items()
+}
+"""The dtypes of the packed arrays: the numbers of children, features and samples take 4 bytes."""
+
 
 def encode(path: str, trees: Sequence[Any]) -> Slots:
     """Yield the slots of ``trees``.
 
     For N nodes in all: ``offsets`` ``(trees + 1,)`` int64, ``value`` ``(N, outputs, classes)``
-    float64, and the arrays of :data:`_FIELDS`, each ``(N,)`` in the dtype of the node's field.
+    float64, and the arrays of :data:`_FIELDS`, each ``(N,)`` of its dtype in :data:`_DTYPES`.
+
+    Raises :class:`NotSerializable` for a tree of 2³¹ samples or more.
     """
+    for tree in trees:
+        if tree.n_node_samples[0] > _MAX_SAMPLES:
+            raise NotSerializable(
+                f"A tree was fitted to {tree.n_node_samples[0]} samples; trees of more than "
+                f"{_MAX_SAMPLES} cannot be stored."
+            )
     offsets = np.cumsum([0, *(tree.node_count for tree in trees)], dtype=np.int64)
     total = int(offsets[-1])
     yield f"{path}/offsets/0", Slot.made(offsets)
@@ -53,24 +68,24 @@ def encode(path: str, trees: Sequence[Any]) -> Slots:
         # Tree by tree, whose nodes stay in the processor's cache: a pass over all nodes for each
         # field takes twice as long. In one piece, for which the system can give huge pages.
         memory = np.empty((len(_FIELDS), total), np.uint64)
-        fields = {
-            field: row.view(_NODE[field])[:total]
-            for field, row in zip(_FIELDS.values(), memory, strict=True)
+        packed = {
+            name: row.view(dtype)[:total]
+            for (name, dtype), row in zip(_DTYPES.items(), memory, strict=True)
         }
         for tree, start, stop in zip(
             trees, offsets[:-1].tolist(), offsets[1:].tolist(), strict=True
         ):
             nodes = tree.__getstate__()["nodes"]
-            for field, array in fields.items():
-                array[start:stop] = nodes[field]
-        return fields
+            for name, array in packed.items():
+                array[start:stop] = nodes[_FIELDS[name]]
+        return packed
 
-    for name, field in _FIELDS.items():
+    for name, dtype in _DTYPES.items():
 
-        def take(field: str = field) -> np.ndarray:
-            return gather()[field]
+        def take(name: str = name) -> np.ndarray:
+            return gather()[name]
 
-        yield f"{path}/{name}/0", Slot((total,), _NODE[field], take)
+        yield f"{path}/{name}/0", Slot((total,), dtype, take)
     shape = (total, *trees[0].value.shape[1:])
 
     def gather_values() -> np.ndarray:
@@ -87,8 +102,8 @@ def decode(reader: Reader, path: str, n_features: int, n_classes: Sequence[int])
     """
     check_fields(_NODE, _FIELDS.values())
     given = {
-        name: reader.take(f"{path}/{name}/0", dtype=_NODE[field], ndim=1)
-        for name, field in _FIELDS.items()
+        name: reader.take(f"{path}/{name}/0", dtype=dtype, ndim=1)
+        for name, dtype in _DTYPES.items()
     }
     offsets = reader.take(f"{path}/offsets/0", dtype=np.int64, ndim=1)
     value = reader.take(f"{path}/value/0", dtype=np.float64, ndim=3)
