@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
-from sklearn.base import ClassifierMixin, clone
+from sklearn.base import ClassifierMixin
 from sklearn.ensemble._iforest import _average_path_length
 from sklearn.tree import ExtraTreeRegressor
 
@@ -108,8 +108,8 @@ def _same(a: Any, b: Any) -> bool:
 
 
 def _forest_tree(owner: Any) -> Any:
-    tree = clone(owner.estimator)
-    return tree.set_params(**{name: getattr(owner, name) for name in owner.estimator_params})
+    parameters = {name: getattr(owner, name) for name in owner.estimator_params}
+    return type(owner.estimator)(**parameters)
 
 
 def _isolation_tree(owner: Any) -> Any:
