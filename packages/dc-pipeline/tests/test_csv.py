@@ -269,9 +269,17 @@ def test_a_featurizer_gives_features_and_its_failures_in_the_rows_of_the_file(wr
     assert dataset.ids.tolist() == good
     found = [(failure.row, failure.input, failure.message) for failure in report.failures]
     assert found == [
-        (1, "C", "y is 'bad', which is not a finite number"),
+        (
+            1,
+            "C",
+            "y is 'bad', which is not a finite number; for names of classes, give classes='y'",
+        ),
         (2, "C1CC", ECFP().featurize(["C1CC"]).failures[0].message),
-        (3, "CC", "y is 'bad', which is not a finite number"),
+        (
+            3,
+            "CC",
+            "y is 'bad', which is not a finite number; for names of classes, give classes='y'",
+        ),
     ]
 
 
@@ -288,7 +296,7 @@ def test_a_header_alone_is_an_empty_dataset(write):
         ("SMILES,expt\nC,1\n", "no column 'smiles'. It has: SMILES, expt"),
         ("smiles,smiles,expt\nC,C,1\n", "several columns 'smiles'"),
         ("smiles,expt\nC,1\n".encode("utf-16"), "is not text in utf-8-sig"),
-        (b"\xff\xfe\xfd", "is not text in utf-8-sig.*encoding='latin-1'"),
+        (b"\xfd\xfe\xff", "is not text in utf-8-sig.*encoding='latin-1'"),
         (gzip.compress(TABLE.encode())[:-9], "is a damaged gzip file"),
         (b"\x1f\x8b" + b"junk" * 9, "is a damaged gzip file"),
         ('"smiles,expt\nC,1\n', "first line: a quote is not closed"),
@@ -463,3 +471,20 @@ def test_batches_are_read_one_at_a_time(write, name):
     tracemalloc.stop()
     assert count == 300_000
     assert peak < 0.8 * file.stat().st_size
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        (b"smiles;y\nCCO;1,5\n", "give delimiter=';'"),
+        (b"smiles\ty\nCCO\t1.5\n", r"give delimiter='\\t'"),
+        (b"SMILES,y\nCCO,1.5\n", "It has: SMILES, y. Is it 'SMILES'"),
+        (b"name,y\nCCO,1.5\n", "It has: name, y.$"),
+        ("smiles,y\nCCO,1.5\n".encode("utf-16"), "give encoding='utf-16'"),
+        ("smiles,y\nC,1.5\n\xe9,2\n".encode("latin-1"), "such as encoding='latin-1'"),
+    ],
+)
+def test_a_file_of_another_form_is_an_error_that_says_how_to_read_it(tmp_path, content, says):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(LoaderError, match=says):
+        CSVLoader("smiles", "y").load(tmp_path / "t.csv")

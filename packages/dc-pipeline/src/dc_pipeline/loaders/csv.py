@@ -90,8 +90,17 @@ class CSVLoader(TableLoader):
         for name in wanted:
             if name not in columns:
                 raise LoaderError(
-                    f"{file} has no column {name!r}.", hint=f"It has: {', '.join(columns)}."
+                    f"{file} has no column {name!r}.", hint=_hint(name, columns, self.delimiter)
                 )
             if columns.count(name) > 1:
                 raise LoaderError(f"{file} has several columns {name!r}.", hint="Rename one.")
         return {name: columns.index(name) for name in wanted}
+
+
+def _hint(name: str, columns: list[str], delimiter: str) -> str:
+    """Return what to do if there is no column ``name`` among ``columns``."""
+    separators = [mark for mark in ";\t|," if mark != delimiter and mark in columns[0]]
+    if len(columns) == 1 and separators:
+        return f"Its columns seem to be separated otherwise: give delimiter={separators[0]!r}."
+    meant = [column for column in columns if column.lower() == name.lower()]
+    return f"It has: {', '.join(columns)}." + (f" Is it {meant[0]!r}?" if meant else "")

@@ -259,7 +259,9 @@ def _label_fault(task: str, text: str) -> tuple[str, str]:
     """Return the status of a label that cannot be used, and the reason."""
     if _BOUND.fullmatch(text):
         return "censored", f"{task} is {text!r}, which is only a bound"
-    return "label", f"{task} is {text!r}, which is not a finite number"
+    names = text.isidentifier() and text.lower() not in ("inf", "infinity", "nan")
+    classes = f"; for names of classes, give classes={task!r}" if names else ""
+    return "label", f"{task} is {text!r}, which is not a finite number{classes}"
 
 
 def _class_names(labels: list[str]) -> set[str]:

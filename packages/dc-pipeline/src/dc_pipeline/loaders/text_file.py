@@ -35,9 +35,12 @@ def read_text(source: Source, encoding: str) -> Iterator[str]:
         yield decoder.decode(b"", final=True)
     except UnicodeDecodeError as error:
         place = count - len(error.object) + error.start
+        wide = place == 0 and error.object.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
         raise LoaderError(
             f"{source} is not text in {encoding}: {error.reason} at byte {place}.",
-            hint="Give the file's encoding, such as encoding='latin-1'.",
+            hint="It begins like UTF-16: give encoding='utf-16'."
+            if wide
+            else "Give the file's encoding, such as encoding='latin-1'.",
         ) from error
 
 
