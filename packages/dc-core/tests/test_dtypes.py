@@ -19,8 +19,8 @@ from dc_core import dtype_name, dtype_from_name, raw_bits
 dtype = dtype_from_name("bfloat16")
 assert dtype == np.dtype([("bfloat16", "<u2")]), dtype
 assert dtype_name(dtype) == "bfloat16"
-assert raw_bits(dtype) == np.dtype("<u2")
 array = np.array([(1,), (2,)], dtype)
+assert raw_bits(array).tolist() == [[1], [2]]
 assert array.copy().tobytes() == array.tobytes()
 assert dtype != np.dtype(np.uint16)
 """
@@ -30,8 +30,30 @@ assert dtype != np.dtype(np.uint16)
 def test_a_name_and_its_dtype_lead_to_each_other(name):
     dtype = dtype_from_name(name)
     assert dtype_name(dtype) == name
-    assert raw_bits(dtype).itemsize == dtype.itemsize
-    assert raw_bits(dtype).isbuiltin
+
+
+@pytest.mark.parametrize("name", sorted(NATIVE | EXTENDED.keys()))
+def test_raw_bits_are_the_memory_as_unsigned_integers(name):
+    octets = np.random.default_rng(0).integers(0, 256, (3, 4, 16), np.uint8)
+    array = octets.view(dtype_from_name(name))[..., 0].T
+    bits = raw_bits(array)
+    assert bits.dtype.kind == "u"
+    assert bits.shape == (4, 3, 2 if array.dtype.kind == "c" else 1)
+    assert np.shares_memory(bits, array)
+    assert np.ascontiguousarray(bits).tobytes() == array.tobytes()
+
+
+def test_raw_bits_keep_the_byte_order():
+    assert raw_bits(np.array([1.0], ">f8")).tolist() == raw_bits(np.array([1.0])).tolist()
+    assert raw_bits(np.array(2j, ">c8")).tolist() == raw_bits(np.array(2j, "c8")).tolist()
+
+
+@pytest.mark.parametrize("name", ["float16", "float32", "float64", "complex64", "complex128"])
+def test_equal_raw_bits_mean_equal_in_every_bit(name):
+    values = np.array([np.nan, -0.0, 1], name)
+    np.testing.assert_array_equal(raw_bits(values), raw_bits(values.copy()))
+    differs = (raw_bits(values) != raw_bits(np.array([0, 0.0, 1], name))).any(axis=-1)
+    assert differs.tolist() == [True, True, False]
 
 
 def test_extended_dtypes_are_those_of_ml_dtypes_where_it_is_installed():

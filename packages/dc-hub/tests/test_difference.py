@@ -35,6 +35,15 @@ def test_one_changed_bit_of_a_weight_is_a_difference(hub, linear):
     assert change.where == "linear/intercept/0"
 
 
+def test_values_that_differ_are_counted_by_their_bits(hub, linear):
+    linear.intercept = np.array([np.nan, 0.0])
+    publish(linear, "a", hub=hub)
+    linear.intercept = np.array([np.nan, -0.0])
+    publish(linear, "b", hub=hub)
+    (change,) = diff("a", "b", hub=hub).weights
+    assert "1 of 2 values differ" in change.after
+
+
 def test_weights_of_one_side_only_are_named(hub, linear, models):
     publish(linear, "a", hub=hub)
     publish(models["Letters"](), "b", hub=hub)

@@ -47,7 +47,7 @@ def written(tensors, metadata=None):
 
 
 def bits(array):
-    return np.ascontiguousarray(array).view(raw_bits(array.dtype))
+    return raw_bits(np.ascontiguousarray(array))
 
 
 def of_dtype(name, shape=(3, 2)):

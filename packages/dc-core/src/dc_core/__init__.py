@@ -43,6 +43,8 @@ if TYPE_CHECKING:
     from dc_core.errors import DCError as DCError
     from dc_core.failures import Failure as Failure
     from dc_core.failures import FailureReport as FailureReport
+    from dc_core.files import sync_directory as sync_directory
+    from dc_core.files import sync_file as sync_file
     from dc_core.holders import WeightHolder as WeightHolder
     from dc_core.interrupts import uninterrupted as uninterrupted
     from dc_core.mapped import MappedDataset as MappedDataset
@@ -56,6 +58,7 @@ if TYPE_CHECKING:
     from dc_core.parameters import construct as construct
     from dc_core.plugins.hookspecs import hookimpl as hookimpl
     from dc_core.plugins.info import BackendInfo as BackendInfo
+    from dc_core.prefetching import prefetch as prefetch
     from dc_core.registry import register_component as register_component
     from dc_core.registry import register_model as register_model
     from dc_core.roles import Estimator as Estimator
@@ -110,6 +113,7 @@ _EXPORTS = {
     "dc_core.engines": ["engines"],
     "dc_core.errors": ["DCError", "errors"],
     "dc_core.failures": ["Failure", "FailureReport"],
+    "dc_core.files": ["sync_directory", "sync_file"],
     "dc_core.holders": ["WeightHolder"],
     "dc_core.interrupts": ["uninterrupted"],
     "dc_core.lazy": ["lazy"],
@@ -120,6 +124,7 @@ _EXPORTS = {
     "dc_core.plugins": ["plugins"],
     "dc_core.plugins.hookspecs": ["hookimpl"],
     "dc_core.plugins.info": ["BackendInfo"],
+    "dc_core.prefetching": ["prefetch"],
     "dc_core.registry": ["register_component", "register_model", "registry"],
     "dc_core.roles": [
         "Estimator",

@@ -133,8 +133,39 @@ class Dataset(ABC):
         ``world``-th row of that order: their rows are disjoint and together all. The numbers of
         rows differ by at most one; with ``drop_last`` all have the same number of batches.
 
+        To read the next batches while this one is used, see :func:`dc_core.prefetch`.
+
         Raises :class:`ParameterError` immediately if the size is below 1, the seed or epoch is
         negative, a part is unknown, or the rank is not one of the world's.
+        """
+        check_parts(parts)
+        chosen = self.batch_indices(
+            size,
+            shuffle=shuffle,
+            seed=seed,
+            epoch=epoch,
+            drop_last=drop_last,
+            rank=rank,
+            world=world,
+        )
+        return (self.rows(indices, parts) for indices in chosen)
+
+    @explained
+    def batch_indices(
+        self,
+        size: int,
+        *,
+        shuffle: bool = False,
+        seed: int = 0,
+        epoch: int = 0,
+        drop_last: bool = False,
+        rank: int = 0,
+        world: int = 1,
+    ) -> Iterator[np.ndarray]:
+        """Iterate over the row numbers of each of the :meth:`batches`: ``(b,)`` of int.
+
+        They are for frameworks whose workers read the rows themselves. The arguments and errors are
+        those of :meth:`batches`.
         """
         if size < 1:
             raise ParameterError(f"The batch size must be at least 1, not {size}.")
@@ -142,14 +173,13 @@ class Dataset(ABC):
             raise ParameterError(f"Seed and epoch must not be negative: {seed}, {epoch}.")
         if not 0 <= rank < world:
             raise ParameterError(f"The rank {rank} is not one of {world} processes.")
-        check_parts(parts)
         n = len(self)
         order = np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)
         if world > 1:
             order = order[rank : n - n % world if drop_last else n : world]
             n = len(order)
         starts = range(0, n - size + 1 if drop_last else n, size)
-        return (self.rows(order[start : start + size], parts) for start in starts)
+        return (order[start : start + size] for start in starts)
 
     def __iter__(self) -> Iterator[Batch]:
         """Iterate over the rows; each is a :class:`Batch` without the first axis."""

@@ -82,7 +82,15 @@ def dtype_name(dtype: np.dtype[Any]) -> str:
     )
 
 
-def raw_bits(dtype: np.dtype[Any]) -> np.dtype[Any]:
-    """Return a dtype that NumPy compares bit for bit: ``dtype``, or the integer with its bits."""
-    name = dtype_name(dtype)
-    return np.dtype(EXTENDED[name]) if name in EXTENDED else dtype
+def raw_bits(array: np.ndarray) -> np.ndarray:
+    """Return the bits of ``array`` as unsigned integers of its byte order: ``(*shape, k)``.
+
+    ``k`` is 2 for complex numbers, and else 1. The memory is shared. Compared in this form, equal
+    means equal in every bit: NaN equals itself, and 0.0 differs from -0.0.
+
+    Raises :class:`ParameterError` for dtypes that weights cannot have.
+    """
+    dtype_name(array.dtype)
+    width = array.dtype.itemsize // (2 if array.dtype.kind == "c" else 1)
+    word = np.dtype(f"u{width}").newbyteorder(array.dtype.byteorder)
+    return array[..., np.newaxis].view(word)

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dc_core.engines.contract import Engine as Engine
     from dc_core.engines.contract import Outcome as Outcome
     from dc_core.engines.cpus import available_cpus as available_cpus
+    from dc_core.engines.identity import digest as digest
     from dc_core.engines.isolation import run_isolated as run_isolated
     from dc_core.engines.isolation import stop_isolated as stop_isolated
     from dc_core.engines.mapping import Result as Result
@@ -35,6 +36,7 @@ _EXPORTS = {
     "dc_core.engines.choosing": ["engine"],
     "dc_core.engines.contract": ["Engine", "Outcome"],
     "dc_core.engines.cpus": ["available_cpus"],
+    "dc_core.engines.identity": ["digest"],
     "dc_core.engines.isolation": ["run_isolated", "stop_isolated"],
     "dc_core.engines.mapping": ["Result", "map"],
     "dc_core.engines.pickling": ["dumps"],

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from dc_core.errors import RunMismatch
+from dc_core.files import sync_directory, sync_file
 
 Rows = tuple[int, int]
 """The first row of a range, and the one after its last."""
@@ -223,20 +224,3 @@ def discard(unfinished: Path) -> None:
     with suppress(FileNotFoundError):
         unfinished.rename(gone)
     shutil.rmtree(gone, ignore_errors=True)
-
-
-def sync_file(path: Path) -> None:
-    """Wait until the content of a file is on the disk."""
-    with path.open("rb+") as file:
-        os.fsync(file.fileno())
-
-
-def sync_directory(path: Path) -> None:
-    """Wait until the names in a directory are on the disk, where directories can be opened."""
-    if not hasattr(os, "O_DIRECTORY"):
-        return
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

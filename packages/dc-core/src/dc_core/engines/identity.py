@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import hashlib
+import json
 import os
 from collections.abc import Mapping
 from collections.abc import Set as AbstractSet
@@ -15,6 +16,15 @@ import numpy as np
 
 from dc_core.component import Component
 from dc_core.errors import NotSerializable
+
+
+def digest(value: Any) -> str:
+    """Return a SHA-256 of what ``value`` is, the same in every process.
+
+    It may be what a task's attributes may be. Raises :class:`NotSerializable` for anything else.
+    """
+    text = json.dumps(identity(value), sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def identity(value: Any) -> Any:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
 from abc import ABC, abstractmethod
 from pathlib import Path
 
@@ -49,9 +47,7 @@ class Task(ABC):
         that reads one should have its digest as an attribute.
         """
         # It needs NumPy, which a worker that only runs tasks does not.
-        from dc_core.engines.identity import identity
+        from dc_core.engines.identity import digest
 
         cls = type(self)
-        name = f"{cls.__module__}:{cls.__qualname__}"
-        text = json.dumps([name, identity(vars(self))], sort_keys=True)
-        return hashlib.sha256(text.encode()).hexdigest()
+        return digest([f"{cls.__module__}:{cls.__qualname__}", vars(self)])

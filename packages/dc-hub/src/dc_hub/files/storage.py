@@ -10,8 +10,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
 
+from dc_core import sync_directory
 from dc_hub.errors import HubUnavailable, ReadOnlyHub
-from dc_hub.files.system import patiently, sync_directory
+from dc_hub.files.system import patiently
 
 TEMPORARY: Final = ".tmp-"
 """The prefix of the names of unfinished files and directories."""

@@ -173,17 +173,6 @@ def read_at(descriptor: int, length: int, offset: int) -> bytes:
     return bytes(buffer)
 
 
-def sync_directory(path: Path) -> None:
-    """Make the names in a directory survive a loss of power, where directories can be opened."""
-    if not GUARDED:
-        return
-    descriptor = os.open(path, _FOLDER & ~_NO_FOLLOW)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
 def nameless_file() -> io.FileIO:
     """Return a new file for reading and writing that no name leads to: in memory, if possible."""
     if hasattr(os, "memfd_create"):

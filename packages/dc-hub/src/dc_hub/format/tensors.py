@@ -301,7 +301,7 @@ def _checked(name: str, array: Any) -> np.ndarray:
 
 def _blocks(array: np.ndarray) -> Iterator[memoryview]:
     """Yield the bytes of ``array``, C-ordered and little-endian, copying only if they are not."""
-    bits = array.view(raw_bits(array.dtype))
+    bits = raw_bits(array)
     stored = bits.dtype.newbyteorder("<")
     if bits.flags.c_contiguous and bits.dtype == stored:
         yield bits.reshape(-1).view(np.uint8).data

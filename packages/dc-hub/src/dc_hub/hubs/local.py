@@ -24,7 +24,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
-from dc_core import explained
+from dc_core import explained, sync_directory
 from dc_hub.errors import (
     AmbiguousRevision,
     FileMissing,
@@ -53,7 +53,7 @@ from dc_hub.files.storage import (
     write_atomically,
     writing,
 )
-from dc_hub.files.system import patiently, sync_directory
+from dc_hub.files.system import patiently
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.hubs.staging import Staging

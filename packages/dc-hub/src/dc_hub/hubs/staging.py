@@ -10,10 +10,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from dc_core import sync_directory
 from dc_hub.errors import AlreadyExists
 from dc_hub.files.paths import check_member
 from dc_hub.files.storage import temporary
-from dc_hub.files.system import sync_directory
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import Entry, HashingFile, Manifest, verify_directory
 

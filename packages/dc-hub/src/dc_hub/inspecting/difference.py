@@ -99,8 +99,7 @@ def _shape(array: np.ndarray | None) -> str | None:
 
 
 def _distance(before: np.ndarray, after: np.ndarray) -> str:
-    bits = raw_bits(before.dtype)
-    differing = int(np.count_nonzero(before.view(bits) != after.view(bits)))
+    differing = int(np.count_nonzero((raw_bits(before) != raw_bits(after)).any(axis=-1)))
     text = f"{differing} of {before.size} values differ"
     if before.dtype.kind in "iufc":
         with np.errstate(invalid="ignore", over="ignore"):

@@ -150,11 +150,7 @@ def _same_bits(a: np.ndarray, b: np.ndarray) -> bool:
         return False
     if a.ctypes.data == b.ctypes.data and a.strides == b.strides:
         return True
-    # As integers, because NaN differs from itself and -0.0 equals 0.0.
-    bits = raw_bits(a.dtype)
-    if bits.kind in "fc":
-        bits = np.dtype(f"u{bits.itemsize}")
-    return np.array_equal(a.view(bits), b.view(bits))
+    return np.array_equal(raw_bits(a), raw_bits(b))
 
 
 def _size(stored: Stored, *others: Mapping[str, np.ndarray] | None) -> int:
