@@ -1,13 +1,16 @@
 """Datasets on disk: equal to those in memory, atomic, and sceptical of their files."""
 
+import errno
 import json
 import os
 import pickle
 import resource
+import shutil
 import signal
 import subprocess
 import sys
 import textwrap
+from contextlib import contextmanager
 
 import numpy as np
 import pytest
@@ -51,6 +54,10 @@ def everything(n, seed=0):
     y = np.where(rng.random((n, 2)) < 0.2, np.nan, rng.normal(size=(n, 2)))
     w = rng.random((n, 2))
     return NumpyDataset(X, y, w, [f"row {i}" for i in range(n)], ["a", "b"])
+
+
+def codes(*rows, dtype=np.int32):
+    return NumpyDataset(Ragged.from_rows([list(row) for row in rows], dtype))
 
 
 def plain(column):
@@ -188,6 +195,57 @@ def test_a_pickled_view_of_a_dataset_that_was_replaced_is_refused(stored, tmp_pa
         pickle.loads(data)
 
 
+def test_a_pickled_view_stays_the_same_when_rows_are_appended(stored, tmp_path):
+    data = pickle.dumps(stored[3:])
+    with DatasetWriter(tmp_path / "data") as writer:
+        writer.append(everything(3, seed=9))
+    view = pickle.loads(data)
+    assert view.identity == stored[3:].identity
+    assert content(view) == content(stored[3:])
+
+
+def meanings():
+    """Datasets of equal bytes, each with another meaning."""
+    bits = np.array([[0, 1], [1, 1], [0, 0]], np.uint8)
+    y = np.array([0.0, 1, 1])
+    return {
+        "plain": NumpyDataset(bits, y),
+        "dtype": NumpyDataset(bits.view(np.int8), y),
+        "shape": NumpyDataset(bits[:, :, None], y),
+        "name": NumpyDataset({"x": bits}, y),
+        "tasks": NumpyDataset(bits, y, tasks=["active"]),
+        "classes": NumpyDataset(bits, y, classes={"task0": ["off", "on"]}),
+        "other classes": NumpyDataset(bits, y, classes={"task0": ["on", "off"]}),
+        "codes": codes([1, 2], [2]),
+        "other codes": codes([5, 7], [7]),
+    }
+
+
+def written(directory, name):
+    return DiskDataset.create(directory, meanings()[name], code=[""] if "codes" in name else ())
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [
+        *[("plain", name) for name in meanings() if "codes" not in name and name != "plain"],
+        ("classes", "other classes"),
+        ("codes", "other codes"),
+    ],
+)
+def test_equal_bytes_of_another_meaning_are_another_dataset(tmp_path, one, other):
+    first, second = written(tmp_path / "one", one), written(tmp_path / "two", other)
+    for path in first.directory.glob("x0*"):
+        assert path.read_bytes() == (second.directory / path.name).read_bytes()
+    assert first.identity != second.identity
+    assert first.identity == written(tmp_path / "again", one).identity
+    data = pickle.dumps(first)
+    shutil.rmtree(first.directory)
+    second.directory.rename(first.directory)
+    with pytest.raises(DiskDatasetError, match="not the dataset that it was"):
+        pickle.loads(data)
+
+
 def test_provenance_is_kept_and_added_to(tmp_path):
     with DatasetWriter(tmp_path, provenance={"source": {"sha256": "00"}}) as writer:
         writer.append(everything(2))
@@ -271,20 +329,88 @@ def test_a_full_disk_keeps_the_rows_before(tmp_path):
     with DatasetWriter(tmp_path) as writer:
         writer.append(everything(100))
         writer.commit()
-        former = resource.getrlimit(resource.RLIMIT_FSIZE)
-        ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-        resource.setrlimit(resource.RLIMIT_FSIZE, (4000, former[1]))
-        try:
-            with pytest.raises(DiskDatasetError, match="100 rows before these are kept"):
-                writer.append(everything(1000, seed=1))
-        finally:
-            resource.setrlimit(resource.RLIMIT_FSIZE, former)
-            signal.signal(signal.SIGXFSZ, ignored)
+        with (
+            files_of_at_most(4000),
+            pytest.raises(DiskDatasetError, match="100 rows before these are kept"),
+        ):
+            writer.append(everything(1000, seed=1))
         writer.append(everything(5, seed=2))
     dataset = DiskDataset(tmp_path)
     assert content(dataset[:100]) == content(everything(100))
     assert content(dataset[100:]) == content(everything(5, seed=2))
     dataset.verify()
+
+
+@contextmanager
+def files_of_at_most(size):
+    """Let no file of this process grow beyond ``size`` bytes, as on a full disk."""
+    former = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, former[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, former)
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits the size of files by the system")
+def test_a_header_that_cannot_be_written_is_a_typed_error_and_leaves_nothing(tmp_path):
+    with DatasetWriter(tmp_path) as writer:
+        writer.append(everything(5))
+        writer.commit()
+        writer.append(everything(5, seed=1))
+        with (
+            files_of_at_most(4000),
+            pytest.raises(DiskDatasetError, match=r"dataset\.json cannot .* commit again"),
+        ):
+            writer.commit({"notes": "x" * 5000})
+        assert not list(tmp_path.glob(".dataset*"))
+        assert len(DiskDataset(tmp_path)) == 5
+    assert len(DiskDataset(tmp_path)) == 10
+    DiskDataset(tmp_path).verify()
+
+
+def test_a_writer_whose_directory_is_gone_raises_a_typed_error(tmp_path):
+    with DatasetWriter(tmp_path / "data") as writer:
+        writer.append(everything(5))
+        shutil.rmtree(tmp_path / "data")
+        with pytest.raises(DiskDatasetError, match="cannot be written"):
+            writer.commit()
+        writer.close()
+
+
+def test_rows_that_the_disk_did_not_take_are_dropped(tmp_path, monkeypatch):
+    with DatasetWriter(tmp_path) as writer:
+        writer.append(everything(4))
+    writer = DatasetWriter(tmp_path)
+    writer.append(everything(3, seed=1))
+    monkeypatch.setattr(os, "fsync", broken_disk)
+    with pytest.raises(DiskDatasetError, match="Only the 4 rows of the last commit"):
+        writer.commit()
+    monkeypatch.undo()
+    with pytest.raises(DiskDatasetError, match=r"closed.*new DatasetWriter"):
+        writer.commit()
+    with pytest.raises(DiskDatasetError, match="closed"):
+        writer.append(everything(3, seed=1))
+    assert content(DiskDataset(tmp_path)) == content(everything(4))
+
+
+def broken_disk(descriptor):
+    raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+def test_a_directory_that_cannot_be_made_is_a_typed_error(tmp_path):
+    (tmp_path / "file").touch()
+    for directory in (tmp_path / "file", tmp_path / "file" / "data"):
+        with pytest.raises(DiskDatasetError, match="cannot be written"):
+            DatasetWriter(directory)
+    (tmp_path / "data" / "x0.bin").mkdir(parents=True)
+    with (
+        pytest.raises(DiskDatasetError, match="cannot be written"),
+        DatasetWriter(tmp_path / "data") as writer,
+    ):
+        writer.append(everything(2))
 
 
 @pytest.mark.parametrize(
@@ -306,6 +432,13 @@ def test_rows_of_another_form_are_refused_and_cost_nothing(stored, tmp_path, cha
             )
         assert writer.rows == 40
     assert content(DiskDataset(tmp_path / "data")) == content(everything(40))
+
+
+def test_labels_of_another_dtype_are_refused(tmp_path):
+    with DatasetWriter(tmp_path) as writer:
+        writer.append(NumpyDataset([1.0], y=np.float32([1])))
+        with pytest.raises(DiskDatasetError, match="same dtype"):
+            writer.append(NumpyDataset([1.0], y=np.float64([1])))
 
 
 def test_other_tasks_or_classes_are_refused(tmp_path):
@@ -477,10 +610,6 @@ def test_opening_and_selecting_do_not_read_the_rows(tmp_path):
     )
     # The rows are 49 MiB packed and 391 MiB unpacked.
     assert int(done.stdout) < 24
-
-
-def codes(*rows, dtype=np.int32):
-    return NumpyDataset(Ragged.from_rows([list(row) for row in rows], dtype))
 
 
 def test_codes_take_two_bytes_a_value(tmp_path):

@@ -15,6 +15,7 @@ from dc_core import Features, Featurizer, NumpyDataset, Ragged, engines
 from dc_core.errors import EmptyDataset
 from dc_pipeline import ECFP, DiskDataset, featurize
 from dc_pipeline.errors import DiskDatasetError
+from dc_pipeline.scale.working import clear, identity
 
 SMILES = ["CCO", "c1ccccc1", "C1CC", "CC(=O)O", "not a molecule", "N", "CCN", "[Na+].[Cl-]", "O"]
 
@@ -91,8 +92,10 @@ def test_a_complete_featurization_is_opened_again(tmp_path):
 )
 def test_a_directory_of_other_features_is_left_alone(tmp_path, dataset, featurizer):
     first, _ = featurize(data(30), ECFP(size=64), tmp_path)
+    names = sorted(tmp_path.rglob("*"))
     with pytest.raises(DiskDatasetError, match="other rows or another featurizer"):
         featurize(dataset, featurizer, tmp_path)
+    assert sorted(tmp_path.rglob("*")) == names
     first.verify()
 
 
@@ -157,6 +160,20 @@ def test_a_killed_run_continues_on_another_engine(tmp_path):
     assert done[0] >= 256 * len(finished)
     np.testing.assert_array_equal(found.X[:50], ECFP(size=64).featurize(rows.X[:50]).values)
     np.testing.assert_array_equal(found.X[:50], found.X[19_950:])
+
+
+def test_rows_that_differ_only_in_a_column_named_like_a_part_are_other_rows(tmp_path):
+    rows = [NumpyDataset({"smiles": ["CCO"], "y": [value]}, y=[1.0]) for value in (0.0, 1.0)]
+    assert identity(rows[0]) != identity(rows[1])
+    assert identity(rows[0]) == identity(rows[0][:])
+
+
+def test_what_cannot_be_removed_at_the_end_is_logged(tmp_path, caplog):
+    (tmp_path / "work").touch()  # rmtree removes no file
+    clear(tmp_path / "work")
+    assert "work could not be removed" in caplog.text
+    clear(tmp_path / "absent")
+    assert len(caplog.records) == 1
 
 
 def test_what_identifies_rows_is_their_content(tmp_path):

@@ -156,7 +156,25 @@ def test_what_cannot_be_done_is_said_before_any_work(tmp_path):
         predict_to(model, rows[:0], tmp_path / "out.csv")
     with pytest.raises(ParameterError, match="out="):
         model.predict(SMILES, engine="processes")
-    assert not (tmp_path / "out.csv").exists()
+    with pytest.raises(ParameterError, match="There is no directory"):
+        predict_to(model, rows, tmp_path / "absent" / "out.csv")
+    (tmp_path / "folder.csv").mkdir()
+    with pytest.raises(ParameterError, match=r"folder\.csv is a directory"):
+        predict_to(model, rows, tmp_path / "folder.csv")
+    with pytest.raises(ParameterError, match="no meaning"):
+        model.predict(rows, strict=True, out=tmp_path / "out.csv")
+    assert [path.name for path in tmp_path.iterdir()] == ["folder.csv"]
+
+
+def test_failures_are_logged_once_with_their_rows_in_the_source(tmp_path, caplog):
+    lines = ["smiles", ",", "bad1", *["CCO"] * 1500, "bad2"]
+    (tmp_path / "library.csv").write_text("\n".join(lines) + "\n")
+    predict_to(fitted(), tmp_path / "library.csv", tmp_path / "out.csv", loader=CSVLoader("smiles"))
+    logged = [r.getMessage() for r in caplog.records if "bad" in r.getMessage()]
+    assert len(logged) == 1
+    assert "1503 rows, 3 failed" in logged[0]
+    assert "row 1 ('bad1')" in logged[0]
+    assert "row 1502 ('bad2')" in logged[0]
 
 
 def test_memory_does_not_grow_with_the_number_of_rows(tmp_path):

@@ -29,6 +29,7 @@ from dc_core import (
 )
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.inputs import as_sequence
+from dc_pipeline.logs import log_failures
 
 if TYPE_CHECKING:
     from dc_pipeline.scale.predicting import Predictions
@@ -153,9 +154,15 @@ class Pipeline(Estimator):
 
         Raises :class:`EmptyDataset` if there are no inputs, :class:`DatasetError` for a single
         string and for inputs without order or length, and :class:`ParameterError` for options
-        without ``out``.
+        without ``out``, and for ``strict`` with it.
         """
         if out is not None:
+            if strict:
+                raise ParameterError(
+                    "strict=True has no meaning with out=: the table has a row for each input, "
+                    "with the reason if it failed.",
+                    hint="Leave strict out, and look at the failures that are returned.",
+                )
             from dc_pipeline.scale.predicting import predict_to
 
             return predict_to(self, dataset, out, **options)
@@ -218,7 +225,7 @@ class Pipeline(Estimator):
             self._check_features(inputs[:_PROBE])
         features = self._features(inputs, strict=strict)
         self.failures = features.failures
-        self._log(features.failures, "prediction inputs")
+        log_failures(logger, features.failures, "prediction inputs")
         ok = features.ok
         # If all rows failed, their zero features still give the predictions their shape.
         used = ok if ok.any() else ~ok
@@ -290,7 +297,7 @@ class Pipeline(Estimator):
         if self.featurizer is None:
             return dataset, FailureReport()
         features = self._features(as_sequence(dataset))
-        self._log(features.failures, f"{role} data")
+        log_failures(logger, features.failures, f"{role} data")
         if not features.ok.any():
             raise EmptyDataset(f"The {role} data has no usable row: {features.failures}.")
         X, rows = features.values, dataset
@@ -299,10 +306,6 @@ class Pipeline(Estimator):
         return NumpyDataset(
             X, rows.y, rows.w, rows.ids, rows.tasks, rows.classes
         ), features.failures
-
-    def _log(self, report: FailureReport, what: str) -> None:
-        if report.failures:
-            logger.warning("%s: %s", what, report)
 
 
 _WRAPPERS: Final[Mapping[type, str]] = {

@@ -15,11 +15,12 @@ from typing import IO, Any, Final
 
 import numpy as np
 
-from dc_core import Component, Loader
+from dc_core import Component, Loader, sync_directory
 from dc_core.errors import EmptyDataset, LoaderError
 from dc_pipeline.disk import DatasetWriter, DiskDataset
-from dc_pipeline.disk.failures import FAILURES, append_failures
-from dc_pipeline.disk.header import FILENAME, read_header, sync_directory
+from dc_pipeline.disk.failures import FAILURES, append_failures, failures_file
+from dc_pipeline.disk.header import FILENAME, read_header
+from dc_pipeline.disk.writing import writing
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.loaders.sources import Source
 
@@ -70,9 +71,7 @@ def store(
     row = progress["source_rows"]
     started = committed = time.monotonic()
     with DatasetWriter(partial, pack=pack, provenance=origin) as writer:
-        with (partial / FAILURES).open("ab") as failures:
-            failures.truncate(progress["failure_bytes"])
-            failures.seek(0, os.SEEK_END)
+        with failures_file(partial, progress["failure_bytes"]) as failures:
             for dataset, report in loader.batches(source, start=row, **options):
                 if strict:
                     report.raise_if_any()
@@ -91,11 +90,9 @@ def store(
                 )
             _commit(writer, failures, row, counts)
         rows = writer.rows
-    try:
+    with writing(final):
         partial.rename(final)
-    except OSError as error:
-        raise DiskDatasetError(f"{partial} cannot be renamed to {final}: {error}.") from error
-    sync_directory(final.parent)
+        sync_directory(final.parent)
     level = logging.WARNING if counts else logging.INFO
     logger.log(level, "%s: %d rows stored, %s", _name(source), rows, _shown(counts))
     return DiskDataset(final)
@@ -105,14 +102,16 @@ def _commit(
     writer: DatasetWriter, failures: IO[bytes], row: int, counts: Mapping[str, int]
 ) -> None:
     """Commit the rows and failures so far, which are about the first ``row`` rows of the source."""
-    os.fsync(failures.fileno())
+    with writing(failures.name):
+        os.fsync(failures.fileno())
     writer.commit({"source_rows": row, "failure_bytes": failures.tell(), "failures": dict(counts)})
 
 
 def _progress(partial: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
     """Return what an earlier call has committed to ``partial``."""
     if not (partial / FILENAME).exists():
-        (partial / FAILURES).unlink(missing_ok=True)  # it was written before the first commit
+        with writing(partial / FAILURES):
+            (partial / FAILURES).unlink(missing_ok=True)  # it was written before the first commit
         return {"source_rows": 0, "failure_bytes": 0, "failures": {}}
     found = read_header(partial).provenance
     _check_origin(partial, found, origin)

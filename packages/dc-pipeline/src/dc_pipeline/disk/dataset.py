@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -34,8 +35,11 @@ class DiskDataset(Dataset):
     """
 
     def __init__(self, directory: str | os.PathLike[str]) -> None:
-        self.directory = Path(directory)
-        self._header = read_header(self.directory)
+        self._open(Path(directory), read_header(Path(directory)))
+
+    def _open(self, directory: Path, header: Header) -> None:
+        self.directory = directory
+        self._header = header
         self._stored = open_columns(self.directory, self._header)
         self._stems = {name: f"x{i}" for i, name in enumerate(self._header.X)}
         self._names: str | tuple[str, ...] = "" if "" in self._stems else tuple(self._stems)
@@ -78,13 +82,13 @@ class DiskDataset(Dataset):
 
     @property
     def identity(self) -> str:
-        """A digest of the rows, wherever the directory is; they are not read for it.
+        """A digest of the rows and what they mean, wherever the directory is.
 
-        It rests on the digests in the header: :meth:`verify` checks that they hold.
+        It covers the form of the columns, tasks and classes, and of the rows the digests in the
+        header: they are not read for it, and :meth:`verify` checks that the digests hold.
         """
-        found = hashlib.sha256(repr(self._names).encode())
-        for segment in self._header.segments:
-            found.update(repr((segment.rows, sorted(segment.sha256.items()))).encode())
+        content = {**self._header.to_json(), "provenance": {}, "names": self._names}
+        found = hashlib.sha256(json.dumps(content, sort_keys=True).encode())
         if isinstance(self._rows, slice):
             found.update(repr((self._rows.start, self._rows.stop)).encode())
         else:
@@ -247,10 +251,11 @@ class DiskDataset(Dataset):
 def _reopen(
     directory: Path, names: str | tuple[str, ...], rows: np.ndarray | slice, header: Header
 ) -> DiskDataset:
-    dataset = DiskDataset(directory)
-    if dataset._header.segments[: len(header.segments)] != header.segments:
+    if not read_header(directory).extends(header):
         raise DiskDatasetError(
             f"{directory} is not the dataset that it was.", hint="Open it again by its path."
         )
+    dataset = DiskDataset.__new__(DiskDataset)
+    dataset._open(directory, header)
     dataset._names, dataset._rows = names, rows
     return dataset

@@ -5,15 +5,32 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import IO, Final
 
 from dc_core import Failure
+from dc_pipeline.disk.writing import writing
 from dc_pipeline.errors import DiskDatasetError
 
 FAILURES: Final = "failures.jsonl"
 """The name of the report in the dataset's directory."""
+
+
+@contextmanager
+def failures_file(directory: Path, size: int = 0) -> Iterator[IO[bytes]]:
+    """Open the report in ``directory`` for appending after its first ``size`` bytes.
+
+    Raises :class:`DiskDatasetError` if it cannot be opened.
+    """
+    path = directory / FAILURES
+    with ExitStack() as resources:
+        with writing(path):
+            file = resources.enter_context(path.open("ab"))
+            file.truncate(size)
+            file.seek(0, os.SEEK_END)
+        yield file
 
 
 def append_failures(file: IO[bytes], failures: Iterable[Failure]) -> None:
@@ -21,13 +38,9 @@ def append_failures(file: IO[bytes], failures: Iterable[Failure]) -> None:
 
     Raises :class:`DiskDatasetError` if they cannot be written.
     """
-    try:
+    with writing(file.name):
         file.writelines(json.dumps(asdict(failure)).encode() + b"\n" for failure in failures)
         file.flush()
-    except OSError as error:
-        raise DiskDatasetError(
-            f"{file.name} cannot be written: {error}.", hint="Free space and go on."
-        ) from error
 
 
 def stored_failures(directory: str | os.PathLike[str]) -> Iterator[Failure]:

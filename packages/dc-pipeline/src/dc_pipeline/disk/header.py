@@ -17,8 +17,9 @@ from typing import Any, Final, NoReturn
 
 import numpy as np
 
-from dc_core import Column, Ragged, dtype_from_name, dtype_name
+from dc_core import Column, Ragged, dtype_from_name, dtype_name, sync_directory
 from dc_core.errors import ParameterError
+from dc_pipeline.disk.writing import writing
 from dc_pipeline.errors import DiskDatasetError
 
 FILENAME: Final = "dataset.json"
@@ -150,6 +151,39 @@ class Header:
         named = {f"x{i}": spec for i, spec in enumerate(self.X.values())}
         return {**named, "y": self.y, "w": self.w, "ids": ColumnSpec("text", "str")}
 
+    @property
+    def form(self) -> tuple[Any, ...]:
+        """What rows must be to be appended: columns, tasks and classes, but not the tables."""
+        X = tuple((name, replace(spec, table=())) for name, spec in self.X.items())
+        return X, self.y, self.w, self.tasks, tuple(sorted(self.classes.items()))
+
+    def extends(self, earlier: Header) -> bool:
+        """Tell whether this dataset is the ``earlier`` one, with or without rows appended to it."""
+        return (
+            self.form == earlier.form
+            and self.segments[: len(earlier.segments)] == earlier.segments
+            and all(
+                self.X[name].table[: len(spec.table)] == spec.table
+                for name, spec in earlier.X.items()
+            )
+        )
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the header as JSON."""
+        return {
+            "format": FORMAT,
+            "version": VERSION,
+            "rows": self.rows,
+            "X": [{"name": name, **spec.to_json()} for name, spec in self.X.items()],
+            "y": self.y.to_json(),
+            "w": self.w.to_json(),
+            "tasks": list(self.tasks),
+            "classes": {task: list(names) for task, names in self.classes.items()},
+            "items": dict(self.items),
+            "segments": [{"rows": s.rows, "sha256": dict(s.sha256)} for s in self.segments],
+            "provenance": dict(self.provenance),
+        }
+
     def file_sizes(self) -> dict[str, int]:
         """Return the number of bytes of each file that count."""
         sizes = {}
@@ -185,44 +219,31 @@ class Header:
 
 
 def write_header(directory: Path, header: Header) -> None:
-    """Replace ``dataset.json`` by ``header``, atomically and durably."""
-    content = {
-        "format": FORMAT,
-        "version": VERSION,
-        "rows": header.rows,
-        "X": [{"name": name, **spec.to_json()} for name, spec in header.X.items()],
-        "y": header.y.to_json(),
-        "w": header.w.to_json(),
-        "tasks": list(header.tasks),
-        "classes": {task: list(names) for task, names in header.classes.items()},
-        "items": dict(header.items),
-        "segments": [{"rows": s.rows, "sha256": dict(s.sha256)} for s in header.segments],
-        "provenance": dict(header.provenance),
-    }
+    """Replace ``dataset.json`` by ``header``, atomically and durably.
+
+    One process at a time may do so.
+
+    Raises :class:`DiskDatasetError` if the provenance is not JSON, or if the disk refuses.
+    """
     try:
-        text = json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False)
+        text = json.dumps(header.to_json(), indent=1, allow_nan=False, ensure_ascii=False)
+        data = text.encode()
     except (TypeError, ValueError) as error:
         raise DiskDatasetError(
             f"The provenance is not JSON: {error}.", hint="Give text, numbers, lists and dicts."
         ) from error
-    temporary = directory / f".{FILENAME}.{os.getpid()}"
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(directory / FILENAME)
-    sync_directory(directory)
-
-
-def sync_directory(directory: Path) -> None:
-    """Make the names in ``directory`` durable, where the system can."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    temporary = directory / f".{FILENAME}"
+    hint = "The rows of the last commit are kept; free space and commit again."
+    with writing(directory / FILENAME, hint):
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(directory / FILENAME)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(directory)
 
 
 def read_header(directory: Path) -> Header:

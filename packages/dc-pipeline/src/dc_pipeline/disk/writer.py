@@ -6,7 +6,6 @@ import hashlib
 import os
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack, suppress
-from dataclasses import replace
 from importlib import import_module
 from io import FileIO
 from pathlib import Path
@@ -15,7 +14,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from dc_core import Column, Dataset, Ragged, check_dataset, dtype_from_name
+from dc_core import Column, Dataset, Ragged, check_dataset, dtype_from_name, sync_directory
 from dc_pipeline.disk.failures import FAILURES
 from dc_pipeline.disk.header import (
     FILENAME,
@@ -24,9 +23,9 @@ from dc_pipeline.disk.header import (
     Header,
     Segment,
     read_header,
-    sync_directory,
     write_header,
 )
+from dc_pipeline.disk.writing import writing
 from dc_pipeline.errors import DiskDatasetError
 
 fcntl: Any = None
@@ -49,8 +48,10 @@ class DatasetWriter:
     left by an exception, the rows since the last commit are dropped. A process that is killed
     leaves the dataset of the last commit.
 
-    Raises :class:`DiskDatasetError` if another process writes to the directory, and if it holds
-    something else.
+    Memory is that of one block, besides the tables of coded columns.
+
+    Raises :class:`DiskDatasetError` if another process writes to the directory, if it holds
+    something else, and if it cannot be written.
     """
 
     def __init__(
@@ -88,9 +89,10 @@ class DatasetWriter:
         """Append the rows of ``dataset``.
 
         Raises :class:`DiskDatasetError` if its columns, tasks or classes are not those of the rows
-        before it, or if the disk is full. The rows before it are kept in any case.
+        before it, if the disk is full, or if the writer is closed. The rows before it are kept.
         """
         check_dataset(dataset)
+        self._check_open()
         if len(dataset) == 0:
             return
         X = dataset.X if isinstance(dataset.X, Mapping) else {"": dataset.X}
@@ -98,7 +100,7 @@ class DatasetWriter:
             self._start(dataset, X)
         header = self._header
         assert header is not None  # noqa: S101 - set by _start
-        self._check(header, dataset, X)
+        self._check(header, _header_of(dataset, X, *_packed_and_coded(header)))
         X, tables = self._coded(header, X)
         arrays: dict[str, Column] = {f"x{i}": column for i, column in enumerate(X.values())}
         arrays |= {"y": dataset.y, "w": dataset.w, "ids": dataset.ids}
@@ -115,12 +117,24 @@ class DatasetWriter:
         self._new += len(dataset)
 
     def commit(self, provenance: Mapping[str, Any] | None = None) -> None:
-        """Make all rows appended so far part of the dataset, durably; add to its provenance."""
+        """Make all rows appended so far part of the dataset, durably; add to its provenance.
+
+        Raises :class:`DiskDatasetError` if they cannot be written, or if the writer is closed. The
+        rows of the last commit are kept.
+        """
+        self._check_open()
         self._added |= provenance or {}
-        if self._header is None or self._closed:
+        if self._header is None:
             return
-        for file in self._files.values():
-            os.fsync(file.fileno())
+        hint = f"Only the {self._header.rows} rows of the last commit are kept: append the others"
+        with writing(self.directory, f"{hint} again, by a new DatasetWriter."):
+            try:
+                for file in self._files.values():
+                    os.fsync(file.fileno())
+            except OSError:
+                # The system may drop what it could not write, and a second fsync would succeed.
+                self.close()
+                raise
         sha256 = {name: digest.hexdigest() for name, digest in self._digests.items()}
         provenance = {**self._header.provenance, **self._added}
         header = self._header.with_rows(
@@ -148,17 +162,22 @@ class DatasetWriter:
     ) -> None:
         """Commit, unless the block raised; close in any case."""
         try:
-            if kind is None:
+            if kind is None and not self._closed:
                 self.commit()
         finally:
             self.close()
 
+    def _check_open(self) -> None:
+        if self._closed:
+            raise DiskDatasetError(
+                f"The writer of {self.directory} is closed.",
+                hint="Make a new DatasetWriter; its rows are those of the last commit.",
+            )
+
     def _open(self) -> None:
-        try:
+        with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
             lock = self._resources.enter_context((self.directory / _LOCK).open("wb"))
-        except OSError as error:
-            raise DiskDatasetError(f"{self.directory} cannot be written: {error}.") from error
         if fcntl is not None:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -172,13 +191,14 @@ class DatasetWriter:
             self._tables = _tables_of(self._header)
             self._open_files(self._header)
             return
-        strangers = [
-            path.name
-            for path in self.directory.iterdir()
-            if path.suffix not in (".bin", ".offsets")
-            and path.name != FAILURES
-            and not path.name.startswith(".")
-        ]
+        with writing(self.directory):
+            strangers = [
+                path.name
+                for path in self.directory.iterdir()
+                if path.suffix not in (".bin", ".offsets")
+                and path.name != FAILURES
+                and not path.name.startswith(".")
+            ]
         if strangers:
             raise DiskDatasetError(
                 f"{self.directory} is not a dataset: it holds {sorted(strangers)[0]!r}.",
@@ -191,61 +211,45 @@ class DatasetWriter:
             if names - X.keys():
                 unknown = min(names - X.keys())
                 raise DiskDatasetError(f"{argument} names {unknown!r}, which is not a column of X.")
-        header = Header(
-            0,
-            {
-                name: ColumnSpec.of(X[name], packed=name in self._pack, coded=name in self._code)
-                for name in X
-            },
-            ColumnSpec.of(dataset.y),
-            ColumnSpec.of(dataset.w),
-            dataset.tasks,
-            dataset.classes,
-        )
+        header = _header_of(dataset, X, self._pack, self._code)
         self._open_files(header)
         self._header = header
         self._tables = _tables_of(header)
 
     def _open_files(self, header: Header) -> None:
         """Open every file at its committed end, and cut off what was never committed."""
-        for name, size in header.file_sizes().items():
-            path = self.directory / name
-            file = FileIO(path, "r+" if path.exists() else "w+")
-            self._resources.enter_context(file)
-            if header.rows and file.seek(0, 2) < size:
-                raise DiskDatasetError(
-                    f"{path} is shorter than dataset.json says.", hint="Write the dataset again."
-                )
-            if not header.rows and name.endswith(".offsets"):
-                file.write(bytes(8))
-            file.truncate(size)
-            file.seek(size)
-            self._files[name] = file
-        sync_directory(self.directory)
+        with writing(self.directory):
+            for name, size in header.file_sizes().items():
+                path = self.directory / name
+                file = FileIO(path, "r+" if path.exists() else "w+")
+                self._resources.enter_context(file)
+                if header.rows and file.seek(0, 2) < size:
+                    raise DiskDatasetError(
+                        f"{path} is shorter than dataset.json says.",
+                        hint="Write the dataset again.",
+                    )
+                if not header.rows and name.endswith(".offsets"):
+                    file.write(bytes(8))
+                file.truncate(size)
+                file.seek(size)
+                self._files[name] = file
+            sync_directory(self.directory)
         self._digests = {name: hashlib.sha256() for name in self._files}
 
-    def _check(self, header: Header, dataset: Dataset, X: Mapping[str, Column]) -> None:
-        forms = {
-            name: ColumnSpec.of(
-                column,
-                packed=header.X[name].kind == "bits",
-                coded=header.X[name].kind == "coded",
-            )
-            for name, column in X.items()
-            if name in header.X
-        }
-        expected = {name: replace(spec, table=()) for name, spec in header.X.items()}
-        if list(X) != list(header.X) or forms != expected:
+    def _check(self, header: Header, found: Header) -> None:
+        """Raise :class:`DiskDatasetError` unless rows of the form of ``found`` can be appended."""
+        if found.form == header.form:
+            return
+        if (found.tasks, dict(found.classes)) != (header.tasks, dict(header.classes)):
             raise DiskDatasetError(
-                f"The dataset has the columns {_shown(header.X)}; these rows have {_shown(forms)}.",
-                hint="Featurize all rows alike, and convert them to the same dtype.",
-            )
-        if (dataset.tasks, dict(dataset.classes)) != (header.tasks, dict(header.classes)):
-            raise DiskDatasetError(
-                f"The tasks and classes {dataset.tasks}, {dict(dataset.classes)} are not those of "
-                f"the dataset: {header.tasks}, {dict(header.classes)}.",
+                f"The tasks and classes {found.tasks}, {dict(found.classes)} are not those of the "
+                f"dataset: {header.tasks}, {dict(header.classes)}.",
                 hint="Give classes=... when loading, so that all parts number them alike.",
             )
+        raise DiskDatasetError(
+            f"The dataset has the columns {_shown(header)}; these rows have {_shown(found)}.",
+            hint="Featurize all rows alike, and convert them to the same dtype.",
+        )
 
     def _coded(
         self, header: Header, X: Mapping[str, Column]
@@ -262,24 +266,49 @@ class DatasetWriter:
         """Append each block to its file and digest; take all back if one cannot be written."""
         ends = {name: self._files[name].tell() for name in blocks}
         digests = {name: self._digests[name].copy() for name in blocks}
+        hint = f"The {self.rows} rows before these are kept; free space and go on."
+        with writing(self.directory, hint):
+            try:
+                for name, block in blocks.items():
+                    data = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
+                    written = 0
+                    while written < data.size:
+                        written += self._files[name].write(data[written:].data)
+                    digests[name].update(data.data)
+            except BaseException:
+                self._cut(ends)
+                raise
+        self._digests = digests
+
+    def _cut(self, ends: Mapping[str, int]) -> None:
+        """Let the files end where they did, or close them so that nothing is written behind."""
         try:
-            for name, block in blocks.items():
-                data = np.ascontiguousarray(block).reshape(-1).view(np.uint8)
-                written = 0
-                while written < data.size:
-                    written += self._files[name].write(data[written:].data)
-                digests[name].update(data.data)
-        except BaseException as error:
             for name, end in ends.items():
                 self._files[name].truncate(end)
                 self._files[name].seek(end)
-            if isinstance(error, OSError):
-                raise DiskDatasetError(
-                    f"{self.directory} cannot be written: {error}.",
-                    hint=f"The {self.rows} rows before these are kept; free space and go on.",
-                ) from error
+        except BaseException:
+            self.close()
             raise
-        self._digests = digests
+
+
+def _header_of(
+    dataset: Dataset, X: Mapping[str, Column], pack: Collection[str], code: Collection[str]
+) -> Header:
+    """Return the header of a dataset without rows that has the form of ``dataset``."""
+    specs = {
+        name: ColumnSpec.of(column, packed=name in pack, coded=name in code)
+        for name, column in X.items()
+    }
+    y, w = ColumnSpec.of(dataset.y), ColumnSpec.of(dataset.w)
+    return Header(0, specs, y, w, dataset.tasks, dataset.classes)
+
+
+def _packed_and_coded(header: Header) -> tuple[set[str], set[str]]:
+    """Return the names of the columns that are stored as bits, and of those stored as codes."""
+    packed, coded = (
+        {name for name, spec in header.X.items() if spec.kind == kind} for kind in ("bits", "coded")
+    )
+    return packed, coded
 
 
 def _stored(stem: str, column: Column, spec: ColumnSpec) -> tuple[np.ndarray, np.ndarray | None]:
@@ -321,7 +350,8 @@ def _places(name: str, values: np.ndarray, table: np.ndarray) -> tuple[np.ndarra
     return places.astype(np.uint16), table
 
 
-def _shown(forms: Mapping[str, ColumnSpec]) -> str:
+def _shown(header: Header) -> str:
+    columns = {**header.X, "y": header.y, "w": header.w}
     return ", ".join(
-        f"{name or 'X'}: {spec.kind} {spec.dtype} {spec.shape}" for name, spec in forms.items()
+        f"{name or 'X'}: {spec.kind} {spec.dtype} {spec.shape}" for name, spec in columns.items()
     )

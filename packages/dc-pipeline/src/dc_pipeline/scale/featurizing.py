@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -22,10 +21,16 @@ from dc_core import (
 )
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.disk import DatasetWriter, DiskDataset
-from dc_pipeline.disk.failures import FAILURES, append_failures, stored_failures
+from dc_pipeline.disk.failures import (
+    FAILURES,
+    append_failures,
+    failures_file,
+    stored_failures,
+)
+from dc_pipeline.disk.header import FILENAME
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.inputs import as_sequence
-from dc_pipeline.scale.sources import on_disk
+from dc_pipeline.scale.working import clear, identity, on_disk
 
 _PIECE: Final = 64
 """Inputs between two signs of life, which a timeout waits for."""
@@ -33,10 +38,20 @@ _PIECE: Final = 64
 
 @dataclass(frozen=True)
 class FeaturizeRows(engines.Task):
-    """Featurizes rows of ``source``; a shard's result is a dataset on disk and its failures."""
+    """Featurizes the rows of ``source``; a shard's result is a dataset on disk and its failures.
+
+    ``rows`` is the :func:`identity` of the dataset that was given, of which ``source`` may be a
+    copy.
+    """
 
     source: DiskDataset
     featurizer: Featurizer[Any]
+    rows: str
+
+    @property
+    def key(self) -> str:
+        """What identifies the rows and the featurizer, wherever the rows are."""
+        return _key(self.rows, self.featurizer)
 
     def __len__(self) -> int:
         """Return the number of rows."""
@@ -59,7 +74,7 @@ class FeaturizeRows(engines.Task):
                         NumpyDataset(X, kept.y, kept.w, kept.ids, kept.tasks, kept.classes)
                     )
                 engines.alive()
-        with (directory / FAILURES).open("wb") as file:
+        with failures_file(directory) as file:
             append_failures(file, failures)
 
 
@@ -78,8 +93,11 @@ def featurize(
 
     The dataset returned has the rows that could be featurized, in order, with their labels, weights
     and ids; the report has the others, numbered as in ``dataset``, among them those whose worker
-    crashed or took longer than ``timeout`` seconds. It does not fit in memory as a whole, and
-    never has to: rows go from disk to disk in shards of ``shard_rows``.
+    crashed or took longer than ``timeout`` seconds.
+
+    Memory does not grow with the number of rows: a worker holds the features of 64 inputs, and this
+    process those of one shard of ``shard_rows``. The report does, by about 500 bytes for each
+    failure. A dataset that is not on disk is copied there first, 65 536 rows at a time.
 
     A featurization that was interrupted, or whose machine failed, continues where it was, on any
     ``engine``, if it is called again with the same arguments; one that is complete is opened.
@@ -95,24 +113,34 @@ def featurize(
         raise EmptyDataset("There is no row to featurize.")
     place = Path(directory)
     work = place / ".work"
-    if (place / "dataset.json").exists():
-        work_inputs = dataset if isinstance(dataset, DiskDataset) else on_disk(dataset, work)
-        return _finished(place, work, FeaturizeRows(work_inputs, featurizer))
-    work.mkdir(parents=True, exist_ok=True)
-    task = FeaturizeRows(on_disk(dataset, work), featurizer)
-    shards = engines.run(
-        task,
-        work / "run",
-        engine=engine,
-        shard_rows=shard_rows,
-        retries=retries,
-        timeout=timeout,
-        progress=progress,
-    )
-    with (place / FAILURES).open("wb") as file:
-        append_failures(file, run_failures(shards, task.source))
-    _gather(shards, place, task)
-    return _finished(place, work, task)
+    rows = identity(dataset)
+    if not (place / FILENAME).exists():
+        task = FeaturizeRows(on_disk(dataset, rows, work), featurizer, rows)
+        shards = engines.run(
+            task,
+            work / "run",
+            engine=engine,
+            shard_rows=shard_rows,
+            retries=retries,
+            timeout=timeout,
+            progress=progress,
+        )
+        with failures_file(place) as file:
+            append_failures(file, run_failures(shards, task.source))
+        _gather(shards, place, task)
+    found = DiskDataset(place)
+    if found.provenance.get("task") != _key(rows, featurizer):
+        raise DiskDatasetError(
+            f"{place} has a dataset of other rows or another featurizer: "
+            f"{found.provenance.get('featurizer', 'unknown')}.",
+            hint="Choose another directory.",
+        )
+    clear(work)
+    return Loaded(found, FailureReport(tuple(stored_failures(place))))
+
+
+def _key(rows: str, featurizer: Featurizer[Any]) -> str:
+    return engines.digest([rows, featurizer])
 
 
 def _gather(shards: engines.Shards, place: Path, task: FeaturizeRows) -> None:
@@ -126,7 +154,7 @@ def _gather(shards: engines.Shards, place: Path, task: FeaturizeRows) -> None:
     form: Any = {"pack": task.featurizer.bits, "code": task.featurizer.codes}
     with DatasetWriter(place, **form, provenance=provenance) as writer:
         for shard in shards:
-            if (shard.path / "rows" / "dataset.json").exists():
+            if (shard.path / "rows" / FILENAME).exists():
                 writer.append(DiskDataset(shard.path / "rows"))
         if writer.rows == 0:
             raise EmptyDataset("No row could be featurized.", hint=f"See {place / FAILURES}.")
@@ -140,16 +168,3 @@ def run_failures(shards: engines.Shards, source: DiskDataset) -> Iterator[Failur
         else:
             (given,) = as_sequence(source[shard.start : shard.stop])
             yield Failure(shard.start, str(given), shard.status, shard.message)
-
-
-def _finished(place: Path, work: Path, task: FeaturizeRows) -> Loaded:
-    """Open the dataset that is complete, check that it is the one asked for, and tidy up."""
-    dataset = DiskDataset(place)
-    if dataset.provenance.get("task") != task.key:
-        raise DiskDatasetError(
-            f"{place} has a dataset of other rows or another featurizer: "
-            f"{dataset.provenance.get('featurizer', 'unknown')}.",
-            hint="Choose another directory.",
-        )
-    shutil.rmtree(work, ignore_errors=True)
-    return Loaded(dataset, FailureReport(tuple(stored_failures(place))))

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
-import json
+import logging
 import os
 import shutil
 import uuid
@@ -15,15 +14,27 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dc_core import Dataset, Estimator, Failure, FailureReport, Loader, check_dataset, engines
+from dc_core import (
+    Dataset,
+    Estimator,
+    Failure,
+    FailureReport,
+    Loader,
+    check_dataset,
+    engines,
+    sync_directory,
+    sync_file,
+)
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.disk import DiskDataset
-from dc_pipeline.disk.failures import FAILURES, append_failures, stored_failures
-from dc_pipeline.disk.header import sync_directory
-from dc_pipeline.errors import PipelineError
+from dc_pipeline.disk.failures import append_failures, failures_file, stored_failures
+from dc_pipeline.disk.writing import writing
+from dc_pipeline.logs import unlogged
 from dc_pipeline.scale.featurizing import run_failures
-from dc_pipeline.scale.sources import on_disk
+from dc_pipeline.scale.working import clear, identity, on_disk
 from dc_pipeline.storing import store
+
+logger = logging.getLogger(__name__)
 
 _PIECE: Final = 1024
 """Rows that are predicted at a time, between two signs of life."""
@@ -55,8 +66,7 @@ class PredictRows(engines.Task):
     @property
     def key(self) -> str:
         """What identifies the rows and the model, wherever they are."""
-        text = json.dumps([self.source.identity, self.revision])
-        return hashlib.sha256(text.encode()).hexdigest()
+        return engines.digest([self.source.identity, self.revision])
 
     def run(self, start: int, stop: int, directory: Path) -> None:
         """Predict the rows and write the predictions, and the report on those that failed."""
@@ -64,12 +74,13 @@ class PredictRows(engines.Task):
         parts: list[np.ndarray] = []
         failures: list[Failure] = []
         for first in range(start, stop, _PIECE):
-            parts.append(model.predict(self.source[first : min(first + _PIECE, stop)]))
+            with unlogged():  # the rows would be numbered within this piece
+                parts.append(model.predict(self.source[first : min(first + _PIECE, stop)]))
             report = getattr(model, "failures", ())
             failures += [replace(failure, row=failure.row + first) for failure in report]
             engines.alive()
         np.save(directory / _PREDICTION, np.concatenate(parts), allow_pickle=False)
-        with (directory / FAILURES).open("wb") as file:
+        with failures_file(directory) as file:
             append_failures(file, failures)
 
 
@@ -98,27 +109,31 @@ def predict_to(
     inputs are text, the predictions (``predicted_<task>``, or ``p_<task>_<class>`` for
     probabilities), ``status`` and ``message``. Rows that failed have no prediction and the reason.
 
-    Memory does not grow with the number of rows. What is finished is kept in ``<out>.work``, where
-    the same call goes on after an interruption, on any ``engine``; ``out`` itself appears when it
-    is complete. ``engine``, ``retries``, ``timeout`` and ``progress`` are as in
-    :func:`dc_core.engines.run`.
+    What is finished is kept in ``<out>.work``, where the same call goes on after an interruption,
+    on any ``engine``; ``out`` itself appears when it is complete. ``engine``, ``retries``,
+    ``timeout`` and ``progress`` are as in :func:`dc_core.engines.run`.
+
+    Memory does not grow with the number of rows: a worker holds the features of 1 024 rows and the
+    predictions of a shard, and this process the table of one shard. The report does, by about 500
+    bytes for each failure.
 
     The model is stored for the workers, so it needs dc-hub. Writing needs pyarrow:
     ``pip install "dc-pipeline[parquet]"``.
 
-    Raises :class:`ParameterError` for another kind of file or a model that is no estimator,
-    :class:`EmptyDataset` if there are no rows, and what the loader and the model raise.
+    Raises, before anything is computed, :class:`ParameterError` if ``out`` cannot be written or is
+    another kind of file, or if the model is no estimator, and :class:`EmptyDataset` if there are no
+    rows; and what the loader and the model raise.
     """
     target = Path(out)
-    write = _writer_for(target)
+    _check_target(target)
     if not isinstance(model, Estimator):
         raise ParameterError(f"{model!r} is not an estimator.")
+    _check_source(source, loader)
     work = target.with_name(f"{target.name}.work")
-    work.mkdir(parents=True, exist_ok=True)
-    rows, lost = _rows(source, loader, work)
-    if len(rows) == 0:
-        raise EmptyDataset("There is no row to predict for.")
+    with writing(work):
+        work.mkdir(exist_ok=True)
     directory, revision = _stored(model, work)
+    rows, lost = _rows(source, loader, work)
     task = PredictRows(rows, directory, type(model), revision)
     shards = engines.run(
         task,
@@ -133,9 +148,47 @@ def predict_to(
     numbers = _SourceNumbers(lost)
     moved = [replace(f, row=int(numbers.of(np.array([f.row]))[0])) for f in failures]
     report = sorted([*moved, *lost], key=lambda failure: failure.row)
-    write(_tables(shards, rows, numbers, failures, model.classes), target)
-    shutil.rmtree(work, ignore_errors=True)
-    return Predictions(target, len(rows) + len(lost), FailureReport(tuple(report)))
+    _write(_tables(shards, rows, numbers, failures, model.classes), target)
+    clear(work)
+    done = Predictions(target, len(rows) + len(lost), FailureReport(tuple(report)))
+    level = logging.WARNING if report else logging.INFO
+    logger.log(level, "%s: %d rows, %s", target, done.rows, done.failures)
+    return done
+
+
+def _check_target(target: Path) -> None:
+    """Raise :class:`ParameterError` if the table cannot be written."""
+    if target.suffix not in (".parquet", ".csv"):
+        raise ParameterError(
+            f"{target.name} is neither a .parquet nor a .csv file.",
+            hint='Use out="scores.parquet".',
+        )
+    if target.is_dir():
+        raise ParameterError(f"{target} is a directory.", hint="Choose the name of a file.")
+    if not target.parent.is_dir():
+        raise ParameterError(
+            f"There is no directory {target.parent} to write {target.name} to.",
+            hint="Make it, or choose another.",
+        )
+    if not os.access(target.parent, os.W_OK):
+        raise ParameterError(
+            f"{target.parent} cannot be written.", hint="Choose another directory."
+        )
+    _arrow()
+
+
+def _check_source(source: Any, loader: Loader | None) -> None:
+    """Raise an error if ``source`` is neither rows nor a file with a loader."""
+    if isinstance(source, str | os.PathLike):
+        if loader is None:
+            raise ParameterError(
+                f"How {os.fspath(source)} is to be read is not said.",
+                hint='Give a loader: loader=CSVLoader("smiles").',
+            )
+        return
+    check_dataset(source)
+    if len(source) == 0:
+        raise EmptyDataset("There is no row to predict for.")
 
 
 def _rows(
@@ -143,17 +196,10 @@ def _rows(
 ) -> tuple[DiskDataset, list[Failure]]:
     """Return the rows on disk, and the failures of those that the loader could not read."""
     if isinstance(source, str | os.PathLike):
-        if loader is None:
-            raise ParameterError(
-                f"How {os.fspath(source)} is to be read is not said.",
-                hint='Give a loader: loader=CSVLoader("smiles").',
-            )
+        assert loader is not None  # noqa: S101 - checked by _check_source
         rows = store(loader, source, work / "source")
         return rows, [failure for failure in stored_failures(work / "source") if not failure.task]
-    check_dataset(source)
-    if len(source) == 0:
-        raise EmptyDataset("There is no row to predict for.")
-    return on_disk(source, work), []
+    return on_disk(source, identity(source), work), []
 
 
 def _stored(model: Estimator, work: Path) -> tuple[Path, str]:
@@ -253,17 +299,6 @@ def _named(
             yield f"p_{task}_{labels.get(c, c)}", prediction[:, t, c]
 
 
-def _writer_for(target: Path) -> Any:
-    """Return the function that writes tables to a file of the kind of ``target``."""
-    if target.suffix not in (".parquet", ".csv"):
-        raise ParameterError(
-            f"{target.name} is neither a .parquet nor a .csv file.",
-            hint='Use out="scores.parquet".',
-        )
-    _arrow()
-    return _write
-
-
 def _arrow() -> Any:
     """Return the module ``pyarrow``, with its readers and writers."""
     try:
@@ -281,25 +316,21 @@ def _write(tables: Iterator[dict[str, Any]], target: Path) -> None:
     pa = _arrow()
     temporary = target.with_name(f".{target.name}.{uuid.uuid4().hex}")
     writer: Any = None
-    try:
-        for columns in tables:
-            if writer is None:
-                schema = pa.schema([(name, _type_of(name)) for name in columns])
-                kind = pa.parquet.ParquetWriter if target.suffix == ".parquet" else pa.csv.CSVWriter
-                writer = kind(temporary, schema)
-            writer.write_table(pa.table(columns, schema=schema))
-        writer.close()
-        with temporary.open("rb+") as file:
-            os.fsync(file.fileno())
-        temporary.replace(target)
-        sync_directory(target.absolute().parent)
-    except OSError as error:
-        raise PipelineError(
-            f"{target} cannot be written: {error}.",
-            hint="What is predicted is kept; free space and call again.",
-        ) from error
-    finally:
-        temporary.unlink(missing_ok=True)
+    with writing(target, "What is predicted is kept; free space, and call again."):
+        try:
+            for columns in tables:
+                if writer is None:
+                    schema = pa.schema([(name, _type_of(name)) for name in columns])
+                    parquet = target.suffix == ".parquet"
+                    kind = pa.parquet.ParquetWriter if parquet else pa.csv.CSVWriter
+                    writer = kind(temporary, schema)
+                writer.write_table(pa.table(columns, schema=schema))
+            writer.close()
+            sync_file(temporary)
+            temporary.replace(target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        sync_directory(target.parent)
 
 
 def _type_of(name: str) -> Any:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import replace
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -61,17 +61,20 @@ def fingerprints_of(dataset: Dataset, featurizer: Featurizer[str]) -> Fingerprin
 
     Raises :class:`DatasetError` if no row has a fingerprint.
     """
-    if is_table(dataset):
-        packed = _packed_table(dataset)
-        if packed is not None:
-            return Fingerprints(packed, np.arange(len(dataset)))
-    return smiles_fingerprints(smiles_of(dataset), featurizer)
+    table = table_fingerprints(dataset)
+    return smiles_fingerprints(smiles_of(dataset), featurizer) if table is None else table
 
 
 def is_table(dataset: Dataset) -> bool:
     """Whether the dataset's X is one dense column of numbers, ``(n, features)``."""
     first = dataset.rows(np.arange(min(1, len(dataset))), ("X",)).X
     return isinstance(first, np.ndarray) and first.ndim == 2 and first.dtype.kind in "buif"
+
+
+def table_fingerprints(dataset: Dataset) -> Fingerprints | None:
+    """Return the dataset's X as fingerprints if it is a table of 0 and 1, else None."""
+    packed = _packed_table(dataset) if is_table(dataset) else None
+    return None if packed is None else Fingerprints(packed, np.arange(len(dataset)))
 
 
 def smiles_fingerprints(smiles: list[str], featurizer: Featurizer[str]) -> Fingerprints:
@@ -81,18 +84,30 @@ def smiles_fingerprints(smiles: list[str], featurizer: Featurizer[str]) -> Finge
     """
     packed, rows, failures = [], [], []
     for start in range(0, len(smiles), _CHUNK):
-        features = featurizer.featurize(smiles[start : start + _CHUNK])
-        values = features.values
-        if not isinstance(values, np.ndarray) or values.ndim != 2:
-            raise DatasetError(
-                f"{featurizer!r} gives no fingerprints.",
-                hint="A fingerprint is one vector per row: use ECFP().",
-            )
-        packed.append(np.packbits(values[features.ok] != 0, axis=1))
-        rows.append(start + np.flatnonzero(features.ok))
-        failures += [replace(f, row=start + f.row) for f in features.failures]
+        found, report = packed_fingerprints(smiles[start : start + _CHUNK], featurizer)
+        packed.append(found.packed)
+        rows.append(start + found.rows)
+        failures += [replace(f, row=start + f.row) for f in report]
     check_molecules(len(smiles), FailureReport(tuple(failures)))
     return Fingerprints(np.concatenate(packed), np.concatenate(rows))
+
+
+def packed_fingerprints(
+    inputs: Any, featurizer: Featurizer[str]
+) -> tuple[Fingerprints, FailureReport]:
+    """Return the fingerprints of the ``inputs`` that have one, and a report on the others.
+
+    Raises :class:`DatasetError` if the features are not ``(n, bits)``.
+    """
+    features = featurizer.featurize(inputs)
+    values = features.values
+    if not isinstance(values, np.ndarray) or values.ndim != 2:
+        raise DatasetError(
+            f"{featurizer!r} gives no fingerprints.",
+            hint="A fingerprint is one vector per row: use ECFP().",
+        )
+    packed = np.packbits(values[features.ok] != 0, axis=1)
+    return Fingerprints(packed, np.flatnonzero(features.ok)), features.failures
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

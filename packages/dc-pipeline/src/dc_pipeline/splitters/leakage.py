@@ -20,13 +20,14 @@ from dc_core import (
     make_table,
 )
 from dc_core.errors import DatasetError
+from dc_pipeline.featurizers.base import MoleculeFeaturizer
 from dc_pipeline.featurizers.molecules import parse_smiles
 from dc_pipeline.splitters.fingerprints import (
-    Fingerprints,
     check_featurizer,
-    fingerprints_of,
     is_table,
     nearest,
+    packed_fingerprints,
+    table_fingerprints,
 )
 from dc_pipeline.splitters.scaffolds import scaffold_smiles
 from dc_pipeline.splitters.smiles import smiles_of
@@ -195,33 +196,25 @@ class _Content:
     ) -> None:
         self.name = name
         self.dataset = dataset
+        self.identities: list[Any] = []
+        self.scaffolds: list[str | None] = []
+        name_of = Chem.MolToInchiKey if inchikey else Chem.MolToSmiles
+        table = table_fingerprints(dataset)
+        packed = [np.empty((0, 1), np.uint8)] if table is None else [table.packed]
         smiles = smiles_of(dataset)
-        identities = _identities(smiles, inchikey=inchikey)
-        self.has_molecules = any(identity is not None for identity in identities)
-        self.scaffolds: list[str | None] = [None] * len(dataset)
-        if self.has_molecules:
-            self.scaffolds = scaffold_smiles(smiles).scaffolds
-        elif is_table(dataset):
-            identities = [row.tobytes() for row in np.asarray(dataset.X)]
-        self.identities = identities
-        self.fingerprints = Fingerprints(np.empty((0, 1), np.uint8), np.empty(0, np.intp))
-        if len(dataset):
-            try:
-                self.fingerprints = fingerprints_of(dataset, featurizer)
-            except DatasetError:
-                if self.has_molecules:
-                    raise
-
-
-def _identities(smiles: list[str], *, inchikey: bool) -> list[Any]:
-    """Return what equal molecules have in common, None where there is no molecule."""
-    name = Chem.MolToInchiKey if inchikey else Chem.MolToSmiles
-    found: list[Any] = []
-    for start in range(0, len(smiles), _CHUNK):
-        molecules = parse_smiles(smiles[start : start + _CHUNK]).molecules
-        # RDKit has no InChIKey for a few molecules; it is empty then.
-        found += [None if molecule is None else name(molecule) or None for molecule in molecules]
-    return found
+        # A molecule takes 42 kB: each is parsed once, and few are held at a time.
+        for start in range(0, len(smiles), _CHUNK):
+            parsed = parse_smiles(smiles[start : start + _CHUNK])
+            # RDKit has no InChIKey for a few molecules; it is empty then.
+            self.identities += [m if m is None else name_of(m) or None for m in parsed.molecules]
+            self.scaffolds += scaffold_smiles(parsed).scaffolds
+            if table is None:
+                inputs = parsed if isinstance(featurizer, MoleculeFeaturizer) else parsed.inputs
+                packed.append(packed_fingerprints(inputs, featurizer)[0].packed)
+        self.packed = np.concatenate([rows for rows in packed if len(rows)] or packed[:1])
+        self.has_molecules = any(identity is not None for identity in self.identities)
+        if not self.has_molecules and is_table(dataset):
+            self.identities = [row.tobytes() for row in np.asarray(dataset.X)]
 
 
 def _overlap(
@@ -229,7 +222,7 @@ def _overlap(
 ) -> Overlap:
     known = set(against.identities) - {None}
     scaffolds = set(against.scaffolds) - {None, ""}
-    queries, references = part.fingerprints.packed, against.fingerprints.packed
+    queries, references = part.packed, against.packed
     similarities: tuple[float, ...] = ()
     compared = 0
     if len(queries) and len(references):

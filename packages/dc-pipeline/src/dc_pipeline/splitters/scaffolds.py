@@ -13,7 +13,8 @@ from rdkit.Chem.Scaffolds import MurckoScaffold
 
 from dc_core import Dataset, Failure, FailureReport, check_count, check_flag
 from dc_core.errors import DatasetError
-from dc_pipeline.featurizers.molecules import Level, parse_smiles
+from dc_pipeline.featurizers.base import batches
+from dc_pipeline.featurizers.molecules import MAX_ATOMS, Level, Molecules
 from dc_pipeline.splitters.grouping import Grouping, GroupSplitter, numbered
 from dc_pipeline.splitters.smiles import smiles_of
 
@@ -102,19 +103,19 @@ def scaffold(molecule: Any, *, generic: bool = False) -> str:
 
 
 def scaffold_smiles(
-    smiles: Sequence[str], *, generic: bool = False, max_atoms: int = _MAX_ATOMS
+    smiles: Sequence[str] | Molecules, *, generic: bool = False, max_atoms: int = _MAX_ATOMS
 ) -> ScaffoldSmiles:
     """Return the scaffold of each of the ``smiles``, and a report on those that have none.
 
-    Scaffolds are SMILES, empty for a molecule without a ring.
+    Scaffolds are SMILES, empty for a molecule without a ring. Molecules that are parsed already may
+    be given instead.
     """
     scaffolds: list[str | None] = []
     failures: list[Failure] = []
     # A molecule takes 42 kB: only its scaffold's SMILES is kept.
-    for start in range(0, len(smiles), _CHUNK):
-        parsed = parse_smiles(smiles[start : start + _CHUNK], level=Level.CONNECTIVITY)
+    for start, parsed in batches(smiles, _CHUNK, Level.CONNECTIVITY, MAX_ATOMS):
         failures += [replace(failure, row=start + failure.row) for failure in parsed.failures]
-        for row, molecule in enumerate(parsed.molecules, start):
+        for i, molecule in enumerate(parsed.molecules):
             core = None
             if molecule is not None:
                 status, fault = _refused(molecule, max_atoms)
@@ -123,7 +124,7 @@ def scaffold_smiles(
                 except Chem.MolSanitizeException as error:
                     status, fault = "feature", f"the scaffold is not a molecule: {error}"
                 if status:
-                    failures.append(Failure(row, smiles[row], status, fault))
+                    failures.append(Failure(start + i, str(parsed.inputs[i]), status, fault))
             scaffolds.append(core)
     ordered = sorted(failures, key=lambda failure: failure.row)
     return ScaffoldSmiles(scaffolds, FailureReport(tuple(ordered)))
