@@ -8,11 +8,15 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
+    from dc_torch.batches import RaggedTensor as RaggedTensor
     from dc_torch.callbacks import Callback as Callback
     from dc_torch.callbacks import Checkpoint as Checkpoint
     from dc_torch.errors import TorchError as TorchError
     from dc_torch.errors import TrainingDiverged as TrainingDiverged
     from dc_torch.history import Epoch as Epoch
+    from dc_torch.loading import EpochSampler as EpochSampler
+    from dc_torch.loading import TensorBatch as TensorBatch
+    from dc_torch.loading import data_loader as data_loader
     from dc_torch.model import TorchModel as TorchModel
     from dc_torch.multitask import MultitaskClassifier as MultitaskClassifier
     from dc_torch.multitask import MultitaskRegressor as MultitaskRegressor
@@ -20,9 +24,11 @@ if TYPE_CHECKING:
     from dc_torch.training_config import TrainingOptions as TrainingOptions
 
 _EXPORTS = {
+    "dc_torch.batches": ["RaggedTensor"],
     "dc_torch.callbacks": ["Callback", "Checkpoint"],
     "dc_torch.errors": ["TorchError", "TrainingDiverged"],
     "dc_torch.history": ["Epoch"],
+    "dc_torch.loading": ["EpochSampler", "TensorBatch", "data_loader"],
     "dc_torch.model": ["TorchModel"],
     "dc_torch.multitask": ["MultitaskClassifier", "MultitaskRegressor"],
     "dc_torch.training_config": ["TrainingConfig", "TrainingOptions"],
