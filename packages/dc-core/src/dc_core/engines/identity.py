@@ -14,8 +14,9 @@ from typing import Any
 
 import numpy as np
 
+from dc_core import plugins
 from dc_core.component import Component
-from dc_core.errors import NotSerializable
+from dc_core.errors import NotClaimed, NotSerializable
 
 
 def digest(value: Any) -> str:
@@ -30,8 +31,9 @@ def digest(value: Any) -> str:
 def identity(value: Any) -> Any:
     """Return ``value`` as JSON that is the same in every process.
 
-    Components are described by their registered names, arguments and weights, arrays by a digest,
-    and what has an ``identity``, such as a dataset on disk, by that.
+    Components, and objects of frameworks that their backend can make again, are described by their
+    registered names, arguments and weights, arrays by a digest, and what has an ``identity``, such
+    as a dataset on disk, by that.
     Raises :class:`NotSerializable` for objects of other kinds.
     """
     if value is None or isinstance(value, bool | int | str):
@@ -67,11 +69,26 @@ def identity(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"dataclass": [identity(type(value)), identity(fields)]}
+    described = _of_native(value)
+    if described is not None:
+        return described
     raise NotSerializable(
         f"A {type(value).__name__} does not say what it is, so a task that holds one cannot be "
         "recognized when it is resumed.",
         hint="Give the task a property `key`, or make the value a dataclass or a component.",
     )
+
+
+def _of_native(value: Any) -> Any:
+    """Describe a framework's object by its stored name, arguments and weights; None without one."""
+    try:
+        claimed = plugins.claim(value)
+    except NotClaimed:
+        return None
+    described = claimed.backend.describe_component(value)
+    if described is None:
+        return None
+    return {"native": [identity(described), identity(claimed.export_weights(copy=False))]}
 
 
 def _of_array(array: np.ndarray) -> Any:
