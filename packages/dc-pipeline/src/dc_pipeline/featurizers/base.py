@@ -5,7 +5,7 @@ from __future__ import annotations
 from abc import abstractmethod
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Any, Final, final
+from typing import Any, ClassVar, Final, final
 
 import numpy as np
 
@@ -29,7 +29,7 @@ class MoleculeFeaturizer(Featurizer[Any]):
     ``size`` of :func:`parse_smiles`, or ``feature`` if this featurizer has no row for the molecule.
     """
 
-    requires = ("rdkit",)
+    requires: ClassVar[tuple[str, ...]] = ("rdkit",)
     max_atoms: int = MAX_ATOMS
     batch_size: int = 1024
     """Molecules held at a time, so that their memory does not grow with the number of inputs."""
