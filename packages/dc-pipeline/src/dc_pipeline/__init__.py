@@ -9,9 +9,13 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
+    from dc_pipeline import benchmarks as benchmarks
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
     from dc_pipeline.disk.failures import stored_failures as stored_failures
+    from dc_pipeline.featurizers.alignments import Alignment as Alignment
+    from dc_pipeline.featurizers.alignments import read_alignment as read_alignment
+    from dc_pipeline.featurizers.atom_grid import AtomGrid as AtomGrid
     from dc_pipeline.featurizers.atom_pairs import AtomPairs as AtomPairs
     from dc_pipeline.featurizers.avalon import AvalonFingerprint as AvalonFingerprint
     from dc_pipeline.featurizers.binaries import MoleculeBinary as MoleculeBinary
@@ -30,7 +34,10 @@ if TYPE_CHECKING:
     from dc_pipeline.featurizers.molecules import Level as Level
     from dc_pipeline.featurizers.molecules import Molecules as Molecules
     from dc_pipeline.featurizers.molecules import parse_smiles as parse_smiles
+    from dc_pipeline.featurizers.mordred import MordredDescriptors as MordredDescriptors
     from dc_pipeline.featurizers.one_hot import OneHot as OneHot
+    from dc_pipeline.featurizers.profiles import AlignmentProfile as AlignmentProfile
+    from dc_pipeline.featurizers.profiles import JackhmmerProfile as JackhmmerProfile
     from dc_pipeline.featurizers.rdkit_fingerprint import RDKitFingerprint as RDKitFingerprint
     from dc_pipeline.featurizers.sequences import KmerCounts as KmerCounts
     from dc_pipeline.featurizers.sequences import SequenceTokens as SequenceTokens
@@ -104,6 +111,11 @@ if TYPE_CHECKING:
     from dc_pipeline.storing import store as store
 
 _EXPORTS = {
+    "dc_pipeline.benchmarks": ["benchmarks"],
+    "dc_pipeline.featurizers.alignments": ["Alignment", "read_alignment"],
+    "dc_pipeline.featurizers.atom_grid": ["AtomGrid"],
+    "dc_pipeline.featurizers.mordred": ["MordredDescriptors"],
+    "dc_pipeline.featurizers.profiles": ["AlignmentProfile", "JackhmmerProfile"],
     "dc_pipeline.featurizers.smiles_tokens": ["SmilesTokens"],
     "dc_pipeline.featurizers.sequences": ["KmerCounts", "SequenceTokens"],
     "dc_pipeline.featurizers.one_hot": ["OneHot"],

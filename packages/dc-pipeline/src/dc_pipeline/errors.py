@@ -15,3 +15,7 @@ class DiskDatasetError(PipelineError, ValueError):
 
 class MoleculeKeyError(PipelineError):
     """The user's key, without which stored molecules are not read, cannot be used."""
+
+
+class FileMismatch(PipelineError, ValueError):
+    """A file is not the one that was expected: its digest is another."""
