@@ -42,6 +42,11 @@ def tolerates_absence(node: ast.Try) -> bool:
     return any(isinstance(name, ast.Name) and name.id in absent for name in caught)
 
 
+def is_for_types(node: ast.AST) -> bool:
+    """Whether ``node`` is ``if TYPE_CHECKING``, which is never executed."""
+    return isinstance(node, ast.If) and ast.unparse(node.test) == "TYPE_CHECKING"
+
+
 def paths(node: ast.AST) -> Iterator[tuple[str, ...]]:
     """Yield what ``node`` imports from outside its own package, one dotted path per name."""
     if isinstance(node, ast.Import):
@@ -58,7 +63,8 @@ def imports(source: str, where: str = "<test>") -> Iterator[Import]:
     def visit(node: ast.AST, optional: bool) -> Iterator[Import]:
         for path in paths(node):
             yield Import(f"{where}:{getattr(node, 'lineno', 0)}", path, optional)
-        guarded = node.body if isinstance(node, ast.Try) and tolerates_absence(node) else []
+        may_fail = isinstance(node, ast.Try) and tolerates_absence(node)
+        guarded = node.body if may_fail or is_for_types(node) else []
         for child in ast.iter_child_nodes(node):
             yield from visit(child, optional or child in guarded)
 
@@ -180,8 +186,10 @@ def test_an_import_past_the_public_surface_is_detected(line: str, public: bool) 
     assert all(is_public(found.path, "dc_torch") for found in imports(line)) is public
 
 
-def test_only_an_import_that_may_fail_is_optional() -> None:
+def test_only_an_import_that_may_fail_or_is_for_types_is_optional() -> None:
     guarded = "try:\n    import ml_dtypes\nexcept ImportError:\n    import numpy"
     assert [found.optional for found in imports(guarded)] == [True, False]
     unguarded = guarded.replace("ImportError", "OSError")
     assert [found.optional for found in imports(unguarded)] == [False, False]
+    for_types = "if TYPE_CHECKING:\n    import torch\nelse:\n    import numpy"
+    assert [found.optional for found in imports(for_types)] == [True, False]
