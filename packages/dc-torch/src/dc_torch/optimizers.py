@@ -33,8 +33,11 @@ def make_optimizer(
     parameters: Mapping[str, nn.Parameter],
     learning_rate: float,
     options: Mapping[str, Any],
+    factors: Mapping[str, float],
 ) -> Optimizer:
     """Return the optimizer ``name``, fused if torch has a fused implementation.
+
+    Parameters of one learning rate are one group, whose ``factor`` is that in ``factors``, or 1.
 
     Raises :class:`ParameterError` for options that it does not have.
     """
@@ -45,9 +48,17 @@ def make_optimizer(
     )
     if cls in _FUSED and plain and options.keys().isdisjoint(_FORMS):
         fused["fused"] = True
+    groups: dict[float, list[nn.Parameter]] = {}
+    for path, parameter in parameters.items():
+        groups.setdefault(factors.get(path, 1.0), []).append(parameter)
     make: Callable[..., Optimizer] = cls
     try:
-        return make(list(parameters.values()), lr=learning_rate, **fused, **options)
+        return make(
+            [{"params": group, "factor": factor} for factor, group in groups.items()],
+            lr=learning_rate,
+            **fused,
+            **options,
+        )
     except (RuntimeError, TypeError, ValueError) as error:
         raise ParameterError(
             f"The optimizer {name!r} cannot be made with {dict(options)}: {error}",
@@ -75,7 +86,9 @@ def load_optimizer_state(
     Raises :class:`TrainingStateError` if names or shapes are not those of ``parameters``, or if the
     quantities are not those that the optimizer keeps.
     """
-    index = {name: i for i, name in enumerate(parameters)}
+    ordered = [p for group in optimizer.param_groups for p in group["params"]]
+    places = {id(parameter): i for i, parameter in enumerate(ordered)}
+    index = {name: places[id(parameter)] for name, parameter in parameters.items()}
     moments: dict[int, dict[str, torch.Tensor]] = {}
     for path, array in state.items():
         name, _, quantity = path.rpartition("/")
@@ -92,7 +105,7 @@ def load_optimizer_state(
             )
         moments.setdefault(index[name], {})[quantity] = to_tensor(array).clone()
     kept = _quantities(optimizer) if moments else set()
-    for i, name in enumerate(parameters):
+    for name, i in index.items():
         if i in moments and moments[i].keys() != kept:
             raise TrainingStateError(
                 f"The state of the parameter {name!r} has {', '.join(sorted(moments[i]))}; "

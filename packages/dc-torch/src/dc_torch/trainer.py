@@ -11,7 +11,7 @@ to ask for another.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from copy import deepcopy
 from typing import Any
@@ -33,6 +33,7 @@ from dc_torch.batches import (
     training_batches,
 )
 from dc_torch.errors import TrainingDiverged
+from dc_torch.freezing import frozen, matching
 from dc_torch.history import Epoch
 from dc_torch.inference import evaluating, outputs, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
@@ -44,7 +45,8 @@ from dc_torch.weights import numpy_dtype, to_array, to_tensor
 class Trainer:
     """Trains ``module`` as ``config`` says, on the config's device.
 
-    Raises :class:`ParameterError` if the module has no parameter to train.
+    Raises :class:`ParameterError` if the module has no parameter to train, or if a pattern of the
+    config matches none of its names.
     """
 
     def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
@@ -52,10 +54,16 @@ class Trainer:
         self.device = config.resolve_device()
         self.module = module.to(self.device)
         self.epochs: list[Epoch] = []
-        self._parameters = _trainable(module)
+        self._frozen = {name for pattern in config.freeze for name in matching(module, pattern)}
+        self._parameters = _trainable(module, self._frozen)
         self._optimizer = make_optimizer(
-            config.optimizer, self._parameters, config.learning_rate, config.optimizer_options
+            config.optimizer,
+            self._parameters,
+            config.learning_rate,
+            config.optimizer_options,
+            _factors(module, config.learning_rate_factors),
         )
+        self._rate = config.learning_rate
         self._schedule = config.make_schedule()
         self._loss = config.loss_function()
         self._mixed = config.is_mixed(self.device)
@@ -153,7 +161,8 @@ class Trainer:
         number = len(self.epochs) + 1
         set_rng_state(self._rng)
         self.module.train()
-        losses, weights = self._steps(dataset, number, on_step)
+        with frozen(self.module, self._frozen if self._freezes(number) else ()):
+            losses, weights = self._steps(dataset, number, on_step)
         if not any(weights):
             raise DatasetError(
                 "No row of the dataset has a label with a weight.",
@@ -161,8 +170,7 @@ class Trainer:
             )
         loss = float(np.average(losses, weights=weights))
         valid_loss = math.nan if valid is None else self._validate(valid)
-        rate = float(self._optimizer.param_groups[0]["lr"])
-        epoch = Epoch(number, loss, valid_loss, rate, tuple(losses))
+        epoch = Epoch(number, loss, valid_loss, self._rate, tuple(losses))
         if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
             self._best = _snapshot(self.module, self._best)
         # Assigned together, so that an interruption cannot come between them.
@@ -239,8 +247,14 @@ class Trainer:
         return total / weight
 
     def _set_learning_rate(self, factor: float) -> None:
+        self._rate = self.config.learning_rate * factor
         for group in self._optimizer.param_groups:
-            group["lr"] = self.config.learning_rate * factor
+            group["lr"] = self._rate * group["factor"]
+
+    def _freezes(self, number: int) -> bool:
+        """Tell whether the frozen parameters are frozen in that epoch."""
+        last = self.config.unfreeze_after
+        return last is None or number <= last
 
     def _out_of_patience(self) -> bool:
         losses = [epoch.valid_loss for epoch in self.epochs]
@@ -268,8 +282,13 @@ def _diverged(number: int, step: int) -> TrainingDiverged:
     )
 
 
-def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
+def _trainable(module: nn.Module, frozen_names: Collection[str]) -> dict[str, nn.Parameter]:
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
+    if parameters and parameters.keys() <= set(frozen_names):
+        raise ParameterError(
+            "All parameters are frozen: there is none to train.",
+            hint="freeze takes patterns such as 'layers.0.*'; leave out the last layer.",
+        )
     if not parameters:
         raise ParameterError(
             "The module has no parameter to train.",
@@ -282,6 +301,15 @@ def _trainable(module: nn.Module) -> dict[str, nn.Parameter]:
                 hint="Run the module on one batch first.",
             )
     return parameters
+
+
+def _factors(module: nn.Module, factors: Mapping[str, float]) -> dict[str, float]:
+    """Return the factor of each name that matches a pattern, that of the first one."""
+    found: dict[str, float] = {}
+    for pattern, factor in factors.items():
+        for name in matching(module, pattern):
+            found.setdefault(name, factor)
+    return found
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:

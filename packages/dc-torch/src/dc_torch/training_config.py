@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from typing import Any, Literal, Self, TypedDict
 
 import torch
 
-from dc_core import check_count
+from dc_core import check_count, check_names
 from dc_core.errors import ParameterError, UnknownParameter
 from dc_torch.devices import resolve_device
 from dc_torch.losses import LOSSES, Loss
@@ -25,6 +25,9 @@ class TrainingOptions(TypedDict, total=False):
     optimizer: str
     optimizer_options: Mapping[str, Any]
     learning_rate: float
+    learning_rate_factors: Mapping[str, float]
+    freeze: Sequence[str]
+    unfreeze_after: int | None
     schedule: str
     schedule_options: Mapping[str, Any]
     batch_size: int
@@ -55,6 +58,23 @@ class TrainingConfig:
 
     learning_rate: float = 1e-3
     """The learning rate, before the schedule's factor."""
+
+    learning_rate_factors: Mapping[str, float] = field(default_factory=dict)
+    """Other learning rates for some parameters: ``{"layers.0.*": 0.1}`` is a tenth for these.
+
+    The keys are patterns (:mod:`fnmatch`) of names in the module's state dict; the first that
+    matches counts.
+    """
+
+    freeze: Sequence[str] = ()
+    """Patterns of parameters and buffers that training does not change: ``("layers.0.*",)``.
+
+    A submodule with a frozen buffer, such as a batch norm with frozen statistics, runs in
+    evaluation mode.
+    """
+
+    unfreeze_after: int | None = None
+    """The number of epochs after which frozen parameters are trained too; None means never."""
 
     schedule: str = "constant"
     """``constant``, ``linear``, ``cosine``, ``exponential`` or ``plateau``."""
@@ -92,19 +112,29 @@ class TrainingConfig:
         check_choice("loss", self.loss, LOSSES)
         check_choice("optimizer", self.optimizer, OPTIMIZERS)
         check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
-        for option in ("optimizer_options", "schedule_options"):
+        for option in ("learning_rate_factors", "optimizer_options", "schedule_options"):
             value = getattr(self, option)
             if not isinstance(value, dict):
                 raise ParameterError(f"{option}={value!r} must map names to values.")
         check_choice("schedule", self.schedule, SCHEDULES)
         make_schedule(self.schedule, self.schedule_options)
-        _check_positive("learning_rate", self.learning_rate)
-        for option in ("batch_size", "epochs", "patience"):
-            if option != "patience" or self.patience is not None:
+        check_positive("learning_rate", self.learning_rate)
+        check_names("freeze", self.freeze)
+        object.__setattr__(self, "freeze", tuple(self.freeze))
+        for pattern in (*self.freeze, *self.learning_rate_factors):
+            if not isinstance(pattern, str) or not pattern:
+                raise ParameterError(
+                    f"{pattern!r} is not a pattern of names.",
+                    hint="Give names of the state dict, with * for any text: 'layers.0.*'.",
+                )
+        for pattern, factor in self.learning_rate_factors.items():
+            check_positive(f"learning_rate_factors[{pattern!r}]", factor)
+        for option in ("batch_size", "epochs", "patience", "unfreeze_after"):
+            if option in ("batch_size", "epochs") or getattr(self, option) is not None:
                 check_count(option, getattr(self, option), minimum=1)
         check_count("seed", self.seed, minimum=0, maximum=2**63 - 1)
         if self.gradient_clip is not None:
-            _check_positive("gradient_clip", self.gradient_clip)
+            check_positive("gradient_clip", self.gradient_clip)
         if self.input_dtype is not None:
             named: object = self.input_dtype
             dtype = vars(torch).get(named) if isinstance(named, str) else None
@@ -161,7 +191,8 @@ def check_choice(option: str, value: object, among: Collection[str]) -> None:
         )
 
 
-def _check_positive(option: str, value: Any) -> None:
+def check_positive(option: str, value: Any) -> None:
+    """Raise :class:`ParameterError` unless ``value`` is a positive, finite number."""
     if (
         isinstance(value, bool)
         or not isinstance(value, int | float)
