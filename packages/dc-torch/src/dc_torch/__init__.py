@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from dc_torch.callbacks import Checkpoint as Checkpoint
     from dc_torch.errors import TorchError as TorchError
     from dc_torch.errors import TrainingDiverged as TrainingDiverged
+    from dc_torch.generator import SequenceGenerator as SequenceGenerator
     from dc_torch.history import Epoch as Epoch
     from dc_torch.loading import EpochSampler as EpochSampler
     from dc_torch.loading import TensorBatch as TensorBatch
@@ -27,6 +28,7 @@ _EXPORTS = {
     "dc_torch.batches": ["RaggedTensor"],
     "dc_torch.callbacks": ["Callback", "Checkpoint"],
     "dc_torch.errors": ["TorchError", "TrainingDiverged"],
+    "dc_torch.generator": ["SequenceGenerator"],
     "dc_torch.history": ["Epoch"],
     "dc_torch.loading": ["EpochSampler", "TensorBatch", "data_loader"],
     "dc_torch.model": ["TorchModel"],
