@@ -43,6 +43,13 @@ if TYPE_CHECKING:
     from dc_pipeline.featurizers.sequences import SequenceTokens as SequenceTokens
     from dc_pipeline.featurizers.smiles_tokens import SmilesTokens as SmilesTokens
     from dc_pipeline.featurizers.torsions import TopologicalTorsions as TopologicalTorsions
+    from dc_pipeline.flows.generation import HillClimbing as HillClimbing
+    from dc_pipeline.flows.generation import Round as Round
+    from dc_pipeline.flows.generation import canonical_smiles as canonical_smiles
+    from dc_pipeline.flows.transfer import FineTuning as FineTuning
+    from dc_pipeline.flows.transfer import Transfer as Transfer
+    from dc_pipeline.flows.transfer import transfer_weights as transfer_weights
+    from dc_pipeline.generator_pipeline import GeneratorPipeline as GeneratorPipeline
     from dc_pipeline.loaders.csv import CSVLoader as CSVLoader
     from dc_pipeline.loaders.deepchem import DeepChemLoader as DeepChemLoader
     from dc_pipeline.loaders.fasta import FASTALoader as FASTALoader
@@ -124,6 +131,9 @@ _EXPORTS = {
     "dc_pipeline.featurizers.conformers": ["Conformer"],
     "dc_pipeline.featurizers.graph_expansion": ["GraphExpansion"],
     "dc_pipeline.featurizers.graphs": ["MolecularGraph"],
+    "dc_pipeline.flows.generation": ["HillClimbing", "Round", "canonical_smiles"],
+    "dc_pipeline.flows.transfer": ["FineTuning", "Transfer", "transfer_weights"],
+    "dc_pipeline.generator_pipeline": ["GeneratorPipeline"],
     "dc_pipeline.pipeline": ["Pipeline"],
     "dc_pipeline.loaders.csv": ["CSVLoader"],
     "dc_pipeline.loaders.deepchem": ["DeepChemLoader"],
