@@ -74,7 +74,7 @@ class RecurrentNetwork(nn.Module):
         padded, given = _padded(sequences)
         hidden, _ = self.recurrent(self.embedding(padded[:, :-1]))
         used = given[:, 1:]
-        logits = self.output(self.dropout(hidden[used]))
+        logits: Tensor = self.output(self.dropout(hidden[used]))
         whole = logits.new_zeros((len(padded), self.max_length, logits.shape[-1]))
         whole[:, : used.shape[1]][used] = logits
         return whole
@@ -293,10 +293,11 @@ class SequenceGenerator(TrainedModule, Generator):
         return MappedDataset(dataset, self._next_tokens, needs=needs, tasks=places, classes={})
 
     def _next_tokens(self, batch: Batch) -> Batch:
-        if batch.X is None:
+        given_X: Any = batch.X
+        if given_X is None:
             return batch
-        X = self._checked(batch.X)
-        padded, given = Ragged(X.values, X.offsets).padded(self.max_length + 1)
+        X = self._checked(given_X)
+        padded, given = X.padded(self.max_length + 1)
         w = given[:, 1:].astype(np.float64)
         return batch._replace(X=X, y=np.where(given, padded, np.nan)[:, 1:], w=w)
 

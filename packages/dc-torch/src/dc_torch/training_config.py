@@ -121,7 +121,8 @@ class TrainingConfig:
         check_positive("learning_rate", self.learning_rate)
         check_names("freeze", self.freeze)
         object.__setattr__(self, "freeze", tuple(self.freeze))
-        for pattern in (*self.freeze, *self.learning_rate_factors):
+        patterns: tuple[object, ...] = (*self.freeze, *self.learning_rate_factors)
+        for pattern in patterns:
             if not isinstance(pattern, str) or not pattern:
                 raise ParameterError(
                     f"{pattern!r} is not a pattern of names.",
