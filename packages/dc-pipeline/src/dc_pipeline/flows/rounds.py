@@ -1,7 +1,8 @@
 """The directory of a hill climbing: a folder for each complete round, and the last weights.
 
 ``run.json`` says what the rounds are of. A round is written into ``tmp-…`` and then renamed to
-``round-0001``: its record, the molecules that were new, and the generator's weights after it.
+``round-0001``: its record, the molecules that were new, and the bits of the generator's weights
+after it.
 """
 
 from __future__ import annotations
@@ -20,9 +21,8 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dc_core import WeightInfo, dtypes
+from dc_core import WeightInfo, dtypes, sync_directory
 from dc_core.errors import RunMismatch
-from dc_pipeline.disk.header import sync_directory
 
 _FORMAT: Final = 1
 _RUN: Final = "run.json"
@@ -120,7 +120,11 @@ class RoundDirectory:
                 file.flush()
                 os.fsync(file.fileno())
             with (unfinished / _WEIGHTS).open("wb") as stream:
-                np.savez(stream, allow_pickle=False, **{n: _bits(a) for n, a in weights.items()})
+                np.savez(
+                    stream,
+                    allow_pickle=False,
+                    **{n: dtypes.raw_bits(a) for n, a in weights.items()},
+                )
                 stream.flush()
                 os.fsync(stream.fileno())
             sync_directory(unfinished)
@@ -142,7 +146,7 @@ class RoundDirectory:
         try:
             with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
                 for name, info in table.items():
-                    found[name] = arrays[name].view(info.dtype)
+                    found[name] = arrays[name].view(info.dtype)[..., 0]
         except _UNREADABLE as error:
             raise _unreadable(path, error) from error
         if _digest(found) != _read_json(last / _RECORD).get("weights"):
@@ -182,11 +186,6 @@ def _digest(weights: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.shape} {dtypes.dtype_name(array.dtype)}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _bits(array: np.ndarray) -> np.ndarray:
-    """Return an array of a dtype that NumPy's own format has."""
-    return array.view(dtypes.raw_bits(array.dtype))
 
 
 def _write(path: Path, text: str) -> None:
