@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-import os
 import re
 import shutil
 import uuid
@@ -21,7 +20,7 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dc_core import WeightInfo, dtypes, sync_directory
+from dc_core import WeightInfo, dtypes, sync_directory, sync_file
 from dc_core.errors import RunMismatch
 
 _FORMAT: Final = 1
@@ -71,7 +70,8 @@ class RoundDirectory:
                 )
             unfinished = self.path / f"{_TEMPORARY}{uuid.uuid4().hex}"
             unfinished.mkdir()
-            _write(unfinished / _RUN, json.dumps(header, indent=1))
+            (unfinished / _RUN).write_text(json.dumps(header, indent=1), encoding="utf-8")
+            sync_file(unfinished / _RUN)
             (unfinished / _RUN).replace(file)
             unfinished.rmdir()
             sync_directory(self.path)
@@ -112,21 +112,19 @@ class RoundDirectory:
         unfinished.mkdir()
         try:
             text = json.dumps({**record, "weights": _digest(weights)}, indent=1)
-            _write(unfinished / _RECORD, text)
+            (unfinished / _RECORD).write_text(text, encoding="utf-8")
             with (unfinished / _MOLECULES).open("w", encoding="utf-8", newline="") as file:
                 table = csv.writer(file)
                 table.writerow(("smiles", "score"))
                 table.writerows((smiles, repr(float(score))) for smiles, score in scores.items())
-                file.flush()
-                os.fsync(file.fileno())
             with (unfinished / _WEIGHTS).open("wb") as stream:
                 np.savez(
                     stream,
                     allow_pickle=False,
                     **{n: dtypes.raw_bits(a) for n, a in weights.items()},
                 )
-                stream.flush()
-                os.fsync(stream.fileno())
+            for written in unfinished.iterdir():
+                sync_file(written)
             sync_directory(unfinished)
             unfinished.rename(self._round(number))
         except BaseException:
@@ -186,13 +184,6 @@ def _digest(weights: Mapping[str, np.ndarray]) -> str:
         digest.update(f"{name} {array.shape} {dtypes.dtype_name(array.dtype)}\n".encode())
         digest.update(array.tobytes())
     return digest.hexdigest()
-
-
-def _write(path: Path, text: str) -> None:
-    with path.open("w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
 
 
 def _read_json(path: Path) -> dict[str, Any]:
