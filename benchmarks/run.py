@@ -34,6 +34,7 @@ NAMES = (
     "table",
     "disk",
     "engines",
+    "tuning",
     "imports",
 )
 

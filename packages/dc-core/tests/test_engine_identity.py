@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from dc_core import Component
+from dc_core import Component, register_component
 from dc_core.engines import Task
 from dc_core.engines.identity import identity
 from dc_core.errors import NotSerializable
@@ -28,6 +28,12 @@ def scale(power, factor):
     component = Scale(power)
     component.factor = np.array(factor)
     return component
+
+
+@register_component("test/Bond")
+class Bond:
+    def __init__(self, order):
+        self.order = order
 
 
 @dataclass(frozen=True)
@@ -76,6 +82,9 @@ DIFFERENT = [
     Scale(2),
     scale(2, 1.0),
     scale(2, 1.5),
+    Bond(1),
+    Bond(2),
+    [Bond(1)],
 ]
 
 
@@ -98,6 +107,7 @@ def test_different_values_have_different_identities():
         ((1, 2), [1, 2]),
         (np.arange(6).reshape(2, 3).T, np.arange(6).reshape(2, 3).T.copy()),
         (scale(2, 1.0), scale(2, 1.0)),
+        (Bond(1), Bond(1)),
     ],
 )
 def test_equal_values_have_one_identity(one, other):

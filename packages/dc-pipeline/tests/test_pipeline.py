@@ -5,7 +5,15 @@ import tracemalloc
 import numpy as np
 import pytest
 
-from dc_core import Features, Featurizer, Model, NormalDistribution, NumpyDataset, Transformer
+from dc_core import (
+    Estimator,
+    Features,
+    Featurizer,
+    Model,
+    NormalDistribution,
+    NumpyDataset,
+    Transformer,
+)
 from dc_core.errors import (
     DatasetError,
     EmptyDataset,
@@ -475,3 +483,21 @@ def test_a_model_without_deviations_says_so_when_asked_for_a_distribution(pipeli
     ):
         with pytest.raises(Unsupported, match="predicts no standard deviations"):
             asked()
+
+
+class SumOfColumns(Estimator):
+    """Predicts the sum of two columns."""
+
+    def fit(self, dataset, *, valid=None):
+        return self
+
+    def predict(self, dataset):
+        return dataset.X["a"] + dataset.X["b"]
+
+
+def test_without_a_featurizer_a_dataset_of_several_columns_is_predicted_for():
+    columns = {"a": np.arange(6.0).reshape(6, 1), "b": np.ones((6, 1))}
+    dataset = NumpyDataset(columns, np.arange(6.0) + 1)
+    pipeline = Pipeline(SumOfColumns()).fit(dataset)
+    np.testing.assert_array_equal(pipeline.predict(dataset), dataset.y)
+    assert pipeline.evaluate(dataset, [RMSE()])["rmse"] == 0

@@ -116,6 +116,22 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.stratified import StratifiedSplitter as StratifiedSplitter
     from dc_pipeline.splitters.time import TimeSplitter as TimeSplitter
     from dc_pipeline.storing import store as store
+    from dc_pipeline.tuning.bayesian import OptunaTuner as OptunaTuner
+    from dc_pipeline.tuning.domains import Choice as Choice
+    from dc_pipeline.tuning.domains import Domain as Domain
+    from dc_pipeline.tuning.domains import Integer as Integer
+    from dc_pipeline.tuning.domains import LogUniform as LogUniform
+    from dc_pipeline.tuning.domains import Uniform as Uniform
+    from dc_pipeline.tuning.grid import GridTuner as GridTuner
+    from dc_pipeline.tuning.parameters import with_parameters as with_parameters
+    from dc_pipeline.tuning.plots import plot_history as plot_history
+    from dc_pipeline.tuning.plots import plot_importance as plot_importance
+    from dc_pipeline.tuning.plots import plot_parallel as plot_parallel
+    from dc_pipeline.tuning.plots import plot_slices as plot_slices
+    from dc_pipeline.tuning.random import RandomTuner as RandomTuner
+    from dc_pipeline.tuning.result import TuningResult as TuningResult
+    from dc_pipeline.tuning.trials import Trial as Trial
+    from dc_pipeline.tuning.tuner import Tuner as Tuner
 
 _EXPORTS = {
     "dc_pipeline.benchmarks": ["benchmarks"],
@@ -197,6 +213,20 @@ _EXPORTS = {
     "dc_pipeline.splitters.stratified": ["StratifiedSplitter"],
     "dc_pipeline.splitters.time": ["TimeSplitter"],
     "dc_pipeline.storing": ["store"],
+    "dc_pipeline.tuning.bayesian": ["OptunaTuner"],
+    "dc_pipeline.tuning.domains": ["Choice", "Domain", "Integer", "LogUniform", "Uniform"],
+    "dc_pipeline.tuning.grid": ["GridTuner"],
+    "dc_pipeline.tuning.parameters": ["with_parameters"],
+    "dc_pipeline.tuning.plots": [
+        "plot_history",
+        "plot_importance",
+        "plot_parallel",
+        "plot_slices",
+    ],
+    "dc_pipeline.tuning.random": ["RandomTuner"],
+    "dc_pipeline.tuning.result": ["TuningResult"],
+    "dc_pipeline.tuning.trials": ["Trial"],
+    "dc_pipeline.tuning.tuner": ["Tuner"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

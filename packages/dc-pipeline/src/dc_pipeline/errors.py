@@ -19,3 +19,7 @@ class MoleculeKeyError(PipelineError):
 
 class FileMismatch(PipelineError, ValueError):
     """A file is not the one that was expected: its digest is another."""
+
+
+class TuningError(PipelineError):
+    """No trial of a tuning has a score."""

@@ -218,7 +218,8 @@ class Pipeline(Estimator):
 
         Each has one row per input. The failures are kept and logged.
         """
-        inputs = as_sequence(dataset)
+        is_features = self.featurizer is None and isinstance(dataset, Dataset)
+        inputs = dataset if is_features else as_sequence(dataset)
         if len(inputs) == 0:
             raise EmptyDataset("There is no input to predict for.")
         if self.featurizer is not None and len(inputs) > _PROBE:
@@ -283,11 +284,11 @@ class Pipeline(Estimator):
         if features.ok.any():
             self._predicted(take_rows(features.values, np.flatnonzero(features.ok)[:1]))
 
-    def _features(self, inputs: Sequence[Any], *, strict: bool = False) -> Features:
+    def _features(self, inputs: Any, *, strict: bool = False) -> Features:
         """Return one row of features per input; without a featurizer they are the inputs."""
         if self.featurizer is not None:
             return self.featurizer.featurize(inputs, strict=strict)
-        dataset = NumpyDataset(inputs)
+        dataset = inputs if isinstance(inputs, Dataset) else NumpyDataset(inputs)
         return Features(dataset.X, np.ones(len(dataset), bool))
 
     def _featurized(self, dataset: Dataset, role: str) -> tuple[Dataset, FailureReport]:

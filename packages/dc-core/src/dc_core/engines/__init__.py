@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dc_core.engines.pickling import dumps as dumps
     from dc_core.engines.processes import Processes as Processes
     from dc_core.engines.progress import Progress as Progress
+    from dc_core.engines.progress import reporting as reporting
     from dc_core.engines.running import run as run
     from dc_core.engines.serial import Serial as Serial
     from dc_core.engines.shards import Shard as Shard
@@ -41,7 +42,7 @@ _EXPORTS = {
     "dc_core.engines.mapping": ["Result", "map"],
     "dc_core.engines.pickling": ["dumps"],
     "dc_core.engines.processes": ["Processes"],
-    "dc_core.engines.progress": ["Progress"],
+    "dc_core.engines.progress": ["Progress", "reporting"],
     "dc_core.engines.running": ["run"],
     "dc_core.engines.serial": ["Serial"],
     "dc_core.engines.shards": ["Shard", "Shards"],

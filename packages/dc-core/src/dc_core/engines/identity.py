@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import plugins
+from dc_core import plugins, registry
 from dc_core.component import Component
 from dc_core.errors import NotClaimed, NotSerializable
 
@@ -32,8 +32,8 @@ def identity(value: Any) -> Any:
     """Return ``value`` as JSON that is the same in every process.
 
     Components, and objects of frameworks that their backend can make again, are described by their
-    registered names, arguments and weights, arrays by a digest, and what has an ``identity``, such
-    as a dataset on disk, by that.
+    names, arguments and weights, arrays by a digest, and what has an ``identity``, such as a
+    dataset on disk, by that.
     Raises :class:`NotSerializable` for objects of other kinds.
     """
     if value is None or isinstance(value, bool | int | str):
@@ -69,9 +69,9 @@ def identity(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         fields = {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
         return {"dataclass": [identity(type(value)), identity(fields)]}
-    described = _of_native(value)
+    described = registry.describe(value)
     if described is not None:
-        return described
+        return {"object": [described.name, identity([described.params, _weights(value)])]}
     raise NotSerializable(
         f"A {type(value).__name__} does not say what it is, so a task that holds one cannot be "
         "recognized when it is resumed.",
@@ -79,16 +79,11 @@ def identity(value: Any) -> Any:
     )
 
 
-def _of_native(value: Any) -> Any:
-    """Describe a framework's object by its stored name, arguments and weights; None without one."""
+def _weights(value: Any) -> dict[str, np.ndarray]:
     try:
-        claimed = plugins.claim(value)
+        return plugins.claim(value).export_weights(copy=False)
     except NotClaimed:
-        return None
-    described = claimed.backend.describe_component(value)
-    if described is None:
-        return None
-    return {"native": [identity(described), identity(claimed.export_weights(copy=False))]}
+        return {}  # a registered class without weights
 
 
 def _of_array(array: np.ndarray) -> Any:
