@@ -8,8 +8,9 @@ from typing import Any, Final, Self
 import numpy as np
 from sklearn.base import is_classifier
 
-from dc_core import Dataset, Estimator, check_dataset
+from dc_core import Dataset, Estimator, NormalDistribution, check_dataset
 from dc_core.errors import DatasetError, EmptyDataset
+from dc_sklearn.deviations import check_deviations, mean_and_deviation
 from dc_sklearn.wrapping import Wrapper, flat, role_of
 
 _MAX_ABSENT: Final = 1024
@@ -90,6 +91,28 @@ class SklearnModel(Wrapper, Estimator):
         """
         with self._using("predict for", dataset) as X:
             return self._predict(X)
+
+    def predict_distribution(self, dataset: Dataset | np.ndarray) -> NormalDistribution:
+        """Return a normal distribution per row and task; the means are those of :meth:`predict`.
+
+        The standard deviations, ``(n, tasks)`` of float64, are those that the estimator itself
+        returns (``return_std``: ``GaussianProcessRegressor``, ``BayesianRidge`` and
+        ``ARDRegression``). A Gaussian process includes the noise of the labels only if its kernel
+        has a ``WhiteKernel``; the linear models always do.
+
+        For ``RandomForestRegressor`` and ``ExtraTreesRegressor`` they are the standard deviation of
+        the trees' predictions (without the variance within leaves that Hutter et al. 2014 add,
+        doi:10.1016/j.artint.2013.10.003). That says how much the trees disagree; it leaves out the
+        noise of the labels, so it needs calibration to be the expected error.
+
+        A scikit-learn pipeline has the deviations of its last step.
+
+        Raises :class:`Unsupported` for other estimators, and what :meth:`predict` raises.
+        """
+        check_deviations(self._native)
+        with self._using("predict for", dataset) as X:
+            mean, std = mean_and_deviation(self._native, X)
+        return NormalDistribution(*(a[:, None] if a.ndim == 1 else a for a in (mean, std)))
 
     def _predict(self, X: Any) -> np.ndarray:
         if not is_classifier(self._native):
