@@ -38,9 +38,52 @@ class Ridge(Estimator):
         return np.c_[dataset.X.astype(float), np.ones(len(dataset))]
 
 
+class Marked(Estimator):
+    """Predicts the mean, notes each fit in a file, and may not survive one of the rows."""
+
+    fitted = ("mean",)
+
+    def __init__(self, notes: str = "", poison: str = "", kill: bool = False) -> None:
+        self.notes, self.poison, self.kill = notes, poison, kill
+        self.mean: np.ndarray | None = None
+
+    def fit(self, dataset, *, valid=None):
+        if self.notes:
+            with Path(self.notes).open("a", encoding="utf-8") as file:
+                file.write("fit\n")
+        if self.poison and self.poison in dataset.ids.tolist():
+            if self.kill:
+                os.abort()
+            raise ValueError("these rows are poison")
+        self.mean = dataset.y.mean(axis=0)
+        return self
+
+    def predict(self, dataset):
+        return np.tile(self.mean, (len(dataset), 1))
+
+
 @pytest.fixture
 def ridge():
     return Ridge
+
+
+@pytest.fixture
+def marked():
+    return Marked
+
+
+@pytest.fixture(scope="session")
+def sklearn_model():
+    """The class that makes a model of a scikit-learn estimator, if dc-sklearn is installed."""
+    return pytest.importorskip("dc_sklearn", reason="a model is needed").SklearnModel
+
+
+@pytest.fixture
+def ridge_model(sklearn_model):
+    """scikit-learn's ridge regression as a model."""
+    from sklearn import linear_model
+
+    return sklearn_model(linear_model.Ridge())
 
 
 @pytest.fixture(scope="session")

@@ -43,9 +43,26 @@ if TYPE_CHECKING:
     from dc_pipeline.featurizers.sequences import SequenceTokens as SequenceTokens
     from dc_pipeline.featurizers.smiles_tokens import SmilesTokens as SmilesTokens
     from dc_pipeline.featurizers.torsions import TopologicalTorsions as TopologicalTorsions
+    from dc_pipeline.flows.acquisitions import UCB as UCB
+    from dc_pipeline.flows.acquisitions import Acquisition as Acquisition
+    from dc_pipeline.flows.acquisitions import Candidates as Candidates
+    from dc_pipeline.flows.acquisitions import DiverseBatch as DiverseBatch
+    from dc_pipeline.flows.acquisitions import DiversitySampling as DiversitySampling
+    from dc_pipeline.flows.acquisitions import ExpectedImprovement as ExpectedImprovement
+    from dc_pipeline.flows.acquisitions import Greedy as Greedy
+    from dc_pipeline.flows.acquisitions import RandomSampling as RandomSampling
+    from dc_pipeline.flows.acquisitions import ThompsonSampling as ThompsonSampling
+    from dc_pipeline.flows.acquisitions import UncertaintySampling as UncertaintySampling
+    from dc_pipeline.flows.active_learning import ActiveLearner as ActiveLearner
+    from dc_pipeline.flows.cross_validation import CrossValidationResult as CrossValidationResult
+    from dc_pipeline.flows.cross_validation import FoldResult as FoldResult
+    from dc_pipeline.flows.cross_validation import cross_validate as cross_validate
+    from dc_pipeline.flows.ensembles import Ensemble as Ensemble
+    from dc_pipeline.flows.ensembles import PredictionInterval as PredictionInterval
     from dc_pipeline.flows.generation import HillClimbing as HillClimbing
     from dc_pipeline.flows.generation import Round as Round
     from dc_pipeline.flows.generation import canonical_smiles as canonical_smiles
+    from dc_pipeline.flows.learning_rounds import LearningRound as LearningRound
     from dc_pipeline.flows.transfer import FineTuning as FineTuning
     from dc_pipeline.flows.transfer import Transfer as Transfer
     from dc_pipeline.flows.transfer import transfer_weights as transfer_weights
@@ -151,6 +168,26 @@ _EXPORTS = {
     "dc_pipeline.flows.transfer": ["FineTuning", "Transfer", "transfer_weights"],
     "dc_pipeline.generator_pipeline": ["GeneratorPipeline"],
     "dc_pipeline.pipeline": ["Pipeline"],
+    "dc_pipeline.flows.acquisitions": [
+        "UCB",
+        "Acquisition",
+        "Candidates",
+        "DiverseBatch",
+        "DiversitySampling",
+        "ExpectedImprovement",
+        "Greedy",
+        "RandomSampling",
+        "ThompsonSampling",
+        "UncertaintySampling",
+    ],
+    "dc_pipeline.flows.active_learning": ["ActiveLearner"],
+    "dc_pipeline.flows.cross_validation": [
+        "CrossValidationResult",
+        "FoldResult",
+        "cross_validate",
+    ],
+    "dc_pipeline.flows.ensembles": ["Ensemble", "PredictionInterval"],
+    "dc_pipeline.flows.learning_rounds": ["LearningRound"],
     "dc_pipeline.loaders.csv": ["CSVLoader"],
     "dc_pipeline.loaders.deepchem": ["DeepChemLoader"],
     "dc_pipeline.loaders.images": ["ImageLoader"],
