@@ -10,7 +10,7 @@ from dc_pipeline import ECFP, Concatenated, FeatureColumns, MoleculeBinary, RDKi
 from dc_pipeline.featurizers import sealing
 
 ALL = [name for name, _ in Descriptors._descList]
-QUICK = ("MolWt", "TPSA", "BCUT2D_MWHI", "MaxPartialCharge", "SPS", "NumAtomStereoCenters")
+QUICK = ("MolWt", "TPSA", "BCUT2D_MWHI", "MaxPartialCharge", "SPS", "NumHDonors")
 
 
 @pytest.fixture(scope="module")

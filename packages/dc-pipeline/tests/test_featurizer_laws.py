@@ -42,7 +42,7 @@ FEATURIZERS = {
     "binary": MoleculeBinary(),
     "columns": FeatureColumns({"ecfp": ECFP(size=8), "mol": MoleculeBinary()}),
     "nested columns": FeatureColumns({"a": FeatureColumns({"b": ECFP(size=8)}), "c": MACCSKeys()}),
-    "descriptors": RDKitDescriptors(["MolWt", "TPSA", "NumAtomStereoCenters"], dtype="float32"),
+    "descriptors": RDKitDescriptors(["MolWt", "TPSA", "NumHDonors"], dtype="float32"),
     "concatenated": Concatenated([ECFP(size=8), AtomPairs(8, counts=True)]),
 }
 every = pytest.mark.parametrize("featurizer", FEATURIZERS.values(), ids=FEATURIZERS)
