@@ -4,8 +4,8 @@ import json
 
 import pytest
 
+from dc_core import escape_controls
 from dc_hub import publish
-from dc_hub.escaping import escape_controls
 
 
 def front_matter(text):

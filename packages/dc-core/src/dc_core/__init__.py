@@ -52,6 +52,8 @@ if TYPE_CHECKING:
     from dc_core.metric import check_metrics as check_metrics
     from dc_core.metric import score_all as score_all
     from dc_core.model import Model as Model
+    from dc_core.output import escape_controls as escape_controls
+    from dc_core.output import json_line as json_line
     from dc_core.parameters import check_count as check_count
     from dc_core.parameters import check_flag as check_flag
     from dc_core.parameters import check_names as check_names
@@ -120,6 +122,7 @@ _EXPORTS = {
     "dc_core.mapped": ["MappedDataset"],
     "dc_core.metric": ["Metric", "check_metrics", "score_all"],
     "dc_core.model": ["Model"],
+    "dc_core.output": ["escape_controls", "json_line"],
     "dc_core.parameters": ["check_count", "check_flag", "check_names", "construct"],
     "dc_core.plugins": ["plugins"],
     "dc_core.plugins.hookspecs": ["hookimpl"],

@@ -7,7 +7,6 @@ padding of a column never exceeds ``MAX_PADDING``.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -15,7 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.markup import escape
 
-from dc_hub.escaping import escape_controls
+from dc_core import escape_controls, json_line
 
 MAX_TEXT: Final = 2_000
 MAX_ROWS: Final = 1_000
@@ -39,8 +38,7 @@ def plain(text: str) -> str:
 
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON on one line, in ASCII; NaN and infinity become null."""
-    finite = json.loads(json.dumps(value, default=str), parse_constant=lambda name: None)
-    out.file.write(json.dumps(finite) + "\n")
+    out.file.write(json_line(value) + "\n")
 
 
 def print_columns(*sections: Iterable[Row]) -> None:

@@ -9,14 +9,14 @@ from types import TracebackType
 from typing import Final
 
 from dc_core.errors import OutOfResources
+from dc_core.output import escape_controls
 
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 
 
 def one_line(text: str) -> str:
     r"""Return ``text`` on one line, with invisible characters as escapes such as ``\x1b``."""
-    text = " ".join(text.split())
-    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in text)
+    return escape_controls(" ".join(text.split()))
 
 
 def cause_text(error: BaseException) -> str:

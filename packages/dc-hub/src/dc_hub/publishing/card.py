@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from dc_hub.escaping import escape_controls
+from dc_core import escape_controls
 
 if TYPE_CHECKING:
     import numpy as np

@@ -46,10 +46,10 @@ class Source:
                 hint="Give a path or a URL. For a DataFrame: "
                 "NumpyDataset.from_dataframe(df, X=..., y=...).",
             )
-        is_url = isinstance(source, str) and _URL.match(source) is not None
-        self.path = None if is_url else Path(source)
-        self._url = str(source) if is_url else ""
-        self.name = _without_secrets(self._url) if is_url else str(self.path)
+        remote = is_url(source)
+        self.path = None if remote else Path(source)
+        self._url = str(source) if remote else ""
+        self.name = _without_secrets(self._url) if remote else str(self.path)
 
     def __str__(self) -> str:
         """Show the name."""
@@ -213,6 +213,11 @@ class Source:
         raise LoaderError(
             f"{self.name} cannot be read: {reason.replace(self._url, self.name)}."
         ) from error
+
+
+def is_url(source: object) -> bool:
+    """Tell whether ``source`` is a URL, and not a path."""
+    return isinstance(source, str) and _URL.match(source) is not None
 
 
 def _without_secrets(url: str) -> str:

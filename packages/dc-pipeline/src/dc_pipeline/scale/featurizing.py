@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -13,8 +14,8 @@ from dc_core import (
     FailureReport,
     Featurizer,
     Loaded,
+    Loader,
     NumpyDataset,
-    check_dataset,
     distributions,
     engines,
     take_rows,
@@ -30,6 +31,7 @@ from dc_pipeline.disk.failures import (
 from dc_pipeline.disk.header import FILENAME
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.inputs import as_sequence
+from dc_pipeline.scale.sources import SourceNumbers, check_source, rows_of
 from dc_pipeline.scale.working import clear, identity, on_disk
 
 _PIECE: Final = 64
@@ -79,21 +81,24 @@ class FeaturizeRows(engines.Task):
 
 
 def featurize(
-    dataset: Dataset,
+    dataset: Dataset | str | os.PathLike[str],
     featurizer: Featurizer[Any],
     directory: str | Path,
     *,
+    loader: Loader | None = None,
     engine: Any = "serial",
     shard_rows: int = 2048,
     retries: int = 1,
     timeout: float | None = None,
     progress: Any = None,
+    strict: bool = False,
 ) -> Loaded:
     """Featurize the X of ``dataset`` into a :class:`DiskDataset` in ``directory``.
 
-    The dataset returned has the rows that could be featurized, in order, with their labels, weights
-    and ids; the report has the others, numbered as in ``dataset``, among them those whose worker
-    crashed or took longer than ``timeout`` seconds.
+    ``dataset`` may also be a file that ``loader`` reads. The dataset returned has the rows that
+    could be featurized, in order, with their labels, weights and ids; the report has the others,
+    numbered as in ``dataset`` or the file, among them those whose worker crashed or took longer
+    than ``timeout`` seconds.
 
     Memory does not grow with the number of rows: a worker holds the features of 64 inputs, and this
     process those of one shard of ``shard_rows``. The report does, by about 500 bytes for each
@@ -103,16 +108,18 @@ def featurize(
     ``engine``, if it is called again with the same arguments; one that is complete is opened.
     ``engine``, ``retries``, ``timeout`` and ``progress`` are as in :func:`dc_core.engines.run`.
 
-    Raises :class:`EmptyDataset` if no row could be featurized, and :class:`DiskDatasetError` if
-    ``directory`` has another dataset.
+    Raises :class:`EmptyDataset` if no row could be featurized, :class:`DiskDatasetError` if
+    ``directory`` has another dataset, :class:`FeaturizationError` if anything failed and ``strict``
+    is set (no dataset is written then), and what the loader raises.
     """
-    check_dataset(dataset)
     if not isinstance(featurizer, Featurizer):
         raise ParameterError(f"{featurizer!r} is not a featurizer.")
-    if len(dataset) == 0:
-        raise EmptyDataset("There is no row to featurize.")
+    check_source(dataset, loader)
     place = Path(directory)
     work = place / ".work"
+    unread: list[Failure] = []
+    if not isinstance(dataset, Dataset):
+        dataset, unread = rows_of(dataset, loader, work, strict=strict)
     rows = identity(dataset)
     if not (place / FILENAME).exists():
         task = FeaturizeRows(on_disk(dataset, rows, work), featurizer, rows)
@@ -125,17 +132,22 @@ def featurize(
             timeout=timeout,
             progress=progress,
         )
+        labels = [failure for failure in unread if failure.task]
+        numbers = SourceNumbers([failure for failure in unread if not failure.task])
+        report = numbers.report([*run_failures(shards, task.source)], labels)
+        if strict:
+            report.raise_if_any()
         with failures_file(place) as file:
-            append_failures(file, run_failures(shards, task.source))
+            append_failures(file, report)
         _gather(shards, place, task)
     found = DiskDataset(place)
+    clear(work)
     if found.provenance.get("task") != _key(rows, featurizer):
         raise DiskDatasetError(
             f"{place} has a dataset of other rows or another featurizer: "
             f"{found.provenance.get('featurizer', 'unknown')}.",
             hint="Choose another directory.",
         )
-    clear(work)
     return Loaded(found, FailureReport(tuple(stored_failures(place))))
 
 

@@ -20,19 +20,18 @@ from dc_core import (
     Failure,
     FailureReport,
     Loader,
-    check_dataset,
     engines,
     sync_directory,
     sync_file,
 )
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.disk import DiskDataset
-from dc_pipeline.disk.failures import append_failures, failures_file, stored_failures
+from dc_pipeline.disk.failures import append_failures, failures_file
 from dc_pipeline.disk.writing import writing
 from dc_pipeline.logs import unlogged
 from dc_pipeline.scale.featurizing import run_failures
-from dc_pipeline.scale.working import clear, identity, on_disk
-from dc_pipeline.storing import store
+from dc_pipeline.scale.sources import SourceNumbers, check_source, rows_of
+from dc_pipeline.scale.working import clear
 
 logger = logging.getLogger(__name__)
 
@@ -128,12 +127,13 @@ def predict_to(
     _check_target(target)
     if not isinstance(model, Estimator):
         raise ParameterError(f"{model!r} is not an estimator.")
-    _check_source(source, loader)
+    check_source(source, loader)
     work = target.with_name(f"{target.name}.work")
     with writing(work):
         work.mkdir(exist_ok=True)
     directory, revision = _stored(model, work)
-    rows, lost = _rows(source, loader, work)
+    rows, unread = rows_of(source, loader, work)
+    numbers = SourceNumbers([failure for failure in unread if not failure.task])
     task = PredictRows(rows, directory, type(model), revision)
     shards = engines.run(
         task,
@@ -145,13 +145,11 @@ def predict_to(
         progress=progress,
     )
     failures = [*run_failures(shards, rows)]
-    numbers = _SourceNumbers(lost)
-    moved = [replace(f, row=int(numbers.of(np.array([f.row]))[0])) for f in failures]
-    report = sorted([*moved, *lost], key=lambda failure: failure.row)
+    report = numbers.report(failures)
     _write(_tables(shards, rows, numbers, failures, model.classes), target)
     clear(work)
-    done = Predictions(target, len(rows) + len(lost), FailureReport(tuple(report)))
-    level = logging.WARNING if report else logging.INFO
+    done = Predictions(target, len(rows) + len(numbers.lost), report)
+    level = logging.WARNING if report.failures else logging.INFO
     logger.log(level, "%s: %d rows, %s", target, done.rows, done.failures)
     return done
 
@@ -177,31 +175,6 @@ def _check_target(target: Path) -> None:
     _arrow()
 
 
-def _check_source(source: Any, loader: Loader | None) -> None:
-    """Raise an error if ``source`` is neither rows nor a file with a loader."""
-    if isinstance(source, str | os.PathLike):
-        if loader is None:
-            raise ParameterError(
-                f"How {os.fspath(source)} is to be read is not said.",
-                hint='Give a loader: loader=CSVLoader("smiles").',
-            )
-        return
-    check_dataset(source)
-    if len(source) == 0:
-        raise EmptyDataset("There is no row to predict for.")
-
-
-def _rows(
-    source: Dataset | str | os.PathLike[str], loader: Loader | None, work: Path
-) -> tuple[DiskDataset, list[Failure]]:
-    """Return the rows on disk, and the failures of those that the loader could not read."""
-    if isinstance(source, str | os.PathLike):
-        assert loader is not None  # noqa: S101 - checked by _check_source
-        rows = store(loader, source, work / "source")
-        return rows, [failure for failure in stored_failures(work / "source") if not failure.task]
-    return on_disk(source, identity(source), work), []
-
-
 def _stored(model: Estimator, work: Path) -> tuple[Path, str]:
     """Store ``model`` for the workers; return where, and its revision."""
     temporary = work / f"model-{uuid.uuid4().hex}"
@@ -214,31 +187,10 @@ def _stored(model: Estimator, work: Path) -> tuple[Path, str]:
     return final, revision
 
 
-class _SourceNumbers:
-    """The row in the source of each row that could be read, given the failures of the others."""
-
-    def __init__(self, lost: Sequence[Failure]) -> None:
-        self.lost = sorted(lost, key=lambda failure: failure.row)
-        rows = np.array([failure.row for failure in self.lost], np.int64)
-        self._read_before = rows - np.arange(len(rows))
-
-    def of(self, rows: np.ndarray) -> np.ndarray:
-        """Return the numbers in the source of ``rows``, numbers among those that were read."""
-        return rows + np.searchsorted(self._read_before, rows, side="right")
-
-    def between(self, start: int, stop: int, *, last: bool) -> list[Failure]:
-        """Return the failures before the read row ``stop`` and not before ``start``."""
-        first = int(np.searchsorted(self._read_before, start, side="right")) if start else 0
-        end = (
-            len(self.lost) if last else int(np.searchsorted(self._read_before, stop, side="right"))
-        )
-        return self.lost[first:end]
-
-
 def _tables(
     shards: engines.Shards,
     rows: DiskDataset,
-    numbers: _SourceNumbers,
+    numbers: SourceNumbers,
     failures: Sequence[Failure],
     classes: Mapping[str, Sequence[str]],
 ) -> Iterator[dict[str, Any]]:
