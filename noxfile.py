@@ -181,6 +181,16 @@ def tests_masked(session: nox.Session) -> None:
     pytest(session, str(PACKAGES["dc-hub"] / "tests"))
 
 
+@nox.session(name="tests(featurizers)", default=False)
+@constrained
+def tests_featurizers(session: nox.Session) -> None:
+    """Test the featurizers of dc-pipeline whose libraries are large: ProLIF and pymatgen."""
+    tests = PACKAGES["dc-pipeline"] / "tests"
+    libraries = nox.project.dependency_groups(metadata("dc-pipeline"), "featurizers")
+    install_editable(session, ["dc-pipeline"], *test_requirements(["dc-pipeline"]), *libraries)
+    pytest(session, *(str(tests / f"test_{name}.py") for name in ("interactions", "materials")))
+
+
 @nox.session(default=False, python=PYTHONS[0])
 def minimum(session: nox.Session) -> None:
     """Run the packages' tests with the lowest version of every dependency that they declare."""

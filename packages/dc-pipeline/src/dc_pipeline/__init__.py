@@ -30,7 +30,12 @@ if TYPE_CHECKING:
     from dc_pipeline.featurizers.functions import register_function as register_function
     from dc_pipeline.featurizers.graph_expansion import GraphExpansion as GraphExpansion
     from dc_pipeline.featurizers.graphs import MolecularGraph as MolecularGraph
+    from dc_pipeline.featurizers.interactions import (
+        InteractionFingerprint as InteractionFingerprint,
+    )
     from dc_pipeline.featurizers.maccs import MACCSKeys as MACCSKeys
+    from dc_pipeline.featurizers.materials import CompositionFeaturizer as CompositionFeaturizer
+    from dc_pipeline.featurizers.materials import SineCoulombEigenvalues as SineCoulombEigenvalues
     from dc_pipeline.featurizers.molecules import Level as Level
     from dc_pipeline.featurizers.molecules import Molecules as Molecules
     from dc_pipeline.featurizers.molecules import parse_smiles as parse_smiles
@@ -154,6 +159,8 @@ _EXPORTS = {
     "dc_pipeline.benchmarks": ["benchmarks"],
     "dc_pipeline.featurizers.alignments": ["Alignment", "read_alignment"],
     "dc_pipeline.featurizers.atom_grid": ["AtomGrid"],
+    "dc_pipeline.featurizers.interactions": ["InteractionFingerprint"],
+    "dc_pipeline.featurizers.materials": ["CompositionFeaturizer", "SineCoulombEigenvalues"],
     "dc_pipeline.featurizers.mordred": ["MordredDescriptors"],
     "dc_pipeline.featurizers.profiles": ["AlignmentProfile", "JackhmmerProfile"],
     "dc_pipeline.featurizers.smiles_tokens": ["SmilesTokens"],

@@ -17,7 +17,7 @@ from dc_pipeline.featurizers.conformers import (
     report_on,
 )
 
-_BOHR: Final = 0.529177210544
+BOHR: Final = 0.529177210544
 """The Bohr radius in Å (CODATA 2022)."""
 
 _ORDERS: Final = ("input", "sorted", "random")
@@ -120,7 +120,7 @@ class CoulombEigenvalues(GeometryFeaturizer):
 def coulomb_matrix(geometry: Geometry) -> np.ndarray:
     """Return the Coulomb matrix in hartree, ``(atoms, atoms)`` of float64."""
     numbers = geometry.numbers.astype(np.float64)
-    distances = pair_distances(geometry.positions) / _BOHR
+    distances = pair_distances(geometry.positions) / BOHR
     np.fill_diagonal(distances, 1.0)
     matrix = np.outer(numbers, numbers) / distances
     np.fill_diagonal(matrix, 0.5 * numbers**2.4)
