@@ -52,7 +52,6 @@ def drug_likeness(smiles: list[str]) -> list[float]:
 def trained(smiles: list[str], epochs: int) -> GeneratorPipeline:
     """Return a generator that has learned to write molecules like ``smiles``."""
     tokens = SmilesTokens.learn(smiles, minimum=5)
-    frequent = [text for text in smiles if 1 not in tokens.featurize([text]).values.values]
     network = SequenceGenerator(
         tokens.size,
         hidden_size=192,
@@ -61,7 +60,7 @@ def trained(smiles: list[str], epochs: int) -> GeneratorPipeline:
         epochs=epochs,
         learning_rate=3e-3,
     )
-    generator = GeneratorPipeline(network, tokens).fit(NumpyDataset(frequent))
+    generator = GeneratorPipeline(network, tokens).fit(NumpyDataset(smiles))
     for epoch in network.history[:: max(1, epochs // 5)]:
         console.print(f"  epoch {epoch.number}: loss {epoch.loss:.2f} per token")
     return generator
@@ -94,7 +93,7 @@ def main() -> None:
         generator,
         drug_likeness,
         keep=options.samples // 4,
-        training={"epochs": 2, "progress": False},
+        training={"epochs": 5, "progress": False},
         directory=options.directory,
         **settings,
     )

@@ -104,8 +104,12 @@ def test_equal_seeds_give_equal_texts():
 def test_rows_that_fail_are_reported_and_the_others_learned():
     tokens = SmilesTokens.learn(SMILES)
     model = GeneratorPipeline(Bigrams(tokens.size), tokens)
-    model.fit(NumpyDataset([*SMILES, "not a SMILES!", ""]))
-    assert [failure.row for failure in model.failures] == [11, 12]
+    model.fit(NumpyDataset(["CCl", *SMILES, "not a SMILES!", ""]))
+    assert [(f.row, f.status) for f in model.failures] == [
+        (0, "feature"),  # the vocabulary lacks Cl
+        (12, "parse"),
+        (13, "parse"),
+    ]
     np.testing.assert_array_equal(model.generator.counts, bigrams().generator.counts)
     with pytest.raises(EmptyDataset):
         model.fit(NumpyDataset([""]))

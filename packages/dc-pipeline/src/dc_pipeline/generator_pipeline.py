@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from dataclasses import replace
 from typing import Any, Self
 
 import numpy as np
@@ -55,7 +56,10 @@ class GeneratorPipeline(Generator):
         self.failures = FailureReport()
 
     def fit(self, dataset: Dataset, *, valid: Dataset | None = None, **options: Any) -> Self:
-        """Fit the generator to the rows of ``dataset`` that can be featurized; y is not used.
+        """Fit the generator to the rows of ``dataset``; y is not used.
+
+        Rows that cannot be featurized, or that could not be written again, are left out: SMILES
+        with a token that the vocabulary lacks, for instance. They are in :attr:`failures`.
 
         ``valid`` and the ``options`` go to the generator's ``fit``.
 
@@ -75,28 +79,40 @@ class GeneratorPipeline(Generator):
         Nothing says that they are valid: see :class:`HillClimbing`, which checks. Rows that cannot
         be decoded are empty, and in :attr:`failures`. ``options`` go to the generator's ``sample``.
         """
-        features = self.generator.sample(n, seed, **options)
+        texts, failures = self._decoded(self.generator.sample(n, seed, **options).X)
+        self.failures = FailureReport(tuple(failures))
+        return NumpyDataset(np.array(texts, dtypes.TEXT))
+
+    def _decoded(self, features: Any) -> tuple[list[str], list[Failure]]:
+        """Return the text of each row of features, empty where there is none, and why."""
         coder: Any = self.featurizer
         texts: list[str] = []
         failures: list[Failure] = []
-        for row, numbers in enumerate(as_sequence(features)):
+        for row, numbers in enumerate(features):
             try:
                 texts.append(coder.decode(numbers))
             except DatasetError as error:
                 texts.append("")
                 failures.append(Failure(row, "", "feature", str(error.args[0])))
-        self.failures = FailureReport(tuple(failures))
-        return NumpyDataset(np.array(texts, dtypes.TEXT))
+        return texts, failures
 
     def _featurized(self, dataset: Dataset, role: str) -> tuple[Dataset, FailureReport]:
         """Return the features of the usable rows of ``dataset``, and a report on the others."""
         check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset(f"The {role} data has no row.")
-        features = self.featurizer.featurize(as_sequence(dataset))
-        if features.failures.failures:
-            logger.warning("%s data: %s", role, features.failures)
-        if not features.ok.any():
-            raise EmptyDataset(f"The {role} data has no usable row: {features.failures}.")
-        X = features.values if features.ok.all() else take_rows(features.values, features.ok)
-        return NumpyDataset(X), features.failures
+        inputs = as_sequence(dataset)
+        features = self.featurizer.featurize(inputs)
+        ok, failures = features.ok.copy(), list(features.failures)
+        _, others = self._decoded(features.values)
+        for failure in others:
+            if ok[failure.row]:
+                failures.append(replace(failure, input=str(inputs[failure.row])))
+                ok[failure.row] = False
+        failures.sort(key=lambda failure: failure.row)
+        report = FailureReport(tuple(failures))
+        if failures:
+            logger.warning("%s data: %s", role, report)
+        if not ok.any():
+            raise EmptyDataset(f"The {role} data has no usable row: {report}.")
+        return NumpyDataset(take_rows(features.values, ok)), report

@@ -8,6 +8,7 @@ probabilities of the next one. Sampling draws from them until the end token.
 from __future__ import annotations
 
 from collections.abc import Iterable
+from functools import partial
 from typing import Any, Final, Self, Unpack
 
 import numpy as np
@@ -102,8 +103,8 @@ class SequenceGenerator(TrainedModule, Generator):
     """Generates sequences of tokens like those that it was trained on.
 
     X is a ragged column of token numbers below ``n_tokens``. Each row begins with the token
-    ``start`` and ends with the token ``end``, which are nowhere else; after the start there are at
-    most ``max_length`` tokens. The defaults are those of ``dc_pipeline.SmilesTokens``, whose
+    ``start`` and ends with the token ``end``, which are nowhere else. At most ``max_length`` tokens
+    are written after the start. The defaults are those of ``dc_pipeline.SmilesTokens``, whose
     ``size`` is ``n_tokens``; a ``dc_pipeline.GeneratorPipeline`` of both generates SMILES.
 
     ``options`` are those of :class:`TrainingConfig`, with 20 epochs, a batch size of 128, a
@@ -186,6 +187,7 @@ class SequenceGenerator(TrainedModule, Generator):
     ) -> Self:
         """Train on the sequences in X and return the model itself; labels and weights are not used.
 
+        Of a sequence with more than ``max_length`` tokens after the start, the rest is not learned.
         The arguments, and what happens in a second call, are as in :meth:`TorchModel.fit`: training
         continues, which is how a generator is fine-tuned.
 
@@ -235,10 +237,11 @@ class SequenceGenerator(TrainedModule, Generator):
 
         It is that of drawing the sequence at temperature 1, the end token included.
 
-        Raises :class:`EmptyDataset`, and :class:`DatasetError` as in :meth:`fit`.
+        Raises :class:`EmptyDataset`, and :class:`DatasetError` as in :meth:`fit` and for sequences
+        of more than ``max_length`` tokens, which are never drawn.
         """
         self._check_values()
-        rows = self._with_next_tokens(dataset)
+        rows = self._with_next_tokens(dataset, whole=True)
         if len(rows) == 0:
             raise EmptyDataset("There is no sequence.")
         device = self.config.resolve_device()
@@ -285,19 +288,32 @@ class SequenceGenerator(TrainedModule, Generator):
             state = state[:, kept]
         return [row[:length] for row, length in zip(written, lengths, strict=True)]
 
-    def _with_next_tokens(self, dataset: Dataset) -> Dataset:
-        """Return the sequences with the token after each place as labels, ``(n, max_length)``."""
+    def _with_next_tokens(self, dataset: Dataset, *, whole: bool = False) -> Dataset:
+        """Return the sequences with the token after each place as labels, ``(n, max_length)``.
+
+        Longer sequences are cut, or refused if they have to be ``whole``.
+        """
         check_dataset(dataset)
         places = tuple(map(str, range(1, self.max_length + 1)))
         needs = {"y": ("X",), "w": ("X",)}
-        return MappedDataset(dataset, self._next_tokens, needs=needs, tasks=places, classes={})
+        function = partial(self._next_tokens, whole=whole)
+        return MappedDataset(dataset, function, needs=needs, tasks=places, classes={})
 
-    def _next_tokens(self, batch: Batch) -> Batch:
+    def _next_tokens(self, batch: Batch, *, whole: bool) -> Batch:
         given_X: Any = batch.X
         if given_X is None:
             return batch
         X = self._checked(given_X)
-        padded, given = X.padded(self.max_length + 1)
+        limit = self.max_length + 1
+        padded, given = X.padded(max(limit, int(X.lengths.max(initial=0))))
+        if padded.shape[1] > limit:
+            if whole:
+                raise DatasetError(
+                    f"A sequence has {padded.shape[1] - 1} tokens after its start.",
+                    hint=f"The limit is max_length={self.max_length}.",
+                )
+            padded, given = padded[:, :limit], given[:, :limit]
+            X = Ragged(padded[given], np.concatenate([[0], np.cumsum(given.sum(axis=1))]))
         w = given[:, 1:].astype(np.float64)
         return batch._replace(X=X, y=np.where(given, padded, np.nan)[:, 1:], w=w)
 
@@ -310,12 +326,6 @@ class SequenceGenerator(TrainedModule, Generator):
             )
         if len(X) == 0:
             return X
-        longest = int(X.lengths.max()) - 1
-        if longest > self.max_length:
-            raise DatasetError(
-                f"A sequence has {longest} tokens after its start.",
-                hint=f"The limit is max_length={self.max_length}.",
-            )
         if X.values.size and not 0 <= X.values.min() <= X.values.max() < self.n_tokens:
             wrong = X.values[(X.values < 0) | (X.values >= self.n_tokens)][0]
             raise DatasetError(
