@@ -1,4 +1,4 @@
-"""The laws an empty package keeps: importing it is silent and loads no framework."""
+"""The laws of the package's surface: importing it is silent and loads no framework."""
 
 import subprocess
 import sys
