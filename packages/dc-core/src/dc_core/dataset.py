@@ -94,22 +94,30 @@ class Dataset(ABC):
     @property
     def X(self) -> Columns:
         """The features of all rows: ``(n, ...)``, ragged, or a dict of columns by name."""
-        return self.rows(np.arange(len(self)), ("X",)).X
+        X: Columns = self._whole("X")
+        return X
 
     @property
     def y(self) -> np.ndarray:
         """The labels of all rows, ``(n, tasks)``; NaN where one is missing."""
-        return self.rows(np.arange(len(self)), ("y",)).y
+        y: np.ndarray = self._whole("y")
+        return y
 
     @property
     def w(self) -> np.ndarray:
         """The weights of all labels, ``(n, tasks)``; 0 where a label is missing."""
-        return self.rows(np.arange(len(self)), ("w",)).w
+        w: np.ndarray = self._whole("w")
+        return w
 
     @property
     def ids(self) -> np.ndarray:
         """The rows' names, ``(n,)`` of text."""
-        return self.rows(np.arange(len(self)), ("ids",)).ids
+        ids: np.ndarray = self._whole("ids")
+        return ids
+
+    def _whole(self, part: str) -> Any:
+        """Return a part of all rows."""
+        return getattr(self.rows(np.arange(len(self)), (part,)), part)
 
     @explained
     def batches(

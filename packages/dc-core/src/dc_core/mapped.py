@@ -23,7 +23,8 @@ class MappedDataset(Dataset):
     """The rows of ``dataset``, each batch of which ``function`` maps when it is read.
 
     ``function`` takes a :class:`Batch` and returns one of as many rows; each row depends on that
-    row alone. Parts that were not asked for are None in the batch. ``needs`` names, for a part that
+    row alone. It must not change the arrays that it is given, which can be the dataset's own. Parts
+    that were not asked for are None in the batch. ``needs`` names, for a part that
     it computes from others, these others: ``{"w": ("y",)}`` for weights that depend on labels.
 
     Tasks and classes are those of ``dataset``, unless given.
@@ -72,15 +73,27 @@ class MappedDataset(Dataset):
         Raises :class:`DatasetError` if the function returns another number of rows.
         """
         check_parts(parts)
-        needed = {*parts, *(other for part in parts for other in self.needs.get(part, ()))}
-        mapped = self.function(self.dataset.rows(indices, tuple(needed)))
+        needed = self._needed(parts)
+        return self._mapped(self.dataset.rows(indices, needed), parts, len(indices))
+
+    def _whole(self, part: str) -> Any:
+        needed = self._needed((part,))
+        # Its parts as they are: gathering the rows would copy them.
+        given = Batch(*(getattr(self.dataset, p) if p in needed else _ABSENT for p in PARTS))
+        return getattr(self._mapped(given, (part,), len(self)), part)
+
+    def _needed(self, parts: Sequence[str]) -> tuple[str, ...]:
+        """Return the parts from which ``parts`` are computed."""
+        return tuple({*parts, *(other for part in parts for other in self.needs.get(part, ()))})
+
+    def _mapped(self, given: Batch, parts: Sequence[str], rows: int) -> Batch:
+        mapped = self.function(given)
         batch = Batch(*(getattr(mapped, p) if p in parts else _ABSENT for p in PARTS))
         for part in parts:
             column = getattr(batch, part)
-            if row_count(column) != len(indices):
+            if row_count(column) != rows:
                 raise DatasetError(
-                    f"For {len(indices)} rows, the mapping returned {part} with "
-                    f"{row_count(column)} rows.",
+                    f"For {rows} rows, the mapping returned {part} with {row_count(column)} rows.",
                     hint="It must return one row for each.",
                 )
         return batch
