@@ -112,7 +112,6 @@ if TYPE_CHECKING:
         RegressionCalibrationError as RegressionCalibrationError,
     )
     from dc_pipeline.metrics.weighted import WeightedMetric as WeightedMetric
-    from dc_pipeline.normalization import NormalizationTransformer as NormalizationTransformer
     from dc_pipeline.pipeline import Pipeline as Pipeline
     from dc_pipeline.scale.featurizing import featurize as featurize
     from dc_pipeline.scale.predicting import Predictions as Predictions
@@ -138,6 +137,18 @@ if TYPE_CHECKING:
     from dc_pipeline.splitters.stratified import StratifiedSplitter as StratifiedSplitter
     from dc_pipeline.splitters.time import TimeSplitter as TimeSplitter
     from dc_pipeline.storing import store as store
+    from dc_pipeline.transformers.balancing import BalancingTransformer as BalancingTransformer
+    from dc_pipeline.transformers.clipping import ClippingTransformer as ClippingTransformer
+    from dc_pipeline.transformers.duplicates import Merged as Merged
+    from dc_pipeline.transformers.duplicates import merge_duplicates as merge_duplicates
+    from dc_pipeline.transformers.imputation import ImputationTransformer as ImputationTransformer
+    from dc_pipeline.transformers.logarithm import LogTransformer as LogTransformer
+    from dc_pipeline.transformers.normalization import (
+        NormalizationTransformer as NormalizationTransformer,
+    )
+    from dc_pipeline.transformers.power import PowerTransformer as PowerTransformer
+    from dc_pipeline.transformers.quantile import QuantileTransformer as QuantileTransformer
+    from dc_pipeline.transformers.scaling import MinMaxTransformer as MinMaxTransformer
     from dc_pipeline.tuning.bayesian import OptunaTuner as OptunaTuner
     from dc_pipeline.tuning.domains import Choice as Choice
     from dc_pipeline.tuning.domains import Domain as Domain
@@ -244,7 +255,6 @@ _EXPORTS = {
     "dc_pipeline.metrics.screening": ["BEDROC", "EnrichmentFactor"],
     "dc_pipeline.metrics.uncertainty": ["GaussianNLL", "RegressionCalibrationError"],
     "dc_pipeline.metrics.weighted": ["WeightedMetric"],
-    "dc_pipeline.normalization": ["NormalizationTransformer"],
     "dc_pipeline.scale.featurizing": ["featurize"],
     "dc_pipeline.splitters.clusters": ["ButinaClusters", "KMeansClusters", "SphereClusters"],
     "dc_pipeline.splitters.diversity": ["FingerprintSplitter", "MaxMinSplitter"],
@@ -271,6 +281,15 @@ _EXPORTS = {
     "dc_pipeline.tuning.result": ["TuningResult"],
     "dc_pipeline.tuning.trials": ["Trial"],
     "dc_pipeline.tuning.tuner": ["Tuner"],
+    "dc_pipeline.transformers.balancing": ["BalancingTransformer"],
+    "dc_pipeline.transformers.clipping": ["ClippingTransformer"],
+    "dc_pipeline.transformers.duplicates": ["Merged", "merge_duplicates"],
+    "dc_pipeline.transformers.imputation": ["ImputationTransformer"],
+    "dc_pipeline.transformers.logarithm": ["LogTransformer"],
+    "dc_pipeline.transformers.normalization": ["NormalizationTransformer"],
+    "dc_pipeline.transformers.power": ["PowerTransformer"],
+    "dc_pipeline.transformers.quantile": ["QuantileTransformer"],
+    "dc_pipeline.transformers.scaling": ["MinMaxTransformer"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

@@ -8,7 +8,6 @@ from itertools import combinations
 from typing import Any, Final
 
 import numpy as np
-from rdkit import Chem
 
 from dc_core import (
     Dataset,
@@ -30,7 +29,7 @@ from dc_pipeline.splitters.fingerprints import (
     table_fingerprints,
 )
 from dc_pipeline.splitters.scaffolds import scaffold_smiles
-from dc_pipeline.splitters.smiles import smiles_of
+from dc_pipeline.splitters.smiles import molecule_identities, smiles_of
 
 QUANTILES: Final = (0.0, 0.05, 0.25, 0.5, 0.75, 0.95, 1.0)
 """The quantiles of the similarities in a report."""
@@ -198,15 +197,13 @@ class _Content:
         self.dataset = dataset
         self.identities: list[Any] = []
         self.scaffolds: list[str | None] = []
-        name_of = Chem.MolToInchiKey if inchikey else Chem.MolToSmiles
         table = table_fingerprints(dataset)
         packed = [np.empty((0, 1), np.uint8)] if table is None else [table.packed]
         smiles = smiles_of(dataset)
         # A molecule takes 42 kB: each is parsed once, and few are held at a time.
         for start in range(0, len(smiles), _CHUNK):
             parsed = parse_smiles(smiles[start : start + _CHUNK])
-            # RDKit has no InChIKey for a few molecules; it is empty then.
-            self.identities += [m if m is None else name_of(m) or None for m in parsed.molecules]
+            self.identities += molecule_identities(parsed, inchikey=inchikey)
             self.scaffolds += scaffold_smiles(parsed).scaffolds
             if table is None:
                 inputs = parsed if isinstance(featurizer, MoleculeFeaturizer) else parsed.inputs

@@ -1,0 +1,1 @@
+"""Transformers: fitted to training data, applied when rows are read, undone on predictions."""
