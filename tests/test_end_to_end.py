@@ -301,5 +301,6 @@ def test_a_loaded_pipeline_can_be_stored_again_unchanged(
 
 def test_a_pipeline_beats_the_mean_on_its_training_data(molecules: NumpyDataset) -> None:
     network = MultitaskRegressor(n_tasks=1, n_features=256, layer_sizes=(64,), epochs=300, seed=0)
-    rmse = pipeline(network).fit(molecules).evaluate(molecules, [RMSE()])["rmse"]
+    fitted = pipeline(network).fit(molecules)
+    rmse = fitted.evaluate(molecules, [RMSE()], allow_train=True)["rmse"]
     assert rmse < 0.5 * float(np.std(molecules.y))

@@ -23,3 +23,11 @@ class FileMismatch(PipelineError, ValueError):
 
 class TuningError(PipelineError):
     """No trial of a tuning has a score."""
+
+
+class LeakageError(PipelineError, ValueError):
+    """A pipeline was to be evaluated on ``rows`` rows that it was trained on."""
+
+    def __init__(self, message: str, *, hint: str = "", rows: int = 0) -> None:
+        super().__init__(message, hint=hint)
+        self.rows = rows

@@ -23,13 +23,16 @@ from dc_core import (
     NumpyDataset,
     Transformer,
     check_dataset,
+    check_flag,
     check_metrics,
     score_all,
     take_rows,
 )
 from dc_core.errors import EmptyDataset, ParameterError
+from dc_pipeline.errors import LeakageError
 from dc_pipeline.inputs import as_sequence
 from dc_pipeline.logs import log_failures
+from dc_pipeline.training_rows import kept_digests, overlap, row_digests
 
 if TYPE_CHECKING:
     from dc_pipeline.scale.predicting import Predictions
@@ -46,14 +49,24 @@ class Pipeline(Estimator):
     With a ``featurizer``, X of every dataset is the raw inputs, such as SMILES. Inputs that fail
     are never dropped silently: :attr:`failures` is the report of the last call, and it is logged.
 
+    The pipeline remembers the rows that it was trained on, so that :meth:`evaluate` can refuse
+    them: ``training_rows`` is a sorted array of 64-bit digests of their inputs and labels, at most
+    a million, and is stored with the weights. Whoever has the stored pipeline can check whether it
+    was trained on a row that they know or guess. If that must not be, call :meth:`forget_rows`
+    before publishing, or give ``remember_rows=False``.
+
     Raises :class:`ParameterError` if a part is not of its kind.
     """
+
+    fitted = ("training_rows",)
 
     def __init__(
         self,
         model: Estimator,
         featurizer: Featurizer[Any] | None = None,
         transformers: Sequence[Transformer] = (),
+        *,
+        remember_rows: bool = True,
     ) -> None:
         _check("model", model, Estimator)
         if featurizer is not None:
@@ -70,6 +83,8 @@ class Pipeline(Estimator):
         self.model = model
         self.featurizer = featurizer
         self.transformers = tuple(transformers)
+        self.remember_rows = check_flag("remember_rows", remember_rows)
+        self.training_rows: np.ndarray | None = None
         self.failures = FailureReport()
 
     @property
@@ -80,6 +95,15 @@ class Pipeline(Estimator):
     def set_classes(self, classes: Mapping[str, Sequence[str]]) -> None:
         """Set the names of the model's classes."""
         self.model.set_classes(classes)
+
+    @property
+    def is_fitted(self) -> bool:
+        """Whether the model and the other parts are fitted."""
+        return all(child.is_fitted for child in self.children().values())
+
+    def forget_rows(self) -> None:
+        """Forget which rows the pipeline was trained on; :meth:`evaluate` then refuses none."""
+        self.training_rows = None
 
     @property
     def predicts_classes(self) -> bool | None:
@@ -105,7 +129,10 @@ class Pipeline(Estimator):
         for given in (dataset,) if valid is None else (dataset, valid):
             check_dataset(given)
         self._check_options(options)
+        digests = row_digests(dataset) if self.remember_rows else None
         train, failures = self._featurized(dataset, "training")
+        if digests is not None:
+            digests = np.delete(digests, [failure.row for failure in failures])
         if valid is not None:
             valid, others = self._featurized(valid, "validation")
             failures = FailureReport((*failures, *others))
@@ -123,7 +150,12 @@ class Pipeline(Estimator):
             if any(former) and _digest(self.model) == model:
                 for transformer, weights in zip(self.transformers, former, strict=True):
                     transformer.import_weights(weights)
+            elif self.model.is_fitted:
+                self._remember(digests, continued=True)
             raise
+        # A model with a training state, such as a network, trains on from its present weights.
+        known = self.training_rows is not None
+        self._remember(digests, continued=known and bool(self.model.get_training_state()))
         return self
 
     @overload
@@ -187,17 +219,24 @@ class Pipeline(Estimator):
         """
         return NormalDistribution(*self._per_input(dataset, self._distribution, strict=strict))
 
-    def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
+    def evaluate(
+        self, dataset: Dataset, metrics: Iterable[Metric], *, allow_train: bool = False
+    ) -> dict[str, float]:
         """Return each metric's value on the rows of ``dataset`` that can be featurized.
 
-        Raises :class:`EmptyDataset` if there are none, and :class:`DatasetError` if the dataset's
-        classes are not the model's, or a metric is not for classes.
+        ``allow_train`` permits rows that the pipeline was trained on, as for a learning curve.
+
+        Raises :class:`LeakageError` if there are such rows, :class:`EmptyDataset` if no row can be
+        used, and :class:`DatasetError` if the dataset's classes are not the model's, or a metric is
+        not for classes.
         """
         check_dataset(dataset)
         metrics = check_metrics(metrics)
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         self.check_classes(dataset)
+        if not allow_train:
+            self._check_unseen(dataset)
         std = None
         if any(metric.needs_distribution for metric in metrics):
             prediction, std = self.predict_distribution(dataset)
@@ -210,6 +249,24 @@ class Pipeline(Estimator):
         y, w, prediction = dataset.y[ok], dataset.w[ok], prediction[ok]
         std = None if std is None else std[ok]
         return score_all(metrics, y, prediction, w, dataset.tasks, dataset.classes, std)
+
+    def _remember(self, digests: np.ndarray | None, *, continued: bool) -> None:
+        """Remember the digests of the rows that the model was fitted to."""
+        former = self.training_rows if continued else None
+        self.training_rows = None if digests is None else kept_digests(digests, former)
+
+    def _check_unseen(self, dataset: Dataset) -> None:
+        if self.training_rows is None:
+            return
+        seen = overlap(row_digests(dataset), self.training_rows)
+        if seen:
+            raise LeakageError(
+                f"The pipeline was trained on {seen} of these {len(dataset)} rows: their inputs "
+                "and labels are the same.",
+                hint="Evaluate on other rows; repeated ones can be merged before the split "
+                "(merge_duplicates). To score them all the same, give allow_train=True.",
+                rows=seen,
+            )
 
     def _per_input(
         self, dataset: Any, predict: Callable[[Columns], Sequence[np.ndarray]], *, strict: bool
