@@ -303,7 +303,8 @@ def test_an_ensemble_is_a_model_of_a_pipeline_and_pipelines_are_members(sklearn_
         mean, std = model.fit(dataset).predict_distribution(dataset)
         assert np.isnan(mean[:, 0]).tolist() == np.isnan(std[:, 0]).tolist() == [False] * 7 + [True]
         assert [failure.row for failure in model.failures] == [7]
-        assert np.isfinite(model.evaluate(dataset, [RMSE()])["rmse"])
+        other = NumpyDataset(smiles, np.arange(8.0)[::-1])
+        assert np.isfinite(model.evaluate(other, [RMSE()])["rmse"])
 
 
 @pytest.mark.parametrize("engine", ["serial", "processes"])
