@@ -448,10 +448,14 @@ def test_classes_are_learned_and_scored_by_name(run, table):
     )
     assert code == 0
     assert "p_oxygen_yes" in Path("scores.csv").read_text().splitlines()[0]
-    code, out, _ = run(
+    scored = (
         *("evaluate", "./result/model", "table.csv", "--tasks", "oxygen", "--classes", "oxygen"),
         *("--metric", "accuracy", "--json"),
     )
+    code, out, err = run(*scored)
+    assert (code, out) == (2, "")
+    assert "was trained on" in err
+    code, out, _ = run(*scored, "--allow-train")
     assert json.loads(out)["scores"]["accuracy"] > 0.5
 
 
@@ -462,7 +466,7 @@ def test_json_is_on_one_line_of_standard_output(run, table):
         ("split", "table.csv", "--out", "split"),
         ("train", "--data", "table.csv", *FLAGS, "--out", "again"),
         ("predict", "./result/model", "table.csv", *serial, "a.csv"),
-        ("evaluate", "./result/model", "table.csv", "--tasks", "size"),
+        ("evaluate", "./result/model", "table.csv", "--tasks", "size", "--allow-train"),
         ("featurize", "table.csv", "--featurizer", "ecfp", *serial, "features"),
         ("components", "metric"),
     ):
@@ -528,7 +532,8 @@ def test_from_measured_data_to_a_hub_to_predictions(tmp_path, freesolv):
     assert values[2] == ""
     ethanol, benzene, _, acetamide = (float(value or "nan") for value in values)
     assert acetamide < ethanol < benzene, "amides dissolve, benzene does not"
-    done = program("evaluate", "lab/freesolv", "freesolv.csv", "--tasks", "expt", "--json")
+    known = ("evaluate", "lab/freesolv", "freesolv.csv", "--tasks", "expt", "--json")
+    done = program(*known, "--allow-train")
     assert json.loads(done.stdout)["scores"]["rmse"] < 3, "measured energies vary by 3.8"
 
 

@@ -37,6 +37,13 @@ def test_other_rows_are_evaluated_and_training_rows_if_asked(fitted):
     assert fitted.evaluate(rows(), [RMSE()], allow_train=True)["rmse"] > 0
 
 
+def test_a_mixture_of_training_rows_and_others_is_logged(fitted, caplog):
+    fitted.evaluate(rows()[:30], [RMSE()], allow_train=True)
+    assert not caplog.records
+    fitted.evaluate(rows(), [RMSE()], allow_train=True)
+    assert "evaluated on 40 rows; it was trained on 30 of them" in caplog.text
+
+
 def test_validation_rows_can_be_evaluated(ridge):
     pipeline = Pipeline(ridge()).fit(rows()[:30], valid=rows()[30:])
     assert pipeline.evaluate(rows()[30:], [RMSE()])["rmse"] > 0

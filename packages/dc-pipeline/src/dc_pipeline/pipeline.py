@@ -224,7 +224,8 @@ class Pipeline(Estimator):
     ) -> dict[str, float]:
         """Return each metric's value on the rows of ``dataset`` that can be featurized.
 
-        ``allow_train`` permits rows that the pipeline was trained on, as for a learning curve.
+        ``allow_train`` permits rows that the pipeline was trained on, as for a learning curve; if
+        some of the rows are and others are not, it is logged.
 
         Raises :class:`LeakageError` if there are such rows, :class:`EmptyDataset` if no row can be
         used, and :class:`DatasetError` if the dataset's classes are not the model's, or a metric is
@@ -235,8 +236,7 @@ class Pipeline(Estimator):
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         self.check_classes(dataset)
-        if not allow_train:
-            self._check_unseen(dataset)
+        self._check_unseen(dataset, allow_train=check_flag("allow_train", allow_train))
         std = None
         if any(metric.needs_distribution for metric in metrics):
             prediction, std = self.predict_distribution(dataset)
@@ -255,11 +255,17 @@ class Pipeline(Estimator):
         former = self.training_rows if continued else None
         self.training_rows = None if digests is None else kept_digests(digests, former)
 
-    def _check_unseen(self, dataset: Dataset) -> None:
+    def _check_unseen(self, dataset: Dataset, *, allow_train: bool) -> None:
         if self.training_rows is None:
             return
         seen = overlap(row_digests(dataset), self.training_rows)
-        if seen:
+        if 0 < seen < len(dataset) and allow_train:
+            logger.warning(
+                "The pipeline is evaluated on %d rows; it was trained on %d of them.",
+                len(dataset),
+                seen,
+            )
+        if seen and not allow_train:
             raise LeakageError(
                 f"The pipeline was trained on {seen} of these {len(dataset)} rows: their inputs "
                 "and labels are the same.",

@@ -434,12 +434,19 @@ def evaluate(
     weights: WeightsOption = None,
     classes: ClassesOption = None,
     delimiter: DelimiterOption = "",
+    allow_train: Annotated[
+        bool, typer.Option("--allow-train", help="Score rows that it was trained on, too.")
+    ] = False,
     hub: HubOption = "",
     strict: StrictOption = False,
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Score a model on a file of inputs and labels."""
+    """Score a model on a file of inputs and labels.
+
+    A pipeline refuses rows that it was trained on unless told --allow-train.
+    """
+    from dc_pipeline import Pipeline
     from dc_pipeline.command.reading import in_source, read
     from dc_pipeline.command.training import usual_metrics
 
@@ -451,7 +458,8 @@ def evaluate(
         narrator.say(f"reading {file}")
         rows = read(data, strict=strict)
         scored_by = scored_by or [made.component for made in usual_metrics(loaded, rows.dataset)]
-        scores = loaded.evaluate(rows.dataset, scored_by)
+        options = {"allow_train": allow_train} if isinstance(loaded, Pipeline) else {}
+        scores = loaded.evaluate(rows.dataset, scored_by, **options)
     found = FailureReport(tuple(in_source(getattr(loaded, "failures", ()), rows.numbers)))
     if strict:
         found.raise_if_any()
