@@ -28,7 +28,6 @@ from dc_pipeline import (
     OptunaTuner,
     Pipeline,
     RandomSplitter,
-    ScaffoldSplitter,
     plot_history,
     plot_importance,
     plot_slices,
@@ -46,7 +45,7 @@ def main() -> None:
     options = parser.parse_args()
 
     dataset, _ = CSVLoader("smiles", tasks=["expt"]).load(freesolv())
-    train, _, test = ScaffoldSplitter(fractions=(0.8, 0, 0.2)).split(dataset)
+    train, _, test = RandomSplitter(fractions=(0.8, 0, 0.2)).split(dataset)
     pipeline = Pipeline(
         SklearnModel(RandomForestRegressor(n_estimators=100, random_state=0)),
         featurizer=ECFP(size=1024, counts=True),

@@ -13,7 +13,14 @@ import numpy as np
 import pytest
 
 from dc_core import Estimator, NumpyDataset, engines
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError, RunMismatch, UnknownParameter
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    NotSerializable,
+    ParameterError,
+    RunMismatch,
+    UnknownParameter,
+)
 from dc_pipeline import (
     ECFP,
     R2,
@@ -215,6 +222,40 @@ def test_the_template_is_neither_fitted_nor_changed():
     template = Parabola(0.3)
     GridTuner().tune(template, ZEROS, RMSE(), space={"a": Choice(0.0, 1.0)}, valid=ZEROS)
     assert (template.a, template.mean) == (0.3, None)
+
+
+class Continuing(Estimator):
+    """Counts its fits, as a network would continue its training."""
+
+    fitted = ("count",)
+
+    def __init__(self, a=0):
+        self.count = None
+
+    def fit(self, dataset, *, valid=None):
+        self.count = np.array(1 if self.count is None else self.count + 1)
+        return self
+
+    def predict(self, dataset):
+        return np.full((len(dataset), 1), self.count)
+
+
+def test_every_fold_and_the_best_are_fitted_afresh():
+    folds = KFold(RandomSplitter(), k=3)
+    template = Continuing().fit(ZEROS)
+    space = {"a": Integer(0, 1)}
+    result = GridTuner().tune(template, ZEROS, RMSE(), space=space, cross_validation=folds)
+    assert [trial.scores for trial in result.trials] == [(1.0, 1.0, 1.0)] * 2
+    assert result.best.count == 1
+
+
+def test_a_function_without_a_name_of_its_own_cannot_be_kept(tmp_path):
+    def build(suggest):
+        return Parabola(suggest("a", Uniform(0, 1)))
+
+    with pytest.raises(NotSerializable, match="leave out directory"):
+        RandomTuner(2).tune(build, ZEROS, RMSE(), valid=ZEROS, directory=tmp_path)
+    assert list(tmp_path.iterdir()) == []
 
 
 class Counted(ECFP):

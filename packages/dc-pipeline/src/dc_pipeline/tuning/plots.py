@@ -29,7 +29,9 @@ def plot_history(result: TuningResult) -> Figure:
     numbers = [trial.number for trial in ok]
     best = (np.maximum if result.metric.greater_is_better else np.minimum).accumulate(scores)
     axes[0].plot(numbers, scores, "o", color="C0", alpha=0.6, label="trial")
-    axes[0].step(numbers, best, where="post", color="C1", label="best so far")
+    # The last trial need not have a score.
+    steps = [*numbers, result.trials[-1].number], [*best, best[-1]]
+    axes[0].step(*steps, where="post", color="C1", label="best so far")
     lost = [trial.number for trial in result.trials if trial.status != "ok"]
     if lost:
         axes[0].plot(

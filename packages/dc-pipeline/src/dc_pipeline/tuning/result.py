@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from dc_core import Estimator, Metric, html_table, make_table
@@ -17,7 +17,7 @@ _SHOWN = 20
 """How many trials a notebook shows."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class TuningResult:
     """All trials of a tuning, and the best.
 
@@ -30,10 +30,10 @@ class TuningResult:
 
     trials: tuple[Trial, ...]
     metric: Metric
-    best: Estimator = field(repr=False)
+    best: Estimator
     best_trial: Trial
     interval: Interval | None
-    domains: Mapping[str, Domain] = field(repr=False)
+    domains: Mapping[str, Domain]
 
     @property
     def best_parameters(self) -> dict[str, Any]:
@@ -114,6 +114,10 @@ class TuningResult:
         ended = ", ".join(f"{n} {status}" for status, n in counts.items())
         score = self.interval or f"{self.best_score:.4g}"
         return f"best {self.metric.name} {score} of {len(self.trials)} trials ({ended})"
+
+    def __repr__(self) -> str:
+        """Show the best score and how the trials ended."""
+        return f"TuningResult({self})"
 
     def _repr_html_(self) -> str:
         """Show the best trials in a notebook."""

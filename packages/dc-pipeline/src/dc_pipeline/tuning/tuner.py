@@ -25,7 +25,7 @@ from dc_core import (
     engines,
     explained,
 )
-from dc_core.errors import EmptyDataset, ParameterError, RunMismatch
+from dc_core.errors import EmptyDataset, NotSerializable, ParameterError, RunMismatch
 from dc_pipeline.benchmarks.statistics import mean_interval
 from dc_pipeline.errors import TuningError
 from dc_pipeline.metrics.intervals import Interval
@@ -108,7 +108,8 @@ class Tuner(Component, ABC):
             cross_validation: Folds of ``dataset``, of which the mean score counts.
             directory: Where to keep the trials. The same call continues a tuning that was
                 interrupted, on any engine, and does not repeat trials that are finished; a tuner
-                with more trials adds them. Every worker must be able to use it under this name.
+                with more trials adds them. A function is recognized by its name, not its code.
+                Every worker must be able to use the directory under this name.
             engine: The engine on which trials run.
             retries: How often a trial is tried again after its worker has died.
             timeout: After how many seconds a trial is given up; with a cross-validation, a fold.
@@ -135,10 +136,8 @@ class Tuner(Component, ABC):
             work.mkdir(parents=True, exist_ok=True)
             given = [part for part in (dataset, valid) if part is not None]
             names = [identity(part) for part in given]
-            key = ""
-            if directory is not None:
-                parts = [candidates, names, cross_validation, metric, type(self.pruner)]
-                key = engines.digest(parts)
+            parts = [candidates, names, cross_validation, metric, type(self.pruner)]
+            key = "" if directory is None else _key(parts)
             journal = Journal(work / "trials.jsonl", key)
             stored = [on_disk(part, name, work) for part, name in zip(given, names, strict=True)]
             chosen = engines.engine(engine) if isinstance(engine, str) else engine
@@ -262,6 +261,18 @@ def _check(
             hint="Give validation rows, valid=…, or folds: "
             "cross_validation=KFold(RandomSplitter(), k=5).",
         )
+
+
+def _key(parts: Sequence[Any]) -> str:
+    """Return what identifies a tuning that is kept."""
+    try:
+        return engines.digest(parts)
+    except NotSerializable as error:
+        raise NotSerializable(
+            f"This tuning could not be recognized when it is continued. {error.args[0]}",
+            hint="Define functions at the top level of a module and register classes "
+            "(@dc_core.register_component), or leave out directory=.",
+        ) from error
 
 
 def _featurized_once(
