@@ -483,6 +483,7 @@ def test_a_directory_with_something_else_is_left_alone(tmp_path):
     (tmp_path / "thesis.tex").write_text("years of work")
     with pytest.raises(DiskDatasetError, match=r"thesis\.tex"):
         DatasetWriter(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
     with pytest.raises(DiskDatasetError, match="not a dataset"):
         DiskDataset(tmp_path)
     with pytest.raises(DiskDatasetError, match="no rows"):

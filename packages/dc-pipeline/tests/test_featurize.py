@@ -162,6 +162,13 @@ def test_a_killed_run_continues_on_another_engine(tmp_path):
     np.testing.assert_array_equal(found.X[:50], found.X[19_950:])
 
 
+def test_a_directory_of_something_else_is_left_alone(tmp_path):
+    (tmp_path / "thesis.tex").touch()
+    with pytest.raises(DiskDatasetError, match=r"thesis\.tex"):
+        featurize(data(30), ECFP(size=64), tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["thesis.tex"]
+
+
 def test_rows_that_differ_only_in_a_column_named_like_a_part_are_other_rows(tmp_path):
     rows = [NumpyDataset({"smiles": ["CCO"], "y": [value]}, y=[1.0]) for value in (0.0, 1.0)]
     assert identity(rows[0]) != identity(rows[1])

@@ -177,6 +177,7 @@ class DatasetWriter:
     def _open(self) -> None:
         with writing(self.directory):
             self.directory.mkdir(parents=True, exist_ok=True)
+            check_directory(self.directory)
             lock = self._resources.enter_context((self.directory / _LOCK).open("wb"))
         if fcntl is not None:
             try:
@@ -190,20 +191,6 @@ class DatasetWriter:
             self._items = dict(self._header.items)
             self._tables = _tables_of(self._header)
             self._open_files(self._header)
-            return
-        with writing(self.directory):
-            strangers = [
-                path.name
-                for path in self.directory.iterdir()
-                if path.suffix not in (".bin", ".offsets")
-                and path.name != FAILURES
-                and not path.name.startswith(".")
-            ]
-        if strangers:
-            raise DiskDatasetError(
-                f"{self.directory} is not a dataset: it holds {sorted(strangers)[0]!r}.",
-                hint="Choose a new directory.",
-            )
 
     def _start(self, dataset: Dataset, X: Mapping[str, Column]) -> None:
         """Decide the form of the columns by the first rows."""
@@ -289,6 +276,25 @@ class DatasetWriter:
         except BaseException:
             self.close()
             raise
+
+
+def check_directory(directory: Path) -> None:
+    """Raise :class:`DiskDatasetError` if ``directory`` holds something else than a dataset."""
+    if not directory.exists() or (directory / FILENAME).exists():
+        return
+    with writing(directory):
+        strangers = [
+            path.name
+            for path in directory.iterdir()
+            if path.suffix not in (".bin", ".offsets")
+            and path.name != FAILURES
+            and not path.name.startswith(".")
+        ]
+    if strangers:
+        raise DiskDatasetError(
+            f"{directory} is not a dataset: it holds {min(strangers)!r}.",
+            hint="Choose a new directory.",
+        )
 
 
 def _header_of(

@@ -29,6 +29,7 @@ from dc_pipeline.disk.failures import (
     stored_failures,
 )
 from dc_pipeline.disk.header import FILENAME
+from dc_pipeline.disk.writer import check_directory
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.inputs import as_sequence
 from dc_pipeline.scale.sources import SourceNumbers, check_source, rows_of
@@ -101,7 +102,7 @@ def featurize(
     than ``timeout`` seconds.
 
     Memory does not grow with the number of rows: a worker holds the features of 64 inputs, and this
-    process those of one shard of ``shard_rows``. The report does, by about 500 bytes for each
+    process those of one shard of ``shard_rows``. The report does, by about 400 bytes for each
     failure. A dataset that is not on disk is copied there first, 65 536 rows at a time.
 
     A featurization that was interrupted, or whose machine failed, continues where it was, on any
@@ -109,13 +110,14 @@ def featurize(
     ``engine``, ``retries``, ``timeout`` and ``progress`` are as in :func:`dc_core.engines.run`.
 
     Raises :class:`EmptyDataset` if no row could be featurized, :class:`DiskDatasetError` if
-    ``directory`` has another dataset, :class:`FeaturizationError` if anything failed and ``strict``
-    is set (no dataset is written then), and what the loader raises.
+    ``directory`` has another dataset or something else, :class:`FeaturizationError` if anything
+    failed and ``strict`` is set (no dataset is written then), and what the loader raises.
     """
     if not isinstance(featurizer, Featurizer):
         raise ParameterError(f"{featurizer!r} is not a featurizer.")
     check_source(dataset, loader)
     place = Path(directory)
+    check_directory(place)
     work = place / ".work"
     unread: list[Failure] = []
     if not isinstance(dataset, Dataset):

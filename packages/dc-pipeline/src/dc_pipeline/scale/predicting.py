@@ -113,7 +113,7 @@ def predict_to(
     ``timeout`` and ``progress`` are as in :func:`dc_core.engines.run`.
 
     Memory does not grow with the number of rows: a worker holds the features of 1 024 rows and the
-    predictions of a shard, and this process the table of one shard. The report does, by about 500
+    predictions of a shard, and this process the table of one shard. The report does, by about 400
     bytes for each failure.
 
     The model is stored for the workers, so it needs dc-hub. Writing needs pyarrow:
