@@ -47,6 +47,11 @@ def test_the_demo_runs_and_so_does_every_next_step_it_suggests(tmp_path: Path) -
             "--molecules 800 --epochs 3 --samples 256 --rounds 2",
             r"round 2: \d+% valid.*\n(.*\n)+ +0\.\d\d\d  \S+\n",
         ),
+        (
+            "active_learning.py",
+            "--seeds 2 --budget 30",
+            r"│ random +│ [01]\.\d\d .*\n│ greedy .*\n(.*\n)+│ diversity .* \d\.\d\d ",
+        ),
     ],
 )
 def test_an_example_runs(example: str, options: str, said: str, tmp_path: Path) -> None:

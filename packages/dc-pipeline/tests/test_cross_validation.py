@@ -7,7 +7,7 @@ from sklearn.linear_model import LogisticRegression
 from sklearn.linear_model import Ridge as SklearnRidge
 from sklearn.model_selection import PredefinedSplit, cross_val_predict, cross_val_score
 
-from dc_core import NumpyDataset
+from dc_core import Estimator, NumpyDataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError, RunMismatch
 from dc_pipeline import (
     ECFP,
@@ -65,6 +65,28 @@ def test_the_given_model_stays_as_it_is(ridge):
     before = model.get_weights()
     cross_validate(model, diabetes(), KFold(RandomSplitter(), 3), [RMSE()])
     assert all(np.array_equal(before[name], model[name]) for name in before)
+
+
+class Continuing(Estimator):
+    """Predicts how often it was fitted, like a network that trains on."""
+
+    fitted = ("times",)
+
+    def __init__(self) -> None:
+        self.times: np.ndarray | None = None
+
+    def fit(self, dataset, *, valid=None):
+        self.times = np.ones(1) if self.times is None else self.times + 1
+        return self
+
+    def predict(self, dataset):
+        return np.tile(self.times, (len(dataset), 1))
+
+
+def test_every_fold_begins_with_a_model_that_is_not_fitted():
+    model = Continuing().fit(diabetes())
+    found = cross_validate(model, diabetes(), KFold(RandomSplitter(), 3))
+    assert np.all(found.prediction == 1)
 
 
 def test_rows_that_no_fold_tests_are_nan(ridge):

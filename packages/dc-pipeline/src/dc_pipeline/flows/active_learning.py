@@ -54,7 +54,8 @@ class ActiveLearner:
     round alone, so that an interruption changes nothing.
 
     The pool may be larger than memory: it is predicted by batches of rows, and only means and
-    deviations are kept. Rows for which the model makes no prediction are never asked.
+    deviations are kept. Rows for which the model makes no prediction are never asked. Every round
+    predicts for the whole pool, so featurize a large one first (:func:`dc_pipeline.featurize`).
 
     Args:
         model: Any estimator; it stays as it is. Acquisitions by more than the mean need one that

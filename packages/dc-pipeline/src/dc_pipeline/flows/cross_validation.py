@@ -193,8 +193,8 @@ def cross_validate(
         seed: Where the seeds of the fold models come from.
         keep_models: Whether to return the fitted models; it needs dc-hub, which stores them.
         engine: Where the folds are fitted, as in :func:`dc_core.engines.run`.
-        directory: Where the results are kept, so that the same call continues after an
-            interruption; nowhere by default.
+        directory: Where the results are kept, failures too, so that the same call continues after
+            an interruption; nowhere by default.
         retries: As in :func:`dc_core.engines.run`.
         timeout: The time for a fold, in seconds.
         progress: As in :func:`dc_core.engines.run`.
