@@ -16,9 +16,11 @@ from dc_pipeline import (
     ECFP,
     MAE,
     RMSE,
+    GroupSplitter,
     NormalizationTransformer,
     Pipeline,
     RandomSplitter,
+    Scaffolds,
     benchmarks,
 )
 from dc_pipeline.benchmarks.seeds import with_seed
@@ -112,6 +114,12 @@ def test_the_seed_reaches_model_and_splitter(file):
     assert len(set(split.scores().tolist())) == 3
     model = benchmarks.run(Noise(), "freesolv", file, seeds=range(3), split="scaffold")
     assert len(set(model.scores().tolist())) == 3
+
+
+def test_a_seed_that_changes_no_split_does_not_count_as_one(file):
+    largest = GroupSplitter(Scaffolds(), order="largest")  # its seed is for the order "random"
+    result = benchmarks.run(Noise(), "freesolv", file, seeds=range(2), split=largest)
+    assert not result.resplit
 
 
 def test_a_splitter_is_used_with_each_seed(file):

@@ -1,5 +1,7 @@
 """What holds for every featurizer of molecules."""
 
+from importlib.util import find_spec
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -17,6 +19,7 @@ from dc_pipeline import (
     FeatureColumns,
     MACCSKeys,
     MoleculeBinary,
+    MordredDescriptors,
     Pipeline,
     RDKitDescriptors,
     RDKitFingerprint,
@@ -45,6 +48,8 @@ FEATURIZERS = {
     "descriptors": RDKitDescriptors(["MolWt", "TPSA", "NumHDonors"], dtype="float32"),
     "concatenated": Concatenated([ECFP(size=8), AtomPairs(8, counts=True)]),
 }
+if find_spec("mordred") is not None:
+    FEATURIZERS["mordred"] = MordredDescriptors(["nAtom", "SLogP"], dtype="float32")
 every = pytest.mark.parametrize("featurizer", FEATURIZERS.values(), ids=FEATURIZERS)
 SMILES = st.sampled_from(
     ["CCO", "C[C@H](N)C(=O)O", "F/C=C/F", "c1ccccc1", "[Na+].[Cl-]", "[2H]Cl", "C1CC", "", "CCX"]

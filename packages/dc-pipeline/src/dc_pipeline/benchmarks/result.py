@@ -44,7 +44,7 @@ class BenchmarkResult:
     """The scores of one or more models on a task, each with the same seeds and splits.
 
     ``runs`` has one row per model and seed. ``split`` describes the splitter, and ``resplit`` says
-    whether each seed had a split of its own. If not, all is tested on the same rows: intervals then
+    whether the seeds had different splits. If not, all is tested on the same rows: intervals then
     say how the score varies with the seed of the model, and not with the rows that are tested on.
     """
 

@@ -81,8 +81,7 @@ def run(
         raise ParameterError("metrics must be a list of metrics.", hint="metrics=[RMSE()]")
     splitter = _splitter(chosen, split)
     dataset = chosen.load(source, verify=verify).dataset
-    resplit = has_seed(splitter)
-    splits = _splits(splitter, dataset, numbers, resplit=resplit)
+    splits = _splits(splitter, dataset, numbers)
     trials = [Trial(name, seed, splits[seed]) for name in named for seed in numbers]
     with (
         tempfile.TemporaryDirectory(prefix="dc-benchmark-")
@@ -102,6 +101,8 @@ def run(
         if row.status != "ok":
             logger.warning("%s, seed %d: %s: %s", row.model, row.seed, row.status, row.message)
     names = tuple(metric.name for metric in scored)
+    first = splits[numbers[0]]
+    resplit = any(not all(map(np.array_equal, first, split)) for split in splits.values())
     return BenchmarkResult(chosen, repr(splitter), resplit, names, runs)
 
 
@@ -197,10 +198,10 @@ def _splitter(task: BenchmarkTask, split: Any) -> Splitter:
 
 
 def _splits(
-    splitter: Splitter, dataset: Dataset, seeds: list[int], *, resplit: bool
+    splitter: Splitter, dataset: Dataset, seeds: list[int]
 ) -> dict[int, tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Return the row numbers of train, valid and test for each seed."""
-    if resplit:
+    if has_seed(splitter):
         splits = {seed: with_seed(splitter, seed).indices(dataset) for seed in seeds}
     else:
         splits = dict.fromkeys(seeds, splitter.indices(dataset))

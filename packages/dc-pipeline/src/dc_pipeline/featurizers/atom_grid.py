@@ -19,7 +19,9 @@ _COLUMNS: Final = (("elements", "coordinates"), ("numbers", "positions"))
 _EXTENT: Final = 1.5
 """How many radii an atom reaches."""
 
-_MAX_POINTS: Final = 1 << 24
+_MAX_POINTS: Final = 1 << 22
+"""Values of a row, 16 MiB: a stored model could ask for any number."""
+
 _ELEMENTS: Final = 118
 
 Channel = str | Sequence[str]
