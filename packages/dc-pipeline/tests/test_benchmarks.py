@@ -289,6 +289,14 @@ def test_tables_show_every_model_and_escape_names(result):
     assert "<i>" not in result._repr_html_()
 
 
+def test_a_table_shows_no_interval_of_a_single_score_and_none_of_no_score(file):
+    models = {"mean": Mean(), "noise": Noise(fails=0)}
+    table = benchmarks.run(models, "freesolv", file, seeds=[0]).to_markdown()
+    assert "| noise | none | 0 of 1 |" in table
+    assert "nan" not in table
+    assert "±" not in table.partition("Mean")[0]
+
+
 def test_unknown_names_in_a_result_are_typed_errors(result):
     for call in (
         lambda: result.scores("nobody"),

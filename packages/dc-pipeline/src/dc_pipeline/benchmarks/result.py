@@ -127,7 +127,8 @@ class BenchmarkResult:
         """Return a table with one row per model: mean, deviation and 95 % interval."""
         header, rows = self._table()
         lines = [header, ["---"] * len(header), *rows]
-        table = "\n".join(f"| {' | '.join(line)} |" for line in lines)
+        escaped = ([cell.replace("|", "\\|") for cell in line] for line in lines)
+        table = "\n".join(f"| {' | '.join(line)} |" for line in escaped)
         return f"{self._title()}\n\n{table}\n\n{self._note()}"
 
     def _repr_html_(self) -> str:
@@ -171,18 +172,13 @@ class BenchmarkResult:
     def _table(self) -> tuple[list[str], list[list[str]]]:
         rows = []
         for model in self.models:
-            cells = [model.replace("|", "\\|")]
-            for metric in self.metrics:
-                scores = self.scores(model, metric)
-                defined = scores[~np.isnan(scores)]
-                found = self.interval(model, metric)
-                deviation = defined.std(ddof=1) if len(defined) > 1 else np.nan
-                cells.append(
-                    f"{found.value:.4g} ± {deviation:.2g} ({found.low:.4g} to {found.high:.4g})"
-                )
+            cells = [
+                _cell(self.scores(model, metric), self.interval(model, metric))
+                for metric in self.metrics
+            ]
             runs = [run for run in self.runs if run.model == model]
             ok = sum(run.status == "ok" for run in runs)
-            rows.append([*cells, f"{ok} of {len(runs)}"])
+            rows.append([model, *cells, f"{ok} of {len(runs)}"])
         return ["model", *self.metrics, "seeds ok"], rows
 
     def _model(self, name: str | None) -> str:
@@ -201,6 +197,15 @@ class BenchmarkResult:
         if name not in known:
             raise ParameterError(f"There is no score {name!r}.", hint=_choices(known))
         return name
+
+
+def _cell(scores: np.ndarray, interval: Interval) -> str:
+    """Return mean, deviation and interval as text; without several scores, what there is."""
+    defined = scores[~np.isnan(scores)]
+    if len(defined) < 2:
+        return f"{interval.value:.4g}" if len(defined) else "none"
+    bounds = f"({interval.low:.4g} to {interval.high:.4g})"
+    return f"{interval.value:.4g} ± {defined.std(ddof=1):.2g} {bounds}"
 
 
 def _choices(names: Sequence[str]) -> str:
