@@ -11,6 +11,7 @@ import dc_hub
 from dc_core import NumpyDataset
 from dc_pipeline import (
     ECFP,
+    Ensemble,
     FineTuning,
     GeneratorPipeline,
     HillClimbing,
@@ -67,6 +68,19 @@ def test_a_fine_tuning_is_stored_and_loaded(hub: Path) -> None:
     np.testing.assert_array_equal(loaded.predict(SMILES), tuned.predict(SMILES))
     again = loaded.unfitted().fit(NumpyDataset(SMILES[:30], LENGTHS[:30]), progress=False)
     np.testing.assert_array_equal(again.predict(SMILES), tuned.predict(SMILES))
+
+
+def test_every_member_of_an_ensemble_starts_from_the_pretrained_weights() -> None:
+    weights = pretrained().model.get_weights()
+    model = pipeline(FineTuning(network(1, freeze=["layers.0.*"]), weights))
+    ensemble = Ensemble.of(model, 2, seed=1)
+    ensemble.fit(NumpyDataset(SMILES[:30], LENGTHS[:30]))
+    first, second = (member.model.model for member in ensemble.members)
+    for name in ("multitask_regressor/layers/0/0", "multitask_regressor/layers/0/1"):
+        np.testing.assert_array_equal(first[name], weights[name])
+        np.testing.assert_array_equal(second[name], weights[name])
+    head = "multitask_regressor/layers/3/0"
+    assert not np.array_equal(first[head], second[head])
 
 
 def generator() -> GeneratorPipeline:

@@ -29,7 +29,7 @@ from dc_core import (
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError, RunMismatch
 from dc_pipeline.featurizers.molecules import parse_smiles
-from dc_pipeline.flows.rounds import RoundDirectory
+from dc_pipeline.flows.generation_rounds import RoundDirectory
 from dc_pipeline.inputs import as_sequence
 
 logger = logging.getLogger(__name__)
