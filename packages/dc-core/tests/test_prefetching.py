@@ -46,7 +46,10 @@ def test_no_more_than_the_depth_is_read_ahead(depth):
     assert read == []  # nothing is read before it is asked for
     for taken in range(1, 6):
         next(ahead)
-        time.sleep(0.05)
+        deadline = time.monotonic() + 30
+        while len(read) < taken + depth and time.monotonic() < deadline:
+            time.sleep(0.001)
+        time.sleep(0.01)
         assert len(read) == taken + depth
     ahead.close()
 
