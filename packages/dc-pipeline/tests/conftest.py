@@ -62,7 +62,7 @@ class Marked(Estimator):
         return np.tile(self.mean, (len(dataset), 1))
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def ridge():
     return Ridge
 

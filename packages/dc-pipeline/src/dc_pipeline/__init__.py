@@ -113,6 +113,27 @@ if TYPE_CHECKING:
     )
     from dc_pipeline.metrics.weighted import WeightedMetric as WeightedMetric
     from dc_pipeline.pipeline import Pipeline as Pipeline
+    from dc_pipeline.reporting.chemical_space import chemical_space_plot as chemical_space_plot
+    from dc_pipeline.reporting.classification import confusion_plot as confusion_plot
+    from dc_pipeline.reporting.classification import precision_recall_plot as precision_recall_plot
+    from dc_pipeline.reporting.classification import reliability_plot as reliability_plot
+    from dc_pipeline.reporting.classification import roc_plot as roc_plot
+    from dc_pipeline.reporting.failures import failure_tables as failure_tables
+    from dc_pipeline.reporting.molecules import MoleculeCard as MoleculeCard
+    from dc_pipeline.reporting.molecules import MoleculeCards as MoleculeCards
+    from dc_pipeline.reporting.molecules import molecule_svg as molecule_svg
+    from dc_pipeline.reporting.page import Report as Report
+    from dc_pipeline.reporting.regression import interval_coverage_plot as interval_coverage_plot
+    from dc_pipeline.reporting.regression import parity_plot as parity_plot
+    from dc_pipeline.reporting.regression import residual_plot as residual_plot
+    from dc_pipeline.reporting.run import report as report
+    from dc_pipeline.reporting.scaffolds import ScaffoldErrors as ScaffoldErrors
+    from dc_pipeline.reporting.scaffolds import errors_by_scaffold as errors_by_scaffold
+    from dc_pipeline.reporting.scaffolds import scaffold_cards as scaffold_cards
+    from dc_pipeline.reporting.scaffolds import scaffold_plot as scaffold_plot
+    from dc_pipeline.reporting.tables import Table as Table
+    from dc_pipeline.reporting.training import learning_curve_plot as learning_curve_plot
+    from dc_pipeline.reporting.worst import worst_predictions as worst_predictions
     from dc_pipeline.scale.featurizing import featurize as featurize
     from dc_pipeline.scale.predicting import Predictions as Predictions
     from dc_pipeline.scale.predicting import predict_to as predict_to
@@ -255,6 +276,27 @@ _EXPORTS = {
     "dc_pipeline.metrics.screening": ["BEDROC", "EnrichmentFactor"],
     "dc_pipeline.metrics.uncertainty": ["GaussianNLL", "RegressionCalibrationError"],
     "dc_pipeline.metrics.weighted": ["WeightedMetric"],
+    "dc_pipeline.reporting.chemical_space": ["chemical_space_plot"],
+    "dc_pipeline.reporting.classification": [
+        "confusion_plot",
+        "precision_recall_plot",
+        "reliability_plot",
+        "roc_plot",
+    ],
+    "dc_pipeline.reporting.failures": ["failure_tables"],
+    "dc_pipeline.reporting.molecules": ["MoleculeCard", "MoleculeCards", "molecule_svg"],
+    "dc_pipeline.reporting.page": ["Report"],
+    "dc_pipeline.reporting.regression": ["interval_coverage_plot", "parity_plot", "residual_plot"],
+    "dc_pipeline.reporting.run": ["report"],
+    "dc_pipeline.reporting.scaffolds": [
+        "ScaffoldErrors",
+        "errors_by_scaffold",
+        "scaffold_cards",
+        "scaffold_plot",
+    ],
+    "dc_pipeline.reporting.tables": ["Table"],
+    "dc_pipeline.reporting.training": ["learning_curve_plot"],
+    "dc_pipeline.reporting.worst": ["worst_predictions"],
     "dc_pipeline.scale.featurizing": ["featurize"],
     "dc_pipeline.splitters.clusters": ["ButinaClusters", "KMeansClusters", "SphereClusters"],
     "dc_pipeline.splitters.diversity": ["FingerprintSplitter", "MaxMinSplitter"],

@@ -119,10 +119,10 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
     best = np.full(len(queries), -1, np.float32)
     which = np.zeros(len(queries), np.intp)
     for start in range(0, len(references), _CHUNK):
-        bits = _unpacked(references[start : start + _CHUNK])
+        bits = unpacked(references[start : start + _CHUNK])
         for first in range(0, len(queries), _BLOCK):
             block = slice(first, first + _BLOCK)
-            similarity = _tanimoto(_unpacked(queries[block]), bits)
+            similarity = tanimoto(unpacked(queries[block]), bits)
             found = similarity.argmax(axis=1)
             values = np.take_along_axis(similarity, found[:, None], axis=1)[:, 0]
             better = values > best[block]
@@ -145,17 +145,17 @@ def similar_pairs(packed: np.ndarray, similarity: float) -> Iterator[tuple[np.nd
     limit = np.float32(similarity)
     for start in range(0, len(ordered), _BLOCK):
         rows = slice(start, start + _BLOCK)
-        bits = _unpacked(ordered[rows])
+        bits = unpacked(ordered[rows])
         end = int(ends[rows][-1])
         for first in range(start, end, _CHUNK):
             last = min(first + _CHUNK, end)
-            values = _tanimoto(bits, _unpacked(ordered[first:last]))
+            values = tanimoto(bits, unpacked(ordered[first:last]))
             one, other = np.nonzero(values >= limit)
             once = one + start < other + first
             yield order[one[once] + start], order[other[once] + first]
 
 
-def _tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+def tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """Return the similarities ``(m, n)`` of bits ``(m, size)`` and ``(n, size)``, all float32.
 
     All counts are integers below 2²⁴, so that only the division rounds. It is 0 without any bit.
@@ -165,7 +165,8 @@ def _tanimoto(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     return np.asarray(np.divide(common, np.maximum(union, 1), out=common))
 
 
-def _unpacked(packed: np.ndarray) -> np.ndarray:
+def unpacked(packed: np.ndarray) -> np.ndarray:
+    """Return the bits ``(m, size)`` of packed fingerprints, 0 or 1 in float32."""
     return np.unpackbits(packed, axis=1).astype(np.float32)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations
 from typing import Any, Final
@@ -141,7 +141,7 @@ class Leakage:
 
 
 def leakage(
-    split: Sequence[Dataset],
+    split: Sequence[Dataset] | Mapping[str, Dataset],
     featurizer: Featurizer[str] | None = None,
     *,
     inchikey: bool = False,
@@ -150,8 +150,8 @@ def leakage(
 ) -> Leakage:
     """Return what the parts of a ``split`` have in common.
 
-    ``split`` is what a splitter or a cross-validation returns, or any named tuple of datasets. Each
-    part is compared with those before it.
+    ``split`` is what a splitter or a cross-validation returns, another named tuple of datasets, or
+    a mapping from names to datasets. Each part is compared with those before it.
 
     Molecules are equal if their canonical SMILES are, stereochemistry included; with ``inchikey``,
     if their InChIKeys are, which makes tautomers equal too and takes five times as long. Scaffolds
@@ -163,22 +163,25 @@ def leakage(
     earlier part; if these are more than ``max_pairs`` pairs (half a minute for the default of 10⁹),
     a random sample of the rows is, and the report says how many.
 
-    Raises :class:`DatasetError` for anything but a named tuple of datasets, or an empty first one,
+    Raises :class:`DatasetError` for anything but two named datasets or more, or an empty first one,
     and :class:`ParameterError` for an option that cannot be used.
     """
-    if not isinstance(split, tuple) or not hasattr(split, "_fields") or len(split) < 2:
+    names = split if isinstance(split, Mapping) else getattr(split, "_fields", ())
+    if len(names) < 2:
         raise DatasetError(
             f"This needs the parts of a split; a {type(split).__name__} was given.",
             hint="Give what splitter.split(dataset) returned.",
         )
-    for part in split:
+    given = split.values() if isinstance(split, Mapping) else split
+    parts = dict(zip(names, given, strict=True))
+    for part in parts.values():
         check_dataset(part)
     check_flag("inchikey", inchikey)
     check_count("max_pairs", max_pairs, minimum=1)
     rng = np.random.default_rng(check_count("seed", seed, minimum=0))
     contents = [
         _Content(name, part, check_featurizer(featurizer), inchikey=inchikey)
-        for name, part in zip(split._fields, split, strict=True)
+        for name, part in parts.items()
     ]
     overlaps = [
         _overlap(part, against, max_pairs, rng) for against, part in combinations(contents, 2)

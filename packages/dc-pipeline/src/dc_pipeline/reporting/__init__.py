@@ -1,0 +1,1 @@
+"""Reports of runs: figures, tables and molecules in one HTML file that needs nothing else."""
