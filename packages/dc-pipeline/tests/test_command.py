@@ -22,7 +22,7 @@ SMILES = [
     *("CCO", "c1ccccc1", "CC(=O)O", "N", "CCN", "O", "CCCC", "c1ccncc1", "CCOCC", "C1CCCCC1"),
     *("CC(C)O", "c1ccccc1O", "CC#N", "CCS", "C1CCOC1", "CCCl", "CC=O", "c1ccsc1", "CNC", "CO"),
 ]
-COMMANDS = ["featurize", "split", "train", "predict", "evaluate", "components"]
+COMMANDS = ["featurize", "split", "train", "tune", "predict", "evaluate", "components"]
 
 hub_and_models = [pytest.importorskip(name) for name in ("dc_hub", "dc_sklearn")]
 

@@ -112,6 +112,15 @@ def test_the_seed_of_a_run_is_for_components_without_their_own():
     assert make("splitter", Spec("random"), seed=5).component.seed == 5
     assert make("splitter", Spec("random", {"seed": 2}), seed=5).component.seed == 2
     assert make("splitter", Spec("scaffold"), seed=5).spec.parameters == {}
+    nested = {"name": "k-means-clusters", "k": 3}
+    made = make("splitter", Spec("group", {"grouping": nested, "seed": 2}), seed=5)
+    (grouping,) = made.component.children().values()
+    assert (made.component.seed, grouping.seed) == (2, 5)
+    assert made.spec.parameters["grouping"] == {
+        "name": "pipeline/KMeansClusters",
+        "k": 3,
+        "seed": 5,
+    }
     torch = pytest.importorskip("dc_torch")
     made = make("model", Spec("MultitaskRegressor"), seed=5, facts={"n_tasks": 2, "n_features": 3})
     assert isinstance(made.component, torch.MultitaskRegressor)
@@ -129,6 +138,7 @@ def test_the_seed_of_a_run_is_for_components_without_their_own():
         ("featurizer", "os.path", UnknownClass, "no featurizer"),
         ("featurizer", "dc_pipeline.featurizers.ecfp.ECFP", UnknownClass, "no featurizer"),
         ("model", "sklearn/NoSuch", UnknownClass, "NoSuch"),
+        ("model", "sklearn/SklearnModl", UnknownClass, "Did you mean 'sklearn/SklearnModel'"),
         ("model", "tensorflow/Model", BackendNotInstalled, "pip install"),
         ("splitter", "random:seed=-1", ParameterError, "seed"),
         ("splitter", "random:fractions=big", ParameterError, "fractions"),

@@ -13,7 +13,8 @@ import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from dc_core import (
     Component,
@@ -42,6 +43,9 @@ NAME: Final = "name"
 
 SEEDS: Final = ("seed", "random_state")
 """The parameters that take the seed of a run."""
+
+_LIKENESS: Final = 0.65
+"""How similar a name must be to a registered one, from 0 to 1, to be taken for it."""
 
 _BARE: Final = re.compile(r"[A-Za-z_][\w./+-]*")
 _OPENING: Final = {"[": "]", "{": "}", '"': '"', "'": "'"}
@@ -94,10 +98,15 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A component that was made, and what it was made of: its full name, and all that was added."""
+    """A component that was made, and what it was made of: its full name, and all that was added.
+
+    ``within`` is the beginning of the paths of its parameters: ``estimator.`` if a framework's
+    object is wrapped in it.
+    """
 
     component: Any
     spec: Spec
+    within: str = ""
 
 
 def parse_value(text: str) -> Any:
@@ -127,24 +136,22 @@ def make(
 ) -> Made:
     """Make a component that is a ``role``, a key of :data:`ROLES`.
 
-    ``seed`` is given to a component that takes a seed and was given none. So are the ``facts`` of
-    the data that it has parameters for, such as ``n_features``.
+    ``seed`` is given to a component that takes a seed and was given none, and to those among its
+    parameters. So are the ``facts`` of the data that it has parameters for, such as ``n_features``.
 
     Raises :class:`UnknownClass` if there is no such component, and :class:`ParameterError` if it is
     not a ``role``, or cannot be made of these parameters.
     """
     name = _full_name(role, spec.name)
-    found = _built(name, spec.parameters, facts or {})
-    if seed is not None:
-        seeds = [s for s in SEEDS if s in found.takes and s not in found.parameters]
-        if seeds:
-            found = _built(name, {**found.parameters, **dict.fromkeys(seeds, seed)}, {})
-    component = found.component
+    found = _built(name, spec.parameters, facts or {}, seed)
+    component, within = found.component, ""
     if not isinstance(component, Component):
         component = plugins.claim(component).backend.wrap(component)
+        held = component.get_parameters().items()
+        within = next((f"{key}." for key, value in held if value is found.component), "")
     if not isinstance(component, ROLES[role]):
         raise _not_a(role, name)
-    return Made(component, Spec(name, found.parameters))
+    return Made(component, Spec(name, found.parameters), within)
 
 
 def names_of(role: str) -> Iterator[tuple[str, type]]:
@@ -171,29 +178,51 @@ def parameters_of(cls: type) -> str:
     return ", ".join([*texts, *(["…"] if len(named) < len(parameters) else [])])
 
 
-@dataclass(frozen=True, slots=True)
-class _Built:
-    """An object, the parameters that it was made of, and the names of those that it has."""
+class _Built(NamedTuple):
+    """An object, and the parameters that it was made of as they are written."""
 
     component: Any
     parameters: Mapping[str, Any]
-    takes: frozenset[str]
 
 
-def _built(name: str, given: Mapping[str, Any], facts: Mapping[str, Any]) -> _Built:
+def _built(
+    name: str, given: Mapping[str, Any], facts: Mapping[str, Any], seed: int | None
+) -> _Built:
     """Build the object registered as ``name``, or the framework's object of that name."""
-    arguments = {key: _nested(value) for key, value in given.items()}
+    nested = {key: _nested(value, seed) for key, value in given.items()}
+    arguments = {key: value for key, (value, _) in nested.items()}
+    written = {key: text for key, (_, text) in nested.items()}
     registered = _registry_of(name)
     if registered is None:
-        served = plugins.backend(name.partition("/")[0])
-        made = _constructed(name, lambda: served.build_component(name, arguments))
-        described = served.describe_component(made)
-        return _Built(made, given, frozenset(described[1] if described else ()))
-    cls = registered.lookup(name)
-    signature = inspect.signature(cls.__init__).parameters
-    more = {key: v for key, v in facts.items() if key in signature and key not in given}
-    made = _constructed(name, lambda: cls(**arguments, **more))
-    return _Built(made, {**given, **more}, _names_in(signature, made))
+        build = partial(_of_framework, name)
+        made = build(arguments)
+        described = plugins.claim(made).backend.describe_component(made)
+        known = frozenset(described[1] if described else ())
+    else:
+        cls = registered.lookup(name)
+        signature = inspect.signature(cls.__init__).parameters
+        more = {key: v for key, v in facts.items() if key in signature and key not in given}
+        arguments, written = {**arguments, **more}, {**written, **more}
+        build = partial(_of_class, name, cls)
+        made = build(arguments)
+        known = _names_in(signature, made)
+    seeds: dict[str, Any] = {
+        s: seed for s in SEEDS if seed is not None and s in known and s not in given
+    }
+    return _Built(build({**arguments, **seeds}) if seeds else made, {**written, **seeds})
+
+
+def _of_class(name: str, cls: type, arguments: Mapping[str, Any]) -> Any:
+    return _constructed(name, lambda: cls(**arguments))
+
+
+def _of_framework(name: str, arguments: Mapping[str, Any]) -> Any:
+    served = plugins.backend(name.partition("/")[0])
+    try:
+        return _constructed(name, lambda: served.build_component(name, arguments))
+    except UnknownClass as error:
+        error.hint = f"{_guess(name, '')}{error.hint}"
+        raise
 
 
 def _registry_of(name: str) -> registry.Registry | None:
@@ -213,16 +242,20 @@ def _names_in(signature: Mapping[str, inspect.Parameter], made: Any) -> frozense
     return frozenset(names)
 
 
-def _nested(value: Any) -> Any:
-    """Return a parameter with objects for the tables in it that are components."""
+def _nested(value: Any, seed: int | None) -> tuple[Any, Any]:
+    """Return a parameter with objects for the components in it, and as it is written."""
     if isinstance(value, list):
-        return [_nested(item) for item in value]
-    if isinstance(value, Mapping):
-        if isinstance(value.get(NAME), str):
-            spec = Spec.of("A parameter", value)
-            return _built(_full_name("", spec.name), spec.parameters, {}).component
-        return {key: _nested(item) for key, item in value.items()}
-    return value
+        pairs = [_nested(item, seed) for item in value]
+        return [made for made, _ in pairs], [written for _, written in pairs]
+    if not isinstance(value, Mapping):
+        return value, value
+    if isinstance(value.get(NAME), str):
+        spec = Spec.of("A parameter", value)
+        name = _full_name("", spec.name)
+        built = _built(name, spec.parameters, {}, seed)
+        return built.component, Spec(name, built.parameters).table()
+    found = {key: _nested(item, seed) for key, item in value.items()}
+    return {k: made for k, (made, _) in found.items()}, {k: w for k, (_, w) in found.items()}
 
 
 def _constructed(name: str, build: Callable[[], Any]) -> Any:
@@ -259,14 +292,19 @@ def _full_name(role: str, given: str) -> str:
         )
     if slash and namespace in plugins.BACKENDS.known:
         raise plugins.BACKENDS.missing(namespace)
-    shown = {short: name for name in names for short in _short(name, role)}
-    near = get_close_matches(_plain(given), shown, 1)
+    listed = f"dc-pipeline components {role}".rstrip()
     raise UnknownClass(
         f"There is no {role or 'component'} {given!r}.",
-        hint=(f"Did you mean {shown[near[0]]!r}? " if near else "")
-        + f"dc-pipeline components {role}".rstrip()
-        + " lists the names.",
+        hint=f"{_guess(given, role)}{listed} lists the names.",
     )
+
+
+def _guess(given: str, role: str) -> str:
+    """Return a question about the registered name that is most like ``given``, if one is."""
+    names = [*registry.models.names(), *registry.components.names()]
+    known = {short: name for name in names for short in _short(name, role)}
+    near = get_close_matches(_plain(given), known, 1, _LIKENESS)
+    return f"Did you mean {known[near[0]]!r}? " if near else ""
 
 
 def _short(name: str, role: str) -> list[str]:

@@ -45,7 +45,7 @@ class Data:
     @classmethod
     def of(cls, content: Mapping[str, Any]) -> Self:
         """Return the checked table; see :meth:`Run.of`."""
-        return cls(**_checked("data", content, _DATA, required=("path",)))
+        return cls(**checked_table("data", content, _DATA, required=("path",)))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,7 +72,7 @@ class Run:
         Raises :class:`UnknownParameter` for an unknown key, with the nearest known one,
         :class:`MissingParameter`, and :class:`ParameterError` for a value of the wrong kind.
         """
-        run = cls(**_checked("", content, _RUN, required=("data", "model", "out")))
+        run = cls(**checked_table("", content, _RUN, required=("data", "model", "out")))
         if run.splitter and run.split:
             raise ParameterError(
                 "Both splitter and split are given.",
@@ -150,13 +150,17 @@ def override(content: dict[str, Any], assignment: str) -> None:
     table[key] = parse_value(value)
 
 
-def _checked(
+def checked_table(
     where: str,
     content: object,
     keys: Mapping[str, Callable[[str, Any], Any]],
     required: Iterable[str] = (),
 ) -> dict[str, Any]:
-    """Return the values of the table at ``where``, each checked by the function of its key."""
+    """Return the values of the table at ``where``, each checked by the function of its key.
+
+    Raises :class:`UnknownParameter` for a key that is not among ``keys``, and
+    :class:`MissingParameter` for one of ``required`` that is not given.
+    """
     if not isinstance(content, Mapping):
         raise ParameterError(f"{where} is {content!r}, which is not a table.")
     prefix = f"{where}." if where else ""

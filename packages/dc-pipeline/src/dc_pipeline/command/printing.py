@@ -47,8 +47,8 @@ def plain(text: str) -> str:
 
 def shown(path: str | Path) -> str:
     """Return ``path`` as text, from the working directory on if it is below that."""
-    given = Path(path)
-    return str(given.relative_to(Path.cwd()) if given.is_relative_to(Path.cwd()) else given)
+    below = Path(path).is_relative_to(Path.cwd())
+    return str(Path(path).relative_to(Path.cwd()) if below else path)
 
 
 def print_json(value: Any) -> None:

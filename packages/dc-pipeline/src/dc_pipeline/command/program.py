@@ -1,4 +1,4 @@
-"""``dc-pipeline``: featurize, split, train, predict and evaluate from the command line.
+"""``dc-pipeline``: from a file to a model, and from a model to predictions, in a terminal.
 
 The exit code is 0 on success, 1 if the answer is no (a run that was repeated gave another model),
 2 for wrong usage and every error, and 130 after Ctrl-C.
@@ -7,6 +7,7 @@ The exit code is 0 on success, 1 if the answer is no (a run that was repeated ga
 from __future__ import annotations
 
 import io
+import os
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -365,6 +366,65 @@ def train(
 
 
 @app.command()
+def tune(
+    run: Annotated[
+        Path, typer.Argument(metavar="RUN.toml", help="A run with a table of what to tune.")
+    ],
+    directory: Annotated[
+        str, typer.Option("--out", metavar="DIRECTORY", help="A new directory for the result.")
+    ] = "",
+    seed: SeedOption = None,
+    assignments: Annotated[
+        list[str] | None,
+        typer.Option("--set", metavar="KEY=VALUE", help="Such as tuning.folds=5."),
+    ] = None,
+    engine: EngineOption = "processes",
+    workers: WorkersOption = None,
+    timeout: Annotated[
+        float | None,
+        typer.Option(metavar="SECONDS", help="Give up a trial after so long."),
+    ] = None,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Tune the parameters of a run, and train the best.
+
+    Trials run in parallel; the same command goes on where one was interrupted. The result is that
+    of train with the best parameters, and has the trials in trials.jsonl.
+    """
+    from dc_pipeline.command.tuning import Tuning
+    from dc_pipeline.command.tuning import tune as tune_run
+
+    content = read_toml(run)
+    _update(content, {"seed": seed, "out": absolute(directory)})
+    for assignment in assignments or ():
+        override(content, assignment)
+    tuning = Tuning.of(content.pop("tuning", {}))
+    options = {"engine": _engine(engine, workers), "timeout": timeout}
+    with _interruptible("Finished trials are kept: the same command goes on from there."):
+        result, trained = tune_run(Run.of(content), tuning, Narrator(quiet=quiet), options)
+    if as_json:
+        trials = [
+            {
+                "status": trial.status,
+                "score": trial.score,
+                "parameters": dict(trial.parameters),
+                "message": trial.message,
+            }
+            for trial in result.trials
+        ]
+        print_json({"directory": str(trained.directory), **trained.record, "trials": trials})
+        return
+    for trial in result.trials:
+        if trial.status not in ("ok", "pruned"):
+            err.print(
+                plain(f"trial {trial.number}: {trial.status}: {trial.message}"), style="yellow"
+            )
+    out.print(plain(str(result)))
+    _print_trained(trained.directory, trained.record, trained.failures)
+
+
+@app.command()
 def predict(
     model: ModelArgument,
     file: FileArgument,
@@ -480,7 +540,10 @@ def components(
     ] = "",
     as_json: JsonOption = False,
 ) -> None:
-    """List the components that can be named, with their parameters."""
+    """List the components that can be named, with their parameters.
+
+    The estimators of scikit-learn, which are many, are named sklearn/<Class>.
+    """
     if role and role not in ROLES:
         raise typer.BadParameter(f"{role!r} is not one of {', '.join(ROLES)}.")
     found = [
@@ -570,9 +633,8 @@ def _print_trained(directory: Path, record: Any, failures: Any) -> None:
     if parts:
         rows = [(n, *(f"{record['scores'][part][n]:.4g}" for part in parts)) for n in names]
         print_rows([("metric", *parts), *rows])
-    out.print(
-        plain(f"trained  {printing.shown(directory / 'model')}  revision {record['revision']}")
-    )
+    model = os.path.join(".", printing.shown(directory / "model"))  # noqa: PTH118 - keeps the dot
+    out.print(plain(f"trained  {model}  revision {record['revision']}"))
 
 
 def _print_changes(changes: Any, revision: str) -> None:

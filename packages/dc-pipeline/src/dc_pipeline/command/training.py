@@ -15,11 +15,20 @@ from typing import Any, Final
 
 import numpy as np
 
-from dc_core import Dataset, Estimator, Failure, Featurizer, Metric, Split, distributions, plugins
+from dc_core import (
+    Dataset,
+    Estimator,
+    Failure,
+    Featurizer,
+    Metric,
+    Split,
+    distributions,
+    plugins,
+)
 from dc_pipeline.command import splitting
 from dc_pipeline.command.components import Made, Spec, make
 from dc_pipeline.command.configuration import Run, absolute, read_toml, write_toml
-from dc_pipeline.command.printing import Narrator
+from dc_pipeline.command.printing import Narrator, shown
 from dc_pipeline.command.reading import in_source, read
 from dc_pipeline.command.writing import new_directory, write_json
 from dc_pipeline.disk.failures import append_failures, failures_file
@@ -77,7 +86,7 @@ def train(run: Run, narrator: Narrator) -> Trained:
     plugins.hub()
     before = _recorded(out) if out.exists() else None
     started = time.perf_counter()
-    session = _Session(run, narrator)
+    session = Session(run, narrator)
     if before is not None and _essence(before.run) != _essence(session.resolved.table()):
         raise PipelineError(
             f"{out} has the result of another run.", hint="Choose a new directory: --out."
@@ -103,7 +112,7 @@ def train(run: Run, narrator: Narrator) -> Trained:
     return Trained(out, record, session.failures)
 
 
-class _Session:
+class Session:
     """A run that is under way: its components and its data, then its scores."""
 
     def __init__(self, run: Run, narrator: Narrator) -> None:
@@ -117,7 +126,7 @@ class _Session:
         metrics = [make("metric", spec) for spec in run.metrics]
         # A model that cannot be made is noticed before the data is read.
         make("model", run.model, seed=seed, facts={"n_tasks": 1, "n_features": 1})
-        narrator.say(f"reading {run.data.path}")
+        narrator.say(f"reading {shown(run.data.path)}")
         self.rows = read(run.data, strict=run.strict)
         dataset = self.rows.dataset
         self.splitter = (
@@ -131,6 +140,7 @@ class _Session:
         if run.strict and featurized_by is not None:
             featurized_by.featurize(as_sequence(dataset), strict=True)
         model = make("model", run.model, seed=seed, facts=_facts(dataset, featurized_by))
+        self.model = model
         metrics = metrics or usual_metrics(model.component, dataset)
         self.metrics: list[Metric] = [made.component for made in metrics]
         self.pipeline = Pipeline(
