@@ -23,8 +23,8 @@ from dc_pipeline import (
     Scaffolds,
     benchmarks,
 )
-from dc_pipeline.benchmarks.seeds import with_seed
 from dc_pipeline.benchmarks.statistics import mean_interval, paired_difference
+from dc_pipeline.flows.seeding import with_seed
 
 
 class Forest(Estimator):
@@ -133,7 +133,7 @@ def test_a_splitter_is_used_with_each_seed(file):
     assert result.runs[0].valid == {}
 
 
-def test_every_seed_in_a_pipeline_is_set():
+def test_the_seed_of_a_pipelines_model_is_set():
     template = Pipeline(Noise(1), transformers=[NormalizationTransformer()])
     assert with_seed(template, 5).model.seed == 5
     assert template.model.seed == 1

@@ -16,9 +16,9 @@ from dc_core import Dataset, Estimator, Metric, Splitter, check_count, engines
 from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.benchmarks.moleculenet import get
 from dc_pipeline.benchmarks.result import BenchmarkResult, BenchmarkRun
-from dc_pipeline.benchmarks.seeds import has_seed, with_seed
 from dc_pipeline.benchmarks.task import SPLITTERS, BenchmarkTask
 from dc_pipeline.disk import DiskDataset
+from dc_pipeline.flows.seeding import has_seed, with_seed
 from dc_pipeline.pipeline import Pipeline
 from dc_pipeline.scale.working import identity, on_disk
 
@@ -51,8 +51,9 @@ def run(
 
     Args:
         models: A model, such as a :class:`Pipeline`, or several by name. Each is made anew for each
-            seed, and every parameter ``seed`` or ``random_state`` in it is set to that; a function
-            ``build(seed)`` that returns a model does it its own way.
+            seed, and every parameter ``seed`` or ``random_state`` in it is set to that, except
+            those of featurizers and transformers; a function ``build(seed)`` that returns a model
+            does it its own way.
         task: The name of a task, or the task itself.
         source: Its file or URL; see :meth:`BenchmarkTask.load`, also for ``verify``.
         seeds: Different integers of at least 0.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -12,6 +12,7 @@ from dc_core import Component, Estimator, Featurizer, Transformer, construct
 from dc_core.errors import ParameterError
 
 E = TypeVar("E", bound=Estimator)
+C = TypeVar("C", bound=Component)
 
 _NAMES: Final = ("seed", "random_state")
 """What parameters that are seeds are called."""
@@ -29,7 +30,8 @@ def reseeded(model: E, seed: int | np.random.SeedSequence, *, required: bool = T
 
     Raises :class:`ParameterError` if the model has no seed and one is ``required``.
     """
-    seeds = _Seeds(np.random.default_rng(seed))
+    rng = np.random.default_rng(seed)
+    seeds = _Seeds(lambda: int(rng.integers(_LIMIT)))
     made: E = seeds.of("", model.unfitted())
     if required and not seeds.count:
         raise ParameterError(
@@ -39,16 +41,32 @@ def reseeded(model: E, seed: int | np.random.SeedSequence, *, required: bool = T
     return made
 
 
-class _Seeds:
-    """Draws seeds and counts them."""
+def with_seed(component: C, seed: int) -> C:
+    """Return a component that is not fitted, and all of whose random seeds are ``seed``.
 
-    def __init__(self, rng: np.random.Generator) -> None:
-        self.rng = rng
+    Seeds are found as in :func:`reseeded`; there may be none.
+    """
+    made: C = _Seeds(lambda: seed).of("", component.unfitted())
+    return made
+
+
+def has_seed(component: Component) -> bool:
+    """Tell whether there is a seed that :func:`with_seed` would set."""
+    seeds = _Seeds(int)
+    seeds.of("", component.unfitted())
+    return seeds.count > 0
+
+
+class _Seeds:
+    """Gives arguments new seeds, which come from ``make``, and counts them."""
+
+    def __init__(self, make: Callable[[], int]) -> None:
+        self.make = make
         self.count = 0
 
     def draw(self) -> int:
         self.count += 1
-        return int(self.rng.integers(_LIMIT))
+        return self.make()
 
     def of(self, name: str, value: Any) -> Any:
         """Return the argument ``value`` of that name with new seeds."""
