@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from dc_core import Estimator, Generator, NumpyDataset
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError, RunMismatch
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError, RunMismatch, UnknownParameter
 from dc_pipeline import (
     ECFP,
     GeneratorPipeline,
@@ -135,6 +135,8 @@ def test_parts_of_another_kind_are_refused():
         HillClimbing(tokens, oxygens)
     with pytest.raises(ParameterError, match="score"):
         HillClimbing(bigrams(), "QED")
+    with pytest.raises(UnknownParameter, match="samples"):
+        HillClimbing(bigrams(), oxygens, sample=3)
 
 
 def test_shares_and_scores_of_a_round_are_those_counted_by_hand():

@@ -25,6 +25,7 @@ from dc_core import (
     check_count,
     check_flag,
     dtypes,
+    explained,
     uninterrupted,
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError, RunMismatch
@@ -113,6 +114,7 @@ class HillClimbing:
     directory has rounds of other settings or another generator.
     """
 
+    @explained
     def __init__(
         self,
         generator: Generator,

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from dc_core import Dataset, Estimator, Model, NormalDistribution, check_names
+from dc_core import Dataset, Estimator, Model, NormalDistribution, check_names, explained
 from dc_core.errors import ParameterError, WeightsMismatch
 
 _SHOWN: Final = 4
@@ -47,6 +47,7 @@ class Transfer:
         return "; ".join(parts)
 
 
+@explained
 def transfer_weights(
     source: Model | Mapping[str, np.ndarray],
     target: Model,
