@@ -152,7 +152,11 @@ def test_pipelines_share_the_layers_of_their_models_but_not_what_transformers_le
     pipeline = Pipeline(Network(1, seed=3), transformers=[NormalizationTransformer("y")])
     report = transfer_weights(pretrained, pipeline)
     assert list(report.copied) == ["pipeline/model/body/0"]
-    assert report.surplus == ("pipeline/transformers/0/mean/0", "pipeline/transformers/0/scale/0")
+    assert report.surplus == (
+        "pipeline/transformers/0/mean/0",
+        "pipeline/transformers/0/scale/0",
+        "pipeline/training_rows/0",
+    )
 
 
 def test_every_fit_starts_from_the_pretrained_weights():
