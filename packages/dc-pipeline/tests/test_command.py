@@ -22,7 +22,7 @@ SMILES = [
     *("CCO", "c1ccccc1", "CC(=O)O", "N", "CCN", "O", "CCCC", "c1ccncc1", "CCOCC", "C1CCCCC1"),
     *("CC(C)O", "c1ccccc1O", "CC#N", "CCS", "C1CCOC1", "CCCl", "CC=O", "c1ccsc1", "CNC", "CO"),
 ]
-COMMANDS = ["featurize", "split", "train", "tune", "predict", "evaluate", "components"]
+COMMANDS = ["featurize", "split", "train", "tune", "predict", "evaluate", "report", "components"]
 
 hub_and_models = [pytest.importorskip(name) for name in ("dc_hub", "dc_sklearn")]
 
@@ -423,6 +423,25 @@ def test_every_key_is_documented():
 
     for key in (*configuration._RUN, *configuration._DATA):
         assert f"`{key}`" in documented, key
+
+
+def test_a_report_shows_the_parts_of_a_split_in_one_page(run, table):
+    pytest.importorskip("matplotlib")
+    trained(run, "result", "--report", "--splitter", "random:fractions=[0.5,0.2,0.3]")
+    assert "Predictions on test" in Path("result/report.html").read_text("utf-8")
+    code, out, err = run(
+        *("report", "./result/model", "table.csv", "--tasks", "size", "--split", "result"),
+        *("--metric", "mae", "--units", "atoms", "--title", "Sizes", "--out", "page.html", "-q"),
+    )
+    assert (code, out, err) == (0, "reported  page.html\n", "")
+    page = Path("page.html").read_text("utf-8")
+    assert "Sizes" in page
+    assert "Predictions on test" in page
+    assert "mae" in page
+    assert "rmse" not in page
+    code, _, err = run("report", "./result/model", "table.csv", "--out", "no/such/page.html")
+    assert code == 2
+    assert "no directory" in err
 
 
 def test_classes_are_learned_and_scored_by_name(run, table):

@@ -62,6 +62,7 @@ class Run:
     seed: int = 0
     strict: bool = False
     out: str = ""
+    report: bool = False
     publish: str = ""
     hub: str = ""
 
@@ -243,6 +244,7 @@ _RUN: Final[Mapping[str, Callable[[str, Any], Any]]] = {
     "seed": _count,
     "strict": _flag,
     "out": _text,
+    "report": _flag,
     "publish": _text,
     "hub": _text,
 }
@@ -276,6 +278,7 @@ EXAMPLE: Final = """\
 seed = 0                          # of the splitter and the model, unless they have their own
 out = "result"                    # a new directory: the model, its scores, and what made them
 metrics = ["rmse", "mae", "r2"]   # scored on valid and test; the default depends on the labels
+# report = true                   # also report.html, a page of figures and worst molecules
 # publish = "lab/freesolv"        # also publish the model under this name
 # hub = "hub"                     # to this hub; default: DEEPCHEM_MODEL_HUB, then your own
 # split = "split"                 # a split made by `dc-pipeline split`, in the place of a splitter

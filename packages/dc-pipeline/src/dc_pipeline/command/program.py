@@ -301,6 +301,9 @@ def train(
     directory: Annotated[
         str, typer.Option("--out", metavar="DIRECTORY", help="A new directory for the result.")
     ] = "",
+    report: Annotated[
+        bool, typer.Option("--report", help="Write report.html beside the model, too.")
+    ] = False,
     publish: Annotated[
         str, typer.Option(metavar="NAME", help="Publish the model to a hub, too.")
     ] = "",
@@ -335,6 +338,7 @@ def train(
         "out": absolute(directory),
         "publish": publish,
         "hub": absolute(hub),
+        "report": report or None,
         "strict": strict or None,
     }
     read_from = {
@@ -531,6 +535,70 @@ def evaluate(
         err.print(plain(str(failure)), style="yellow")
     printing.print_counts(failures, "above" if len(failures) <= 10 else "the first above")
     print_rows([("metric", "score"), *((name, f"{value:.4g}") for name, value in scores.items())])
+
+
+@app.command()
+def report(
+    model: ModelArgument,
+    file: FileArgument,
+    page: Annotated[
+        str, typer.Option("--out", metavar="FILE", help="The page to write.")
+    ] = "report.html",
+    split: Annotated[
+        str,
+        typer.Option(metavar="DIRECTORY", help="A split of the file, or the result of train."),
+    ] = "",
+    metrics: Annotated[
+        list[str] | None,
+        typer.Option("--metric", metavar="COMPONENT", help="Such as 'rmse'; repeat for more."),
+    ] = None,
+    title: Annotated[str, typer.Option(metavar="TEXT", help="The title of the page.")] = "",
+    units: Annotated[str, typer.Option(metavar="TEXT", help="The units of the labels.")] = "",
+    format: FormatOption = "",
+    inputs: InputsOption = "",
+    tasks: TasksOption = None,
+    id: IdOption = "",
+    weights: WeightsOption = None,
+    classes: ClassesOption = None,
+    delimiter: DelimiterOption = "",
+    hub: HubOption = "",
+    strict: StrictOption = False,
+    quiet: QuietOption = False,
+    as_json: JsonOption = False,
+) -> None:
+    """Report how a model does on a file, in one HTML page that needs nothing else.
+
+    It has the scores with intervals, figures, the molecules that were predicted worst, what the
+    parts of the split have in common, and what failed.
+    """
+    from dc_pipeline.command.reading import read
+    from dc_pipeline.command.splitting import stored_split
+    from dc_pipeline.reporting.run import report as make_report
+
+    data = _data(file, format, inputs, tasks, id, weights, classes, delimiter)
+    scored_by = [make("metric", Spec.parse(text)).component for text in metrics or ()]
+    narrator = Narrator(quiet=quiet)
+    with _interruptible("Nothing was written."):
+        loaded = _load(model, hub)
+        narrator.say(f"reading {file}")
+        rows = read(data, strict=strict)
+        parts: Any = rows.dataset
+        if split:
+            parts = stored_split(Path(split), rows).split(rows.dataset)
+        narrator.say("drawing")
+        failures = FailureReport(tuple(rows.failures))
+        make_report(
+            *(loaded, parts, page),
+            metrics=scored_by or None,
+            failures=failures,
+            title=title,
+            units=units,
+        )
+    if as_json:
+        print_json({"page": page, "failed": printing.counts_of(failures)})
+        return
+    printing.print_counts(failures, page)
+    out.print(plain(f"reported  {page}"))
 
 
 @app.command()

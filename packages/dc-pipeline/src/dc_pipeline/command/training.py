@@ -19,6 +19,7 @@ from dc_core import (
     Dataset,
     Estimator,
     Failure,
+    FailureReport,
     Featurizer,
     Metric,
     Split,
@@ -40,6 +41,7 @@ from dc_pipeline.pipeline import Pipeline
 RUN: Final = "run.toml"
 RECORD: Final = "record.json"
 MODEL: Final = "model"
+REPORT: Final = "report.html"
 
 _RANDOM: Final = Spec("pipeline/RandomSplitter")
 _OF_VALUES: Final = tuple(map(Spec, ("pipeline/RMSE", "pipeline/MAE", "pipeline/R2")))
@@ -48,7 +50,7 @@ _OF_CLASSES: Final = tuple(map(Spec, ("pipeline/ROCAUC", "pipeline/Accuracy")))
 _SAMPLE: Final = 64
 """Inputs that are featurized to learn how many features there are."""
 
-_ELSEWHERE: Final = ("out", "publish", "hub", "split")
+_ELSEWHERE: Final = ("out", "publish", "hub", "report", "split")
 """The keys of a run that its model does not depend on; a split is compared row by row."""
 
 _COMPARED: Final = ("revision", "scores", "rows", "packages")
@@ -84,6 +86,11 @@ def train(run: Run, narrator: Narrator) -> Trained:
     """
     out = Path(run.out)
     plugins.hub()
+    if run.report:
+        from dc_pipeline.reporting.plotting import style
+
+        with style():
+            pass  # without matplotlib this raises, before the work
     before = _recorded(out) if out.exists() else None
     started = time.perf_counter()
     session = Session(run, narrator)
@@ -106,6 +113,9 @@ def train(run: Run, narrator: Narrator) -> Trained:
             append_failures(file, session.failures)
         (unfinished / RUN).write_text(write_toml(session.resolved.table()), encoding="utf-8")
         write_json(unfinished / RECORD, record)
+        if run.report:
+            narrator.say("drawing the report")
+            session.report(unfinished / REPORT)
     if run.publish:
         narrator.say(f"publishing {run.publish}")
         session.publish(run.publish, run.hub)
@@ -215,6 +225,13 @@ class Session:
             "platform": platform.platform(),
             "seconds": round(time.perf_counter() - started, 3),
         }
+
+    def report(self, file: Path) -> None:
+        """Write the page that shows how the model does."""
+        from dc_pipeline.reporting.run import report
+
+        failures = FailureReport(tuple(self.failures))
+        report(self.pipeline, self.split, file, metrics=self.metrics, failures=failures)
 
     def publish(self, name: str, hub: str) -> None:
         """Publish the model under ``name``, with what its card shows."""
