@@ -466,6 +466,7 @@ def test_a_line_that_was_cut_off_is_written_anew(tmp_path):
         ('{"number"', '["number"'),
         ('"reports": []', '"reports": [1]'),
         ('"seconds": ', '"seconds": 1e999, "s": '),
+        ('"scores": [', f'"scores": [{"[" * 100_000}'),
     ],
 )
 def test_a_damaged_journal_is_a_typed_error(tmp_path, old, new):

@@ -90,8 +90,8 @@ def read_lines(path: Path) -> list[Any]:
         return []
     try:
         return [json.loads(line) for line in data[: _complete(data)].splitlines()]
-    except ValueError as error:
-        raise _damaged(path, f"{error}") from error
+    except (ValueError, RecursionError) as error:
+        raise _damaged(path, str(error)) from error
 
 
 def parse_trial(path: Path, number: int, line: Any) -> tuple[dict[str, Any], Outcome]:

@@ -11,7 +11,6 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from dc_core import engines
 from dc_core.errors import ParameterError
 from dc_pipeline.tuning.journal import parse_trial, read_lines
 from dc_pipeline.tuning.trials import Outcome
@@ -138,7 +137,6 @@ class EpochReports:
 
         Raises :class:`Pruned`, which ends training, if the trial is to be given up.
         """
-        engines.alive()
         self._reporter(self._sign * float(epoch.valid_loss), int(epoch.number))
 
     def on_fit_end(self, model: Any) -> None:

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import json
 import shutil
-import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -28,6 +27,7 @@ from dc_core import (
 from dc_core.errors import EmptyDataset, NotSerializable, ParameterError, RunMismatch
 from dc_pipeline.benchmarks.statistics import mean_interval
 from dc_pipeline.errors import TuningError
+from dc_pipeline.flows.fitting import working_directory
 from dc_pipeline.metrics.intervals import Interval
 from dc_pipeline.pipeline import Pipeline
 from dc_pipeline.scale.featurizing import featurize
@@ -127,12 +127,8 @@ class Tuner(Component, ABC):
         """
         candidates = _candidates(model, space)
         _check(dataset, valid, metric, cross_validation)
-        with (
-            tempfile.TemporaryDirectory(prefix="dc-tune-", ignore_cleanup_errors=True)
-            if directory is None
-            else nullcontext(directory)
-        ) as place:
-            work = Path(place).absolute()
+        with working_directory(directory) as place:
+            work = place.absolute()
             work.mkdir(parents=True, exist_ok=True)
             given = [part for part in (dataset, valid) if part is not None]
             names = [identity(part) for part in given]
@@ -189,19 +185,10 @@ class Tuner(Component, ABC):
                     return trials, domains
                 first = len(trials)
                 _check_labels(journal, first, proposals)
-                failures = sum(trial.status != "ok" for trial in trials)
-                total = max(self.trials or 0, first + len(proposals))
-
-                def reported(
-                    now: engines.Progress, failures: int = failures, total: int = total
-                ) -> None:
-                    report(
-                        engines.Progress(
-                            len(journal) + now.done, total, failures + now.failures, now.rate
-                        )
-                    )
-
-                _finish(evaluation, journal, first, proposals, {**options, "progress": reported})
+                shown = _of_all(
+                    report, journal, trials, max(self.trials or 0, first + len(proposals))
+                )
+                _finish(evaluation, journal, first, proposals, {**options, "progress": shown})
                 outcomes = journal.outcomes[first : first + len(proposals)]
                 for proposal, outcome in zip(proposals, outcomes, strict=True):
                     _add_domains(domains, proposal.domains)
@@ -299,6 +286,19 @@ def _featurized_once(
         dataset=rows,
         valid=None if valid is None else features(valid, "valid-features").dataset,
         folds=among(evaluation.folds, ok),
+    )
+
+
+def _of_all(
+    report: Callable[[engines.Progress], object],
+    journal: Journal,
+    trials: Sequence[Trial],
+    total: int,
+) -> Callable[[engines.Progress], object]:
+    """Return a function that reports the progress of a round as that of all trials."""
+    done, failures = len(journal), sum(trial.status != "ok" for trial in trials)
+    return lambda now: report(
+        engines.Progress(done + now.done, total, failures + now.failures, now.rate)
     )
 
 
