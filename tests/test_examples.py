@@ -47,6 +47,7 @@ def test_the_demo_runs_and_so_does_every_next_step_it_suggests(tmp_path: Path) -
             "--molecules 800 --epochs 3 --samples 256 --rounds 2",
             r"round 2: \d+% valid.*\n(.*\n)+ +0\.\d\d\d  \S+\n",
         ),
+        ("report.py", "--epochs 2", r"Open .*report\.html in a browser"),
         (
             "active_learning.py",
             "--seeds 2 --budget 30",

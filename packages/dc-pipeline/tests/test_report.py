@@ -153,7 +153,7 @@ def test_the_scores_are_those_of_evaluate(pipeline, split):
     page = report(pipeline, split, None, **NAMES).html()
     header, *rows = table(page, "Each score")
     assert header == ["metric", "train", "valid", "test"]
-    expected = [pipeline.evaluate(part, NAMES["metrics"]) for part in split]
+    expected = [pipeline.evaluate(part, NAMES["metrics"], allow_train=True) for part in split]
     assert [row[0] for row in rows] == list(expected[0])
     for name, *cells in rows:
         shown = [float(cell.split(" ")[0].replace("−", "-")) for cell in cells]
@@ -266,6 +266,14 @@ def test_rows_that_fail_are_listed_and_not_scored(pipeline, split):
     assert "2 rows could not be predicted" in text_of(page)
     rmse = float(table(page, "Each score")[1][2].split(" ")[0])
     assert rmse == pytest.approx(pipeline.evaluate(test, [RMSE()])["rmse"], rel=5e-3)
+
+
+def test_rows_that_the_model_was_trained_on_are_pointed_out(pipeline, split, page):
+    assert "was trained on" not in text_of(page)
+    again = {"train": split.train, "test": split.train[:5]}
+    assert "test: the model was trained on 5 of these rows." in text_of(
+        report(pipeline, again, None).html()
+    )
 
 
 def test_a_part_of_which_every_row_fails_has_no_scores(pipeline, split):

@@ -22,6 +22,7 @@ from dc_core import (
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
 from dc_pipeline.featurizers.molecules import parse_smiles
+from dc_pipeline.pipeline import Pipeline
 from dc_pipeline.reporting.chemical_space import chemical_space_plot
 from dc_pipeline.reporting.classification import (
     confusion_plot,
@@ -48,6 +49,7 @@ from dc_pipeline.reporting.training import learning_curve_plot
 from dc_pipeline.reporting.worst import worst_predictions
 from dc_pipeline.splitters.leakage import leakage
 from dc_pipeline.splitters.smiles import smiles_of
+from dc_pipeline.training_rows import overlap, row_digests
 
 logger = logging.getLogger(__name__)
 
@@ -135,7 +137,9 @@ def report(
         logger.info("report: scores and figures")
         scored = default_metrics(shown) if chosen is None else chosen
         scores = {part: score_part(scored, predicted[part], seed=seed) for part in labelled}
-        page.add("Scores", score_table(scores, shown.dataset.tasks), *_notes(given, predicted))
+        page.add(
+            "Scores", score_table(scores, shown.dataset.tasks), *_notes(model, given, predicted)
+        )
         page.add(f"Predictions on {name}", *_figures(shown, units))
     page.add("Training", *_training(model, history))
     smiles = {part: _smiles(found.dataset) for part, found in predicted.items()}
@@ -194,10 +198,16 @@ def _counts(parts: Mapping[str, Dataset]) -> str:
     return ", ".join(f"{name} {len(part):,}" for name, part in parts.items()) + " rows"
 
 
-def _notes(given: Mapping[str, Dataset], predicted: Mapping[str, Predicted]) -> list[str]:
-    """Return a paragraph for each part of which not all rows were scored."""
+def _notes(
+    model: Estimator, given: Mapping[str, Dataset], predicted: Mapping[str, Predicted]
+) -> list[str]:
+    """Return what a reader of the scores has to know of the rows that they are of."""
     notes = []
-    for name, part in predicted.items():
+    trained = model.training_rows if isinstance(model, Pipeline) else None
+    for i, (name, part) in enumerate(predicted.items()):
+        seen = 0 if trained is None or i == 0 else overlap(row_digests(part.dataset), trained)
+        if seen:
+            notes.append(f"{name}: the model was trained on {seen:,} of these rows.")
         failed = len(part.failures)
         rows = len(part.dataset) + failed
         if rows < len(given[name]):
