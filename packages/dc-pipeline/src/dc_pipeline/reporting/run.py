@@ -213,7 +213,8 @@ def _notes(
         if rows < len(given[name]):
             notes.append(f"{name}: a random sample of {rows:,} of {len(given[name]):,} rows.")
         if failed:
-            notes.append(f"{name}: {failed:,} rows could not be predicted, and are not scored.")
+            what = "row" if failed == 1 else "rows"
+            notes.append(f"{name}: {failed:,} {what} could not be predicted: not scored.")
     return notes
 
 
