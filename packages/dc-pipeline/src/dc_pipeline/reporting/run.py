@@ -182,9 +182,8 @@ def _parts(split: Any) -> dict[str, Dataset]:
 
 
 def _name(model: Estimator) -> str:
-    """Return the class of the model, of a pipeline or the like that of the model within."""
-    within = [part for part in components(model).values() if isinstance(part, Estimator)]
-    return type(within[1] if len(within) > 1 else model).__name__
+    """Return the class of the model, of a pipeline that of the model within."""
+    return type(model.model if isinstance(model, Pipeline) else model).__name__
 
 
 def _sampled(dataset: Dataset, max_rows: int, seed: int) -> Dataset:
