@@ -38,7 +38,7 @@ from dc_pipeline import (
     ScaffoldSplitter,
     Uniform,
 )
-from dc_pipeline.errors import TuningError
+from dc_pipeline.errors import LeakageError, TuningError
 
 
 class Parabola(Estimator):
@@ -283,9 +283,24 @@ def test_a_featurizer_that_is_not_tuned_runs_once(tmp_path):
     folds = KFold(RandomSplitter(), k=2)
     space = {"model.a": Choice(0.0, 0.5, 1.0)}
     GridTuner().tune(pipeline, molecules(), RMSE(), space=space, cross_validation=folds)
-    counts = (tmp_path / "log").read_text().split()
-    assert sum(map(int, counts[:1])) == 9
-    assert len(counts) <= 2  # and once without inputs, for the form of the features
+    counts = [int(n) for n in (tmp_path / "log").read_text().split()]
+    assert counts.count(9) == 2  # once for all trials, and once for the best
+    assert sum(counts) == 18
+
+
+def test_rows_that_a_dataset_repeats_cost_no_trial_and_the_best_knows_its_rows(ridge):
+    smiles = ["CCO", "CCN", "CCC", "CCF", "CO", "CN"]
+    dataset = NumpyDataset(smiles * 2, np.tile(np.arange(6.0), 2))
+    result = GridTuner().tune(
+        Pipeline(ridge(), ECFP(size=64)),
+        dataset,
+        RMSE(),
+        space={"model.alpha": Choice(0.5, 2.0)},
+        cross_validation=KFold(RandomSplitter(), k=2),
+    )
+    assert [trial.status for trial in result.trials] == ["ok", "ok"]
+    with pytest.raises(LeakageError):
+        result.best.evaluate(dataset, [RMSE()])
 
 
 def test_rows_that_cannot_be_featurized_are_left_out_of_their_folds(ridge):

@@ -127,8 +127,10 @@ def featurized(
     Rows that cannot be featurized are left out, as in :meth:`Pipeline.fit`. An estimator that has
     no featurizer is returned as it is.
     """
-    if not isinstance(estimator, Pipeline) or estimator.featurizer is None:
+    if not isinstance(estimator, Pipeline):
         return estimator, dataset, valid, folds
+    if estimator.featurizer is None:
+        return without_featurizer(estimator), dataset, valid, folds
     rows, ok = _features(estimator.featurizer, dataset)
     if valid is not None:
         valid, _ = _features(estimator.featurizer, valid)
@@ -136,8 +138,12 @@ def featurized(
 
 
 def without_featurizer(pipeline: Pipeline) -> Pipeline:
-    """Return the pipeline of the same model and transformers that takes features."""
-    return Pipeline(pipeline.model, None, pipeline.transformers)
+    """Return the pipeline of the same model and transformers that takes features.
+
+    It remembers no rows: molecules of equal features are not the same row, and data sets repeat
+    some.
+    """
+    return Pipeline(pipeline.model, None, pipeline.transformers, remember_rows=False)
 
 
 def among(folds: Sequence[Rows] | None, ok: np.ndarray) -> Sequence[Rows] | None:

@@ -17,7 +17,6 @@ from dc_core import (
     Component,
     Dataset,
     Estimator,
-    Featurizer,
     Loaded,
     Metric,
     check_dataset,
@@ -45,7 +44,6 @@ from dc_pipeline.tuning.evaluating import (
     Evaluation,
     Rows,
     among,
-    featurized,
     without_featurizer,
 )
 from dc_pipeline.tuning.journal import Journal
@@ -116,7 +114,8 @@ class Tuner(Component, ABC):
             progress: As in :func:`dc_core.engines.run`; a trial is a row.
 
         Equal arguments give equal trials, on every engine, if the model has a seed. A trial that
-        fails is one without a score. A featurizer that is not tuned runs once.
+        fails is one without a score. A featurizer that is not tuned runs once for all
+        trials.
 
         The best is fitted to ``dataset``, in this process. As the best of many, its score is
         optimistic: evaluate it on rows that were not used here.
@@ -150,14 +149,14 @@ class Tuner(Component, ABC):
                     pruner=self.pruner,
                     journal=journal.path,
                 )
-                featurizer, evaluation = _featurized_once(evaluation, work, options)
+                evaluation = _featurized_once(evaluation, work, options)
                 trials, domains = self._run(evaluation, candidates, journal, progress, options)
             best = _best(trials, metric)
             labels = journal.labels[best.number]
             return TuningResult(
                 trials=tuple(trials),
                 metric=metric,
-                best=_refitted(evaluation, labels, featurizer),
+                best=build(candidates, labels).unfitted().fit(dataset, valid=valid),
                 best_trial=best,
                 interval=None if folds is None else _interval(best, folds),
                 domains=domains,
@@ -262,16 +261,14 @@ def _key(parts: Sequence[Any]) -> str:
         ) from error
 
 
-def _featurized_once(
-    evaluation: Evaluation, work: Path, options: Mapping[str, Any]
-) -> tuple[Featurizer[Any] | None, Evaluation]:
-    """Run a featurizer that is not tuned; return it, and what remains to be evaluated."""
+def _featurized_once(evaluation: Evaluation, work: Path, options: Mapping[str, Any]) -> Evaluation:
+    """Run a featurizer that is not tuned, and return what remains to be evaluated."""
     template = evaluation.candidates
     if not isinstance(template, Template) or not isinstance(template.estimator, Pipeline):
-        return None, evaluation
+        return evaluation
     featurizer = template.estimator.featurizer
     if featurizer is None or template.touches("featurizer"):
-        return None, evaluation
+        return evaluation
 
     def features(dataset: Dataset, name: str) -> Loaded:
         return featurize(dataset, featurizer, work / name, progress=False, **options)
@@ -280,7 +277,7 @@ def _featurized_once(
     ok = np.ones(len(evaluation.dataset), bool)
     ok[[failure.row for failure in failures]] = False
     valid = evaluation.valid
-    return featurizer, replace(
+    return replace(
         evaluation,
         candidates=Template(without_featurizer(template.estimator), template.space),
         dataset=rows,
@@ -373,20 +370,3 @@ def _interval(trial: Trial, folds: Sequence[Rows]) -> Interval:
     """Return the confidence interval of the mean over the folds."""
     ratio = float(np.mean([len(test) / len(train) for train, test in folds]))
     return mean_interval(np.array(trial.scores), _LEVEL, ratio)
-
-
-def _refitted(
-    evaluation: Evaluation, labels: Mapping[str, Any], featurizer: Featurizer[Any] | None
-) -> Estimator:
-    """Return the estimator of these parameters, fitted to all rows.
-
-    ``featurizer`` is the one that was left out of the candidates.
-    """
-    estimator = build(evaluation.candidates, labels)
-    if isinstance(estimator, Pipeline) and estimator.featurizer is not None:
-        featurizer = estimator.featurizer
-    plain, dataset, valid, _ = featurized(estimator, evaluation.dataset, evaluation.valid, None)
-    fitted = plain.unfitted().fit(dataset, valid=valid)
-    if featurizer is None or not isinstance(fitted, Pipeline):
-        return fitted
-    return Pipeline(fitted.model, featurizer, fitted.transformers)
