@@ -16,7 +16,7 @@ from dc_core.errors import (
     UnknownWeight,
     WeightsMismatch,
 )
-from dc_core.plugins import BACKENDS, HUBS
+from dc_core.plugins import BACKENDS, PRETRAINED
 
 
 class Scaler(Transformer):
@@ -294,7 +294,7 @@ def test_a_framework_s_object_that_is_given_nothing_is_left_alone(picky):
 
 
 def test_without_a_hub_the_error_says_what_to_install(monkeypatch):
-    monkeypatch.setattr(HUBS, "_entries", {})
+    monkeypatch.setattr(PRETRAINED, "_entries", {})
     with pytest.raises(HubNotInstalled, match="pip install dc-hub"):
         LinearNet().to_pretrained("mine/net")
     with pytest.raises(HubNotInstalled, match="pip install dc-hub"):

@@ -586,9 +586,9 @@ def dc_fetch(cls, name, options):
 
 @pytest.fixture
 def hub(install, monkeypatch):
-    group = PluginGroup("dc.test_hubs", plugins.HubHooks, {"dc_hub": "dc-hub"})
+    group = PluginGroup("dc.test_hubs", plugins.PretrainedHooks, {"dc_hub": "dc-hub"})
     install("dist-hub", {"dc.test_hubs": {"dc_hub": "hub_plugin"}}, {"hub_plugin": HUB})
-    return plugins.hubs.Hub(group)
+    return plugins.Pretrained(group)
 
 
 def test_the_hub_gets_what_was_asked_for(hub):
@@ -602,7 +602,9 @@ def test_a_hub_that_lacks_a_backend_is_not_taken_for_a_missing_hub(hub):
 
 
 def test_without_a_hub_the_error_says_what_to_install():
-    hub = plugins.hubs.Hub(PluginGroup("dc.no_such_group", plugins.HubHooks, {"dc_hub": "dc-hub"}))
+    hub = plugins.Pretrained(
+        PluginGroup("dc.no_such_group", plugins.PretrainedHooks, {"dc_hub": "dc-hub"})
+    )
     with pytest.raises(HubNotInstalled, match="pip install dc-hub"):
         hub.fetch(int, "a/b", {})
     with pytest.raises(ImportError):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 from weakref import WeakKeyDictionary
 
-from dc_core.plugins import BACKENDS, HUBS
+from dc_core.plugins import BACKENDS, PRETRAINED
 from dc_core.plugins.discovery import distribution_of, normal_name, version_of, version_of_installed
 from dc_core.registry import components, models
 
@@ -46,7 +46,7 @@ def of_class(cls: type) -> dict[str, str]:
     """
     plugins = {
         entry.module.partition(".")[0]: entry
-        for group in (BACKENDS, HUBS, models, components)
+        for group in (BACKENDS, PRETRAINED, models, components)
         for entries in group.entries.values()
         for entry in entries
     }

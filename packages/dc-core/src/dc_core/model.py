@@ -188,7 +188,7 @@ class Model(Component):
         The installed hub does the work and documents the ``options``: see ``dc_hub.publish``.
         Raises :class:`HubNotInstalled` if dc-hub is not installed.
         """
-        return plugins.hub().publish(self, where, options)
+        return plugins.Pretrained().publish(self, where, options)
 
     @classmethod
     def from_pretrained(cls, name: Any, **options: Any) -> Self:
@@ -197,7 +197,7 @@ class Model(Component):
         The installed hub does the work and documents the ``options``: see
         ``dc_hub.from_pretrained``. Raises :class:`HubNotInstalled` if dc-hub is not installed.
         """
-        return plugins.hub().fetch(cls, name, options)
+        return plugins.Pretrained().fetch(cls, name, options)
 
     def _relative(self, names: Collection[Any]) -> list[str]:
         prefix = f"{self.name}/"

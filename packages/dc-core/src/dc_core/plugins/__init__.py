@@ -17,15 +17,24 @@ from dc_core.plugins.backends import (
 from dc_core.plugins.discovery import PluginStatus, unreadable
 from dc_core.plugins.engines import ENGINES, engine_for, make_engine
 from dc_core.plugins.group import PluginGroup
-from dc_core.plugins.hookspecs import BackendHooks, EngineHooks, HubHooks, hookimpl, hookspec
-from dc_core.plugins.hubs import HUBS, hub
+from dc_core.plugins.hookspecs import (
+    BackendHooks,
+    EngineHooks,
+    HubHooks,
+    PretrainedHooks,
+    hookimpl,
+    hookspec,
+)
+from dc_core.plugins.hubs import HUBS, open_hub
 from dc_core.plugins.info import BackendInfo
+from dc_core.plugins.pretrained import PRETRAINED, Pretrained
 
 __all__ = [
     "BACKENDS",
     "CAPABILITIES",
     "ENGINES",
     "HUBS",
+    "PRETRAINED",
     "Backend",
     "BackendHooks",
     "BackendInfo",
@@ -34,14 +43,16 @@ __all__ = [
     "HubHooks",
     "PluginGroup",
     "PluginStatus",
+    "Pretrained",
+    "PretrainedHooks",
     "backend",
     "backend_of",
     "claim",
     "engine_for",
     "hookimpl",
     "hookspec",
-    "hub",
     "make_engine",
+    "open_hub",
     "refresh",
     "report",
 ]
@@ -57,7 +68,9 @@ def report() -> list[PluginStatus]:
 
     Distributions whose entry points cannot be read have a line too.
     """
-    return [*BACKENDS.report(_check), *HUBS.report(), *ENGINES.report(), *unreadable()]
+    groups = (PRETRAINED, HUBS, ENGINES)
+    others = [line for group in groups for line in group.report()]
+    return [*BACKENDS.report(_check), *others, *unreadable()]
 
 
 def _check(name: str) -> None:
@@ -69,6 +82,5 @@ def _check(name: str) -> None:
 def refresh() -> None:
     """Look for plugins again, for instance after installing one while the program runs."""
     invalidate_caches()
-    BACKENDS.refresh()
-    HUBS.refresh()
-    ENGINES.refresh()
+    for group in (BACKENDS, PRETRAINED, HUBS, ENGINES):
+        group.refresh()

@@ -64,14 +64,20 @@ class PluginGroup:
 
     ``hooks`` is the class of hookspecs that they implement. ``known`` maps the names of known
     plugins to their distributions, which errors about missing plugins name. Names in ``built_in``
-    are those of dc-core's own, which no plugin can have.
+    are those of dc-core's own, which no plugin can have; nor can it have one in ``reserved``.
     """
 
     def __init__(
-        self, group: str, hooks: type, known: dict[str, str], built_in: Collection[str] = ()
+        self,
+        group: str,
+        hooks: type,
+        known: dict[str, str],
+        built_in: Collection[str] = (),
+        reserved: Collection[str] = RESERVED,
     ) -> None:
         self.group = group
         self.built_in = built_in
+        self.reserved = reserved
         self.hooks = hooks
         self.known = known
         self.refresh()
@@ -127,7 +133,7 @@ class PluginGroup:
         usable, self._refused = discover(self.group)
         found: dict[str, list[metadata.EntryPoint]] = {}
         for entry in usable:
-            reason = _misnamed(entry.name, self.built_in)
+            reason = self._misnamed(entry.name)
             if reason:
                 self._refused.append(
                     refused(entry, reason, f"Run: pip uninstall {distribution_of(entry)}")
@@ -323,13 +329,14 @@ class PluginGroup:
             cause=cause,
         )
 
-
-def _misnamed(name: str, built_in: Collection[str]) -> str:
-    """Return why a plugin cannot have this name; empty if it can."""
-    if name in built_in:
-        return f"No plugin can be named {name!r}: dc-core has one of that name."
-    if name in RESERVED:
-        return f"No plugin can be named {name!r}: it would claim objects that every program uses."
-    if not name.isidentifier():
-        return f"No plugin can be named {name!r}: the name must be a top-level module."
-    return ""
+    def _misnamed(self, name: str) -> str:
+        """Return why a plugin cannot have this name; empty if it can."""
+        if name in self.built_in:
+            return f"No plugin can be named {name!r}: dc-core has one of that name."
+        if name in self.reserved:
+            return (
+                f"No plugin can be named {name!r}: it would claim objects that every program uses."
+            )
+        if not name.isidentifier():
+            return f"No plugin can be named {name!r}: the name must be a top-level module."
+        return ""

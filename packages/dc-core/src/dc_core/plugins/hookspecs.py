@@ -91,8 +91,8 @@ class BackendHooks:
         """Return a ``dc_core.Model`` around the framework's object."""
 
 
-class HubHooks:
-    """What a hub implements: dc-hub does, in the entry-point group ``dc.hubs``."""
+class PretrainedHooks:
+    """What stores and loads models implements: dc-hub does, in the group ``dc.pretrained``."""
 
     @hookspec
     def dc_publish(self, model: Any, where: Any, options: Mapping[str, Any]) -> Any:
@@ -101,6 +101,20 @@ class HubHooks:
     @hookspec
     def dc_fetch(self, cls: type[Any], name: Any, options: Mapping[str, Any]) -> Any:
         """Return a stored model of class ``cls``: ``cls.from_pretrained(name, **options)``."""
+
+
+class HubHooks:
+    """What a kind of hub implements, in the entry-point group ``dc.hubs``.
+
+    The entry point's name is the scheme of the URLs of such hubs: ``https``, ``s3``.
+    """
+
+    @hookspec
+    def dc_open_hub(self, url: str, options: Mapping[str, Any]) -> Any:
+        """Return the hub at ``url``, which need not be asked anything yet.
+
+        Unknown options raise ``ParameterError``.
+        """
 
 
 class EngineHooks:

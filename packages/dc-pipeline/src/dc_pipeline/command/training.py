@@ -85,7 +85,7 @@ def train(run: Run, narrator: Narrator) -> Trained:
     components and the model raise.
     """
     out = Path(run.out)
-    plugins.hub()
+    plugins.Pretrained().check()  # before the work
     if run.report:
         from dc_pipeline.reporting.plotting import style
 
