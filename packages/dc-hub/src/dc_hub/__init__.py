@@ -17,17 +17,19 @@ if TYPE_CHECKING:
     from dc_hub.format.tensors import TensorFile as TensorFile
     from dc_hub.format.tensors import read_tensors as read_tensors
     from dc_hub.format.tensors import write_tensors as write_tensors
-    from dc_hub.hubs.local import Hub as Hub
+    from dc_hub.hubs.contract import Hub as Hub
+    from dc_hub.hubs.contract import StoredModel as StoredModel
+    from dc_hub.hubs.index import write_index as write_index
     from dc_hub.hubs.local import LocalHub as LocalHub
-    from dc_hub.hubs.local import StoredModel as StoredModel
-    from dc_hub.hubs.local import open_hub as open_hub
     from dc_hub.hubs.managing import Listing as Listing
     from dc_hub.hubs.managing import delete_tag as delete_tag
     from dc_hub.hubs.managing import list_tags as list_tags
     from dc_hub.hubs.managing import ls as ls
     from dc_hub.hubs.managing import move_tag as move_tag
+    from dc_hub.hubs.managing import pull as pull
     from dc_hub.hubs.managing import rm as rm
     from dc_hub.hubs.managing import set_tag as set_tag
+    from dc_hub.hubs.opening import open_hub as open_hub
     from dc_hub.hubs.pins import pin as pin
     from dc_hub.hubs.pins import read_pins as read_pins
     from dc_hub.inspecting.difference import Change as Change
@@ -51,13 +53,17 @@ _EXPORTS = {
     "dc_hub.inspecting.difference": ["Change", "Difference", "diff"],
     "dc_hub.errors": ["HubError", "HubWarning", "errors"],
     "dc_hub.format.golden": ["CheckResult", "Golden"],
-    "dc_hub.hubs.local": ["Hub", "LocalHub", "StoredModel", "open_hub"],
+    "dc_hub.hubs.contract": ["Hub", "StoredModel"],
+    "dc_hub.hubs.index": ["write_index"],
+    "dc_hub.hubs.local": ["LocalHub"],
+    "dc_hub.hubs.opening": ["open_hub"],
     "dc_hub.hubs.managing": [
         "Listing",
         "delete_tag",
         "list_tags",
         "ls",
         "move_tag",
+        "pull",
         "rm",
         "set_tag",
     ],

@@ -18,7 +18,9 @@ import typer
 from dc_core import DCError
 from dc_hub.errors import HubWarning
 from dc_hub.hubs import managing
-from dc_hub.hubs.local import MAIN, open_hub
+from dc_hub.hubs.contract import MAIN
+from dc_hub.hubs.index import write_index
+from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import parse
 from dc_hub.inspecting import difference
 from dc_hub.inspecting import models as inspecting
@@ -31,6 +33,7 @@ from dc_hub.printing import (
     plain,
     print_columns,
     print_json,
+    progress,
 )
 from dc_hub.publishing import directories
 
@@ -75,7 +78,7 @@ ExpectedOption = Annotated[
 ]
 HubOption = Annotated[
     str | None,
-    typer.Option("--hub", metavar="DIRECTORY", help="The hub: a directory or its file:// URL."),
+    typer.Option("--hub", metavar="DIRECTORY", help="The hub: a directory, or the URL of one."),
 ]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, complete and on one line.")]
 
@@ -172,6 +175,26 @@ def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOptio
         )
     if not result.passed:
         raise typer.Exit(NO)
+
+
+@app.command()
+def pull(model: ModelArgument, hub: HubOption = None) -> None:
+    """Fetch a model of a remote hub, so that it loads without the network.
+
+    What has arrived stays if this is interrupted, and the next call goes on.
+    """
+    with progress() as report:
+        source = managing.pull(model, hub=hub, report=report)
+    out.print(f"[green]fetched[/]  {plain(model)}  revision {source.revision}")
+    out.print(plain(str(source.path)))
+
+
+@app.command()
+def index(
+    directory: Annotated[str, typer.Argument(help="The hub, which a web server serves.")],
+) -> None:
+    """Write the list of a hub's models that readers on the web need to list them."""
+    out.print(plain(str(write_index(directory))))
 
 
 @app.command()

@@ -84,6 +84,10 @@ class HubUnavailable(HubError):
     """The hub cannot be reached or read."""
 
 
+class Offline(HubUnavailable):
+    """The hub is not on this machine, and must not be reached: see ``DEEPCHEM_OFFLINE``."""
+
+
 class ReadOnlyHub(HubError):
     """The hub is not writable."""
 

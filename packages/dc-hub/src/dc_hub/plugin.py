@@ -1,4 +1,4 @@
-"""The plugin of the group ``dc.hubs``: implements ``to_pretrained`` and ``from_pretrained``."""
+"""The plugin of ``dc.pretrained``: implements ``to_pretrained`` and ``from_pretrained``."""
 
 from __future__ import annotations
 

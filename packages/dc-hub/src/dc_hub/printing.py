@@ -7,12 +7,20 @@ padding of a column never exceeds ``MAX_PADDING``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
 
 from rich.console import Console
 from rich.markup import escape
+from rich.progress import (
+    BarColumn,
+    DownloadColumn,
+    Progress,
+    TimeRemainingColumn,
+    TransferSpeedColumn,
+)
 
 from dc_core import escape_controls, json_line
 
@@ -39,6 +47,18 @@ def plain(text: str) -> str:
 def print_json(value: Any) -> None:
     """Print ``value`` as JSON on one line, in ASCII; NaN and infinity become null."""
     out.file.write(json_line(value) + "\n")
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what shows how many bytes of all have come; None if nobody would see it."""
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=err, transient=True) as bar:
+        task = bar.add_task("fetching", total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
 def print_columns(*sections: Iterable[Row]) -> None:

@@ -3,7 +3,7 @@
 It is a file created exclusively, which works on network file systems where ``flock`` does not. A
 process that dies leaves its lease behind. So a lease is broken if it has not changed for ``TERM``
 seconds on the waiter's own clock, or if its owner is a dead process of this machine. The clocks of
-two machines are never compared.
+two machines are never compared. A holder that needs longer renews it.
 """
 
 from __future__ import annotations
@@ -40,6 +40,11 @@ class Lease:
         """Tell whether this process still holds the lease: it may have been broken."""
         return _read(self.path) == self.text
 
+    def renew(self) -> None:
+        """Show those who wait that this process is alive."""
+        with suppress(FileNotFoundError):
+            os.utime(self.path)
+
 
 @contextmanager
 def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
@@ -49,12 +54,13 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
     """
     mine = Lease(path, f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}")
     deadline = time.monotonic() + wait
-    seen, since = None, time.monotonic()
+    seen: tuple[str | None, int] = (None, 0)
+    since = time.monotonic()
     pause = 0.001
     while not _take(mine):
-        text, now = _read(path), time.monotonic()
-        if text != seen:
-            seen, since = text, now
+        text, renewed, now = _read(path), _renewed(path), time.monotonic()
+        if (text, renewed) != seen:
+            seen, since = (text, renewed), now
         if text is not None and (now - since > TERM or _owner_is_dead(text)):
             _break(path, text)
             continue
@@ -104,6 +110,14 @@ def _read(path: Path) -> str | None:
             return file.read(_MAX_BYTES).decode(errors="replace")
     except (FileNotFoundError, FileMissing):
         return None
+
+
+def _renewed(path: Path) -> int:
+    """Return what changes each time that a lease is renewed."""
+    try:
+        return path.lstat().st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def _owner_is_dead(text: str) -> bool:

@@ -47,6 +47,7 @@ _NO_FOLLOW: Final = getattr(os, "O_NOFOLLOW", 0)
 _AT_ONCE: Final = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_NOCTTY", 0)
 _READ: Final = os.O_RDONLY | _NO_FOLLOW | _AT_ONCE | _CLOEXEC | _BINARY
 _CREATE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | _NO_FOLLOW | _CLOEXEC | _BINARY
+_UPDATE: Final = os.O_RDWR | os.O_CREAT | _NO_FOLLOW | _CLOEXEC | _BINARY
 _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLOEXEC
 
 _JUNCTION: Final = 0xA0000003
@@ -110,6 +111,14 @@ def create_file(where: Where, name: str, mode: int = 0o666) -> int:
     Raises ``OSError``.
     """
     return _open(where, name, _CREATE, mode)
+
+
+def open_to_write(where: Where, name: str, mode: int = 0o666) -> int:
+    """Open ``name`` in ``where`` for reading and writing, created if it is not there.
+
+    Raises ``OSError``: ``ELOOP`` for a link, where the system tells.
+    """
+    return _open(where, name, _UPDATE, mode)
 
 
 def status_of(where: Where, name: str) -> os.stat_result:

@@ -27,6 +27,12 @@ def is_url(text: str) -> bool:
     return _SCHEME.match(text) is not None
 
 
+def scheme_of(where: str | os.PathLike[str]) -> str:
+    """Return the URL scheme that ``where`` begins with, in lower case; empty for a path."""
+    scheme = _SCHEME.match(where) if isinstance(where, str) else None
+    return scheme[1].lower() if scheme else ""
+
+
 def local_path(where: str | os.PathLike[str]) -> Path:
     """Return the absolute path that a path or a ``file://`` URL names; ``~`` is expanded.
 

@@ -33,6 +33,7 @@ from dc_hub.files.paths import (
     list_names,
     open_directory,
     open_regular,
+    read_small,
     reading,
 )
 from dc_hub.files.system import Where, create_file, read_into, status_of
@@ -270,6 +271,25 @@ class HashingFile:
         finally:
             for future in hashing:
                 future.result()
+
+
+def parse_manifest(data: bytes, revision: str, what: str) -> Manifest:
+    """Return the manifest with the content ``data``, which has the digest ``revision`` if given.
+
+    Raises :class:`HashMismatch`, and what :meth:`Manifest.from_bytes` raises.
+    """
+    if revision and hashlib.sha256(data).hexdigest() != revision:
+        raise HashMismatch(
+            f"{what} is not the manifest of revision {revision}.",
+            path=what,
+            hint="It was changed after publishing: download or publish the model again.",
+        )
+    return Manifest.from_bytes(data, what=what)
+
+
+def read_manifest(folder: Where, revision: str, what: str) -> Manifest:
+    """Return the manifest in the directory ``folder``; see :func:`parse_manifest`."""
+    return parse_manifest(read_small(folder, MANIFEST, MAX_BYTES), revision, what)
 
 
 def verify_file(file: io.FileIO, entry: Entry, *, what: str = "") -> None:

@@ -1,40 +1,27 @@
-"""Hubs: models by name, with revisions and tags.
+"""Hubs in directories of this machine.
 
-A local hub is a directory::
-
-    <hub>/<name>/refs/<tag>.json            {"revision": "<64 hex>"}
-    <hub>/<name>/revisions/<64 hex>/        a model directory
-
-A revision is named by the digest of its manifest, so equal models have equal revisions everywhere.
-The hub is the ``hub=`` argument, else the environment variable ``DEEPCHEM_MODEL_HUB``, else a
-directory in the user's data folder. A hub that fails is an error; no other is tried.
+<hub>/<name>/refs/<tag>.json            {"revision": "<64 hex>"}
+<hub>/<name>/revisions/<64 hex>/        a model directory
 """
 
 from __future__ import annotations
 
 import os
-import re
 import shutil
 import time
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
-from html import escape
 from pathlib import Path
-from typing import Any, Final, Protocol, runtime_checkable
 
-from dc_core import explained, sync_directory
+from dc_core import sync_directory
 from dc_hub.errors import (
-    AmbiguousRevision,
     FileMissing,
     HubError,
     HubUnavailable,
     ModelNotFound,
-    ParamsError,
     RevisionNotFound,
     RevisionTagged,
-    TagMoved,
 )
 from dc_hub.files.lease import lease
 from dc_hub.files.paths import (
@@ -56,77 +43,18 @@ from dc_hub.files.storage import (
 from dc_hub.files.system import patiently
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.manifest import Manifest, read_manifest
+from dc_hub.hubs.contract import (
+    MAIN,
+    Report,
+    StoredModel,
+    find_digest,
+    is_digest,
+    moved_tag,
+    read_tag,
+)
 from dc_hub.hubs.staging import Staging
-
-VARIABLE: Final = "DEEPCHEM_MODEL_HUB"
-"""The environment variable that names the hub to use."""
-
-MAIN: Final = "main"
-"""The tag used for a name without a revision."""
-
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_PREFIX = re.compile(r"[0-9a-f]{12,63}")
-
-
-@dataclass(frozen=True, slots=True)
-class StoredModel:
-    """A stored model: its name (empty outside hubs), its revision and its directory.
-
-    ``revision`` is 64 hex digits, or empty for a directory without a manifest.
-    """
-
-    name: str
-    revision: str
-    path: Path
-
-    def _repr_html_(self) -> str:
-        """Show where the model is, in notebooks."""
-        cells = "".join(
-            f"<tr><th>{escape(name)}</th><td>{escape(str(value) or 'none')}</td></tr>"
-            for name, value in (
-                ("name", self.name),
-                ("revision", self.revision),
-                ("path", self.path),
-            )
-        )
-        return f"<table><caption>StoredModel</caption>{cells}</table>"
-
-
-@runtime_checkable
-class Hub(Protocol):
-    """A store of models by name. A remote hub resolves to a directory that it has fetched."""
-
-    def names(self) -> list[str]:
-        """Return the names of the models, sorted."""
-
-    def tags(self, name: str) -> dict[str, str]:
-        """Return the revision that each tag of a model points at."""
-
-    def revisions(self, name: str) -> list[str]:
-        """Return the revisions of a model, sorted."""
-
-    def resolve(self, name: str, revision: str | None = None) -> StoredModel:
-        """Find a revision by its digest, a tag (default ``main``), or a prefix of its digest."""
-
-    def publish(
-        self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
-    ) -> StoredModel:
-        """Store the model directory that ``write`` writes, atomically; then move the tags."""
-
-    def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
-        """Point ``tag`` at ``revision`` if it points at ``expected`` (None: does not exist)."""
-
-    def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
-        """Delete ``tag``; with ``expected``, only if it points at that revision."""
-
-    def remove(
-        self, name: str, revision: str | None = None, *, remove_tags: bool = False
-    ) -> list[str]:
-        """Remove one revision of a model, or the whole model; return the revisions removed."""
-
-
-HubLike = Hub | str | os.PathLike[str] | None
-"""A hub, the path of one, or None for the default one; see :func:`open_hub`."""
 
 
 class LocalHub:
@@ -168,7 +96,7 @@ class LocalHub:
     def revisions(self, name: str) -> list[str]:
         """Return the digests of a model's revisions, sorted. Raises :class:`ModelNotFound`."""
         found = _directories(self._home(name) / "revisions")
-        return [directory for directory in found if _DIGEST.fullmatch(directory)]
+        return [directory for directory in found if is_digest(directory)]
 
     def resolve(self, name: str, revision: str | None = None) -> StoredModel:
         """Return the revision that ``revision`` names.
@@ -181,10 +109,25 @@ class LocalHub:
         """
         home = self._home(name)
         wanted = MAIN if revision is None else revision
-        digest = wanted if _DIGEST.fullmatch(wanted) else self._digest(name, home, wanted)
+        digest = find_digest(
+            name,
+            wanted,
+            partial(self._tag, home),
+            partial(self.revisions, name),
+            partial(self._no_revision, name, wanted),
+        )
         if not is_directory(home, "revisions", digest):
             raise self._no_revision(name, wanted)
         return StoredModel(name, digest, home.joinpath("revisions", digest))
+
+    def manifest(self, model: StoredModel) -> Manifest:
+        """Return the manifest of a model that was resolved, which has its digest."""
+        with open_directory(model.path) as folder:
+            return read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
+
+    def fetch(self, model: StoredModel, *, report: Report | None = None) -> StoredModel:
+        """Return ``model``: its files are on this machine."""
+        return model
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
@@ -234,7 +177,7 @@ class LocalHub:
             if now == revision:
                 return _do_nothing
             if now != expected:
-                raise _moved(name, tag, now, expected, revision)
+                raise moved_tag(name, tag, now, expected, revision)
             return partial(_write_tag, file, revision)
 
         self._change_refs(home, plan, wait)
@@ -255,7 +198,7 @@ class LocalHub:
             if not os.path.lexists(file):
                 raise self._no_revision(name, tag)
             if expected is not None and (now := self._tag(home, tag)) != expected:
-                raise _moved(name, tag, now, expected)
+                raise moved_tag(name, tag, now, expected)
             return partial(_delete, [file])
 
         self._change_refs(home, plan, wait)
@@ -370,24 +313,6 @@ class LocalHub:
                     if mine.held():
                         return change()
 
-    def _digest(self, name: str, home: Path, wanted: str) -> str:
-        """Return the digest that a tag or a prefix of a digest names."""
-        if not _PREFIX.fullmatch(wanted):
-            tagged = self._tag(home, wanted)
-            if tagged is None:
-                raise self._no_revision(name, wanted)
-            return tagged
-        found = [digest for digest in self.revisions(name) if digest.startswith(wanted)]
-        if len(found) > 1:
-            raise AmbiguousRevision(
-                f"{len(found)} revisions of {name!r} start with {wanted!r}.",
-                path=name,
-                hint="Give more digits: " + ", ".join(digest[:20] for digest in found[:4]) + ".",
-            )
-        if not found:
-            raise self._no_revision(name, wanted)
-        return found[0]
-
     def _tag(self, home: Path, tag: str) -> str | None:
         """Return the revision that a tag of the model in ``home`` points at, or None."""
         name = f"{check_tag(tag)}.json"
@@ -397,15 +322,7 @@ class LocalHub:
                 data = read_small(folder, name, 4096)
         except FileMissing:
             return None
-        content: Any = strict_json.loads(data, what=shown)
-        revision = content.get("revision") if isinstance(content, dict) else None
-        if not isinstance(revision, str) or not _DIGEST.fullmatch(revision) or len(content) != 1:
-            raise ParamsError(
-                f"The file of the tag {tag!r} does not contain a revision.",
-                path=shown,
-                hint="Remove that file and set the tag again.",
-            )
-        return revision
+        return read_tag(data, tag, shown)
 
     def _home(self, name: str) -> Path:
         home = self.path / check_name(name)
@@ -448,51 +365,6 @@ class LocalHub:
         return max(
             self.revisions(name), key=lambda digest: _changed(revisions / digest, 0.0), default=None
         )
-
-
-@explained
-def open_hub(hub: HubLike = None) -> Hub:
-    """Return the hub to use: ``hub`` itself, the one at a path, or the default one.
-
-    The default is the directory that ``DEEPCHEM_MODEL_HUB`` names, or else ``deepchem/hub`` in the
-    user's data folder. A ``file://`` URL is the path of a directory on this machine. Raises
-    :class:`HubUnavailable` for a URL of another scheme.
-    """
-    if isinstance(hub, str | os.PathLike):
-        return LocalHub(hub)
-    if hub is not None:
-        if not isinstance(hub, Hub):
-            raise HubUnavailable(
-                f"{hub!r} is not a hub.", path=repr(hub), hint="Give a directory, or a Hub."
-            )
-        return hub
-    named = os.environ.get(VARIABLE)
-    if named:
-        return LocalHub(named)
-    from platformdirs import user_data_path
-
-    return LocalHub(user_data_path("deepchem", appauthor=False) / "hub")
-
-
-def tags_to_move(tag: str | Iterable[str], move_main: bool) -> tuple[str, ...]:
-    """Return the tags that publishing moves: those given and, unless told otherwise, ``main``."""
-    given = (tag,) if isinstance(tag, str) else tuple(tag)
-    return tuple(dict.fromkeys((*given, MAIN) if move_main else given))
-
-
-def _moved(
-    name: str, tag: str, now: str | None, expected: str | None, revision: str = ""
-) -> TagMoved:
-    """Return the error for a tag that does not point where the caller expected."""
-    then = "it should not exist" if expected is None else f"{expected} was expected"
-    return TagMoved(
-        f"The tag {tag!r} of {name!r} points at {now or 'nothing'}; {then}.",
-        path=name,
-        hint=f"To move it all the same: dc_hub.move_tag('{name}@{revision}', {tag!r}, "
-        f"expected={now!r})."
-        if revision and now
-        else "Look at its tags again: dc-hub tag list.",
-    )
 
 
 def _tag_names(refs: Path) -> list[str]:

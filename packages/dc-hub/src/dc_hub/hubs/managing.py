@@ -7,7 +7,8 @@ from dataclasses import dataclass
 
 from dc_core import explained
 from dc_hub.errors import DefaultTag, UnsafePath
-from dc_hub.hubs.local import MAIN, HubLike, StoredModel, open_hub
+from dc_hub.hubs.contract import MAIN, HubLike, Report, StoredModel
+from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import ModelName, Reference, parse
 
 
@@ -28,6 +29,23 @@ def ls(*, hub: HubLike = None) -> list[Listing]:
     """
     where = open_hub(hub)
     return [Listing(name, where.tags(name), tuple(where.revisions(name))) for name in where.names()]
+
+
+@explained
+def pull(
+    name: ModelName,
+    *,
+    hub: HubLike = None,
+    revision: str | None = None,
+    report: Report | None = None,
+) -> StoredModel:
+    """Fetch a model of a remote hub into the cache, so that it loads without the network.
+
+    ``report`` is told the bytes that are there and those of all files, from any thread. Raises the
+    errors of :meth:`Hub.resolve` and :meth:`Hub.fetch`.
+    """
+    model, where = _in_hub(name, revision), open_hub(hub)
+    return where.fetch(where.resolve(model.name, model.revision), report=report)
 
 
 @explained

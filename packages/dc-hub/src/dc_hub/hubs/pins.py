@@ -17,7 +17,8 @@ from dc_hub.files.paths import check_name, read_small
 from dc_hub.files.storage import write_atomically, writing
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
-from dc_hub.hubs.local import HubLike, open_hub
+from dc_hub.hubs.contract import HubLike
+from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import parse
 
 FILE: Final = "dchub.lock"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from dc_core import explained, raw_bits
-from dc_hub.hubs.local import HubLike
+from dc_hub.hubs.contract import HubLike
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import Opened, locate, open_model
 

@@ -11,7 +11,7 @@ from dc_core import Model, dtype_name, explained
 from dc_hub.errors import FileMissing
 from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import CheckResult, compare_golden
-from dc_hub.hubs.local import HubLike, StoredModel
+from dc_hub.hubs.contract import HubLike, StoredModel
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import Opened, locate, open_model
 from dc_hub.loading.restoring import restore

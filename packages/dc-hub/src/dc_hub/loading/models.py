@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 from dc_core import Component, Model, explained, plugins
 from dc_hub.errors import WeightsMismatch
 from dc_hub.files.urls import local_path
-from dc_hub.hubs.local import HubLike
+from dc_hub.hubs.contract import HubLike
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import locate, open_model
 from dc_hub.loading.predictions import check_predictions, log_version_changes

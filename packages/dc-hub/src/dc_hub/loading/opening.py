@@ -19,7 +19,8 @@ from dc_hub.format.filenames import MANIFEST, PARAMS
 from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
 from dc_hub.format.tensors import TensorFile
-from dc_hub.hubs.local import HubLike, StoredModel, open_hub
+from dc_hub.hubs.contract import HubLike, StoredModel
+from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.pins import pinned
 from dc_hub.hubs.reference import ModelName, parse
 from dc_hub.loading.restoring import Stored
@@ -73,7 +74,8 @@ def locate(
         wanted = reference.revision
         if wanted is None and lock is not None:
             wanted = pinned(reference.name, lock)
-        return open_hub(hub).resolve(reference.name, wanted)
+        where = open_hub(hub)
+        return where.fetch(where.resolve(reference.name, wanted))
     if not is_directory(reference.directory):
         raise FileMissing(
             f"There is no directory {reference.directory}.",

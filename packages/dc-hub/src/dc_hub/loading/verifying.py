@@ -30,32 +30,28 @@ from dc_hub.errors import (
     ParamsError,
     UnexpectedFile,
 )
+from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import (
     list_names,
     open_directory,
     open_regular,
     private_copy,
     read_all,
-    read_small,
     reading,
 )
 from dc_hub.files.storage import temporary
 from dc_hub.files.system import Where, create_file, is_private, others_can_write, status_of
-from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import (
-    MAX_BYTES,
     Manifest,
     check_files,
+    read_manifest,
     verified_content,
     verify_file,
 )
 
 Verify = Literal["changed", "full"]
 """``changed``: hash what was not hashed since it last changed; ``full``: hash everything."""
-
-CACHE_VARIABLE: Final = "DEEPCHEM_CACHE"
-"""The environment variable that names the folder for this user's caches."""
 
 SMALL: Final = 1 << 16
 """Files of at most so many bytes are hashed at every load."""
@@ -156,7 +152,7 @@ def open_contents(
     with reading(str(directory)), open_directory(directory) as folder:
         names = frozenset(list_names(folder))
         if versioned or revision or MANIFEST in names:
-            manifest = _read_manifest(directory, folder, revision)
+            manifest = read_manifest(folder, revision, f"{directory}/{MANIFEST}")
             marks, kept = _verify(directory, folder, names, manifest, mode)
             contents = Contents(directory, folder, names, manifest, marks, kept)
         else:
@@ -173,18 +169,6 @@ def mark(status: os.stat_result) -> Mark:
         status.st_mtime_ns,
         status.st_ctime_ns,
     )
-
-
-def _read_manifest(directory: Path, folder: Where, revision: str) -> Manifest:
-    shown = f"{directory}/{MANIFEST}"
-    data = read_small(folder, MANIFEST, MAX_BYTES)
-    if revision and hashlib.sha256(data).hexdigest() != revision:
-        raise HashMismatch(
-            f"{shown} is not the manifest of revision {revision}.",
-            path=shown,
-            hint="It was changed after publishing: download or publish the model again.",
-        )
-    return Manifest.from_bytes(data, what=shown)
 
 
 def _verify(
@@ -234,15 +218,8 @@ def _changed(shown: str) -> HashMismatch:
 
 def _stamp(directory: Path) -> Path:
     """Return the path of the stamp of a directory."""
-    named = os.environ.get(CACHE_VARIABLE)
-    if named:
-        cache = local_path(named)
-    else:
-        from platformdirs import user_cache_path
-
-        cache = user_cache_path("deepchem", appauthor=False)
     key = hashlib.sha256(os.fsencode(directory.resolve())).hexdigest()
-    return cache / "verified" / f"{key[:32]}.json"
+    return cache_folder() / "verified" / f"{key[:32]}.json"
 
 
 def _read_stamp(directory: Path, revision: str) -> Marks:

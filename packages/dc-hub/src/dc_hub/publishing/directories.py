@@ -9,7 +9,8 @@ from typing import Final
 from dc_core import explained
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import GOLDEN, SIGNATURES, TRAINING
-from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
+from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
+from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
 

@@ -32,7 +32,8 @@ from dc_hub.format.golden import golden_tensors
 from dc_hub.format.record import Record, StoredWeight
 from dc_hub.format.shards import SHARD_SIZE, write_weights
 from dc_hub.format.tensors import check_tensors, write_tensors
-from dc_hub.hubs.local import HubLike, StoredModel, open_hub, tags_to_move
+from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
+from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.restoring import Stored
 from dc_hub.loading.training_state import training_tensors

@@ -1,0 +1,22 @@
+"""The folder for this user's caches: what can be made again."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Final
+
+from dc_hub.files.urls import local_path
+
+VARIABLE: Final = "DEEPCHEM_CACHE"
+"""The environment variable that names the folder."""
+
+
+def cache_folder() -> Path:
+    """Return the folder: the one that ``DEEPCHEM_CACHE`` names, or one in the user's own."""
+    named = os.environ.get(VARIABLE)
+    if named:
+        return local_path(named)
+    from platformdirs import user_cache_path
+
+    return user_cache_path("deepchem", appauthor=False)

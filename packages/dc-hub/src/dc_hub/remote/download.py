@@ -1,0 +1,172 @@
+"""Fetch the files of a manifest: in parallel, verified before they are written, and resumed.
+
+A file is fetched by chunks of 16 MiB, each of which has a digest in the manifest. What arrives is
+compared with it in memory, so that a file never contains anything else, whatever the server sends.
+A download that was interrupted goes on with the chunks that are not there yet.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from typing import Final
+
+from dc_hub.errors import HashMismatch
+from dc_hub.files.system import create_file, open_to_write, read_into
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.manifest import CHUNK, Entry, Manifest
+from dc_hub.remote.store import RangesUnsupported, Store
+
+JOBS: Final = 4
+"""Chunks that are fetched at a time; each takes 16 MiB of memory."""
+
+_BLOCK: Final = 1 << 20
+
+Arrived = Callable[[int], None]
+"""Is told how many more bytes are there, from several threads."""
+
+
+def download(
+    store: Store, base: str, manifest: Manifest, directory: Path, *, report: Arrived
+) -> None:
+    """Fetch the files of ``manifest`` from the folder ``base`` of ``store`` into ``directory``.
+
+    Chunks that are in ``directory`` already are kept if they have their digest. Raises
+    :class:`HashMismatch` if the server sends something else, and what the store raises; then
+    ``directory`` keeps what has arrived.
+    """
+    for entry in manifest.entries:
+        path = f"{base}/{entry.path}"
+        with _opened(directory, entry) as file:
+            missing = [i for i, there in enumerate(_there(file, entry)) if not there]
+            report(entry.size - sum(_length(entry, i) for i in missing))
+            if missing:
+                try:
+                    _fetch(store, path, entry, missing, file, report)
+                except RangesUnsupported:
+                    _stream(store, path, entry, missing, file, report)
+            os.fsync(file.fileno())
+    _write(directory / MANIFEST, manifest.to_bytes())
+
+
+def _opened(directory: Path, entry: Entry) -> io.FileIO:
+    """Open the file of ``entry`` to read and write, and give it its size."""
+    file = io.FileIO(open_to_write(directory, entry.path), "r+b")
+    if os.fstat(file.fileno()).st_size != entry.size:
+        file.truncate(entry.size)
+    return file
+
+
+def _there(file: io.FileIO, entry: Entry) -> Iterator[bool]:
+    """Yield whether each chunk of ``file`` has its digest; those with nothing written have not."""
+    buffer = memoryview(bytearray(min(_BLOCK, entry.size)))
+    for i, digest in enumerate(entry.chunks):
+        start, length = i * CHUNK, _length(entry, i)
+        if not _has_data(file, start, start + length):
+            yield False
+            continue
+        found = hashlib.sha256()
+        done = 0
+        while done < length:
+            count = read_into(file.fileno(), buffer[: length - done], start + done)
+            if count == 0:
+                break
+            found.update(buffer[:count])
+            done += count
+        yield found.hexdigest() == digest
+
+
+def _has_data(file: io.FileIO, start: int, stop: int) -> bool:
+    """Tell whether something was written to the range, where the system knows."""
+    if not hasattr(os, "SEEK_DATA"):
+        return True
+    try:
+        return os.lseek(file.fileno(), start, os.SEEK_DATA) < stop
+    except OSError:  # there is no data beyond
+        return False
+
+
+def _fetch(
+    store: Store, path: str, entry: Entry, chunks: list[int], file: io.FileIO, report: Arrived
+) -> None:
+    """Fetch ``chunks`` of a file by ranges, several at a time."""
+    writing = threading.Lock()
+    stopped = threading.Event()
+
+    def fetch(i: int) -> None:
+        if stopped.is_set():
+            return
+        start, length = i * CHUNK, _length(entry, i)
+        if length == entry.size:
+            data = b"".join(store.stream(path, entry.size))
+        else:
+            data = store.read_range(path, start, start + length, entry.size)
+        _check(data, entry, i, path)
+        with writing:
+            _write_at(file, data, start)
+        report(length)
+
+    with ThreadPoolExecutor(min(JOBS, len(chunks)), "fetch") as pool:
+        jobs: list[Future[None]] = [pool.submit(fetch, i) for i in chunks]
+        try:
+            done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+            for job in done:
+                job.result()
+        finally:
+            stopped.set()
+            pool.shutdown(cancel_futures=True)
+
+
+def _stream(
+    store: Store, path: str, entry: Entry, chunks: list[int], file: io.FileIO, report: Arrived
+) -> None:
+    """Fetch a file from its start to its end, and write those ``chunks`` of it."""
+    missing = set(chunks)
+    pieces = store.stream(path, entry.size)
+    data = bytearray()
+    i = 0
+    for piece in pieces:
+        data += piece
+        while i < len(entry.chunks) and len(data) >= _length(entry, i):
+            length = _length(entry, i)
+            chunk = bytes(data[:length])
+            del data[:length]
+            if i in missing:
+                _check(chunk, entry, i, path)
+                _write_at(file, chunk, i * CHUNK)
+                report(length)
+            i += 1
+
+
+def _length(entry: Entry, chunk: int) -> int:
+    return min(CHUNK, entry.size - chunk * CHUNK)
+
+
+def _check(data: bytes, entry: Entry, chunk: int, path: str) -> None:
+    if hashlib.sha256(data).hexdigest() != entry.chunks[chunk]:
+        raise HashMismatch(
+            f"The server sent something else for {path}, in the {len(data)} bytes from "
+            f"{chunk * CHUNK}.",
+            path=path,
+            hint="Try again; if it stays so, the hub is damaged, or something on the way changes "
+            "what it sends.",
+        )
+
+
+def _write_at(file: io.FileIO, data: bytes, start: int) -> None:
+    file.seek(start)
+    view = memoryview(data)
+    while view:
+        view = view[file.write(view) :]
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.unlink(missing_ok=True)
+    with io.FileIO(create_file(path.parent, path.name), "wb") as file:
+        _write_at(file, data, 0)
+        os.fsync(file.fileno())

@@ -1,0 +1,249 @@
+"""Hubs on web servers: any that serves a directory of files will do.
+
+The server is not trusted: what it sends is bounded, has to come in time, and is compared with
+digests by those who asked for it.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import time
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final, TypeVar
+from urllib.parse import quote, urljoin, urlsplit
+
+import urllib3
+from urllib3.exceptions import HTTPError
+
+from dc_core import hookimpl
+from dc_core.errors import ParameterError
+from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded
+from dc_hub.remote.hub import RemoteHub
+from dc_hub.remote.store import RangesUnsupported
+
+T = TypeVar("T")
+
+CONNECT: Final = 10.0
+"""Seconds that a connection may take."""
+
+READ: Final = 30.0
+"""Seconds between two pieces of an answer."""
+
+GRACE: Final = 60.0
+SLOWEST: Final = 50_000
+"""Bytes a second: an answer may take ``GRACE`` seconds, and its size divided by this."""
+
+PAUSE: Final = 0.2
+"""Seconds before a request is made again; four times as many before the next."""
+
+_ATTEMPTS: Final = 4
+_REDIRECTS: Final = 5
+_PIECE: Final = 1 << 20
+_AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
+_MOVED: Final = frozenset({301, 302, 303, 307, 308})
+_DENIED: Final = frozenset({401, 403, 407})
+
+
+@hookimpl
+def dc_open_hub(url: str, options: Mapping[str, Any]) -> RemoteHub:
+    """Return the hub at ``url``; ``headers`` are sent with each request to its host alone."""
+    unknown = options.keys() - {"headers"}
+    if unknown:
+        raise ParameterError(
+            f"A hub on a web server has no option {min(unknown)!r}.", hint="It takes headers=."
+        )
+    return RemoteHub(HTTPStore(url, options.get("headers") or {}))
+
+
+class _TryAgain(Exception):
+    """The request failed in a way that may pass."""
+
+
+class HTTPStore:
+    """The files below a URL. ``headers`` go to its host alone, whatever it redirects to."""
+
+    def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
+        parts = urlsplit(url)
+        if not parts.hostname or parts.query or parts.fragment or parts.username:
+            raise HubUnavailable(
+                f"{url!r} is not the URL of a hub.",
+                path=url,
+                hint="Write https://host/path, and credentials as headers=.",
+            )
+        self.url = url.rstrip("/")
+        self._headers = dict(headers or {})
+        self._pool = urllib3.PoolManager(
+            maxsize=8, timeout=urllib3.Timeout(connect=CONNECT, read=READ), retries=False
+        )
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Return a whole file; see :class:`Store`."""
+
+        def attempt() -> bytes:
+            with self._answer(path, {}) as answer:
+                self._check_whole(answer, path)
+                size = int(answer.headers.get("Content-Length", 0))
+                data = b"".join(_pieces(answer, limit + 1, path))
+                if max(size, len(data)) > limit:
+                    raise LimitExceeded(
+                        f"{self._shown(path)} has more than the {limit} bytes allowed.",
+                        path=self._shown(path),
+                    )
+                if len(data) < size:
+                    raise _TryAgain(f"{len(data)} of {size} bytes came")
+                return data
+
+        return self._persist(path, attempt)
+
+    def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
+        """Return a range of a file; see :class:`Store`."""
+
+        def attempt() -> bytes:
+            wanted = {"Range": f"bytes={start}-{stop - 1}"}
+            with self._answer(path, wanted) as answer:
+                if answer.status == 200:
+                    raise RangesUnsupported
+                told = answer.headers.get("Content-Range", "")
+                if told not in (f"bytes {start}-{stop - 1}/{n}" for n in (size, "*")):
+                    raise self._nonsense(path, f"the range {told!r} for {wanted['Range']!r}")
+                data = b"".join(_pieces(answer, stop - start, path))
+                if len(data) != stop - start:
+                    raise _TryAgain(f"{len(data)} of {stop - start} bytes came")
+                return data
+
+        return self._persist(path, attempt)
+
+    def stream(self, path: str, size: int) -> Iterator[bytes]:
+        """Yield a whole file in pieces; see :class:`Store`."""
+
+        def opened() -> Any:
+            manager = self._answer(path, {})
+            return manager, manager.__enter__()
+
+        manager, answer = self._persist(path, opened)
+        done = 0
+        try:
+            self._check_whole(answer, path)
+            for piece in _pieces(answer, size, path):
+                done += len(piece)
+                yield piece
+        except (_TryAgain, HTTPError, OSError) as error:
+            raise self._failed(path, error) from error
+        finally:
+            manager.__exit__(None, None, None)
+        if done != size:
+            raise self._nonsense(path, f"{done} bytes of {size}")
+
+    def _persist(self, path: str, attempt: Callable[[], T]) -> T:
+        """Return what ``attempt`` returns, after a pause if it failed in a way that may pass."""
+        for number in range(_ATTEMPTS):
+            try:
+                return attempt()
+            except (_TryAgain, HTTPError, OSError) as error:
+                if number == _ATTEMPTS - 1:
+                    raise self._failed(path, error) from error
+                time.sleep(PAUSE * 4**number)
+        raise AssertionError  # pragma: no cover
+
+    @contextmanager
+    def _answer(self, path: str, headers: Mapping[str, str]) -> Iterator[Any]:
+        """Ask for a file, follow redirects, and yield the answer, whose body is not read yet."""
+        url = f"{self.url}/{quote(path)}"
+        for _ in range(_REDIRECTS + 1):
+            own = self._headers if _host(url) == _host(self.url) else {}
+            answer = self._pool.request(
+                "GET",
+                url,
+                headers={"Accept-Encoding": "identity", **own, **headers},
+                redirect=False,
+                preload_content=False,
+                decode_content=False,
+            )
+            try:
+                if answer.status not in _MOVED:
+                    self._check(answer, path)
+                    yield answer
+                    return
+                url = self._redirected(url, answer.headers.get("Location", ""), path)
+            finally:
+                # A body that was not read to its end would block the connection.
+                answer.close() if answer.length_remaining else answer.release_conn()
+        raise self._nonsense(path, f"more than {_REDIRECTS} redirects")
+
+    def _redirected(self, url: str, location: str, path: str) -> str:
+        """Return where a redirect leads; refuse places that it has no business to name."""
+        target = urljoin(url, location)
+        before, after = urlsplit(self.url), urlsplit(target)
+        downgraded = before.scheme == "https" and after.scheme != "https"
+        if after.scheme not in ("http", "https") or downgraded or after.username:
+            raise self._nonsense(path, f"a redirect to {target!r}")
+        if _is_internal(after.hostname or "") and not _is_internal(before.hostname or ""):
+            raise self._nonsense(path, f"a redirect into this network, {target!r}")
+        return target
+
+    def _check(self, answer: Any, path: str) -> None:
+        shown = self._shown(path)
+        if answer.status in (404, 410):
+            raise FileMissing(f"{shown} does not exist.", path=shown)
+        if answer.status in _DENIED:
+            raise HubUnavailable(
+                f"{shown}: the server denies access ({answer.status}).",
+                path=shown,
+                hint="Give credentials: open_hub(url, headers={'Authorization': ...}).",
+            )
+        if answer.status in _AGAIN:
+            raise _TryAgain(f"the server answers {answer.status}")
+        if answer.status not in (200, 206):
+            raise self._nonsense(path, f"the status {answer.status}")
+        if answer.headers.get("Content-Encoding", "identity") != "identity":
+            raise self._nonsense(path, f"{answer.headers['Content-Encoding']!r} content")
+
+    def _check_whole(self, answer: Any, path: str) -> None:
+        if answer.status != 200:
+            raise self._nonsense(path, "a part of the file, which was not asked for")
+
+    def _shown(self, path: str) -> str:
+        return f"{self.url}/{path}"
+
+    def _nonsense(self, path: str, what: str) -> HubUnavailable:
+        return HubUnavailable(
+            f"{self._shown(path)}: the server answered with {what}.",
+            path=self._shown(path),
+            hint="Check that the URL is that of a hub.",
+        )
+
+    def _failed(self, path: str, error: Exception) -> HubUnavailable:
+        return HubUnavailable(
+            f"{self._shown(path)} cannot be read: {error}.",
+            path=self._shown(path),
+            hint="Check the connection and the URL, and try again: what was fetched is kept.",
+        )
+
+
+def _pieces(answer: Any, limit: int, path: str) -> Iterator[bytes]:
+    """Yield the body of ``answer``, no more than ``limit`` bytes of it, in time."""
+    deadline = time.monotonic() + GRACE + limit / SLOWEST
+    left = limit
+    while left:
+        piece = answer.read1(min(_PIECE, left))  # what has come, without waiting for more
+        if not piece:
+            return
+        left -= len(piece)
+        yield piece
+        if time.monotonic() > deadline:
+            raise _TryAgain(f"the server is slower than {SLOWEST} bytes a second")
+
+
+def _host(url: str) -> tuple[str, str | None, int | None]:
+    parts = urlsplit(url)
+    return parts.scheme, parts.hostname, parts.port
+
+
+def _is_internal(host: str) -> bool:
+    """Tell whether a host is this machine or in its own network, as far as its name says."""
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return host == "localhost" or host.endswith((".localhost", ".local", ".internal"))
+    return not address.is_global

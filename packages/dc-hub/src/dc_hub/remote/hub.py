@@ -1,0 +1,222 @@
+"""``RemoteHub``: a hub of files that are elsewhere, and are fetched into the cache."""
+
+from __future__ import annotations
+
+import logging
+import os
+import threading
+import time
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from dc_core.errors import ParameterError
+from dc_hub.errors import (
+    FileMissing,
+    HubUnavailable,
+    ModelNotFound,
+    Offline,
+    ReadOnlyHub,
+    RevisionNotFound,
+)
+from dc_hub.files.cache import cache_folder
+from dc_hub.files.lease import Lease
+from dc_hub.files.paths import check_name, check_tag, open_directory
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.manifest import MAX_BYTES, Manifest, parse_manifest, read_manifest
+from dc_hub.hubs.contract import MAIN, Report, StoredModel, find_digest, is_digest, read_tag
+from dc_hub.hubs.index import FILE as INDEX
+from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
+from dc_hub.hubs.index import Index, parse_index
+from dc_hub.hubs.staging import Staging
+from dc_hub.remote.cache import Cache
+from dc_hub.remote.download import download
+from dc_hub.remote.store import Store
+
+OFFLINE: Final = "DEEPCHEM_OFFLINE"
+"""The environment variable that forbids to reach remote hubs, if it is set and not 0."""
+
+WAIT: Final = 3600.0
+"""Seconds to wait for another process that fetches the same model."""
+
+_TAG_BYTES: Final = 4096
+
+logger = logging.getLogger(__name__)
+
+
+class RemoteHub:
+    """A hub of files that are elsewhere: looked up there, and fetched into the cache.
+
+    What a hub holds is listed in the file ``index.json`` of its root, if it has one; models are
+    found by name without it. Models in the cache are used without asking the hub, if they are
+    named by their full digest.
+    """
+
+    def __init__(self, store: Store, cache: Cache | None = None) -> None:
+        self.store = store
+        self.cache = cache or Cache(cache_folder())
+
+    def __repr__(self) -> str:
+        return f"RemoteHub({self.store.url!r})"
+
+    def names(self) -> list[str]:
+        """Return the names of the models, sorted.
+
+        Raises :class:`HubUnavailable` if the hub has no index, and :class:`Offline`.
+        """
+        return sorted(self._index())
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Return the revision that each tag of a model points at, sorted by tag.
+
+        Raises :class:`ModelNotFound`, :class:`HubUnavailable` without an index, :class:`Offline`.
+        """
+        return dict(self._listed(name).tags)
+
+    def revisions(self, name: str) -> list[str]:
+        """Return the digests of a model's revisions, sorted; raises what :meth:`tags` does."""
+        return list(self._listed(name).revisions)
+
+    def resolve(self, name: str, revision: str | None = None) -> StoredModel:
+        """Return the revision that ``revision`` names; see :meth:`LocalHub.resolve`.
+
+        A full digest is taken as it is: whether the hub has it shows when it is fetched. Raises
+        :class:`Offline` if a tag cannot be looked up: a remembered one could have moved.
+        """
+        check_name(name)
+        wanted = MAIN if revision is None else revision
+        digest = find_digest(
+            name,
+            wanted,
+            partial(self._tag, name),
+            partial(self.revisions, name),
+            partial(self._no_revision, name, wanted),
+        )
+        return StoredModel(name, digest, self.cache.path(digest))
+
+    def manifest(self, model: StoredModel) -> Manifest:
+        """Return the manifest of a model that was resolved, which has its digest."""
+        if self.cache.has(model.revision):
+            with open_directory(model.path) as folder:
+                return read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
+        path = f"{_base(model)}/{MANIFEST}"
+        try:
+            data = self._read(path, MAX_BYTES)
+        except FileMissing as error:
+            raise self._no_revision(model.name, model.revision) from error
+        return parse_manifest(data, model.revision, f"{self.store.url}/{path}")
+
+    def fetch(self, model: StoredModel, *, report: Report | None = None) -> StoredModel:
+        """Return a model that was resolved, with its files in the cache.
+
+        They are verified as they arrive; what has arrived stays if this is interrupted. Raises
+        :class:`HashMismatch`, :class:`HubUnavailable`, :class:`Offline`,
+        :class:`RevisionNotFound`, or :class:`LockTimeout` if another process takes too long.
+        """
+        self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
+        return model
+
+    def publish(
+        self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
+    ) -> StoredModel:
+        """Raise :class:`ReadOnlyHub`."""
+        raise self._read_only()
+
+    def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
+        """Raise :class:`ReadOnlyHub`."""
+        raise self._read_only()
+
+    def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
+        """Raise :class:`ReadOnlyHub`."""
+        raise self._read_only()
+
+    def remove(
+        self, name: str, revision: str | None = None, *, remove_tags: bool = False
+    ) -> list[str]:
+        """Raise :class:`ReadOnlyHub`."""
+        raise self._read_only()
+
+    def _fill(
+        self, model: StoredModel, report: Report | None, directory: Path, lease: Lease
+    ) -> None:
+        manifest = self.manifest(model)
+        size = sum(entry.size for entry in manifest.entries)
+        started = time.monotonic()
+        logger.info("fetching %s from %s: %d bytes", model.name, self.store.url, size)
+
+        counting, done = threading.Lock(), 0
+
+        def arrived(count: int) -> None:
+            nonlocal done
+            lease.renew()
+            with counting:
+                done += count
+                if report is not None:
+                    report(done, size)
+
+        download(self.store, _base(model), manifest, directory, report=arrived)
+        seconds = time.monotonic() - started
+        logger.info("fetched %s in %.1f s: %.3g MB/s", model.name, seconds, size / 1e6 / seconds)
+
+    def _tag(self, name: str, tag: str) -> str | None:
+        path = f"{name}/refs/{check_tag(tag)}.json"
+        try:
+            data = self._read(path, _TAG_BYTES)
+        except FileMissing:
+            return None
+        return read_tag(data, tag, f"{self.store.url}/{path}")
+
+    def _read(self, path: str, limit: int) -> bytes:
+        if os.environ.get(OFFLINE, "0") not in ("", "0"):
+            raise Offline(
+                f"{self.store.url}/{path} is not on this machine, and {OFFLINE} is set.",
+                path=f"{self.store.url}/{path}",
+                hint="Name a revision that was fetched before by its full digest, or pin it: "
+                "lock='dchub.lock'.",
+            )
+        return self.store.read(path, limit)
+
+    def _index(self) -> Index:
+        shown = f"{self.store.url}/{INDEX}"
+        try:
+            data = self._read(INDEX, INDEX_BYTES)
+        except FileMissing as error:
+            raise HubUnavailable(
+                f"{self.store.url} has no {INDEX}, which lists its models.",
+                path=shown,
+                hint="Models can be loaded by name and tag. To list them, write the index where "
+                "the hub is: dc-hub index DIRECTORY.",
+            ) from error
+        return parse_index(data, shown)
+
+    def _listed(self, name: str) -> Any:
+        found = self._index().get(check_name(name))
+        if found is None:
+            raise ModelNotFound(
+                f"There is no model {name!r} in {self.store.url}.",
+                path=f"{self.store.url}/{name}",
+                hint="`dc-hub ls --hub URL` lists its models.",
+            )
+        return found
+
+    def _no_revision(self, name: str, wanted: str) -> RevisionNotFound:
+        return RevisionNotFound(
+            f"The model {name!r} in {self.store.url} has no revision {wanted!r}, or there is no "
+            "such model.",
+            path=f"{self.store.url}/{name}",
+            hint="Check the name and the tag. A digest needs at least 12 digits.",
+        )
+
+    def _read_only(self) -> ReadOnlyHub:
+        return ReadOnlyHub(
+            f"{self.store.url} can only be read.",
+            path=self.store.url,
+            hint="Publish to the directory that the server serves.",
+        )
+
+
+def _base(model: StoredModel) -> str:
+    if not is_digest(model.revision):
+        raise ParameterError(f"{model.revision!r} is not a digest.", hint="Resolve it first.")
+    return f"{model.name}/revisions/{model.revision}"
