@@ -1,0 +1,407 @@
+"""Hubs in buckets of S3, or of any store that speaks its protocol.
+
+A revision is there once its manifest is, which is written last and never replaced. A tag is moved
+by a conditional write, so that of two who move it at once one is told. Readers see the old state or
+the new one.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+from dc_core import hookimpl
+from dc_core.errors import ParameterError
+from dc_hub.errors import (
+    FileMissing,
+    HashMismatch,
+    HubUnavailable,
+    LimitExceeded,
+    ModelNotFound,
+    ReadOnlyHub,
+    RevisionTagged,
+)
+from dc_hub.files.paths import can_be_segment, check_name, check_tag
+from dc_hub.format import strict_json
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.hubs.contract import MAIN, StoredModel, is_digest, moved_tag, read_tag
+from dc_hub.hubs.staging import Staging
+from dc_hub.remote.cache import Cache
+from dc_hub.remote.hub import RemoteHub
+
+_PIECE: Final = 1 << 20
+_TAG_BYTES: Final = 4096
+_OPTIONS: Final = frozenset({"endpoint_url", "profile", "region"})
+_MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
+_REFUSED: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_DENIED: Final = frozenset(
+    {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
+)
+
+
+_Tagged = tuple[str | None, str | None]
+"""The revision that a tag points at, and the entity tag of its object; None without one."""
+
+
+@hookimpl
+def dc_open_hub(url: str, options: Mapping[str, Any]) -> S3Hub:
+    """Return the hub at ``s3://bucket/prefix``.
+
+    ``endpoint_url`` is that of a store other than Amazon's, ``profile`` and ``region`` are those of
+    the configuration of AWS. Without them the environment decides, as for every AWS program.
+    """
+    unknown = options.keys() - _OPTIONS
+    if unknown:
+        raise ParameterError(
+            f"A hub in a bucket has no option {min(unknown)!r}.",
+            hint=f"Its options are: {', '.join(sorted(_OPTIONS))}.",
+        )
+    return S3Hub(S3Store(url, **options))
+
+
+class Refused(Exception):
+    """A conditional write was refused: its condition does not hold."""
+
+
+class S3Store:
+    """The objects of a bucket below a prefix."""
+
+    def __init__(
+        self,
+        url: str,
+        *,
+        endpoint_url: str | None = None,
+        profile: str | None = None,
+        region: str | None = None,
+    ) -> None:
+        parts = urlsplit(url)
+        if parts.scheme != "s3" or not parts.hostname or parts.query or parts.fragment:
+            raise HubUnavailable(
+                f"{url!r} is not the URL of a hub.", path=url, hint="Write s3://bucket/prefix."
+            )
+        self.url = url.rstrip("/")
+        self._bucket = parts.netloc
+        self._prefix = parts.path.strip("/")
+        self._boto = _boto()
+        retries = {"mode": "standard", "max_attempts": 4}
+        config = self._boto.config(connect_timeout=10, read_timeout=30, retries=retries)
+        session = self._boto.session(profile_name=profile, region_name=region)
+        self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
+
+    def read(self, path: str, limit: int) -> bytes:
+        """Return a whole object; see :class:`Store`."""
+        return self.read_tagged(path, limit)[0]
+
+    def read_tagged(self, path: str, limit: int) -> tuple[bytes, str]:
+        """Return a whole object and its entity tag, which changes with it."""
+        with self._asking(path):
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
+            if answer["ContentLength"] > limit:
+                raise LimitExceeded(
+                    f"{self._shown(path)} has more than the {limit} bytes allowed.",
+                    path=self._shown(path),
+                )
+            return answer["Body"].read(limit + 1), answer["ETag"]
+
+    def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
+        """Return a range of an object; see :class:`Store`."""
+        with self._asking(path):
+            answer = self._client.get_object(
+                Bucket=self._bucket, Key=self._key(path), Range=f"bytes={start}-{stop - 1}"
+            )
+            data: bytes = answer["Body"].read(stop - start + 1)
+        if len(data) != stop - start:
+            raise HubUnavailable(
+                f"{self._shown(path)}: {len(data)} bytes came for {stop - start}.",
+                path=self._shown(path),
+                hint="The object was changed, or the store does not send ranges.",
+            )
+        return data
+
+    def stream(self, path: str, size: int) -> Iterator[bytes]:
+        """Yield a whole object in pieces; see :class:`Store`."""
+        with self._asking(path):
+            body = self._client.get_object(Bucket=self._bucket, Key=self._key(path))["Body"]
+            left = size
+            while left and (piece := body.read(min(_PIECE, left))):
+                left -= len(piece)
+                yield piece
+
+    def write(
+        self, path: str, data: bytes, *, new: bool = False, expected: str | None = None
+    ) -> None:
+        """Write an object: only if it is ``new``, or has the entity tag ``expected``, if given.
+
+        Raises :class:`Refused` otherwise.
+        """
+        condition: dict[str, str] = {"IfNoneMatch": "*"} if new else {}
+        condition |= {} if expected is None else {"IfMatch": expected}
+        with self._asking(path):
+            self._client.put_object(
+                Bucket=self._bucket, Key=self._key(path), Body=data, **condition
+            )
+
+    def upload(self, path: str, file: Path) -> None:
+        """Write an object with the content of a file, in parts if it is large."""
+        with self._asking(path):
+            self._client.upload_file(os.fspath(file), self._bucket, self._key(path))
+
+    def delete(self, path: str, *, expected: str | None = None) -> None:
+        """Delete an object, if it has the entity tag ``expected``, if given."""
+        condition = {} if expected is None else {"IfMatch": expected}
+        with self._asking(path):
+            self._client.delete_object(Bucket=self._bucket, Key=self._key(path), **condition)
+
+    def folders(self, path: str) -> list[str]:
+        """Return the names of the folders in the folder ``path``, sorted."""
+        return sorted(
+            found["Prefix"].rstrip("/").rpartition("/")[2]
+            for page in self._pages(path, Delimiter="/")
+            for found in page.get("CommonPrefixes", ())
+        )
+
+    def files(self, path: str) -> list[str]:
+        """Return the names of the objects in the folder ``path``, sorted."""
+        return sorted(
+            found["Key"].rpartition("/")[2]
+            for page in self._pages(path, Delimiter="/")
+            for found in page.get("Contents", ())
+        )
+
+    def _pages(self, path: str, **options: str) -> list[Any]:
+        prefix = f"{self._key(path)}/" if path else f"{self._prefix}/" if self._prefix else ""
+        with self._asking(path):
+            pages = self._client.get_paginator("list_objects_v2")
+            return list(pages.paginate(Bucket=self._bucket, Prefix=prefix, **options))
+
+    def _key(self, path: str) -> str:
+        return f"{self._prefix}/{path}" if self._prefix else path
+
+    def _shown(self, path: str) -> str:
+        return f"{self.url}/{path}" if path else self.url
+
+    @contextmanager
+    def _asking(self, path: str) -> Iterator[None]:
+        """Convert the errors of the client to those of the hub."""
+        shown = self._shown(path)
+        try:
+            yield
+        except self._boto.refused as refused:
+            error: Any = refused
+            code = str(error.response.get("Error", {}).get("Code", ""))
+            if code in _MISSING:
+                raise FileMissing(f"{shown} does not exist.", path=shown) from error
+            if code in _REFUSED:
+                raise Refused from error
+            kind = ReadOnlyHub if code in _DENIED and _writes(error) else HubUnavailable
+            raise kind(
+                f"{shown} cannot be reached: {error}.",
+                path=shown,
+                hint="Check the bucket and the credentials, which are those of every AWS program.",
+            ) from error
+        except self._boto.failed as error:
+            raise HubUnavailable(
+                f"{shown} cannot be reached: {error}.",
+                path=shown,
+                hint="Check the connection, the bucket and the credentials, and try again.",
+            ) from error
+
+
+class S3Hub(RemoteHub):
+    """A hub in a bucket, which is read through the cache and written by conditional writes."""
+
+    store: S3Store
+
+    def __init__(self, store: S3Store, cache: Cache | None = None) -> None:
+        super().__init__(store, cache)
+
+    def names(self) -> list[str]:
+        """Return the names of the models, sorted."""
+        firsts = [name for name in self.store.folders("") if can_be_segment(name)]
+        seconds = [
+            f"{first}/{second}"
+            for first in firsts
+            for second in filter(can_be_segment, self.store.folders(first))
+        ]
+        return sorted(name for name in firsts + seconds if self._has(name))
+
+    def tags(self, name: str) -> dict[str, str]:
+        """Return the revision that each tag of a model points at, sorted by tag."""
+        self._check_there(name)
+        files = self.store.files(f"{name}/refs")
+        found = {
+            file.removesuffix(".json"): self._tag(name, file.removesuffix(".json"))
+            for file in files
+            if file.endswith(".json")
+        }
+        return {tag: revision for tag, revision in found.items() if revision is not None}
+
+    def revisions(self, name: str) -> list[str]:
+        """Return the digests of a model's revisions, sorted."""
+        self._check_there(name)
+        return self._complete(name)
+
+    def publish(
+        self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
+    ) -> StoredModel:
+        """Store the model directory that ``write`` writes; see :meth:`LocalHub.publish`.
+
+        It is written on this machine first. The manifest goes last, and only if there is none: a
+        revision of that digest is the same model.
+        """
+        check_name(name)
+        before = {check_tag(tag): self._tagged(name, tag) for tag in tags}
+        with (
+            tempfile.TemporaryDirectory(prefix="dc-hub-") as folder,
+            Staging(Path(folder)) as staging,
+        ):
+            write(staging)
+            revision = staging.seal()
+            self._upload(staging.path, f"{name}/revisions/{revision}")
+        for tag in tags:
+            self._move(name, tag, revision, before[tag])
+        return StoredModel(name, revision, self.cache.path(revision))
+
+    def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
+        """Point ``tag`` at ``revision`` if it points at ``expected``; see :class:`LocalHub`."""
+        self.manifest(StoredModel(name, revision, self.cache.path(revision)))
+        now = self._tagged(name, check_tag(tag))
+        if now[0] != revision and now[0] != expected:
+            raise moved_tag(name, tag, now[0], expected, revision)
+        self._move(name, tag, revision, now)
+
+    def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
+        """Delete ``tag``; the revision that it points at is kept."""
+        now, entity = self._tagged(name, check_tag(tag))
+        if now is None:
+            raise self._no_revision(name, tag)
+        if expected is not None and now != expected:
+            raise moved_tag(name, tag, now, expected)
+        self._delete_tag(name, tag, entity)
+
+    def remove(
+        self, name: str, revision: str | None = None, *, remove_tags: bool = False
+    ) -> list[str]:
+        """Remove one revision of a model, or the whole model; see :meth:`LocalHub.remove`.
+
+        Tags go first, then the manifest, so that readers find a whole revision or none.
+        """
+        digests = self.revisions(name)
+        tags = self.tags(name)
+        if revision is not None:
+            digest = self.resolve(name, revision).revision
+            if digest not in digests:
+                raise self._no_revision(name, digest)
+            pointing = [tag for tag, target in tags.items() if target == digest]
+            if pointing and not remove_tags:
+                raise RevisionTagged(
+                    f"The revision {digest} of {name!r} is tagged: {', '.join(pointing)}.",
+                    path=name,
+                    hint="Move or delete the tags first, or pass remove_tags=True "
+                    "(dc-hub rm --remove-tags).",
+                )
+            tags = dict.fromkeys(pointing, digest) if digests != [digest] else tags
+            digests = [digest]
+        for tag in tags:
+            self.store.delete(f"{name}/refs/{tag}.json")
+        for digest in digests:
+            base = f"{name}/revisions/{digest}"
+            self.store.delete(f"{base}/{MANIFEST}")
+            for file in self.store.files(base):
+                self.store.delete(f"{base}/{file}")
+        return digests
+
+    def _upload(self, directory: Path, base: str) -> None:
+        names = sorted(path.name for path in directory.iterdir())
+        for file in names:
+            if file != MANIFEST:
+                self.store.upload(f"{base}/{file}", directory / file)
+        data = (directory / MANIFEST).read_bytes()
+        try:
+            self.store.write(f"{base}/{MANIFEST}", data, new=True)
+        except Refused as error:
+            if self.store.read(f"{base}/{MANIFEST}", len(data)) != data:
+                raise HashMismatch(
+                    f"{self.store.url}/{base} has a manifest of another model.",
+                    path=f"{self.store.url}/{base}",
+                    hint="The hub is damaged: remove that revision.",
+                ) from error
+
+    def _tagged(self, name: str, tag: str) -> _Tagged:
+        """Return the revision that a tag points at, and the entity tag of its object."""
+        path = f"{name}/refs/{tag}.json"
+        try:
+            data, entity = self.store.read_tagged(path, _TAG_BYTES)
+        except FileMissing:
+            return None, None
+        return read_tag(data, tag, f"{self.store.url}/{path}"), entity
+
+    def _move(
+        self, name: str, tag: str, revision: str, before: tuple[str | None, str | None]
+    ) -> None:
+        """Point ``tag`` at ``revision``, if nobody has moved it since it was looked up."""
+        then, entity = before
+        if then == revision:
+            return
+        path = f"{name}/refs/{tag}.json"
+        data = strict_json.dumps({"revision": revision})
+        try:
+            self.store.write(path, data, new=entity is None, expected=entity)
+        except (Refused, FileMissing) as error:
+            now = self._tagged(name, tag)[0]
+            if now != revision:
+                raise moved_tag(name, tag, now, then, revision) from error
+
+    def _delete_tag(self, name: str, tag: str, entity: str | None) -> None:
+        try:
+            self.store.delete(f"{name}/refs/{tag}.json", expected=entity)
+        except Refused as error:
+            raise moved_tag(name, tag, self._tagged(name, tag)[0], None) from error
+
+    def _complete(self, name: str) -> list[str]:
+        folders = filter(is_digest, self.store.folders(f"{name}/revisions"))
+        return [d for d in folders if MANIFEST in self.store.files(f"{name}/revisions/{d}")]
+
+    def _has(self, name: str) -> bool:
+        return bool(self._complete(name))
+
+    def _check_there(self, name: str) -> None:
+        if not self._has(check_name(name)):
+            raise ModelNotFound(
+                f"There is no model {name!r} in {self.store.url}.",
+                path=f"{self.store.url}/{name}",
+                hint="`dc-hub ls` lists its models; hub= or DEEPCHEM_MODEL_HUB selects another.",
+            )
+
+
+def _writes(error: Any) -> bool:
+    return str(getattr(error, "operation_name", "")).startswith(
+        ("Put", "Delete", "Create", "Upload")
+    )
+
+
+class _Boto(NamedTuple):
+    """What is used of the library."""
+
+    session: Any
+    config: Any
+    refused: type[Exception]
+    failed: tuple[type[Exception], ...]
+
+
+def _boto() -> _Boto:
+    try:
+        from boto3 import Session
+        from boto3.exceptions import Boto3Error
+        from botocore.config import Config
+        from botocore.exceptions import BotoCoreError, ClientError
+    except ModuleNotFoundError as error:
+        raise HubUnavailable(
+            "Hubs in buckets need boto3.", hint='Run: pip install "dc-hub[s3]"'
+        ) from error
+    return _Boto(Session, Config, ClientError, (BotoCoreError, Boto3Error, OSError))

@@ -1,0 +1,242 @@
+"""Hubs in buckets: published by conditional writes, on a server of the protocol on loopback."""
+
+import json
+import threading
+
+import numpy as np
+import pytest
+
+import dc_hub
+from dc_core.errors import ParameterError
+from dc_hub import from_pretrained, open_hub, publish
+from dc_hub.errors import (
+    FileMissing,
+    HashMismatch,
+    HubUnavailable,
+    LimitExceeded,
+    ModelNotFound,
+    RevisionNotFound,
+    RevisionTagged,
+    TagMoved,
+)
+from dc_hub.format.filenames import MANIFEST
+from dc_hub.remote.s3 import Refused, S3Store
+
+boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
+server = pytest.importorskip("moto.server", reason="moto's server is not installed")
+
+
+@pytest.fixture(scope="module")
+def endpoint():
+    """Start the server, and yield its URL."""
+    started = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    started.start()
+    host, port = started.get_host_and_port()
+    yield f"http://{host}:{port}"
+    started.stop()
+
+
+@pytest.fixture
+def bucket(endpoint, request, monkeypatch):
+    """A bucket of the test's own; the client of it."""
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    client = boto3.client("s3")
+    client.create_bucket(Bucket="models")
+    yield client
+    for page in client.get_paginator("list_objects_v2").paginate(Bucket="models"):
+        for found in page.get("Contents", ()):
+            client.delete_object(Bucket="models", Key=found["Key"])
+    client.delete_bucket(Bucket="models")
+
+
+URL = "s3://models/team"
+
+
+@pytest.fixture
+def s3(bucket):
+    return open_hub(URL)
+
+
+def keys(bucket):
+    return sorted(found["Key"] for found in bucket.list_objects_v2(Bucket="models")["Contents"])
+
+
+def test_a_model_is_published_to_a_bucket_and_loaded_from_it(bucket, linear, dataset, monkeypatch):
+    monkeypatch.setenv("DEEPCHEM_MODEL_HUB", URL)
+    published = publish(linear, "lab/m", tag="v1")
+    model = from_pretrained("lab/m@v1")
+    np.testing.assert_array_equal(model.predict(dataset), linear.predict(dataset))
+    base = f"team/lab/m/revisions/{published.revision}/"
+    assert f"{base}{MANIFEST}" in keys(bucket)
+    assert {key for key in keys(bucket) if not key.startswith(base)} == {
+        "team/lab/m/refs/main.json",
+        "team/lab/m/refs/v1.json",
+    }
+
+
+def test_a_revision_has_the_same_digest_in_every_kind_of_hub(s3, hub, linear):
+    in_bucket = publish(linear, "m", hub=s3).revision
+    assert publish(linear, "m", hub=hub).revision == in_bucket
+    assert publish(linear, "m", hub=s3).revision == in_bucket
+    assert s3.manifest(s3.resolve("m")) == hub.manifest(hub.resolve("m"))
+
+
+def test_what_a_bucket_holds_is_listed(s3, linear, models, dataset):
+    first = publish(linear, "lab/m", hub=s3, tag="v1").revision
+    second = publish(models["Linear"](5.0).fit(dataset), "lab/m", hub=s3).revision
+    publish(linear, "other", hub=s3)
+    assert s3.names() == ["lab/m", "other"]
+    assert s3.tags("lab/m") == {"main": second, "v1": first}
+    assert s3.revisions("lab/m") == sorted([first, second])
+    assert s3.resolve("lab/m", first[:12]).revision == first
+    for call in (lambda: s3.tags("none"), lambda: s3.revisions("none")):
+        with pytest.raises(ModelNotFound, match="'none'"):
+            call()
+    with pytest.raises(RevisionNotFound):
+        from_pretrained("none", hub=s3)
+
+
+def test_a_large_file_comes_by_chunks(s3, models):
+    model = models["Linear"]()
+    model.coefficients, model.intercept = np.zeros((5_000_000, 1)), np.zeros(1)
+    publish(model, "big", hub=s3)
+    assert from_pretrained("big", hub=s3)["linear/coefficients/0"].shape == (5_000_000, 1)
+
+
+def test_a_revision_without_its_manifest_is_not_there(s3, bucket, linear):
+    revision = publish(linear, "m", hub=s3, tag="v1").revision
+    bucket.delete_object(Bucket="models", Key=f"team/m/revisions/{revision}/{MANIFEST}")
+    assert s3.names() == []
+    with pytest.raises(RevisionNotFound):
+        from_pretrained("m", hub=s3)
+    publish(linear, "m", hub=s3)
+    from_pretrained("m", hub=s3)
+
+
+def test_a_publication_that_fails_moves_no_tag(s3, bucket, linear, models, dataset, monkeypatch):
+    first = publish(linear, "m", hub=s3).revision
+
+    def fail(self, path, data, **options):
+        raise HubUnavailable("The network is gone.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(S3Store, "write", fail)
+        with pytest.raises(HubUnavailable):
+            publish(models["Linear"](3.0).fit(dataset), "m", hub=s3)
+    assert s3.revisions("m") == [first]
+    assert s3.resolve("m").revision == first
+
+
+def test_of_two_that_move_a_tag_at_once_one_is_told(s3, linear, models, dataset, monkeypatch):
+    publish(linear, "m", hub=s3)
+    other = open_hub(URL)
+    sealed = type(s3)._upload
+    published = []
+
+    def meanwhile(self, directory, base):
+        sealed(self, directory, base)
+        if self is s3:
+            published.append(publish(models["Linear"](7.0).fit(dataset), "m", hub=other).revision)
+
+    monkeypatch.setattr(type(s3), "_upload", meanwhile)
+    with pytest.raises(TagMoved, match="'main'"):
+        publish(models["Linear"](3.0).fit(dataset), "m", hub=s3)
+    assert s3.resolve("m").revision == published[0]
+    assert len(s3.revisions("m")) == 3
+
+
+def test_many_that_publish_at_once_lose_nothing(s3, models, dataset):
+    fitted = [models["Linear"](float(i + 1)).fit(dataset) for i in range(4)]
+    told = []
+
+    def go(model):
+        try:
+            publish(model, "m", hub=open_hub(URL))
+        except TagMoved:
+            told.append(model)
+
+    threads = [threading.Thread(target=go, args=(model,)) for model in fitted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(s3.revisions("m")) == 4
+    assert s3.resolve("m").revision in s3.revisions("m")
+    assert len(told) < 4
+
+
+def test_tags_are_set_moved_and_deleted(s3, linear, models, dataset):
+    first = publish(linear, "m", hub=s3).revision
+    second = publish(models["Linear"](5.0).fit(dataset), "m", hub=s3).revision
+    dc_hub.set_tag(f"m@{first}", "lts", hub=s3)
+    with pytest.raises(TagMoved):
+        dc_hub.set_tag(f"m@{second}", "lts", hub=s3)
+    dc_hub.move_tag(f"m@{second}", "lts", hub=s3)
+    assert s3.tags("m") == {"lts": second, "main": second}
+    dc_hub.delete_tag("m", "lts", hub=s3)
+    assert s3.tags("m") == {"main": second}
+    with pytest.raises(RevisionNotFound):
+        dc_hub.delete_tag("m", "lts", hub=s3)
+    with pytest.raises(RevisionNotFound):
+        s3.move_tag("m", "x", "a" * 64, expected=None)
+
+
+def test_revisions_and_models_are_removed(s3, bucket, linear, models, dataset):
+    first = publish(linear, "m", hub=s3, tag="v1").revision
+    second = publish(models["Linear"](5.0).fit(dataset), "m", hub=s3).revision
+    with pytest.raises(RevisionTagged, match="v1"):
+        dc_hub.rm("m@v1", hub=s3)
+    assert dc_hub.rm("m@v1", hub=s3, remove_tags=True) == [first]
+    assert s3.tags("m") == {"main": second}
+    assert dc_hub.rm("m", hub=s3) == [second]
+    assert s3.names() == []
+    assert "Contents" not in bucket.list_objects_v2(Bucket="models")
+
+
+def test_a_bucket_in_which_bytes_changed_is_a_typed_error(s3, bucket, linear, cache):
+    revision = publish(linear, "m", hub=s3).revision
+    key = f"team/m/revisions/{revision}/params.json"
+    data = bucket.get_object(Bucket="models", Key=key)["Body"].read()
+    bucket.put_object(Bucket="models", Key=key, Body=data.replace(b"0.1", b"0.2"))
+    with pytest.raises(HashMismatch):
+        from_pretrained("m", hub=s3)
+    key = f"team/m/revisions/{revision}/{MANIFEST}"
+    bucket.put_object(Bucket="models", Key=key, Body=json.dumps({}).encode())
+    with pytest.raises(HashMismatch):
+        from_pretrained("m", hub=s3)
+    with pytest.raises(HashMismatch, match="another model"):
+        publish(linear, "m", hub=s3)
+    assert list((cache / "models").glob("*")) == []
+
+
+def test_conditions_hold_and_limits_too(bucket):
+    store = S3Store(URL)
+    store.write("a", b"one", new=True)
+    with pytest.raises(Refused):
+        store.write("a", b"two", new=True)
+    data, entity = store.read_tagged("a", 10)
+    assert data == b"one"
+    store.write("a", b"two", expected=entity)
+    with pytest.raises(Refused):
+        store.write("a", b"three", expected=entity)
+    with pytest.raises(LimitExceeded):
+        store.read("a", 2)
+    assert store.read_range("a", 1, 3, 3) == b"wo"
+    with pytest.raises(FileMissing):
+        store.read("b", 10)
+
+
+@pytest.mark.parametrize("url", ["s3://", "s3:///x", "s3://b/x?y", "s3://b/#z"])
+def test_a_url_that_is_not_that_of_a_bucket_is_a_typed_error(url):
+    with pytest.raises(HubUnavailable, match="URL of a hub"):
+        open_hub(url)
+
+
+def test_a_bucket_that_is_not_there_is_a_typed_error(bucket):
+    with pytest.raises((HubUnavailable, FileMissing)):
+        open_hub("s3://nobody-has-this").names()
+    with pytest.raises(ParameterError, match="'token'"):
+        open_hub(URL, token="x")
