@@ -65,15 +65,15 @@ def test_dropping_the_last_leaves_only_whole_batches(n, size):
     assert [len(batch.X) for batch in batches] == [size] * (n // size)
 
 
-@pytest.mark.parametrize("size", [0, -1])
+@pytest.mark.parametrize("size", [0, -1, 2.0, "2", True, None])
 def test_a_batch_size_below_one_is_refused_at_once(size):
     with pytest.raises(ParameterError, match="batch size"):
         numbered(3).batches(size)
 
 
-@pytest.mark.parametrize("options", [{"seed": -1}, {"epoch": -1}])
-def test_a_negative_seed_is_refused_at_once(options):
-    with pytest.raises(ParameterError, match="negative"):
+@pytest.mark.parametrize("options", [{"seed": -1}, {"epoch": -1}, {"seed": 0.5}, {"epoch": "1"}])
+def test_a_seed_that_is_no_count_is_refused_at_once(options):
+    with pytest.raises(ParameterError, match="at least 0"):
         numbered(3).batches(2, shuffle=True, **options)
 
 

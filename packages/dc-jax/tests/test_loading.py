@@ -82,7 +82,7 @@ def test_text_is_a_typed_error():
     ("options", "message"),
     [
         ({"batch_size": 0}, "at least 1"),
-        ({"seed": -1}, "negative"),
+        ({"seed": -1}, "seed=-1"),
         ({"rank": 2, "world": 2}, "rank 2"),
         ({"size": 3}, "batch_size"),
     ],

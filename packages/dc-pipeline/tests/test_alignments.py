@@ -82,6 +82,13 @@ def test_what_is_not_an_alignment_is_a_typed_error(tmp_path, text, message):
 def test_equal_names_in_fasta_are_sequences_of_their_own(tmp_path):
     (tmp_path / "a.fa").write_text(">a\nMK\n>a\nMR\n")
     assert read_alignment(tmp_path / "a.fa").names == ("a", "a (2)")
+    (tmp_path / "b.fa").write_text(">a\nMK\n>a (2)\nMR\n>a\nMA\n>a\nMC\n")
+    assert read_alignment(tmp_path / "b.fa").names == ("a", "a (2)", "a (3)", "a (4)")
+
+
+def test_the_time_for_equal_names_grows_with_their_number(tmp_path):
+    (tmp_path / "a.fa").write_text(">a\nM\n" * 100_000)
+    assert len(set(read_alignment(tmp_path / "a.fa").names)) == 100_000
 
 
 def test_another_format_is_a_typed_error(tmp_path):

@@ -136,6 +136,16 @@ def test_impossible_options_are_typed_errors(options):
         AtomGrid(**options)
 
 
+@pytest.mark.parametrize("place", [50, -50, 9e8, -9e8])
+@pytest.mark.parametrize("axis", range(3))
+@pytest.mark.parametrize("spacing", [0.5, 1e-12])
+def test_an_atom_far_outside_adds_nothing(place, axis, spacing):
+    grid = AtomGrid(["C"], center=(0, 0, 0), points=4, spacing=spacing)
+    position = [0.0, 0.0, 0.0]
+    position[axis] = place
+    assert not grid.expand(*atoms([(6, tuple(position))])).any()
+
+
 def test_columns_that_do_not_fit_are_typed_errors():
     grid = AtomGrid(["C"], points=4)
     elements, positions = atoms([(6, (0.0, 0, 0)), (6, (1.0, 0, 0))])
@@ -144,6 +154,7 @@ def test_columns_that_do_not_fit_are_typed_errors():
         (elements, shifted),
         (Ragged(elements.values + np.uint8(200), elements.offsets), positions),
         (elements, Ragged(positions.values * np.nan, positions.offsets)),
+        (elements, Ragged(positions.values + 1e300, positions.offsets)),
         (elements, Ragged(positions.values[:, :2], positions.offsets)),
         (elements.values, positions),
     ):

@@ -212,6 +212,9 @@ def test_equal_models_do_not_differ(file):
     [
         ({"seeds": []}, "seeds"),
         ({"seeds": [1, 1]}, "seeds"),
+        ({"seeds": 10}, "range"),
+        ({"metrics": RMSE()}, "metrics"),
+        ({"metrics": []}, "metrics"),
         ({"split": "scafold"}, "splitter"),
         ({"metrics": ["rmse"]}, "metrics"),
         ({"task": "esoll"}, "esol"),

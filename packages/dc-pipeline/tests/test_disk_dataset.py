@@ -183,6 +183,31 @@ def test_a_pickled_view_is_a_path_and_row_numbers(stored):
     assert content(pickle.loads(data)) == content(view)
 
 
+def test_a_dataset_of_a_relative_path_is_found_from_every_directory(stored, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    dataset = DiskDataset("data")
+    data = pickle.dumps(dataset)
+    (tmp_path / "elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    dataset.verify()
+    assert content(pickle.loads(data)) == content(stored)
+
+
+def test_values_without_bytes_are_read_as_they_were_written(tmp_path):
+    ragged = Ragged(np.zeros((3, 0), np.float32), np.array([0, 1, 3]))
+    X = {"ragged": ragged, "dense": np.zeros((2, 0), np.float32)}
+    DiskDataset.create(tmp_path / "data", NumpyDataset(X))
+    found = DiskDataset(tmp_path / "data").rows(np.array([1, 0])).X
+    assert found["ragged"].offsets.tolist() == [0, 2, 3]
+    assert found["ragged"].values.shape == (3, 0)
+    assert found["dense"].shape == (2, 0)
+    header = json.loads((tmp_path / "data" / "dataset.json").read_text())
+    header["X"][0]["shape"] = [0, 1 << 61]
+    (tmp_path / "data" / "dataset.json").write_text(json.dumps(header))
+    with pytest.raises(DiskDatasetError, match="cannot have"):
+        DiskDataset(tmp_path / "data")
+
+
 def test_a_pickled_view_of_a_dataset_that_was_replaced_is_refused(stored, tmp_path):
     data = pickle.dumps(stored)
     with DatasetWriter(tmp_path / "data") as writer:

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from dc_core import Features, Featurizer, NumpyDataset, Ragged, engines
-from dc_core.errors import EmptyDataset
+from dc_core.errors import EmptyDataset, FeaturizationError
 from dc_pipeline import ECFP, DiskDataset, featurize
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.scale.working import clear, identity
@@ -160,6 +160,25 @@ def test_a_killed_run_continues_on_another_engine(tmp_path):
     assert done[0] >= 256 * len(finished)
     np.testing.assert_array_equal(found.X[:50], ECFP(size=64).featurize(rows.X[:50]).values)
     np.testing.assert_array_equal(found.X[:50], found.X[19_950:])
+
+
+def test_strict_refuses_a_complete_dataset_in_which_something_failed(tmp_path):
+    rows = NumpyDataset(["CCO", "not a molecule"])
+    featurize(rows, ECFP(64), tmp_path / "out")
+    with pytest.raises(FeaturizationError, match="not a molecule"):
+        featurize(rows, ECFP(64), tmp_path / "out", strict=True)
+    assert len(featurize(rows, ECFP(64), tmp_path / "out").failures) == 1
+
+
+def test_the_report_is_on_the_disk_before_the_dataset(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda fd: synced.append(os.fstat(fd).st_ino) or fsync(fd))
+    featurize(NumpyDataset(["CCO", "not a molecule"]), ECFP(64), tmp_path / "out")
+    report, header = (
+        (tmp_path / "out" / name).stat().st_ino for name in ("failures.jsonl", "dataset.json")
+    )
+    assert synced.index(report) < synced.index(header)
 
 
 def test_a_directory_of_something_else_is_left_alone(tmp_path):

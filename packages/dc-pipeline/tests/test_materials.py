@@ -56,6 +56,39 @@ def test_what_is_not_a_formula_or_lacks_a_property_fails_alone():
     assert CompositionFeaturizer().featurize([]).values.shape == (0, 42)
 
 
+@pytest.mark.parametrize(
+    ("formula", "status"),
+    [("H" + "9" * 400, "parse"), ("H2O1e999", "parse"), ("Fe0", "parse"), ("(H)" * 1000, "size")],
+)
+def test_a_formula_without_finite_amounts_fails_alone(formula, status):
+    features = CompositionFeaturizer().featurize(["Fe2O3", formula])
+    assert features.ok.tolist() == [True, False]
+    assert features.failures[0].status == status
+
+
+CUBE = "4 0 0\n0 4 0\n0 0 4"
+
+
+@pytest.mark.parametrize(
+    ("cell", "second", "status"),
+    [
+        (CUBE, "0 0 0", "feature"),
+        (CUBE, "1 0 0", "feature"),
+        (CUBE, "nan 0 0", "parse"),
+        (CUBE, "inf 0 0", "parse"),
+        ("4 0 0\n4 0 0\n0 0 4", "0.5 0.5 0.5", "parse"),
+        ("0 0 0\n0 0 0\n0 0 0", "0.5 0.5 0.5", "parse"),
+    ],
+)
+def test_a_crystal_whose_matrix_is_not_finite_fails_alone(cell, second, status):
+    good = f"NaCl\n1.0\n{CUBE}\nNa Cl\n1 1\nDirect\n0 0 0\n0.5 0.5 0.5\n"
+    bad = f"NaCl\n1.0\n{cell}\nNa Cl\n1 1\nDirect\n0 0 0\n{second}\n"
+    features = SineCoulombEigenvalues(2).featurize([good, bad])
+    assert features.ok.tolist() == [True, False]
+    assert features.failures[0].status == status
+    assert not features.values[1].any()
+
+
 @pytest.mark.parametrize("names", [["mass"], [], ["Z", "Z"], "Z", ["__class__"]])
 def test_impossible_names_are_typed_errors(names):
     with pytest.raises(ParameterError):

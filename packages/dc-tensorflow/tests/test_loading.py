@@ -84,8 +84,8 @@ def test_keras_trains_on_it():
     ("options", "message"),
     [
         ({"batch_size": 0}, "at least 1"),
-        ({"seed": -1}, "negative"),
-        ({"epoch": -1}, "negative"),
+        ({"seed": -1}, "seed=-1"),
+        ({"epoch": -1}, "epoch=-1"),
         ({"rank": 2, "world": 2}, "rank 2"),
         ({"size": 3}, "batch_size"),
     ],

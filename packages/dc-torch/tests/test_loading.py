@@ -95,6 +95,12 @@ def test_the_dtype_can_be_chosen():
     np.testing.assert_array_equal(batch.X.numpy(), table().X)
 
 
+def test_any_seed_that_batches_take_will_do():
+    seed = (1 << 70) + 3
+    rows = [batch.ids for batch in data_loader(table(), 8, shuffle=True, seed=seed, ids=True)]
+    assert rows == [b.ids.tolist() for b in table().batches(8, shuffle=True, seed=seed)]
+
+
 def test_the_random_numbers_of_the_program_stay_the_same():
     torch.manual_seed(0)
     before = torch.get_rng_state()
@@ -113,7 +119,7 @@ def test_text_is_a_typed_error_when_it_is_read(workers):
     ("options", "message"),
     [
         ({"batch_size": 0}, "at least 1"),
-        ({"seed": -1}, "negative"),
+        ({"seed": -1}, "seed=-1"),
         ({"epoch": -1}, "epoch"),
         ({"rank": 2, "world": 2}, "rank 2"),
         ({"num_workers": -1}, "num_workers"),

@@ -20,6 +20,7 @@ from dc_core.display import html_table
 from dc_core.dtypes import TEXT
 from dc_core.errors import DatasetError, ParameterError
 from dc_core.labels import check_classes, number_labels
+from dc_core.parameters import check_count
 from dc_core.tables import columns_array, make_table, read_table, series_array
 
 PARTS: Final = ("X", "y", "w", "ids")
@@ -175,11 +176,13 @@ class Dataset(ABC):
         They are for frameworks whose workers read the rows themselves. The arguments and errors are
         those of :meth:`batches`.
         """
-        if size < 1:
-            raise ParameterError(f"The batch size must be at least 1, not {size}.")
-        if min(seed, epoch) < 0:
-            raise ParameterError(f"Seed and epoch must not be negative: {seed}, {epoch}.")
-        if not 0 <= rank < world:
+        size = check_count("batch size", size, minimum=1)
+        seed, epoch = (
+            check_count(name, given, minimum=0)
+            for name, given in (("seed", seed), ("epoch", epoch))
+        )
+        rank, world = check_count("rank", rank, minimum=0), check_count("world", world, minimum=1)
+        if rank >= world:
             raise ParameterError(f"The rank {rank} is not one of {world} processes.")
         n = len(self)
         order = np.random.default_rng([seed, epoch]).permutation(n) if shuffle else np.arange(n)

@@ -130,7 +130,7 @@ def data_loader(
             sampler=sampler,
             collate_fn=_unchanged,
             num_workers=num_workers,
-            generator=torch.Generator().manual_seed(seed),
+            generator=torch.Generator().manual_seed(seed % (1 << 63)),  # PyTorch takes 64 bits
             **options,
         )
     except (TypeError, ValueError) as error:

@@ -6,8 +6,8 @@ computed from the files. Those of BACE as MoleculeNet distributes it, of HIV, QM
 7831 rows are the ones that several independent public projects record for the same file. The other
 files have none, and cannot be verified.
 
-Of the paper's tasks these are left out: QM7, QM8, PDBbind, whose inputs are coordinates, and PCBA
-and ToxCast, whose hundreds of tasks are named by their files alone.
+Of the paper's data sets these are left out: QM7, QM7b, QM8 and PDBbind, whose inputs are
+coordinates, and PCBA and ToxCast, whose hundreds of tasks are named by their files alone.
 """
 
 from __future__ import annotations

@@ -77,9 +77,7 @@ def run(
         raise ParameterError(f"task={task!r} is not a task.", hint="Give a name: task='esol'.")
     named = _named(models)
     numbers = _seeds(seeds)
-    scored = tuple(metrics) if metrics is not None else (chosen.make_metric(),)
-    if not scored or not all(isinstance(metric, Metric) for metric in scored):
-        raise ParameterError("metrics must be a list of metrics.", hint="metrics=[RMSE()]")
+    scored = _metrics(metrics) if metrics is not None else (chosen.make_metric(),)
     splitter = _splitter(chosen, split)
     dataset = chosen.load(source, verify=verify).dataset
     splits = _splits(splitter, dataset, numbers)
@@ -178,7 +176,18 @@ def _name_of(model: Any) -> str:
     return getattr(inner, "__name__", type(inner).__name__)
 
 
+def _metrics(metrics: Any) -> tuple[Metric, ...]:
+    found = tuple(metrics) if isinstance(metrics, Iterable) else ()
+    if not found or not all(isinstance(metric, Metric) for metric in found):
+        raise ParameterError("metrics must be a list of metrics.", hint="metrics=[RMSE()]")
+    return found
+
+
 def _seeds(seeds: Any) -> list[int]:
+    if not isinstance(seeds, Iterable):
+        raise ParameterError(
+            f"{seeds=} is not a list of seeds.", hint="For ten of them: seeds=range(10)."
+        )
     found = [check_count("seeds", seed, minimum=0, maximum=(1 << 31) - 3) for seed in seeds]
     if not found or len(set(found)) < len(found):
         raise ParameterError(f"seeds={seeds!r} must be different integers, at least one.")

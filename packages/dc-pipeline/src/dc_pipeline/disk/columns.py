@@ -30,7 +30,14 @@ def open_columns(directory: Path, header: Header) -> dict[str, StoredColumn]:
     columns: dict[str, StoredColumn] = {}
     for stem, spec in header.columns.items():
         stored = maps[f"{stem}.bin"].view(spec.stored_dtype)
-        values = stored.reshape(-1 if spec.item_bytes else header.rows, *spec.stored_shape)
+        length = header.items.get(stem, 0) if spec.has_offsets else header.rows
+        try:
+            values = stored.reshape(length, *spec.stored_shape)
+        except ValueError as error:  # without bytes, any length fits the file
+            raise DiskDatasetError(
+                f"{directory / stem}.bin cannot have {length} values of shape {spec.shape}.",
+                hint="The header is damaged: copy or write the dataset again.",
+            ) from error
         if spec.has_offsets:
             offsets = maps[f"{stem}.offsets"].view("<i8")
             kind = _Coded if spec.kind == "coded" else _Uneven

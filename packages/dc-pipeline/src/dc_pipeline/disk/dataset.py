@@ -38,7 +38,8 @@ class DiskDataset(Dataset):
         self._open(Path(directory), read_header(Path(directory)))
 
     def _open(self, directory: Path, header: Header) -> None:
-        self.directory = directory
+        self.directory = directory.absolute()
+        """The directory, wherever the program or a worker that gets the dataset is."""
         self._header = header
         self._stored = open_columns(self.directory, self._header)
         self._stems = {name: f"x{i}" for i, name in enumerate(self._header.X)}

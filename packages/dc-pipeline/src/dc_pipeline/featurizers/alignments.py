@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import PurePosixPath
 from types import MappingProxyType
@@ -105,26 +106,20 @@ def _kind(name: str, lines: list[str]) -> Format:
 def _fasta(lines: Iterable[str], file: Source) -> dict[str, list[str]]:
     """Return the parts of each sequence by its name; equal names are numbered."""
     found: dict[str, list[str]] = {}
+    seen: Counter[str] = Counter()
     parts: list[str] | None = None
     for number, line in enumerate(lines, 1):
         if line.startswith(">"):
-            name = line[1:].strip() or f"sequence {number}"
-            if name in found:
-                name = next(_numbered(name, found))
+            given = name = line[1:].strip() or f"sequence {number}"
+            while name in found:
+                seen[given] += 1
+                name = f"{given} ({seen[given] + 1})"
             parts = found[name] = []
         elif parts is not None:
             parts.append("".join(line.split()))
         elif line.strip() and not line.startswith("#"):
             raise LoaderError(f"{file}, line {number}: a sequence needs a line with > before it.")
     return found
-
-
-def _numbered(name: str, taken: Mapping[str, object]) -> Iterator[str]:
-    number = 2
-    while True:
-        if f"{name} ({number})" not in taken:
-            yield f"{name} ({number})"
-        number += 1
 
 
 def _stockholm(lines: Iterable[str], file: Source) -> dict[str, list[str]]:

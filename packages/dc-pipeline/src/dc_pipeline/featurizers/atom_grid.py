@@ -24,6 +24,9 @@ _MAX_POINTS: Final = 1 << 22
 
 _ELEMENTS: Final = 118
 
+_FARTHEST: Final = 1e9
+"""The largest coordinate in Å; sums of larger ones could overflow."""
+
 Channel = str | Sequence[str]
 
 
@@ -120,8 +123,8 @@ class AtomGrid(Transformer):
             if channel < 0:
                 continue
             reach = _EXTENT * radius
-            first = np.maximum(np.ceil(place - reach), 0).astype(int)
-            last = np.minimum(np.floor(place + reach) + 1, self.points).astype(int)
+            first = np.clip(np.ceil(place - reach), 0, self.points).astype(int)
+            last = np.clip(np.floor(place + reach) + 1, 0, self.points).astype(int)
             if (first >= last).any():
                 continue
             axes = [
@@ -205,5 +208,5 @@ def _check(elements: Any, coordinates: Any) -> None:
     values = elements.values
     if len(values) and not 0 <= int(values.min()) <= int(values.max()) <= _ELEMENTS:
         raise DatasetError(f"Elements must be atomic numbers from 0 to {_ELEMENTS}.")
-    if not np.isfinite(coordinates.values).all():
-        raise DatasetError("Coordinates must be finite.")
+    if not (np.abs(coordinates.values) <= _FARTHEST).all():
+        raise DatasetError(f"Coordinates must be finite, and at most {_FARTHEST:g} Å.")

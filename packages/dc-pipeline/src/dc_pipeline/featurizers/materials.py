@@ -24,6 +24,14 @@ PROPERTIES: Final = (
 _DEFAULT: Final = PROPERTIES[:7]
 STATISTICS: Final = ("minimum", "maximum", "range", "mean", "avg_dev", "mode")
 _MAX_SIZE: Final = 1 << 12
+_MAX_FORMULA: Final = 1 << 10
+"""Characters of a formula: pymatgen's time grows with the square of the number of brackets."""
+
+_NEAREST: Final = 0.01
+"""Å between two atoms, below which they are at the same place."""
+
+_SMALLEST: Final = 1e-3
+"""Å³ of a cell, below which its vectors are in one plane."""
 
 
 class _MaterialFeaturizer(Featurizer[str]):
@@ -76,8 +84,9 @@ class CompositionFeaturizer(_MaterialFeaturizer):
     ``Σ f |p - mean|``; and the mode, that of the most frequent element, or the smallest of several.
     Features are ``(n, properties * statistics)`` of float64; :attr:`columns` names them.
 
-    Failures have the status ``parse`` for what is not a formula, and ``feature`` if a property of
-    an element is not known: noble gases have no electronegativity ``X``, for example.
+    Failures have the status ``parse`` for what is not a formula, ``size`` for one of more than 1024
+    characters, and ``feature`` if a property of an element is not known: noble gases have no
+    electronegativity ``X``, for example.
 
     Needs pymatgen: ``pip install "dc-pipeline[materials]"``.
 
@@ -104,14 +113,20 @@ class CompositionFeaturizer(_MaterialFeaturizer):
 
     def _row(self, text: str) -> np.ndarray | tuple[str, str]:
         core = _pymatgen()
+        if len(text) > _MAX_FORMULA:
+            return "size", f"the formula has {len(text)} characters; the limit is {_MAX_FORMULA}"
         try:
             composition = core.Composition(text)
         except (ValueError, KeyError) as error:
             return "parse", f"this is not a formula: {' '.join(str(error).split())}"
         elements = composition.elements
         strange = [str(one) for one in elements if not isinstance(one, core.Element)]
-        if strange or not elements:
+        if strange:
             return "parse", f"this is not a formula: there is no element {', '.join(strange)}"
+        if not elements:
+            return "parse", "this is not a formula: it has no atoms"
+        if not np.isfinite(composition.num_atoms):
+            return "parse", "this is not a formula: an amount is too large"
         fractions = np.array([composition.get_atomic_fraction(one) for one in elements])
         table = np.array([[_number(one, name) for one in elements] for name in self.properties])
         unknown = np.argwhere(~np.isfinite(table))
@@ -131,8 +146,9 @@ class SineCoulombEigenvalues(_MaterialFeaturizer):
     beyond the atoms of the cell. Eigenvalues do not depend on the order of the atoms, or on the
     origin of the cell; they do on the choice of the cell.
 
-    Inputs are the texts of CIF or POSCAR files. Failures have the status ``parse`` for other texts,
-    ``feature`` for sites without a certain element, and ``size`` for more than ``size`` atoms.
+    Inputs are the texts of CIF or POSCAR files. Failures have the status ``parse`` for other texts
+    and for cells without volume, ``feature`` for sites without a certain element and for two atoms
+    at the same place, and ``size`` for more than ``size`` atoms.
 
     Needs pymatgen: ``pip install "dc-pipeline[materials]"``.
 
@@ -161,9 +177,12 @@ class SineCoulombEigenvalues(_MaterialFeaturizer):
             return "feature", "a site is occupied by several elements, or partly"
         if len(structure) > self.size:
             return "size", f"the cell has {len(structure)} atoms; the limit is size={self.size}"
-        matrix = sine_matrix(
-            np.array(structure.atomic_numbers), structure.frac_coords, structure.lattice.matrix
-        )
+        fractional, lattice = structure.frac_coords, structure.lattice.matrix
+        if not (np.isfinite(fractional).all() and abs(np.linalg.det(lattice)) > _SMALLEST):
+            return "parse", "this is not a crystal: positions are not numbers, or it has no volume"
+        if _coincident(fractional, lattice):
+            return "feature", "two atoms are at the same place"
+        matrix = sine_matrix(np.array(structure.atomic_numbers), fractional, lattice)
         found = np.linalg.eigvalsh(matrix)
         row = np.zeros(self.size)
         row[: len(found)] = found[np.argsort(-np.abs(found), kind="stable")]
@@ -183,6 +202,14 @@ def sine_matrix(numbers: np.ndarray, fractional: np.ndarray, lattice: np.ndarray
     matrix: np.ndarray = np.outer(charges, charges) / distances
     np.fill_diagonal(matrix, 0.5 * charges**2.4)
     return matrix
+
+
+def _coincident(fractional: np.ndarray, lattice: np.ndarray) -> bool:
+    """Tell whether two atoms, or their periodic images, are at the same place."""
+    apart = fractional[:, None] - fractional[None]
+    distances = np.linalg.norm((apart - np.round(apart)) @ lattice, axis=-1)
+    np.fill_diagonal(distances, np.inf)
+    return bool((distances < _NEAREST).any())
 
 
 def _statistics(table: np.ndarray, fractions: np.ndarray) -> dict[str, np.ndarray]:

@@ -30,6 +30,7 @@ from dc_pipeline.disk.failures import (
 )
 from dc_pipeline.disk.header import FILENAME
 from dc_pipeline.disk.writer import check_directory
+from dc_pipeline.disk.writing import writing
 from dc_pipeline.errors import DiskDatasetError
 from dc_pipeline.inputs import as_sequence
 from dc_pipeline.scale.sources import SourceNumbers, check_source, rows_of
@@ -111,7 +112,8 @@ def featurize(
 
     Raises :class:`EmptyDataset` if no row could be featurized, :class:`DiskDatasetError` if
     ``directory`` has another dataset or something else, :class:`FeaturizationError` if anything
-    failed and ``strict`` is set (no dataset is written then), and what the loader raises.
+    failed and ``strict`` is set (no dataset is written then; one that is there is kept), and what
+    the loader raises.
     """
     if not isinstance(featurizer, Featurizer):
         raise ParameterError(f"{featurizer!r} is not a featurizer.")
@@ -141,6 +143,8 @@ def featurize(
             report.raise_if_any()
         with failures_file(place) as file:
             append_failures(file, report)
+            with writing(place / FAILURES):
+                os.fsync(file.fileno())  # before the dataset that it belongs to
         _gather(shards, place, task)
     found = DiskDataset(place)
     clear(work)
@@ -150,7 +154,10 @@ def featurize(
             f"{found.provenance.get('featurizer', 'unknown')}.",
             hint="Choose another directory.",
         )
-    return Loaded(found, FailureReport(tuple(stored_failures(place))))
+    failed = FailureReport(tuple(stored_failures(place)))
+    if strict:
+        failed.raise_if_any()
+    return Loaded(found, failed)
 
 
 def _key(rows: str, featurizer: Featurizer[Any]) -> str:
