@@ -150,7 +150,8 @@ def demo(session: nox.Session) -> None:
 @constrained
 def lint(session: nox.Session) -> None:
     """Check style, types and layers."""
-    typed = ("gemmi", "matplotlib", "zstandard")  # optional libraries that ship their types
+    # Optional libraries that ship their types.
+    typed = ("gemmi", "matplotlib", "optuna", "zstandard")
     install_all(session, "import-linter", "mypy", "pytest", "ruff", *typed)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
