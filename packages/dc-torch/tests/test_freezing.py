@@ -134,3 +134,27 @@ def test_freezing_everything_is_an_error(rows):
 def test_patterns_and_factors_that_cannot_be_used_are_refused(options):
     with pytest.raises(ParameterError):
         model(**options)
+
+
+class Tied(nn.Module):
+    """Two layers that share their weight, which has the names of both."""
+
+    def __init__(self):
+        super().__init__()
+        self.a, self.b = nn.Linear(8, 8), nn.Linear(8, 8)
+        self.b.weight = self.a.weight
+        self.out = nn.Linear(8, 1)
+
+    def forward(self, x):
+        return self.out(self.b(self.a(x)))
+
+
+def test_a_shared_parameter_is_matched_by_each_of_its_names(rows):
+    factors = {"b.weight": 1e-30, "a.*": 1.0}
+    trained = TorchModel(Tied(), epochs=1, optimizer="sgd", learning_rate_factors=factors)
+    before = bits(trained.module)
+    trained.fit(rows)
+    assert changed(before, bits(trained.module)) == {"a.bias", "b.bias", "out.weight", "out.bias"}
+    everything = ("b.weight", "a.bias", "b.bias", "out.*")
+    with pytest.raises(ParameterError, match="All parameters are frozen"):
+        TorchModel(Tied(), freeze=everything).fit(rows)

@@ -260,3 +260,26 @@ def test_weights_that_are_not_finite_are_a_typed_error(value):
     model["sequence_generator/output/1"] = damaged
     with pytest.raises(TorchError, match="finite"):
         model.sample(3, seed=0)
+
+
+def test_likelihoods_are_the_same_whatever_the_numbers_of_start_and_end():
+    """Token 0 also fills places after the end, where nothing may count."""
+    swapped = {0: START, 1: END, START: 0, END: 1}
+    plain = generator()
+    other = generator(start=0, end=1)
+    order = [swapped.get(token, token) for token in range(6)]
+    with torch.no_grad():
+        for name, tensor in other.module.state_dict().items():
+            given = plain.module.state_dict()[name]
+            tensor.copy_(given[order] if name.startswith(("embedding", "output")) else given)
+    rows = [[4, 5, 4], [5]]
+    framed = NumpyDataset(Ragged.from_rows([[0, *row, 1] for row in rows], np.uint16))
+    np.testing.assert_allclose(
+        other.log_likelihood(framed), plain.log_likelihood(sequences(*rows)), rtol=1e-6
+    )
+
+
+@pytest.mark.parametrize("temperature", [1e-5, 5e-324])
+def test_the_lowest_temperatures_give_the_most_probable_token(temperature):
+    found = generator()
+    assert flat(found.sample(3, 0, temperature=temperature)) == flat(found.sample(3, 0, top_k=1))

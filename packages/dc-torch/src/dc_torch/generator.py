@@ -254,7 +254,7 @@ class SequenceGenerator(TrainedModule, Generator):
                 chances = functional.log_softmax(logits, dim=-1)
                 labels = torch.from_numpy(np.nan_to_num(batch.y)).long()
                 each = chances.gather(-1, labels[..., None])[..., 0]
-                found.append((each.numpy() * batch.w).sum(axis=1))
+                found.append(np.where(batch.w > 0, each.numpy(), 0).sum(axis=1))
         return np.concatenate(found)
 
     def _written(
@@ -273,10 +273,9 @@ class SequenceGenerator(TrainedModule, Generator):
         tokens, state = torch.full((n,), self.start, device=device), None
         for place in range(1, self.max_length + 1):
             logits, state = module.step(tokens, state)
-            scaled = logits.double().cpu().numpy() / temperature
             # As many as there could be, so that the first sequences do not depend on their number.
             drawn = draws.random(_SAMPLED_TOGETHER)[active]
-            chosen = _chosen(scaled, drawn, top_k, self.start)
+            chosen = _chosen(logits.double().cpu().numpy(), drawn, temperature, top_k, self.start)
             written[active, place] = chosen
             lengths[active] = place + 1
             going = np.flatnonzero(chosen != self.end)
@@ -345,7 +344,9 @@ class SequenceGenerator(TrainedModule, Generator):
         return X
 
 
-def _chosen(logits: np.ndarray, draws: np.ndarray, top_k: int | None, never: int) -> np.ndarray:
+def _chosen(
+    logits: np.ndarray, draws: np.ndarray, temperature: float, top_k: int | None, never: int
+) -> np.ndarray:
     """Return a token for each row of ``logits`` ``(b, tokens)``, by its draw from [0, 1).
 
     The token ``never`` is not chosen.
@@ -361,7 +362,8 @@ def _chosen(logits: np.ndarray, draws: np.ndarray, top_k: int | None, never: int
             "The network gives no probabilities: its outputs are not finite.",
             hint="Its weights are damaged, or training diverged.",
         )
-    sums = np.exp(logits - highest).cumsum(axis=1)
+    with np.errstate(over="ignore"):  # infinitely far below the highest: probability 0
+        sums = np.exp((logits - highest) / temperature).cumsum(axis=1)
     # Below the last sum, whatever the rounding, so that the token has a positive probability.
     targets = np.minimum(draws * sums[:, -1], np.nextafter(sums[:, -1], 0))
     tokens: np.ndarray = (sums <= targets[:, None]).sum(axis=1)

@@ -284,7 +284,10 @@ def _diverged(number: int, step: int) -> TrainingDiverged:
 
 def _trainable(module: nn.Module, frozen_names: Collection[str]) -> dict[str, nn.Parameter]:
     parameters = {name: p for name, p in module.named_parameters() if p.requires_grad}
-    if parameters and parameters.keys() <= set(frozen_names):
+    held = {
+        id(p) for name, p in module.named_parameters(remove_duplicate=False) if name in frozen_names
+    }
+    if parameters and held.issuperset(map(id, parameters.values())):
         raise ParameterError(
             "All parameters are frozen: there is none to train.",
             hint="freeze takes patterns such as 'layers.0.*'; leave out the last layer.",
@@ -304,11 +307,17 @@ def _trainable(module: nn.Module, frozen_names: Collection[str]) -> dict[str, nn
 
 
 def _factors(module: nn.Module, factors: Mapping[str, float]) -> dict[str, float]:
-    """Return the factor of each name that matches a pattern, that of the first one."""
+    """Return the factor of each parameter that has a name which matches, by its first name.
+
+    Of several patterns that match, the first counts.
+    """
+    first = {id(parameter): name for name, parameter in module.named_parameters()}
+    named = dict(module.named_parameters(remove_duplicate=False))
     found: dict[str, float] = {}
     for pattern, factor in factors.items():
         for name in matching(module, pattern):
-            found.setdefault(name, factor)
+            if name in named:
+                found.setdefault(first[id(named[name])], factor)
     return found
 
 
