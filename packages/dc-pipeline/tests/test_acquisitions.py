@@ -192,3 +192,9 @@ def test_features_without_distances_are_a_typed_error():
 def test_arguments_that_cannot_be_used_are_typed_errors(cls, arguments):
     with pytest.raises(ParameterError):
         cls(*arguments)
+
+
+@pytest.mark.parametrize("std", [1e-160, 1e-320])
+def test_the_expected_improvement_of_tiny_deviations_is_the_gain(std):
+    found = ExpectedImprovement().scores(np.array([-1.0, 1.0]), np.full(2, std), 0.0)
+    assert found.tolist() == [0.0, 1.0]

@@ -119,8 +119,9 @@ class ExpectedImprovement(Score):
     def scores(self, mean: np.ndarray, std: np.ndarray, best: float) -> np.ndarray:
         """Return the expected improvement."""
         gain = mean - best - self.xi
-        z = np.divide(gain, std, out=np.zeros_like(gain), where=std > 0)
-        expected = gain * ndtr(z) + std * np.exp(-np.square(z) / 2) / _ROOT
+        with np.errstate(over="ignore"):  # infinitely many deviations from the best
+            z = np.divide(gain, std, out=np.zeros_like(gain), where=std > 0)
+            expected = gain * ndtr(z) + std * np.exp(-np.square(z) / 2) / _ROOT
         # Far below the best the two terms cancel to rounding, which must not rank anything.
         return np.where(std > 0, np.maximum(expected, 0), np.maximum(gain, 0))
 
