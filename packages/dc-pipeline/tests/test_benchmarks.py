@@ -296,6 +296,7 @@ def test_a_table_shows_no_interval_of_a_single_score_and_none_of_no_score(file):
     models = {"mean": Mean(), "noise": Noise(fails=0)}
     table = benchmarks.run(models, "freesolv", file, seeds=[0]).to_markdown()
     assert "| noise | none | 0 of 1 |" in table
+    assert "1 seed\n" in table
     assert "nan" not in table
     assert "±" not in table.partition("Mean")[0]
 

@@ -89,6 +89,16 @@ def test_a_pose_without_coordinates_fails_alone(pocket, imatinib):
     assert pocket.featurize([]).values.shape == (0, len(pocket.columns))
 
 
+def test_a_pose_that_lacks_hydrogens_fails_alone(pocket, imatinib):
+    one = Chem.RWMol(imatinib)
+    one.RemoveAtom(next(atom.GetIdx() for atom in one.GetAtoms() if atom.GetAtomicNum() == 1))
+    Chem.SanitizeMol(one)
+    features = pocket.featurize([Chem.RemoveHs(imatinib), one, imatinib])
+    assert features.ok.tolist() == [False, False, True]
+    assert [failure.status for failure in features.failures] == ["feature", "feature"]
+    assert "hydrogens" in features.failures[0].message
+
+
 def test_poses_are_stored_and_featurized_on_an_engine(pocket, imatinib, tmp_path, monkeypatch):
     monkeypatch.setenv(sealing.VARIABLE, str(tmp_path / "molecule.key"))
     stored = MoleculeBinary().featurize(Molecules([imatinib], ["imatinib"])).values

@@ -155,7 +155,8 @@ class BenchmarkResult:
         return float((sizes[:, 2] / sizes[:, 0]).mean()) if self.resplit else 0.0
 
     def _title(self) -> str:
-        return f"{self.task.name}: {self.task.title}, {self.split}, {len(self.seeds)} seeds"
+        seeds = f"{len(self.seeds)} seed{'' if len(self.seeds) == 1 else 's'}"
+        return f"{self.task.name}: {self.task.title}, {self.split}, {seeds}"
 
     def _note(self) -> str:
         if self.resplit:

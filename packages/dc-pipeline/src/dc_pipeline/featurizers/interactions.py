@@ -40,7 +40,8 @@ class InteractionFingerprint(Featurizer[Any]):
     where a residue has an interaction; :attr:`columns` names them, ``"THR315.A/HBAcceptor"``.
 
     Failures have the status ``parse``, ``sanitize`` or ``size`` like other molecules', or
-    ``feature`` for a molecule without a three-dimensional conformer.
+    ``feature`` for a molecule without a three-dimensional conformer, or without some hydrogens:
+    interactions would be missing.
 
     Needs ProLIF: ``pip install "dc-pipeline[interactions]"``.
 
@@ -119,9 +120,9 @@ class InteractionFingerprint(Featurizer[Any]):
                 if molecule is None:
                     continue
                 try:
-                    found = fingerprint.generate(
-                        _ligand(molecule), protein, residues=list(self.residues)
-                    )
+                    ligand = _ligand(molecule)
+                    _check_hydrogens(molecule)
+                    found = fingerprint.generate(ligand, protein, residues=list(self.residues))
                 except (ValueError, RuntimeError) as error:
                     name, reason = shown(chunk.inputs[i]), one_line(error)
                     failures.append(Failure(chunk.first_row + i, name, "feature", reason))
@@ -171,6 +172,13 @@ def _ligand(molecule: Any) -> Any:
     if not any(conformer.Is3D() for conformer in molecule.GetConformers()):
         raise ValueError("the molecule has no three-dimensional conformer")
     return _prolif().Molecule.from_rdkit(molecule)
+
+
+def _check_hydrogens(molecule: Any) -> None:
+    """Raise :class:`ValueError` if hydrogens of a pose have no positions."""
+    lacking = sum(atom.GetTotalNumHs() for atom in molecule.GetAtoms())
+    if lacking:
+        raise ValueError(f"{lacking} hydrogens have no positions: add them with addCoords=True")
 
 
 def _chosen(argument: str, names: Sequence[str], known: Sequence[str]) -> tuple[str, ...]:
