@@ -66,6 +66,42 @@ def test_a_formula_without_finite_amounts_fails_alone(formula, status):
     assert features.failures[0].status == status
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_no_text_does_more_than_fail_alone(seed):
+    rng = np.random.default_rng(seed)
+    cell = core.Lattice.from_parameters(4, 5, 6, 90, 95, 100)
+    crystal = core.Structure(cell, ["Na", "Cl"], [[0, 0, 0], [0.5, 0.4, 0.3]])
+    words = [
+        "nan",
+        "inf",
+        "1e999",
+        "0",
+        "-1",
+        "",
+        "99999999999",
+        "loop_",
+        "?",
+        "x,y",
+        "Xx",
+        "(",
+        "2",
+    ]
+    for form in ("cif", "poscar"):
+        lines = crystal.to(fmt=form).splitlines()
+        texts = []
+        for _ in range(40):
+            changed = [*lines]
+            for place in rng.integers(0, len(lines), 3):
+                parts = changed[place].split(" ")
+                parts[rng.integers(len(parts))] = str(rng.choice(words))
+                changed[place] = " ".join(parts)
+            texts.append("\n".join(changed))
+        features = SineCoulombEigenvalues(4).featurize(texts)
+        assert np.isfinite(features.values).all()
+    formulas = ["".join(rng.choice([*words, "Fe", "O", ")", "."], 4)) for _ in range(200)]
+    assert np.isfinite(CompositionFeaturizer(["Z"]).featurize(formulas).values).all()
+
+
 CUBE = "4 0 0\n0 4 0\n0 0 4"
 
 

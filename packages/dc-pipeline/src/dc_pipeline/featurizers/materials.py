@@ -33,6 +33,9 @@ _NEAREST: Final = 0.01
 _SMALLEST: Final = 1e-3
 """Å³ of a cell, below which its vectors are in one plane."""
 
+_LARGEST: Final = 1e15
+"""Å³ of a cell, above which it is none: distances could overflow."""
+
 
 class _MaterialFeaturizer(Featurizer[str]):
     """A featurizer of texts; a subclass says what the row of one is."""
@@ -117,8 +120,8 @@ class CompositionFeaturizer(_MaterialFeaturizer):
             return "size", f"the formula has {len(text)} characters; the limit is {_MAX_FORMULA}"
         try:
             composition = core.Composition(text)
-        except (ValueError, KeyError) as error:
-            return "parse", f"this is not a formula: {' '.join(str(error).split())}"
+        except Exception as error:  # noqa: BLE001 - pymatgen raises what its parser runs into
+            return "parse", f"this is not a formula: {_reason(error)}"
         elements = composition.elements
         strange = [str(one) for one in elements if not isinstance(one, core.Element)]
         if strange:
@@ -169,20 +172,25 @@ class SineCoulombEigenvalues(_MaterialFeaturizer):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # pymatgen's remarks on rounding and the like
             try:
+                if form == "poscar":
+                    _check_counts(text.splitlines())
                 structure = core.Structure.from_str(text, fmt=form)
-            except (ValueError, KeyError, IndexError, AttributeError, TypeError) as error:
-                reason = " ".join(str(error).split())[:300] or type(error).__name__
-                return "parse", f"this is not a CIF or POSCAR file: {reason}"
+            except Exception as error:  # noqa: BLE001 - pymatgen raises what its parsers run into
+                return "parse", f"this is not a CIF or POSCAR file: {_reason(error)}"
         if not structure.is_ordered:
             return "feature", "a site is occupied by several elements, or partly"
         if len(structure) > self.size:
             return "size", f"the cell has {len(structure)} atoms; the limit is size={self.size}"
         fractional, lattice = structure.frac_coords, structure.lattice.matrix
-        if not (np.isfinite(fractional).all() and abs(np.linalg.det(lattice)) > _SMALLEST):
+        finite = np.isfinite(fractional).all() and np.isfinite(lattice).all()
+        if not (finite and _SMALLEST < abs(np.linalg.det(lattice)) < _LARGEST):
             return "parse", "this is not a crystal: positions are not numbers, or it has no volume"
         if _coincident(fractional, lattice):
             return "feature", "two atoms are at the same place"
-        matrix = sine_matrix(np.array(structure.atomic_numbers), fractional, lattice)
+        with np.errstate(all="ignore"):
+            matrix = sine_matrix(np.array(structure.atomic_numbers), fractional, lattice)
+        if not np.isfinite(matrix).all():
+            return "feature", "the sine distance of two atoms is zero or too large"
         found = np.linalg.eigvalsh(matrix)
         row = np.zeros(self.size)
         row[: len(found)] = found[np.argsort(-np.abs(found), kind="stable")]
@@ -202,6 +210,20 @@ def sine_matrix(numbers: np.ndarray, fractional: np.ndarray, lattice: np.ndarray
     matrix: np.ndarray = np.outer(charges, charges) / distances
     np.fill_diagonal(matrix, 0.5 * charges**2.4)
     return matrix
+
+
+def _check_counts(lines: Sequence[str]) -> None:
+    """Raise :class:`ValueError` if a POSCAR file has fewer lines than it says that it has atoms.
+
+    pymatgen makes a list of all of them before it reads the first.
+    """
+    counts = (int(word) for line in lines[5:7] for word in line.split() if word.isdecimal())
+    if sum(counts) > len(lines):
+        raise ValueError("it has fewer lines than atoms")
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())[:300] or type(error).__name__
 
 
 def _coincident(fractional: np.ndarray, lattice: np.ndarray) -> bool:
