@@ -58,6 +58,7 @@ UNKNOWN = {
 MISSING = {
     "fit": (lambda: Zero().fit(), "dataset"),
     "predict": (lambda: Zero().predict(), "dataset"),
+    "predict_distribution": (lambda: Zero().predict_distribution(), "dataset"),
     "evaluate": (lambda: Zero().evaluate(DATA), "metrics"),
     "NumpyDataset": (lambda: NumpyDataset(), "X"),
     "batches": (lambda: DATA.batches(), "size"),

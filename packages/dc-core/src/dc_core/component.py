@@ -45,11 +45,13 @@ _CALLED: Final = (
     "load",
     "meta_fit",
     "predict",
+    "predict_distribution",
     "predict_structure",
     "sample",
     "split",
     "transform",
     "untransform",
+    "untransform_deviation",
 )
 """The methods that users call: arguments that do not fit them are typed errors."""
 
