@@ -77,3 +77,10 @@ def test_what_is_stored_and_cannot_have_been_learned_is_a_typed_error(fill, miss
     transformer.import_weights({"fill/0": fill, "missing/0": missing})
     with pytest.raises(StructureError, match="publish it again"):
         transformer.transform(NumpyDataset(X))
+
+
+def test_a_mean_that_is_too_large_is_a_typed_error_and_changes_nothing():
+    imputer = ImputationTransformer("mean")
+    with pytest.raises(DatasetError, match="too large"):
+        imputer.fit(NumpyDataset([[1e308], [1.5e308], [np.nan]]))
+    assert imputer.fill is None

@@ -361,6 +361,14 @@ def test_quantiles_of_a_sample_are_within_their_standard_error():
     assert (np.abs(found - levels) < 5 * np.sqrt(levels * (1 - levels) / 2000)).all()
 
 
+@pytest.mark.parametrize("X", [[[-1e308], [1.5e308], [0.0]], [[1e-310], [2e-310], [3e-310]]])
+def test_values_for_which_scipy_finds_no_exponent_are_a_typed_error(X):
+    transformer = PowerTransformer("X")
+    with pytest.raises(DatasetError, match="too large"):
+        transformer.fit(NumpyDataset(X))
+    assert transformer.lambdas is None
+
+
 @pytest.mark.parametrize("name", ["log", "box-cox"])
 @pytest.mark.parametrize("value", [0.0, -1.0])
 def test_values_outside_the_domain_are_a_typed_error_unless_their_weight_is_0(name, value):

@@ -4,13 +4,20 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from copy import copy
-from typing import Self, TypeAlias
+from typing import ClassVar, Self, TypeAlias
 
 import numpy as np
 
 from dc_core import Batch, Dataset, MappedDataset, Transformer, check_dataset
 from dc_core.errors import DatasetError, NotFitted, ParameterError, StructureError
-from dc_pipeline.transformers.values import Part, Values, part_of, row_blocks, with_part
+from dc_pipeline.transformers.values import (
+    BLOCK,
+    Part,
+    Values,
+    part_of,
+    row_blocks,
+    with_part,
+)
 
 Statistics: TypeAlias = tuple[np.ndarray, ...]
 
@@ -27,6 +34,8 @@ class ElementwiseTransformer(Transformer):
 
     Raises :class:`ParameterError` for any other part, and for a column of y.
     """
+
+    _block: ClassVar[int] = BLOCK
 
     def __init__(self, part: Part, column: str | None) -> None:
         if part not in ("X", "y"):
@@ -169,7 +178,7 @@ class ElementwiseTransformer(Transformer):
         statistics = self._statistics()
         self._check_shape(values, statistics)
         mapped = np.empty(values.shape, float_dtype(values.dtype))
-        for rows in row_blocks(values):
+        for rows in row_blocks(values, self._block):
             block = values[rows].astype(np.float64, copy=False)
             outside = self._unmapped(block)
             if outside is not None and outside.any():

@@ -26,6 +26,7 @@ from dc_pipeline.transformers.values import (
     is_number,
     part_of,
     row_blocks,
+    too_large,
     with_part,
 )
 
@@ -91,12 +92,15 @@ class ImputationTransformer(Transformer):
             _check_table(values.shape)
         total, known = np.zeros(values.shape), np.zeros(values.shape)
         for block in values:
-            total += block.values.sum(axis=0)
+            with np.errstate(over="ignore"):
+                total += block.values.sum(axis=0)
             known += block.known.sum(axis=0)
         if self.strategy == "constant":
             fill = np.full(values.shape, self.constant)
         elif self.strategy == "mean":
             fill = total / np.maximum(known, 1)
+            if not np.isfinite(fill).all():
+                raise too_large(values.part)
         elif self.strategy == "median":
             sample = values.sample(self.sample, self.seed)
             fill = np.nan_to_num(column_quantiles(sample, np.array([0.5]))[0])

@@ -86,7 +86,11 @@ class PowerTransformer(ElementwiseTransformer):
         if known.size < 2 or known.min() == known.max():
             return 1.0
         fit = stats.boxcox if self.method == "box-cox" else stats.yeojohnson
-        return float(fit(known)[1])
+        try:
+            with np.errstate(all="ignore"):
+                return float(fit(known)[1])
+        except ValueError:  # SciPy finds no bounds for such values
+            return np.nan
 
     def _check_statistics(self, statistics: Statistics) -> None:
         _, _, scale = statistics

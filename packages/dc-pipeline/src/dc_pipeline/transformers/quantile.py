@@ -43,6 +43,7 @@ class QuantileTransformer(ElementwiseTransformer):
 
     fitted = ("references",)
     requires = ("scipy",)
+    _block = 1 << 21  # each column of a block costs two calls, however few its rows are
 
     def __init__(
         self,

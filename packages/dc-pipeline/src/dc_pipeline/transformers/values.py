@@ -166,7 +166,7 @@ def with_part(batch: Batch, part: Part, column: str | None, values: np.ndarray) 
     return batch._replace(X=values if column is None else {**X, column: values})
 
 
-def row_blocks(values: np.ndarray) -> Iterator[slice]:
-    """Yield slices of rows that together are all of them."""
-    size = max(1, BLOCK * len(values) // max(1, values.size))
+def row_blocks(values: np.ndarray, block: int = BLOCK) -> Iterator[slice]:
+    """Yield slices of rows of about ``block`` values each, which together are all rows."""
+    size = max(1, block * len(values) // max(1, values.size))
     return (slice(start, start + size) for start in range(0, len(values), size))
