@@ -29,10 +29,9 @@ from dc_core import (
     take_rows,
 )
 from dc_core.errors import EmptyDataset, ParameterError
-from dc_pipeline.errors import LeakageError
 from dc_pipeline.inputs import as_sequence
 from dc_pipeline.logs import log_failures
-from dc_pipeline.training_rows import kept_digests, overlap, row_digests
+from dc_pipeline.training_rows import check_unseen, kept_digests, row_digests
 
 if TYPE_CHECKING:
     from dc_pipeline.scale.predicting import Predictions
@@ -139,7 +138,8 @@ class Pipeline(Estimator):
             options["valid"] = valid
         self.failures = failures
         former = [transformer.export_weights() for transformer in self.transformers]
-        model = _digest(self.model) if any(former) else b""
+        restorable = any(former) or self.model.is_fitted
+        model = _digest(self.model) if restorable else b""
         try:
             for transformer in self.transformers:
                 train = transformer.fit(train).transform(train)
@@ -147,9 +147,10 @@ class Pipeline(Estimator):
                     options["valid"] = valid = transformer.transform(valid)
             self.model.fit(train, **options)
         except BaseException:
-            if any(former) and _digest(self.model) == model:
+            if restorable and _digest(self.model) == model:
                 for transformer, weights in zip(self.transformers, former, strict=True):
-                    transformer.import_weights(weights)
+                    if weights:  # one that was not fitted has no former statistics
+                        transformer.import_weights(weights)
             elif self.model.is_fitted:
                 self._remember(digests, continued=True)
             raise
@@ -236,7 +237,8 @@ class Pipeline(Estimator):
         if len(dataset) == 0:
             raise EmptyDataset("There is no row to evaluate on.")
         self.check_classes(dataset)
-        self._check_unseen(dataset, allow_train=check_flag("allow_train", allow_train))
+        allow_train = check_flag("allow_train", allow_train)
+        check_unseen(dataset, self.training_rows, "pipeline", allow_train=allow_train)
         std = None
         if any(metric.needs_distribution for metric in metrics):
             prediction, std = self.predict_distribution(dataset)
@@ -254,25 +256,6 @@ class Pipeline(Estimator):
         """Remember the digests of the rows that the model was fitted to."""
         former = self.training_rows if continued else None
         self.training_rows = None if digests is None else kept_digests(digests, former)
-
-    def _check_unseen(self, dataset: Dataset, *, allow_train: bool) -> None:
-        if self.training_rows is None:
-            return
-        seen = overlap(row_digests(dataset), self.training_rows)
-        if 0 < seen < len(dataset) and allow_train:
-            logger.warning(
-                "The pipeline is evaluated on %d rows; it was trained on %d of them.",
-                len(dataset),
-                seen,
-            )
-        if seen and not allow_train:
-            raise LeakageError(
-                f"The pipeline was trained on {seen} of these {len(dataset)} rows: their inputs "
-                "and labels are the same.",
-                hint="Evaluate on other rows; repeated ones can be merged before the split "
-                "(merge_duplicates). To score them all the same, give allow_train=True.",
-                rows=seen,
-            )
 
     def _per_input(
         self, dataset: Any, predict: Callable[[Columns], Sequence[np.ndarray]], *, strict: bool

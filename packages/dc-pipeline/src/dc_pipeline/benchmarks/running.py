@@ -19,8 +19,8 @@ from dc_pipeline.benchmarks.result import BenchmarkResult, BenchmarkRun
 from dc_pipeline.benchmarks.task import SPLITTERS, BenchmarkTask
 from dc_pipeline.disk import DiskDataset
 from dc_pipeline.flows.seeding import has_seed, with_seed
-from dc_pipeline.pipeline import Pipeline
 from dc_pipeline.scale.working import identity, on_disk
+from dc_pipeline.training_rows import evaluate
 
 logger = logging.getLogger(__name__)
 
@@ -133,10 +133,9 @@ class TrainAndTest:
         train, valid, test = (self.dataset.select(rows) for rows in trial.rows)
         model.fit(train, valid=valid if len(valid) else None)
         # The data sets repeat some rows, and published scores include them.
-        options = {"allow_train": True} if isinstance(model, Pipeline) else {}
         scores = {
-            "valid": model.evaluate(valid, self.metrics, **options) if len(valid) else {},
-            "test": model.evaluate(test, self.metrics, **options),
+            "valid": evaluate(model, valid, self.metrics, allow_train=True) if len(valid) else {},
+            "test": evaluate(model, test, self.metrics, allow_train=True),
         }
         return {**scores, "failed": len(getattr(model, "failures", ()))}
 

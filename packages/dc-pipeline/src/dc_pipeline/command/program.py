@@ -510,7 +510,7 @@ def evaluate(
 
     A pipeline refuses rows that it was trained on unless told --allow-train.
     """
-    from dc_pipeline import Pipeline
+    from dc_pipeline import training_rows
     from dc_pipeline.command.reading import in_source, read
     from dc_pipeline.command.training import usual_metrics
 
@@ -522,8 +522,7 @@ def evaluate(
         narrator.say(f"reading {file}")
         rows = read(data, strict=strict)
         scored_by = scored_by or [made.component for made in usual_metrics(loaded, rows.dataset)]
-        options = {"allow_train": allow_train} if isinstance(loaded, Pipeline) else {}
-        scores = loaded.evaluate(rows.dataset, scored_by, **options)
+        scores = training_rows.evaluate(loaded, rows.dataset, scored_by, allow_train=allow_train)
     found = FailureReport(tuple(in_source(getattr(loaded, "failures", ()), rows.numbers)))
     if strict:
         found.raise_if_any()

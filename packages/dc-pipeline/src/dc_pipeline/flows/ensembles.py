@@ -17,6 +17,8 @@ from dc_core import (
     NormalDistribution,
     check_count,
     check_dataset,
+    check_flag,
+    check_metrics,
 )
 from dc_core.errors import (
     DatasetError,
@@ -32,6 +34,7 @@ from dc_pipeline.flows.seeding import reseeded
 from dc_pipeline.metrics.checks import positive
 from dc_pipeline.splitters.kfold import KFold
 from dc_pipeline.splitters.random import RandomSplitter
+from dc_pipeline.training_rows import check_digests, check_unseen, kept_digests
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -341,13 +344,30 @@ class Ensemble(Estimator):
         half[np.isnan(mean)] = np.nan
         return PredictionInterval(mean - half, mean + half)
 
-    def evaluate(self, dataset: Dataset, metrics: Iterable[Metric]) -> dict[str, float]:
+    @property
+    def training_rows(self) -> np.ndarray | None:
+        """Digests of the rows that a member was trained on, None if no member remembers them."""
+        of_members = (getattr(member, "training_rows", None) for member in self.members)
+        known = [digests for digests in of_members if digests is not None]
+        for digests in known:
+            check_digests(digests)
+        return kept_digests(np.concatenate(known)) if known else None
+
+    def evaluate(
+        self, dataset: Dataset, metrics: Iterable[Metric], *, allow_train: bool = False
+    ) -> dict[str, float]:
         """Return each metric's value on the rows of ``dataset`` for which all members predict.
 
         The result and the errors are those of :meth:`dc_core.Estimator.evaluate`. Rows that a
-        member could not featurize are left out.
+        member could not featurize are left out. If members are pipelines that remember their
+        training rows, ``allow_train`` permits rows that one of them was trained on.
+
+        Raises :class:`LeakageError` if there are such rows.
         """
         check_dataset(dataset)
+        metrics = check_metrics(metrics)
+        allow_train = check_flag("allow_train", allow_train)
+        check_unseen(dataset, self.training_rows, "ensemble", allow_train=allow_train)
         if len(dataset) and any(hasattr(member, "failures") for member in self.members):
             self.predict(dataset)
             rows = np.ones(len(dataset), bool)

@@ -16,6 +16,7 @@ import numpy as np
 from dc_core import Dataset, Estimator, Metric, engines
 from dc_core.errors import RunMismatch
 from dc_pipeline.scale.working import identity, on_disk
+from dc_pipeline.training_rows import evaluate
 
 E = TypeVar("E", bound=Estimator)
 
@@ -94,7 +95,8 @@ class FitModels(engines.Task):
             test = self.dataset.select(fit.test)
             prediction = model.predict(test)
             np.save(directory / _PREDICTION, prediction, allow_pickle=False)
-            scores = model.evaluate(test, self.metrics) if self.metrics else {}
+            if self.metrics:
+                scores = evaluate(model, test, self.metrics, allow_train=True)
         if self.keep:
             model.to_pretrained(directory / _MODEL)
             # The hub's files are read-only; what an engine commits has to be writable.

@@ -202,7 +202,7 @@ def _notes(
 ) -> list[str]:
     """Return what a reader of the scores has to know of the rows that they are of."""
     notes = []
-    trained = model.training_rows if isinstance(model, Pipeline) else None
+    trained = getattr(model, "training_rows", None)
     for i, (name, part) in enumerate(predicted.items()):
         seen = 0 if trained is None or i == 0 else overlap(row_digests(part.dataset), trained)
         if seen:

@@ -17,6 +17,7 @@ from dc_core.errors import EmptyDataset
 from dc_pipeline.errors import PipelineError
 from dc_pipeline.inputs import as_sequence
 from dc_pipeline.pipeline import Pipeline
+from dc_pipeline.training_rows import evaluate
 from dc_pipeline.tuning.candidates import Candidates, build
 from dc_pipeline.tuning.pruning import EpochReports, Pruned, Reporter
 
@@ -107,7 +108,8 @@ class Evaluation:
         options: Mapping[str, Any],
     ) -> float:
         fitted = estimator.unfitted().fit(train, valid=valid, **options)
-        score = float(fitted.evaluate(test, [self.metric])[self.metric.name])
+        scores = evaluate(fitted, test, [self.metric], allow_train=True)
+        score = float(scores[self.metric.name])
         if not math.isfinite(score):
             raise PipelineError(
                 f"The {self.metric.name} is {score} on {len(test)} rows.",
