@@ -42,6 +42,15 @@ def test_labels_that_differ_by_more_than_the_tolerance_are_left_out():
     assert repr(found) == "Merged(8 rows to 5, 1 disagreements, 1 left without a label)"
 
 
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_rounding_is_within_the_tolerance(dtype):
+    for low, high in ((5.1, 5.4), (0.1, 0.3), (-4.4, -4.3)):
+        dataset = NumpyDataset(["C", "C"], np.array([low, high], dtype))
+        for tolerance, kept in ((round(high - low, 3), True), (high - low - 1e-5, False)):
+            label = merge_duplicates(dataset, tolerance=tolerance).dataset.y[0, 0]
+            assert np.isnan(label) != kept
+
+
 def test_disagreements_name_the_original_rows():
     (disagreement,) = merged().disagreements
     assert (disagreement.row, disagreement.id, disagreement.task) == (0, "0", "task0")

@@ -172,6 +172,15 @@ def test_predictions_of_X_transformers_are_not_changed(make):
     assert transformer.untransform_deviation(prediction, prediction) is prediction
 
 
+def test_probabilities_are_a_typed_error(make):
+    transformer = make().fit(labelled(skewed()))
+    probabilities = np.full((4, 2, 2), 0.5)
+    with pytest.raises(DatasetError, match="Classification needs no transformed y"):
+        transformer.untransform(probabilities)
+    with pytest.raises(DatasetError, match="Classification needs no transformed y"):
+        transformer.untransform_deviation(probabilities, probabilities)
+
+
 @pytest.mark.parametrize("name", ELEMENTWISE)
 def test_a_small_deviation_is_mapped_as_random_draws_are(name):
     transformer = ELEMENTWISE[name]().fit(labelled(skewed(20_000, 1)))

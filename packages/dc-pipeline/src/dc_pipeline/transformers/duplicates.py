@@ -136,7 +136,7 @@ def merge_duplicates(
 
 def _merged(values: np.ndarray, weights: np.ndarray, labels: str, tolerance: float | None) -> float:
     """Return what the known labels of duplicates are merged to, NaN if there are none."""
-    if not values.size or (tolerance is not None and np.ptp(values) > tolerance):
+    if not values.size or (tolerance is not None and _differ(values, tolerance)):
         return float("nan")
     if labels == "mean":
         return float(np.average(values, weights=weights))
@@ -146,6 +146,12 @@ def _merged(values: np.ndarray, weights: np.ndarray, labels: str, tolerance: flo
     totals = np.bincount(numbers, weights)
     most = classes[totals == totals.max()]
     return float(most[0]) if len(most) == 1 else float("nan")
+
+
+def _differ(values: np.ndarray, tolerance: float) -> bool:
+    """Tell whether values differ by more than ``tolerance``, and not by rounding alone."""
+    rounding = 2 * np.spacing(np.abs(values).max())
+    return bool(np.ptp(values) > tolerance + rounding)
 
 
 def _groups(dataset: Dataset, by: Any) -> np.ndarray:

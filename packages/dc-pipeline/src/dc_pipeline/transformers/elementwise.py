@@ -92,7 +92,7 @@ class ElementwiseTransformer(Transformer):
         if self.part == "X":
             return prediction
         statistics = self._statistics()
-        self._check_shape(prediction, statistics)
+        self._check_prediction(prediction, statistics)
         return np.asarray(self._inverse(prediction, statistics))
 
     def untransform_deviation(self, prediction: np.ndarray, deviation: np.ndarray) -> np.ndarray:
@@ -109,7 +109,7 @@ class ElementwiseTransformer(Transformer):
             return deviation
         statistics = self._statistics()
         for array in (prediction, deviation):
-            self._check_shape(array, statistics)
+            self._check_prediction(array, statistics)
         return np.asarray(self._deviation(prediction, deviation, statistics))
 
     @abstractmethod
@@ -194,6 +194,15 @@ class ElementwiseTransformer(Transformer):
             f"{type(self).__name__} cannot map {value:.6g}, a value of {self.part}.",
             hint="PowerTransformer maps any number; ClippingTransformer sets limits.",
         )
+
+    def _check_prediction(self, prediction: np.ndarray, statistics: Statistics) -> None:
+        if prediction.ndim != 2:
+            raise DatasetError(
+                f"{type(self).__name__} maps predictions of shape (n, tasks) back; these have "
+                f"{prediction.shape}.",
+                hint="Classification needs no transformed y.",
+            )
+        self._check_shape(prediction, statistics)
 
     def _check_shape(self, values: np.ndarray, statistics: Statistics) -> None:
         shape = self._row_shape(statistics)
