@@ -1,5 +1,7 @@
 """cross_validate: the folds of scikit-learn, on any engine, with a reason for what fails."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from sklearn.datasets import load_diabetes, load_iris
@@ -167,10 +169,15 @@ def test_a_directory_of_another_model_or_of_other_folds_is_refused(tmp_path, rid
             )
 
 
-def test_a_damaged_result_is_a_typed_error(tmp_path, ridge_model):
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [("fit.json", b"{"), ("prediction.npy", b""), ("prediction.npy", b"\x93NUMPY")],
+    ids=str,
+)
+def test_a_damaged_result_is_a_typed_error(tmp_path, ridge_model, name, content):
     arguments = (ridge_model, diabetes(), KFold(RandomSplitter(), 2))
     cross_validate(*arguments, directory=tmp_path)
-    next((tmp_path / "run").glob("*/fit.json")).write_text("{")
+    next((tmp_path / "run").glob(f"*/{name}")).write_bytes(content)
     with pytest.raises(RunMismatch, match="Delete"):
         cross_validate(*arguments, directory=tmp_path)
 
@@ -217,6 +224,12 @@ def test_the_interval_is_that_of_the_corrected_t_test():
     found = CrossValidationResult(folds, np.zeros((4, 1))).scores()["rmse"]
     half = np.tan(0.475 * np.pi) * np.sqrt(2 * (1 / 2 + 1 / 3))
     assert (found.value, found.low, found.high) == pytest.approx((2, 2 - half, 2 + half))
+    others = tuple(
+        FoldResult(np.arange(9), np.arange(1), scores, status)
+        for scores, status in (({"rmse": np.inf}, "ok"), ({}, "ok"), ({}, "crash"))
+    )
+    with_others = CrossValidationResult((*others, *folds), np.zeros((4, 1))).scores()["rmse"]
+    assert with_others == replace(found, undefined=3)
 
 
 def test_the_folds_are_a_table(marked):

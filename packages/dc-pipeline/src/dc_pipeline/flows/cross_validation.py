@@ -8,7 +8,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from scipy.stats import t as student_t
 
 from dc_core import (
     Dataset,
@@ -22,6 +21,7 @@ from dc_core import (
     score_all,
 )
 from dc_core.errors import EmptyDataset, ParameterError
+from dc_pipeline.benchmarks.statistics import mean_interval
 from dc_pipeline.flows.fitting import Fit, Fitted, fit_models, load_fitted, working_directory
 from dc_pipeline.flows.seeding import reseeded
 from dc_pipeline.metrics.checks import positive
@@ -93,18 +93,14 @@ class CrossValidationResult:
         return {name: self._interval(name, done, level) for name in names}
 
     def _interval(self, name: str, done: Sequence[FoldResult], level: float) -> Interval:
-        defined = [fold for fold in done if np.isfinite(fold.scores.get(name, np.nan))]
-        undefined = len(self.folds) - len(defined)
-        if not defined:
-            return Interval(np.nan, np.nan, np.nan, level, undefined)
-        values = np.array([fold.scores[name] for fold in defined])
-        k, mean = len(values), float(values.mean())
-        if k == 1:
-            return Interval(mean, np.nan, np.nan, level, undefined)
-        ratio = np.mean([len(fold.test) / len(fold.train) for fold in defined])
-        error = float(np.sqrt(values.var(ddof=1) * (1 / k + ratio)))
-        half = float(student_t.ppf((1 + level) / 2, k - 1)) * error
-        return Interval(mean, mean - half, mean + half, level, undefined)
+        scores = [fold.scores.get(name, np.nan) for fold in done]
+        defined = np.isfinite(scores)
+        ratios = [len(fold.test) / len(fold.train) for fold in done]
+        ratio = float(np.mean(np.array(ratios)[defined])) if defined.any() else 0.0
+        # Failed folds have no score either, and are counted as undefined.
+        values = np.full(len(self.folds), np.nan)
+        values[: len(done)] = np.where(defined, scores, np.nan)
+        return mean_interval(values, level, ratio)
 
     def ensemble(self) -> Ensemble:
         """Return the models of the folds as one :class:`Ensemble`.

@@ -160,11 +160,11 @@ def _result(shard: engines.Shard, *, keep: bool) -> Fitted:
         scores = {str(name): float(value) for name, value in scores.items()}
         if status != "ok":
             return Fitted(status, str(record["message"]))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        path = shard.path / _PREDICTION
+        prediction = np.load(path, allow_pickle=False) if path.exists() else None
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, EOFError) as error:
         raise RunMismatch(
             f"{path} cannot be read: {type(error).__name__}: {error}.",
             hint=f"Delete {shard.path} and call again: only that model is fitted anew.",
         ) from error
-    stored = shard.path / _PREDICTION
-    prediction = np.load(stored, allow_pickle=False) if stored.exists() else None
     return Fitted("ok", "", scores, prediction, shard.path / _MODEL if keep else None)
