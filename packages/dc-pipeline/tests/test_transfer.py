@@ -133,6 +133,10 @@ def test_nothing_to_copy_is_an_error_that_shows_the_names():
         {"rename": {"none": "body"}},
         {"exclude": ["none"]},
         {"exclude": "head"},
+        {"exclude": [0]},
+        {"rename": ["body"]},
+        {"rename": {1: "body"}},
+        {"rename": {"body": 2}},
         {"source": {}},
         {"source": {"a/b/0": [1.0]}},
         {"source": {"a/b/0": np.zeros(1), "c/d/0": np.zeros(1)}},
@@ -144,6 +148,12 @@ def test_nothing_to_copy_is_an_error_that_shows_the_names():
 def test_arguments_that_cannot_be_used_are_refused(options):
     with pytest.raises(ParameterError):
         transfer_weights(**{"source": Network(1, seed=1), "target": Network(1), **options})
+
+
+@pytest.mark.parametrize("options", [{"rename": ["body"]}, {"rename": {"body": 2}}, {"exclude": 1}])
+def test_fine_tuning_refuses_such_arguments_before_the_fit(options):
+    with pytest.raises(ParameterError):
+        FineTuning(Network(1), Network(1).get_weights(), **options)
 
 
 def test_pipelines_share_the_layers_of_their_models_but_not_what_transformers_learned():

@@ -78,7 +78,7 @@ def transfer_weights(
         )
     theirs, name = _weights_of(source)
     ours = target.describe_weights()
-    check_names("exclude", exclude)
+    _check_options(rename, exclude)
     renamed = {
         _relative(name, old): _relative(target.name, new) for old, new in (rename or {}).items()
     }
@@ -152,7 +152,7 @@ class FineTuning(Estimator):
                 hint="Give weights=pretrained.get_weights().",
             )
         _weights_of(weights)
-        check_names("exclude", exclude)
+        _check_options(rename, exclude)
         self.model = model
         self.weights = weights
         self.rename = rename
@@ -242,6 +242,20 @@ def _renamed(name: str, rename: Mapping[str, str]) -> str:
         return name
     longest = max(keys, key=len)
     return rename[longest] + name[len(longest) :]
+
+
+def _check_options(rename: Any, exclude: Any) -> None:
+    if rename is not None and not (
+        isinstance(rename, Mapping)
+        and all(isinstance(name, str) for pair in rename.items() for name in pair)
+    ):
+        raise ParameterError(
+            f"rename={rename!r} must map names to names.", hint='For example: {"head": "readout"}.'
+        )
+    check_names("exclude", exclude)
+    for name in exclude:
+        if not isinstance(name, str):
+            raise ParameterError(f"exclude has {name!r}, which is not a name.")
 
 
 def _check_known(argument: str, names: Collection[str], weights: Collection[str]) -> None:
