@@ -250,6 +250,7 @@ def test_a_directory_of_another_learner_is_refused(tmp_path):
         {"rows": "01234"},
         {"labels": [[1.0, 2.0]] * 5},
         {"labels": [["x"]] * 5},
+        {"labels": [[np.inf]] * 5},
         {"mean": [0.0]},
         {"std": None},
         {"failures": [[0, "", "label", "a lie"]]},
@@ -262,6 +263,32 @@ def test_a_damaged_round_is_a_typed_error(tmp_path, change):
     path.write_text(json.dumps(json.loads(path.read_text()) | change))
     with pytest.raises(RunMismatch, match="damaged"):
         learner(directory=tmp_path)
+
+
+def test_a_round_that_is_missing_is_a_typed_error(tmp_path):
+    for _ in range(2):
+        learner(directory=tmp_path).step()
+    (tmp_path / "round-00000.json").unlink()
+    with pytest.raises(RunMismatch, match="missing"):
+        learner(directory=tmp_path)
+
+
+@pytest.mark.parametrize("chosen", [[0, 0], [-1], [10_000], [0.5], [[1]], list(range(5))], ids=str)
+def test_rows_that_an_acquisition_cannot_choose_are_not_asked(chosen):
+    class Chooser(RandomSampling):
+        def choose(self, candidates, k, rng):
+            return np.array(chosen)
+
+    made = learner(acquisition=Chooser())
+    made.step()
+    with pytest.raises(DatasetError, match="chose"):
+        made.step()
+    assert len(made.asked) == 5
+
+
+def test_a_task_may_be_given_by_its_name_alone():
+    assert learner(initial=pool()[:5], tasks="task0").tasks == ("task0",)
+    assert learner(tasks="logP").tasks == ("logP",)
 
 
 def test_two_programs_do_not_continue_the_same_rounds(tmp_path):
@@ -351,6 +378,10 @@ def test_an_oracle_that_answers_in_another_form_is_a_typed_error(labels):
         ({"objective": "other"}, ParameterError),
         ({"rows": pool()[:0]}, EmptyDataset),
         ({"initial": pool()[:0]}, EmptyDataset),
+        ({"tasks": []}, ParameterError),
+        ({"tasks": ["a", "a"], "objective": "a"}, ParameterError),
+        ({"tasks": [1], "objective": 1}, ParameterError),
+        ({"initial": pool()[:5], "tasks": "other"}, ParameterError),
     ],
 )
 def test_arguments_that_cannot_be_used_are_typed_errors(options, error):

@@ -23,6 +23,7 @@ from dc_core import (
     concatenate_rows,
     engines,
     make_table,
+    uninterrupted,
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
 from dc_pipeline.flows.acquisitions import Acquisition, Candidates, Greedy, check_acquisition
@@ -212,9 +213,10 @@ class ActiveLearner:
             return None
         labels, failures = self._ask(rows)
         made = LearningRound(number, rows, labels, mean, std, math.nan, failures)
-        if self._store is not None:
-            self._store.append(made)
-        self._add(made)
+        with uninterrupted():
+            if self._store is not None:
+                self._store.append(made)
+            self._add(made)
         logger.info("%s", self._rounds[-1])
         return self._rounds[-1]
 
@@ -270,13 +272,24 @@ class ActiveLearner:
             return numbers, mean, std
         sign = 1 if self.maximize else -1
         candidates = Candidates(self.pool, numbers, self.labelled, sign * best, sign * mean, std)
-        chosen = self.acquisition.choose(candidates, k, rng)
+        chosen = self._checked(self.acquisition.choose(candidates, k, rng), len(candidates), k)
         nothing = np.full(len(chosen), np.nan)
         return (
             numbers[chosen],
             mean[chosen] if self.acquisition.needs_prediction else nothing,
             std[chosen] if self.acquisition.needs_deviation else nothing,
         )
+
+    def _checked(self, chosen: Any, n: int, k: int) -> np.ndarray:
+        """Return the positions that the acquisition chose if they are at most ``k`` of ``n``."""
+        found = np.asarray(chosen, np.intp if len(chosen) == 0 else None)
+        integers = found.ndim == 1 and found.dtype.kind in "iu"
+        if not integers or not len(set(found.tolist()).intersection(range(n))) == len(found) <= k:
+            raise DatasetError(
+                f"{self.acquisition!r} chose {chosen!r} of {n} candidates.",
+                hint=f"It must return at most {k} different positions below {n}.",
+            )
+        return found
 
     def _predict(self, numbers: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return mean and deviation of the objective for rows of the pool, each ``(n,)``."""
@@ -355,15 +368,18 @@ class ActiveLearner:
 
     def _tasks(self, tasks: Sequence[str] | None) -> tuple[str, ...]:
         """Return the names of the labels."""
+        names = (tasks,) if isinstance(tasks, str) else tasks
         if self._known is not None:
             if len(self._known) == 0 or not self._known.tasks:
                 raise EmptyDataset("There are no labels to begin with.", hint="Give their number.")
-            if tasks is not None and tuple(tasks) != self._known.tasks:
+            if names is not None and tuple(names) != self._known.tasks:
                 raise ParameterError(f"The labels given are of {self._known.tasks}, not {tasks}.")
             return self._known.tasks
-        if tasks is None:
+        if names is None:
             return self.pool.tasks or ("task0",)
-        return (tasks,) if isinstance(tasks, str) else tuple(tasks)
+        if not names or len({*names}) < len(names) or not all(isinstance(n, str) for n in names):
+            raise ParameterError(f"tasks={tasks!r} are not different names.")
+        return tuple(names)
 
     def _index_of(self, objective: str | None) -> int:
         if objective is None and len(self.tasks) == 1:

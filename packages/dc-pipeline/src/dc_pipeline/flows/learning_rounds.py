@@ -89,6 +89,11 @@ class RoundStore:
                 ) from error
             asked.update(made.rows.tolist())
             rounds.append(made)
+        if len(rounds) < sum(1 for _ in self.directory.glob("round-*.json")):
+            raise RunMismatch(
+                f"{self._path(len(rounds))} is missing, and rounds with higher numbers are there.",
+                hint="Delete those with higher numbers: these rounds are asked again.",
+            )
         return rounds
 
     def append(self, made: LearningRound) -> None:
@@ -141,6 +146,8 @@ def _round(number: int, fields: Mapping[str, Any], rows: int, tasks: int) -> Lea
         raise ValueError("rows are none of the pool's, or repeated")
     k = len(chosen)
     labels = _floats(fields["labels"], (k, tasks))
+    if np.isinf(labels).any():
+        raise ValueError("a label is infinite")
     mean, std = (_floats(fields[name], (k,)) for name in ("mean", "std"))
     failures = tuple(_failure(values, chosen) for values in fields["failures"])
     if {f.row for f in failures} != {
