@@ -312,6 +312,7 @@ def test_a_directory_of_another_generator_or_of_something_else_is_refused(tmp_pa
     [
         ("run.json", b"{"),
         ("run.json", b"[]"),
+        ("run.json", b"[" * 100_000),
         ("run.json", b'{"format": 2}'),
         ("round-0002/round.json", b'{"number": 2}'),
         ("round-0002/round.json", b""),

@@ -480,6 +480,7 @@ def test_a_line_that_was_cut_off_is_written_anew(tmp_path):
         ('"parameters": {', '"parameters": {"c": 1, '),
         ('{"number"', '["number"'),
         ('"reports": []', '"reports": [1]'),
+        ('"reports": []', '"reports": [[1e999, 1.0]]'),
         ('"seconds": ', '"seconds": 1e999, "s": '),
         ('"scores": [', f'"scores": [{"[" * 100_000}'),
     ],

@@ -90,9 +90,9 @@ class RoundDirectory:
                     hint="Choose another directory, or delete this one to start afresh.",
                 )
         numbers = self._numbers()
-        ends = {stored.get("weights")}
+        ends = [stored.get("weights")]
         if numbers:
-            ends.add(_read_json(self._round(numbers[-1]) / _RECORD).get("weights"))
+            ends.append(_read_json(self._round(numbers[-1]) / _RECORD).get("weights"))
         if header["weights"] not in ends:
             raise RunMismatch(
                 f"The rounds in {self.path} began with other weights of the generator.",
@@ -191,7 +191,7 @@ def _read_json(path: Path) -> dict[str, Any]:
         value = json.loads(path.read_bytes())
         if not isinstance(value, dict):
             raise ValueError(f"a {type(value).__name__}")
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise _unreadable(path, error) from error
     return value
 

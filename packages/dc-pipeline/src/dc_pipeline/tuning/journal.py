@@ -117,7 +117,7 @@ def parse_trial(path: Path, number: int, line: Any) -> tuple[dict[str, Any], Out
         )
         if outcome.status == "ok" and not outcome.scores:
             raise ValueError("there is no score")
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
         raise _damaged(path, f"trial {number}: {type(error).__name__}: {error}") from error
     return labels, outcome
 
