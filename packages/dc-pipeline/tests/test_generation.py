@@ -348,6 +348,16 @@ def test_a_score_that_is_not_one_number_each_is_refused(returned):
         loop.run(1)
 
 
+def test_infinite_scores_do_not_count():
+    def score(smiles):
+        return [np.inf if "O" in text else float(len(text)) for text in smiles]
+
+    loop = HillClimbing(bigrams(), score, samples=40)
+    (done,) = loop.run(1)
+    assert np.isfinite([done.mean, done.kept, *done.quantiles]).all()
+    assert [np.isnan(row.y[0]) for row in loop.molecules] == ["O" in r.X for r in loop.molecules]
+
+
 def test_no_molecule_with_a_score_is_an_error():
     with pytest.raises(EmptyDataset):
         HillClimbing(InOrder([["C1", "x"]]), oxygens).run(1)

@@ -36,7 +36,7 @@ from dc_pipeline.inputs import as_sequence
 logger = logging.getLogger(__name__)
 
 Score = Callable[[list[str]], Any]
-"""Maps SMILES to a score for each: higher is better, and NaN does not count."""
+"""Maps SMILES to a score for each: higher is better, and NaN and infinity do not count."""
 
 _QUANTILES: Final = (0.0, 0.25, 0.5, 0.75, 1.0)
 _KINDS: Final = {"int": int, "float": float, "tuple[float, ...]": list}
@@ -98,7 +98,8 @@ class HillClimbing:
     further, so that after each round it is the generator of that round. ``score`` is a function
     that maps a list of canonical SMILES to one number each, or an estimator of one task, such as a
     :class:`Pipeline`, whose prediction counts. Higher is better, and NaN does not count: a function
-    can return it for molecules outside its domain. Each molecule is scored once.
+    can return it for molecules outside its domain. Infinite scores count as NaN. Each molecule is
+    scored once.
 
     A round samples ``samples`` molecules and trains the generator on the ``keep`` best of all
     rounds; ``retrain=False`` only samples, for comparison. ``training`` are options of the
@@ -252,7 +253,8 @@ class HillClimbing:
                 f"{given.shape}.",
                 hint="It must return one number for each, NaN for those that do not count.",
             )
-        return scores.astype(np.float64)
+        found = scores.astype(np.float64)
+        return np.where(np.isfinite(found), found, np.nan)
 
     def _settings(self) -> dict[str, Any]:
         """Return what two objects have to share to continue each other's rounds."""
