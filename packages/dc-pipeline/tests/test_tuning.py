@@ -536,6 +536,11 @@ def test_what_cannot_be_tuned_is_said(change, error, words):
 def test_a_grid_needs_values_that_can_be_listed():
     with pytest.raises(ParameterError, match="too many values"):
         GridTuner().tune(Parabola(), ZEROS, RMSE(), space=SQUARE, valid=ZEROS)
+    with pytest.raises(ParameterError, match="too many values"):
+        GridTuner().tune(Parabola(), ZEROS, RMSE(), space={"a": Integer(0, 2**53)}, valid=ZEROS)
+    many = {"a": Integer(0, 1999), "b": Integer(0, 1999)}
+    with pytest.raises(ParameterError, match="4000000 combinations"):
+        GridTuner().tune(Parabola(), ZEROS, RMSE(), space=many, valid=ZEROS)
     with pytest.raises(ParameterError, match="not known before"):
         GridTuner().tune(lambda suggest: Parabola(), ZEROS, RMSE(), valid=ZEROS)
 

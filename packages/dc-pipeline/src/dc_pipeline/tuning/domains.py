@@ -17,6 +17,9 @@ _PLAIN: Final = (bool, int, float, str, type(None))
 _WIDEST: Final = 2**53
 """Integers up to here are exact as floats, which samplers compute with."""
 
+_LISTED: Final = 10**6
+"""So many values can be listed."""
+
 
 def label_of(value: Any) -> Any:
     """Return ``value`` if it is a plain number or text, and else the text that stands for it."""
@@ -80,10 +83,7 @@ class Uniform(Domain):
 
     def labels(self) -> tuple[Any, ...]:
         """Raise :class:`ParameterError`: there are too many."""
-        raise ParameterError(
-            f"{self!r} has too many values for a grid.",
-            hint="List those to try: Choice(0.1, 1.0, 10.0).",
-        )
+        raise _too_many(self)
 
     def contains(self, label: Any) -> bool:
         """Tell whether ``label`` is a number in the range."""
@@ -145,13 +145,16 @@ class Integer(Domain):
     def labels(self) -> tuple[int, ...]:
         """Return all integers.
 
-        Raises :class:`ParameterError` with ``log``: a grid has equal steps.
+        Raises :class:`ParameterError` with ``log``, as a grid has equal steps, and if there are
+        more than a million.
         """
         if self.log:
             raise ParameterError(
                 f"{self!r} has no equal steps for a grid.",
                 hint="List the values to try: Choice(64, 256, 1024).",
             )
+        if self.high - self.low >= _LISTED:
+            raise _too_many(self)
         return tuple(range(self.low, self.high + 1))
 
     def contains(self, label: Any) -> bool:
@@ -212,6 +215,13 @@ class Choice(Domain):
         """Return the call that makes it."""
         texts = (repr(v) if type(v) in _PLAIN else str(label_of(v)) for v in self.values)
         return f"Choice({', '.join(texts)})"
+
+
+def _too_many(domain: Domain) -> ParameterError:
+    return ParameterError(
+        f"{domain!r} has too many values for a grid.",
+        hint="List those to try: Choice(1, 10, 100).",
+    )
 
 
 def _same(label: Any, other: Any) -> bool:
