@@ -99,6 +99,14 @@ def test_a_pose_that_lacks_hydrogens_fails_alone(pocket, imatinib):
     assert "hydrogens" in features.failures[0].message
 
 
+def test_a_pose_whose_positions_are_not_finite_fails_alone(pocket, imatinib):
+    broken = Chem.Mol(imatinib)
+    broken.GetConformer().SetAtomPosition(0, (float("nan"), 0.0, 0.0))
+    features = pocket.featurize([broken, imatinib])
+    assert features.ok.tolist() == [False, True]
+    assert "finite" in features.failures[0].message
+
+
 def test_poses_are_stored_and_featurized_on_an_engine(pocket, imatinib, tmp_path, monkeypatch):
     monkeypatch.setenv(sealing.VARIABLE, str(tmp_path / "molecule.key"))
     stored = MoleculeBinary().featurize(Molecules([imatinib], ["imatinib"])).values

@@ -40,8 +40,8 @@ class InteractionFingerprint(Featurizer[Any]):
     where a residue has an interaction; :attr:`columns` names them, ``"THR315.A/HBAcceptor"``.
 
     Failures have the status ``parse``, ``sanitize`` or ``size`` like other molecules', or
-    ``feature`` for a molecule without a three-dimensional conformer, or without some hydrogens:
-    interactions would be missing.
+    ``feature`` for a molecule without a three-dimensional conformer of finite positions, or without
+    some hydrogens: interactions would be missing.
 
     Needs ProLIF: ``pip install "dc-pipeline[interactions]"``.
 
@@ -121,7 +121,7 @@ class InteractionFingerprint(Featurizer[Any]):
                     continue
                 try:
                     ligand = _ligand(molecule)
-                    _check_hydrogens(molecule)
+                    _check_pose(molecule)
                     found = fingerprint.generate(ligand, protein, residues=list(self.residues))
                 except (ValueError, RuntimeError) as error:
                     name, reason = shown(chunk.inputs[i]), one_line(error)
@@ -174,8 +174,10 @@ def _ligand(molecule: Any) -> Any:
     return _prolif().Molecule.from_rdkit(molecule)
 
 
-def _check_hydrogens(molecule: Any) -> None:
-    """Raise :class:`ValueError` if hydrogens of a pose have no positions."""
+def _check_pose(molecule: Any) -> None:
+    """Raise :class:`ValueError` if positions of a pose are not finite, or hydrogens have none."""
+    if not np.isfinite(molecule.GetConformer().GetPositions()).all():
+        raise ValueError("the positions are not finite")
     lacking = sum(atom.GetTotalNumHs() for atom in molecule.GetAtoms())
     if lacking:
         raise ValueError(f"{lacking} hydrogens have no positions: add them with addCoords=True")
