@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from dc_core import NumpyDataset, Ragged
 from dc_core.errors import DatasetError, ParameterError
-from dc_pipeline import DatasetWriter, DiskDataset
+from dc_pipeline import DatasetWriter, DiskDataset, stored_failures
 from dc_pipeline.errors import DiskDatasetError
 
 
@@ -706,3 +706,21 @@ def test_places_beyond_the_table_are_a_typed_error(tmp_path):
         (tmp_path / "dataset.json").write_text(json.dumps(header))
         with pytest.raises(DiskDatasetError, match="beyond the table"):
             _ = DiskDataset(tmp_path).X
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        '{"row": "0", "input": "", "status": "parse", "message": ""}',
+        '{"row": -1, "input": "", "status": "parse", "message": ""}',
+        '{"row": 1e999, "input": "", "status": "parse", "message": ""}',
+        '{"row": 0}',
+        "null",
+        "[" * 100_000,
+    ],
+    ids=["text", "negative", "infinite", "missing", "null", "deep"],
+)
+def test_a_damaged_report_is_a_typed_error(tmp_path, line):
+    (tmp_path / "failures.jsonl").write_text(line + "\n")
+    with pytest.raises(DiskDatasetError, match="cannot be read"):
+        list(stored_failures(tmp_path))

@@ -52,6 +52,17 @@ def stored_failures(directory: str | os.PathLike[str]) -> Iterator[Failure]:
     try:
         with path.open("rb") as file:
             for line in file:
-                yield Failure(**json.loads(line))
-    except (OSError, ValueError, TypeError) as error:
+                yield _checked(Failure(**json.loads(line)))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise DiskDatasetError(f"{path} cannot be read: {error}.") from error
+
+
+def _checked(failure: Failure) -> Failure:
+    """Return the ``failure``, whose other fields become text.
+
+    Raises :class:`TypeError` if its row is no number of a row.
+    """
+    if type(failure.row) is not int or failure.row < 0:
+        raise TypeError(f"{failure.row!r} is not the number of a row")
+    texts = (failure.input, failure.status, failure.message, failure.task)
+    return Failure(failure.row, *map(str, texts))
