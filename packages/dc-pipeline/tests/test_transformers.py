@@ -353,6 +353,16 @@ def test_fitting_takes_memory_that_does_not_grow_with_the_rows(name):
     assert peak < 8e6
 
 
+def test_a_sample_is_in_memory_once():
+    dataset = NumpyDataset(np.ones((20_000, 100), np.float32))
+    transformer = ImputationTransformer()
+    tracemalloc.start()
+    transformer.fit(dataset)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 1.5 * 20_000 * 100 * 8
+
+
 def test_statistics_of_a_sample_depend_on_the_seed_alone():
     dataset = labelled(skewed(5000))
     first, again, other = (

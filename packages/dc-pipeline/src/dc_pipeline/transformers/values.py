@@ -76,8 +76,13 @@ class Values:
             dataset = dataset.select(np.sort(chosen))
         sampled = Values(dataset, self.part, self._column, self._who)
         sampled._function = self._function
-        blocks = ((block.values, block.known) for block in sampled)
-        return np.concatenate([np.where(known, values, np.nan) for values, known in blocks])
+        found = np.full((len(dataset), *self.shape), np.nan)
+        start = 0
+        for values, _, known in sampled:
+            stop = start + len(values)
+            np.copyto(found[start:stop], values, where=known)
+            start = stop
+        return found
 
     def _read(self, start: int, stop: int) -> tuple[np.ndarray, np.ndarray | None]:
         parts = ("y", "w") if self.part == "y" else ("X",)
