@@ -1,11 +1,14 @@
 """Hubs on web servers: what arrives is verified, bounded and resumed, whatever the server does."""
 
+import hashlib
 import os
 import runpy
 import subprocess
 import sys
 import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -19,18 +22,23 @@ from dc_hub.errors import (
     FileMissing,
     HashMismatch,
     HubUnavailable,
+    LockTimeout,
     ModelNotFound,
     Offline,
     ParamsError,
     ReadOnlyHub,
     RevisionNotFound,
+    UnsafePath,
 )
-from dc_hub.format.manifest import CHUNK
+from dc_hub.files import lease as lease_module
+from dc_hub.files.lease import Lease
+from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.hubs.index import parse_index, write_index
+from dc_hub.remote import cache as cache_module
 from dc_hub.remote import http
 from dc_hub.remote.cache import Cache
+from dc_hub.remote.download import download as download_files
 from dc_hub.remote.http import HTTPStore
-from dc_hub.remote.hub import RemoteHub
 
 web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
 
@@ -234,27 +242,50 @@ def test_processes_that_want_one_model_fetch_it_once(large):
     assert sum(wanted is not None for _, wanted, _ in large.requests) == 3
 
 
-def test_two_that_fetch_side_by_side_leave_one_whole_model(large, cache):
-    """Nothing depends on the lease: here each has its own, as if it could not be taken."""
-    hub = RemoteHub(HTTPStore(large.url), Cache(cache))
-    model = hub.resolve("big")
-    partial = cache / "partial" / model.revision
-    partial.mkdir(parents=True)
+def test_some_that_fetch_side_by_side_leave_one_whole_model(large, monkeypatch):
+    """Nothing depends on the lease: here each gets it at once, as if it had been broken."""
 
-    class NoLease:
-        def renew(self):
-            pass
+    @contextmanager
+    def taken(path, *, wait):
+        yield Lease(path, "")
 
-    threads = [
-        threading.Thread(target=hub._fill, args=(model, None, partial, NoLease())) for _ in range(2)
-    ]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
-    hub.cache.path("").mkdir(parents=True)
-    hub.cache._move(partial, hub.cache.path(model.revision))
-    from_pretrained("big", hub=hub, verify="full")
+    monkeypatch.setattr(cache_module, "lease", taken)
+    starts = threading.Barrier(4)
+    slow = iter((0.0, 0.05, 0.1, 0.4) * 20)
+    large.faults["model.safetensors"] = lambda handler, data: time.sleep(next(slow))
+
+    def go(_):
+        hub = open_hub(large.url)
+        model = hub.resolve("big")
+        starts.wait(30)
+        return hub.fetch(model).revision
+
+    with ThreadPoolExecutor(4) as pool:
+        assert len(set(pool.map(go, range(4)))) == 1
+    from_pretrained("big", hub=large.url, verify="full")
+
+
+def test_a_fetch_that_ends_after_another_has_moved_the_model_is_well(cache):
+    """What happens if the lease was broken between two chunks."""
+
+    def fill(partial):
+        other = Cache(cache)
+        other._fill("a" * 64, lambda folder: (folder / "file").write_bytes(b"x"))
+        (partial / "second").write_bytes(b"x")  # its directory is no longer there
+
+    final = Cache(cache).add("a" * 64, fill, wait=1.0)
+    assert [path.name for path in final.iterdir()] == ["file"]
+
+
+def test_a_lease_lasts_as_long_as_a_slow_chunk(tmp_path, monkeypatch):
+    monkeypatch.setattr(lease_module, "TERM", 0.2)
+    with lease_module.lease(tmp_path / "lock") as mine, mine.renewed():
+        with (
+            pytest.raises(LockTimeout),
+            lease_module.lease(tmp_path / "lock", wait=0.8),
+        ):
+            raise AssertionError
+        assert mine.held()
 
 
 def test_a_pull_reports_its_progress_and_the_model_then_loads_without_the_server(large):
@@ -329,6 +360,7 @@ def test_another_range_than_was_asked_for_is_a_typed_error(large):
 def test_failures_that_pass_are_tried_again(served):
     served.faults["params.json"] = web.times(2, web.status(503))
     served.faults["MANIFEST.json"] = web.times(1, web.cut)
+    served.faults["model.safetensors"] = web.times(1, web.cut)
     from_pretrained("lab/m", hub=served.url)
 
 
@@ -345,10 +377,62 @@ def test_a_server_that_is_not_there_is_a_typed_error():
         from_pretrained("lab/m", hub="http://127.0.0.1:9")
 
 
-@pytest.mark.parametrize("url", ["http://", "http://h/?q", "http://h/#f", "http://u:p@h/"])
+@pytest.mark.parametrize(
+    "url",
+    ["http://", "http://h/?q", "http://h/#f", "http://u:p@h/", "http://[::1", "http://h:99999"],
+)
 def test_a_url_that_is_not_that_of_a_hub_is_a_typed_error(url):
     with pytest.raises(HubUnavailable, match="URL of a hub"):
         open_hub(url)
+
+
+@pytest.mark.parametrize(
+    "url",
+    ["http://u:secret@h/", "http://h/?token=secret", "ftp://u:secret@h/", "s3://u:secret@bucket/"],
+)
+def test_credentials_in_a_url_are_in_no_message(url):
+    with pytest.raises(HubUnavailable) as caught:
+        open_hub(url)
+    assert "secret" not in f"{caught.value} {caught.value.path}"
+
+
+@pytest.mark.parametrize("headers", [3, {"A": "secret\r\nB: c"}, {"A": None}, {"A": "\u20ac"}])
+def test_headers_that_cannot_be_sent_are_a_typed_error(headers):
+    with pytest.raises(ParameterError, match="headers=") as caught:
+        open_hub("http://127.0.0.1:9", headers=headers)
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "target",
+    [
+        "http://[::1",
+        "http://127.0.0.1:99999/x?signature=secret",
+        "http://:secret@127.0.0.1/x",
+        "//h:secret/",
+    ],
+)
+def test_a_redirect_to_nowhere_is_a_typed_error(served, target):
+    served.faults["main.json"] = web.redirect(target)
+    with pytest.raises(HubUnavailable, match="redirect") as caught:
+        from_pretrained("lab/m", hub=served.url)
+    assert target == "//h:secret/" or "secret" not in str(caught.value)
+
+
+def test_a_redirect_with_a_body_of_unknown_length_is_followed(served):
+    served.faults["main.json"] = web.chunked(302, {"Location": "/lab/m/refs/v1.json"})
+    from_pretrained("lab/m", hub=served.url)
+
+
+def test_bodies_of_unknown_length_are_read_and_the_connection_is_used_again(served):
+    served.faults["json"] = served.faults["model.safetensors"] = web.chunked(200)
+    from_pretrained("lab/m", hub=served.url)
+    assert max(served.counts.values()) == 1
+
+
+def test_a_length_that_is_no_number_is_well_or_a_typed_error(served):
+    served.faults["main.json"] = web.nonsense_length
+    from_pretrained("lab/m", hub=served.url)
 
 
 def test_options_that_servers_do_not_have_are_a_typed_error(served):
@@ -415,6 +499,59 @@ def test_what_was_never_finished_is_collected(cache):
     assert Cache(cache).gc() == [old]
     assert not old.exists()
     assert new.exists()
+
+
+@pytest.mark.needs("file owners")
+@pytest.mark.parametrize("make", [Path.symlink_to, Path.hardlink_to])
+@pytest.mark.parametrize("file", ["model.safetensors", "MANIFEST.json"])
+def test_a_link_planted_where_a_model_is_fetched_is_not_written_through(
+    served, hub, cache, tmp_path, make, file
+):
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    partial = cache / "partial" / hub.resolve("lab/m").revision
+    partial.mkdir(parents=True)
+    make(partial / file, victim)
+    from_pretrained("lab/m", hub=served.url, verify="full")
+    assert victim.read_bytes() == b"precious"
+
+
+@pytest.mark.needs("file owners")
+def test_a_link_in_the_place_of_the_folder_is_a_typed_error(served, hub, cache, tmp_path):
+    (tmp_path / "elsewhere").mkdir()
+    (cache / "partial").mkdir(parents=True)
+    (cache / "partial" / hub.resolve("lab/m").revision).symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(UnsafePath, match="is a link"):
+        from_pretrained("lab/m", hub=served.url)
+    assert list((tmp_path / "elsewhere").iterdir()) == []
+
+
+@pytest.mark.needs("FIFOs")
+def test_a_fifo_planted_where_a_model_is_fetched_does_not_hang(served, hub, cache):
+    partial = cache / "partial" / hub.resolve("lab/m").revision
+    partial.mkdir(parents=True)
+    os.mkfifo(partial / "params.json")
+    from_pretrained("lab/m", hub=served.url, verify="full")
+
+
+@pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
+@pytest.mark.parametrize("ranges", [True, False])
+def test_files_of_every_size_come(tmp_path, size, ranges):
+    data = bytes(range(256)) * (size // 256) + b"x" * (size % 256)
+    (tmp_path / "file").write_bytes(data)
+    digests = tuple(hashlib.sha256(data[i : i + CHUNK]).hexdigest() for i in range(0, size, CHUNK))
+    entry = Entry("file", size, hashlib.sha256(data).hexdigest(), digests)
+    (tmp_path / "there").mkdir()
+    with web.serve(tmp_path) as server:
+        server.ranges = ranges
+        download_files(
+            HTTPStore(server.url),
+            "",
+            Manifest((entry,)),
+            tmp_path / "there",
+            report=lambda count: None,
+        )
+    assert (tmp_path / "there" / "file").read_bytes() == data
 
 
 @pytest.mark.needs("a user without rights")

@@ -15,13 +15,17 @@ from dc_hub.errors import (
     HubUnavailable,
     LimitExceeded,
     ModelNotFound,
+    Offline,
+    ReadOnlyHub,
     RevisionNotFound,
     RevisionTagged,
     TagMoved,
 )
 from dc_hub.format.filenames import MANIFEST
+from dc_hub.remote import s3 as s3_module
 from dc_hub.remote.s3 import Refused, S3Store
 
+botocore = pytest.importorskip("botocore", reason="boto3 is not installed")
 boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
 server = pytest.importorskip("moto.server", reason="moto's server is not installed")
 
@@ -240,3 +244,129 @@ def test_a_bucket_that_is_not_there_is_a_typed_error(bucket):
         open_hub("s3://nobody-has-this").names()
     with pytest.raises(ParameterError, match="'token'"):
         open_hub(URL, token="x")
+
+
+def test_a_tag_cannot_point_at_a_revision_that_only_the_cache_has(s3, bucket, linear):
+    revision = publish(linear, "m", hub=s3).revision
+    from_pretrained("m", hub=s3)
+    dc_hub.rm("m", hub=s3)
+    with pytest.raises(RevisionNotFound):
+        s3.move_tag("m", "v1", revision, expected=None)
+    assert "Contents" not in bucket.list_objects_v2(Bucket="models")
+
+
+def test_a_tag_that_was_moved_while_a_revision_is_removed_stays(
+    s3, linear, models, dataset, monkeypatch
+):
+    first = publish(linear, "m", hub=s3, tag="v1", move_main=False).revision
+    second = publish(models["Linear"](5.0).fit(dataset), "m", hub=s3).revision
+    listed = type(s3).tags
+
+    def then_moved(self, name):
+        found = listed(self, name)
+        open_hub(URL).move_tag("m", "v1", second, expected=first)
+        return found
+
+    with monkeypatch.context() as patch:
+        patch.setattr(type(s3), "tags", then_moved)
+        assert s3.remove("m", first, remove_tags=True) == [first]
+    assert s3.tags("m") == {"main": second, "v1": second}
+
+
+def test_models_are_listed_by_one_request_for_every_thousand_objects(s3, bucket, linear):
+    for name in ("a", "b/c", "b/d"):
+        publish(linear, name, hub=s3)
+    bucket.put_object(Bucket="models", Key="team/B AD/x", Body=b"")
+    asked = []
+    s3.store._client.meta.events.register(
+        "before-call.s3", lambda model, **_: asked.append(model.name)
+    )
+    assert s3.names() == ["a", "b/c", "b/d"]
+    assert asked == ["ListObjectsV2"]
+
+
+def test_a_body_that_is_cut_is_asked_for_again(bucket, monkeypatch):
+    store = S3Store(URL)
+    store.write("a", b"content")
+    monkeypatch.setattr(s3_module, "PAUSE", 0.0)
+    cuts = [3]
+
+    class Cut(botocore.response.StreamingBody):
+        def read(self, amt=None):
+            cuts[0] -= 1
+            if cuts[0] >= 0:
+                raise botocore.exceptions.ResponseStreamingError(error="cut")
+            return super().read(amt)
+
+    monkeypatch.setattr("botocore.endpoint.StreamingBody", Cut)
+    assert store.read_range("a", 1, 3, 7) == b"on"
+    cuts[0] = 4
+    with pytest.raises(HubUnavailable, match="cut"):
+        store.read_range("a", 1, 3, 7)
+
+
+def test_a_write_that_meets_another_is_repeated(bucket, monkeypatch):
+    store = S3Store(URL)
+    monkeypatch.setattr(s3_module, "PAUSE", 0.0)
+    put, conflicts = store._client.put_object, [2]
+
+    def conflict(**options):
+        conflicts[0] -= 1
+        if conflicts[0] >= 0:
+            told = {"Error": {"Code": "ConditionalRequestConflict"}}
+            raise botocore.exceptions.ClientError(told, "PutObject")
+        return put(**options)
+
+    monkeypatch.setattr(store._client, "put_object", conflict)
+    store.write("a", b"one", new=True)
+    assert store.read("a", 10) == b"one"
+
+
+def test_who_must_not_upload_is_told_so(bucket, tmp_path, monkeypatch):
+    store = S3Store(URL)
+    (tmp_path / "file").write_bytes(b"x")
+
+    def deny(**options):
+        raise botocore.exceptions.ClientError({"Error": {"Code": "AccessDenied"}}, "PutObject")
+
+    monkeypatch.setattr(store._client, "put_object", deny)
+    with pytest.raises(ReadOnlyHub):
+        store.upload("a", tmp_path / "file")
+
+
+@pytest.mark.parametrize("options", [{"profile": "none"}, {"endpoint_url": "nonsense"}])
+def test_a_configuration_that_is_none_is_a_typed_error(bucket, options):
+    with pytest.raises(HubUnavailable, match="cannot be opened"):
+        open_hub(URL, **options)
+
+
+@pytest.mark.parametrize("variables", [{}, {"AWS_ENDPOINT_URL": "http://127.0.0.1:9"}])
+def test_no_credentials_and_no_store_are_typed_errors(bucket, monkeypatch, variables):
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_SHARED_CREDENTIALS_FILE", "/nowhere")
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    for name, value in variables.items():
+        monkeypatch.setenv(name, value)
+    if not variables:
+        monkeypatch.delenv("AWS_ACCESS_KEY_ID")
+        monkeypatch.delenv("AWS_SECRET_ACCESS_KEY")
+    hub = open_hub(URL)
+    for call in (hub.names, lambda: hub.resolve("m"), lambda: hub.tags("m")):
+        with pytest.raises(HubUnavailable, match="cannot be reached"):
+            call()
+
+
+def test_offline_a_bucket_is_not_asked(s3, linear, monkeypatch):
+    revision = publish(linear, "m", hub=s3).revision
+    from_pretrained("m", hub=s3)
+    monkeypatch.setenv("DEEPCHEM_OFFLINE", "1")
+    from_pretrained("m", hub=s3, revision=revision)
+    for call in (
+        s3.names,
+        lambda: s3.tags("m"),
+        lambda: s3.revisions("m"),
+        lambda: s3.resolve("m", revision[:12]),
+        lambda: publish(linear, "m", hub=s3),
+    ):
+        with pytest.raises(Offline):
+            call()

@@ -128,6 +128,29 @@ def other_range(handler, data):
     return True
 
 
+def chunked(code, headers=None):
+    """Answer without a length: the body comes in chunks, the last of which is empty."""
+
+    def fault(handler, data):
+        handler.send_response(code)
+        for name, value in {**(headers or {}), "Transfer-Encoding": "chunked"}.items():
+            handler.send_header(name, value)
+        handler.end_headers()
+        try:
+            handler.wfile.write(b"%x\r\n%b\r\n0\r\n\r\n" % (len(data), data))
+        except OSError:
+            handler.close_connection = True
+        return True
+
+    return fault
+
+
+def nonsense_length(handler, data):
+    handler.answer(200, data, length="nonsense")
+    handler.close_connection = True
+    return True
+
+
 def cut(handler, data):
     """Promise everything, send half and close the connection."""
     handler.answer(200, data[: len(data) // 2], length=len(data))

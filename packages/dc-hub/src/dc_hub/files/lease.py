@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 import socket
 import stat
+import threading
 import time
 import uuid
 from collections.abc import Iterator
@@ -42,8 +43,25 @@ class Lease:
 
     def renew(self) -> None:
         """Show those who wait that this process is alive."""
-        with suppress(FileNotFoundError):
+        with suppress(OSError):  # it was broken, or is being looked at: `held` tells
             os.utime(self.path)
+
+    @contextmanager
+    def renewed(self) -> Iterator[None]:
+        """Renew the lease as long as the block takes, however long it waits for something else."""
+        ended = threading.Event()
+
+        def renew() -> None:
+            while not ended.wait(TERM / 4):
+                self.renew()
+
+        thread = threading.Thread(target=renew, name="lease", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            ended.set()
+            thread.join()
 
 
 @contextmanager

@@ -33,6 +33,11 @@ def scheme_of(where: str | os.PathLike[str]) -> str:
     return scheme[1].lower() if scheme else ""
 
 
+def without_secrets(url: str) -> str:
+    """Return ``url`` as messages may show it: without user, password, query and fragment."""
+    return re.split("[?#]", re.sub("//.*@", "//", url, flags=re.DOTALL), maxsplit=1)[0]
+
+
 def local_path(where: str | os.PathLike[str]) -> Path:
     """Return the absolute path that a path or a ``file://`` URL names; ``~`` is expanded.
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from dc_core import explained, plugins
 from dc_core.errors import BackendNotInstalled, ParameterError
 from dc_hub.errors import HubUnavailable
-from dc_hub.files.urls import scheme_of
+from dc_hub.files.urls import scheme_of, without_secrets
 from dc_hub.hubs.contract import Hub, HubLike
 from dc_hub.hubs.local import LocalHub
 
@@ -52,16 +52,17 @@ def open_hub(hub: HubLike = None, **options: Any) -> Hub:
 
 
 def _remote(scheme: str, url: str, options: dict[str, Any]) -> Hub:
+    shown = without_secrets(url)
     try:
         opened = plugins.open_hub(scheme, url, options)
     except BackendNotInstalled as error:
         raise HubUnavailable(
-            f"{scheme}:// is not supported: {url!r}.",
-            path=url,
+            f"{scheme}:// is not supported: {shown!r}.",
+            path=shown,
             hint=error.hint or "Give a path on this machine, or its file:// URL.",
         ) from error
     if not isinstance(opened, Hub):
         raise HubUnavailable(
-            f"The plugin for {scheme}:// returned {opened!r}, which is not a hub.", path=url
+            f"The plugin for {scheme}:// returned {opened!r}, which is not a hub.", path=shown
         )
     return opened

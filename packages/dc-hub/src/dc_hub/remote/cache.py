@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from dc_core import sync_directory
-from dc_hub.files.lease import Lease, lease
+from dc_hub.files.lease import lease
 from dc_hub.files.paths import is_directory
 from dc_hub.files.storage import make_directory, writing
 
-Fill = Callable[[Path, Lease], None]
-"""Fetches the files of a revision into a directory, and renews the lease meanwhile."""
+Fill = Callable[[Path], None]
+"""Fetches the files of a revision into a directory."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,21 +62,27 @@ class Cache:
         with writing(self.folder, undone="What was fetched so far is kept."):
             make_directory(partial)
             make_directory(final.parent)
-            with lease(partial.with_name(f"{revision}.lock"), wait=wait) as mine:
+            with (
+                lease(partial.with_name(f"{revision}.lock"), wait=wait) as mine,
+                mine.renewed(),
+            ):
                 if not self.has(revision):
-                    make_directory(partial)
-                    fill(partial, mine)
-                    self._move(partial, final)
+                    self._fill(revision, fill)
         return final
 
-    def _move(self, partial: Path, final: Path) -> None:
-        sync_directory(partial)
+    def _fill(self, revision: str, fill: Fill) -> None:
+        partial, final = self.folder / "partial" / revision, self.path(revision)
+        make_directory(partial)
+        is_directory(self.folder, "partial", revision)  # and no link to one
         try:
+            fill(partial)
+            sync_directory(partial)
             partial.rename(final)
         except OSError:
-            if not final.is_dir():
+            if not self.has(revision):
                 raise
-            shutil.rmtree(partial, ignore_errors=True)  # another process was faster
+            # Another process, which took the lease meanwhile, was faster.
+            shutil.rmtree(partial, ignore_errors=True)
         sync_directory(final.parent)
 
     def gc(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:

@@ -7,17 +7,20 @@ A download that was interrupted goes on with the chunks that are not there yet.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import io
 import os
+import stat
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from dc_hub.errors import HashMismatch
-from dc_hub.files.system import create_file, open_to_write, read_into
+from dc_hub.files.system import open_to_write, read_into, status_of
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.remote.store import RangesUnsupported, Store
@@ -42,7 +45,7 @@ def download(
     """
     for entry in manifest.entries:
         path = f"{base}/{entry.path}"
-        with _opened(directory, entry) as file:
+        with _opened(directory, entry.path, entry.size) as file:
             missing = [i for i, there in enumerate(_there(file, entry)) if not there]
             report(entry.size - sum(_length(entry, i) for i in missing))
             if missing:
@@ -51,15 +54,34 @@ def download(
                 except RangesUnsupported:
                     _stream(store, path, entry, missing, file, report)
             os.fsync(file.fileno())
-    _write(directory / MANIFEST, manifest.to_bytes())
+    data = manifest.to_bytes()
+    with _opened(directory, MANIFEST, len(data)) as file:
+        # In place: two processes write the same, and neither takes the other's away.
+        _write_at(file, data, 0)
+        os.fsync(file.fileno())
 
 
-def _opened(directory: Path, entry: Entry) -> io.FileIO:
-    """Open the file of ``entry`` to read and write, and give it its size."""
-    file = io.FileIO(open_to_write(directory, entry.path), "r+b")
-    if os.fstat(file.fileno()).st_size != entry.size:
-        file.truncate(entry.size)
+def _opened(directory: Path, name: str, size: int) -> io.FileIO:
+    """Open a file to read and write, and give it its size.
+
+    Whatever else is under its name is removed: a link, a FIFO, a file that has another name too and
+    may be anybody's.
+    """
+    with suppress(FileNotFoundError):
+        if not _is_own(status_of(directory, name)):
+            (directory / name).unlink()
+    file = io.FileIO(open_to_write(directory, name), "r+b")
+    found = os.fstat(file.fileno())
+    if not _is_own(found):
+        file.close()
+        raise OSError(errno.ELOOP, "Exchanged while it was being opened", name)
+    if found.st_size != size:
+        file.truncate(size)
     return file
+
+
+def _is_own(found: os.stat_result) -> bool:
+    return stat.S_ISREG(found.st_mode) and found.st_nlink == 1
 
 
 def _there(file: io.FileIO, entry: Entry) -> Iterator[bool]:
@@ -103,7 +125,7 @@ def _fetch(
             return
         start, length = i * CHUNK, _length(entry, i)
         if length == entry.size:
-            data = b"".join(store.stream(path, entry.size))
+            data = store.read(path, entry.size)
         else:
             data = store.read_range(path, start, start + length, entry.size)
         _check(data, entry, i, path)
@@ -127,10 +149,9 @@ def _stream(
 ) -> None:
     """Fetch a file from its start to its end, and write those ``chunks`` of it."""
     missing = set(chunks)
-    pieces = store.stream(path, entry.size)
     data = bytearray()
     i = 0
-    for piece in pieces:
+    for piece in store.stream(path, entry.size):
         data += piece
         while i < len(entry.chunks) and len(data) >= _length(entry, i):
             length = _length(entry, i)
@@ -163,10 +184,3 @@ def _write_at(file: io.FileIO, data: bytes, start: int) -> None:
     view = memoryview(data)
     while view:
         view = view[file.write(view) :]
-
-
-def _write(path: Path, data: bytes) -> None:
-    path.unlink(missing_ok=True)
-    with io.FileIO(create_file(path.parent, path.name), "wb") as file:
-        _write_at(file, data, 0)
-        os.fsync(file.fileno())

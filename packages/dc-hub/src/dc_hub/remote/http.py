@@ -19,6 +19,7 @@ from urllib3.exceptions import HTTPError
 from dc_core import hookimpl
 from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded
+from dc_hub.files.urls import without_secrets
 from dc_hub.remote.hub import RemoteHub
 from dc_hub.remote.store import RangesUnsupported
 
@@ -64,15 +65,15 @@ class HTTPStore:
     """The files below a URL. ``headers`` go to its host alone, whatever it redirects to."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
-        parts = urlsplit(url)
-        if not parts.hostname or parts.query or parts.fragment or parts.username:
+        shown = without_secrets(url)
+        if _host(url) is None or "@" in urlsplit(url).netloc or {"?", "#"} & set(url):
             raise HubUnavailable(
-                f"{url!r} is not the URL of a hub.",
-                path=url,
+                f"{shown!r} is not the URL of a hub.",
+                path=shown,
                 hint="Write https://host/path, and credentials as headers=.",
             )
         self.url = url.rstrip("/")
-        self._headers = dict(headers or {})
+        self._headers = _checked(headers or {})
         self._pool = urllib3.PoolManager(
             maxsize=8, timeout=urllib3.Timeout(connect=CONNECT, read=READ), retries=False
         )
@@ -83,8 +84,8 @@ class HTTPStore:
         def attempt() -> bytes:
             with self._answer(path, {}) as answer:
                 self._check_whole(answer, path)
-                size = int(answer.headers.get("Content-Length", 0))
-                data = b"".join(_pieces(answer, limit + 1, path))
+                size = answer.length_remaining or 0  # what the header says, if that is a number
+                data = b"" if size > limit else b"".join(_pieces(answer, limit + 1))
                 if max(size, len(data)) > limit:
                     raise LimitExceeded(
                         f"{self._shown(path)} has more than the {limit} bytes allowed.",
@@ -107,7 +108,7 @@ class HTTPStore:
                 told = answer.headers.get("Content-Range", "")
                 if told not in (f"bytes {start}-{stop - 1}/{n}" for n in (size, "*")):
                     raise self._nonsense(path, f"the range {told!r} for {wanted['Range']!r}")
-                data = b"".join(_pieces(answer, stop - start, path))
+                data = b"".join(_pieces(answer, stop - start))
                 if len(data) != stop - start:
                     raise _TryAgain(f"{len(data)} of {stop - start} bytes came")
                 return data
@@ -125,7 +126,7 @@ class HTTPStore:
         done = 0
         try:
             self._check_whole(answer, path)
-            for piece in _pieces(answer, size, path):
+            for piece in _pieces(answer, size):
                 done += len(piece)
                 yield piece
         except (_TryAgain, HTTPError, OSError) as error:
@@ -167,19 +168,23 @@ class HTTPStore:
                     return
                 url = self._redirected(url, answer.headers.get("Location", ""), path)
             finally:
-                # A body that was not read to its end would block the connection.
-                answer.close() if answer.length_remaining else answer.release_conn()
+                # A connection with an answer that was not read to its end cannot be used again.
+                answer.release_conn() if answer.length_remaining == 0 else answer.close()
         raise self._nonsense(path, f"more than {_REDIRECTS} redirects")
 
     def _redirected(self, url: str, location: str, path: str) -> str:
         """Return where a redirect leads; refuse places that it has no business to name."""
-        target = urljoin(url, location)
-        before, after = urlsplit(self.url), urlsplit(target)
-        downgraded = before.scheme == "https" and after.scheme != "https"
-        if after.scheme not in ("http", "https") or downgraded or after.username:
-            raise self._nonsense(path, f"a redirect to {target!r}")
-        if _is_internal(after.hostname or "") and not _is_internal(before.hostname or ""):
-            raise self._nonsense(path, f"a redirect into this network, {target!r}")
+        try:
+            target = urljoin(url, location)
+        except ValueError as error:
+            raise self._nonsense(path, "a redirect to no URL") from error
+        before, after, shown = _host(self.url), _host(target), without_secrets(target)
+        if after is None or "@" in urlsplit(target).netloc:
+            raise self._nonsense(path, f"a redirect to {shown!r}")
+        if before is not None and before[0] == "https" != after[0]:
+            raise self._nonsense(path, f"a redirect to {shown!r}")
+        if before is not None and _is_internal(after[1]) and not _is_internal(before[1]):
+            raise self._nonsense(path, f"a redirect into this network, {shown!r}")
         return target
 
     def _check(self, answer: Any, path: str) -> None:
@@ -221,7 +226,7 @@ class HTTPStore:
         )
 
 
-def _pieces(answer: Any, limit: int, path: str) -> Iterator[bytes]:
+def _pieces(answer: Any, limit: int) -> Iterator[bytes]:
     """Yield the body of ``answer``, no more than ``limit`` bytes of it, in time."""
     deadline = time.monotonic() + GRACE + limit / SLOWEST
     left = limit
@@ -235,9 +240,30 @@ def _pieces(answer: Any, limit: int, path: str) -> Iterator[bytes]:
             raise _TryAgain(f"the server is slower than {SLOWEST} bytes a second")
 
 
-def _host(url: str) -> tuple[str, str | None, int | None]:
-    parts = urlsplit(url)
-    return parts.scheme, parts.hostname, parts.port
+def _host(url: str) -> tuple[str, str, int] | None:
+    """Return the scheme, host and port of a URL; None if it is none of a web server."""
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        return None
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        return None
+    return parts.scheme, parts.hostname, port or (443 if parts.scheme == "https" else 80)
+
+
+def _checked(headers: object) -> dict[str, str]:
+    """Return ``headers`` if they can be sent; what they contain is in no message."""
+    if not isinstance(headers, Mapping) or not all(
+        isinstance(text, str) and text.isascii() and text.isprintable()
+        for header in headers.items()
+        for text in header
+    ):
+        raise ParameterError(
+            "The headers= of a hub are no texts by name.",
+            hint="Give a dict such as {'Authorization': 'Bearer ...'}, without line breaks.",
+        )
+    return dict(headers)
 
 
 def _is_internal(host: str) -> bool:

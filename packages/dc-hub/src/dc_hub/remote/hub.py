@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -16,12 +15,10 @@ from dc_hub.errors import (
     FileMissing,
     HubUnavailable,
     ModelNotFound,
-    Offline,
     ReadOnlyHub,
     RevisionNotFound,
 )
 from dc_hub.files.cache import cache_folder
-from dc_hub.files.lease import Lease
 from dc_hub.files.paths import check_name, check_tag, open_directory
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import MAX_BYTES, Manifest, parse_manifest, read_manifest
@@ -32,10 +29,7 @@ from dc_hub.hubs.index import Index, parse_index
 from dc_hub.hubs.staging import Staging
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.download import download
-from dc_hub.remote.store import Store
-
-OFFLINE: Final = "DEEPCHEM_OFFLINE"
-"""The environment variable that forbids to reach remote hubs, if it is set and not 0."""
+from dc_hub.remote.store import Store, check_online
 
 WAIT: Final = 3600.0
 """Seconds to wait for another process that fetches the same model."""
@@ -137,9 +131,7 @@ class RemoteHub:
         """Raise :class:`ReadOnlyHub`."""
         raise self._read_only()
 
-    def _fill(
-        self, model: StoredModel, report: Report | None, directory: Path, lease: Lease
-    ) -> None:
+    def _fill(self, model: StoredModel, report: Report | None, directory: Path) -> None:
         manifest = self.manifest(model)
         size = sum(entry.size for entry in manifest.entries)
         started = time.monotonic()
@@ -149,14 +141,13 @@ class RemoteHub:
 
         def arrived(count: int) -> None:
             nonlocal done
-            lease.renew()
             with counting:
                 done += count
                 if report is not None:
                     report(done, size)
 
         download(self.store, _base(model), manifest, directory, report=arrived)
-        seconds = time.monotonic() - started
+        seconds = max(time.monotonic() - started, 1e-3)
         logger.info("fetched %s in %.1f s: %.3g MB/s", model.name, seconds, size / 1e6 / seconds)
 
     def _tag(self, name: str, tag: str) -> str | None:
@@ -168,13 +159,7 @@ class RemoteHub:
         return read_tag(data, tag, f"{self.store.url}/{path}")
 
     def _read(self, path: str, limit: int) -> bytes:
-        if os.environ.get(OFFLINE, "0") not in ("", "0"):
-            raise Offline(
-                f"{self.store.url}/{path} is not on this machine, and {OFFLINE} is set.",
-                path=f"{self.store.url}/{path}",
-                hint="Name a revision that was fetched before by its full digest, or pin it: "
-                "lock='dchub.lock'.",
-            )
+        check_online(f"{self.store.url}/{path}")
         return self.store.read(path, limit)
 
     def _index(self) -> Index:

@@ -8,12 +8,13 @@ the new one.
 from __future__ import annotations
 
 import os
+import re
 import tempfile
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
-from urllib.parse import urlsplit
 
 from dc_core import hookimpl
 from dc_core.errors import ParameterError
@@ -27,22 +28,31 @@ from dc_hub.errors import (
     RevisionTagged,
 )
 from dc_hub.files.paths import can_be_segment, check_name, check_tag
+from dc_hub.files.urls import without_secrets
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST
-from dc_hub.hubs.contract import MAIN, StoredModel, is_digest, moved_tag, read_tag
+from dc_hub.hubs.contract import MAIN, StoredModel, moved_tag, read_tag
 from dc_hub.hubs.staging import Staging
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.hub import RemoteHub
+from dc_hub.remote.store import check_online
 
 _PIECE: Final = 1 << 20
 _TAG_BYTES: Final = 4096
+_BUCKET: Final = re.compile(r"s3://([A-Za-z0-9._-]+)((?:/[^?#@]*)?)", re.IGNORECASE)
 _OPTIONS: Final = frozenset({"endpoint_url", "profile", "region"})
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
-_REFUSED: Final = frozenset({"412", "PreconditionFailed", "409", "ConditionalRequestConflict"})
+_REFUSED: Final = frozenset({"412", "PreconditionFailed"})
+_CONFLICT: Final = frozenset({"409", "ConditionalRequestConflict"})
 _DENIED: Final = frozenset(
     {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 )
+_MANIFEST_KEY: Final = re.compile(rf"(.+)/revisions/([0-9a-f]{{64}})/{re.escape(MANIFEST)}")
 
+PAUSE: Final = 0.2
+"""Seconds before a request is made again; four times as many before the next."""
+
+_ATTEMPTS: Final = 4
 
 _Tagged = tuple[str | None, str | None]
 """The revision that a tag points at, and the entity tag of its object; None without one."""
@@ -68,6 +78,10 @@ class Refused(Exception):
     """A conditional write was refused: its condition does not hold."""
 
 
+class _Conflict(Refused):
+    """A conditional write was refused because another was going on: it has to be repeated."""
+
+
 class S3Store:
     """The objects of a bucket below a prefix."""
 
@@ -79,19 +93,28 @@ class S3Store:
         profile: str | None = None,
         region: str | None = None,
     ) -> None:
-        parts = urlsplit(url)
-        if parts.scheme != "s3" or not parts.hostname or parts.query or parts.fragment:
+        bucket = _BUCKET.fullmatch(url)
+        if bucket is None:
             raise HubUnavailable(
-                f"{url!r} is not the URL of a hub.", path=url, hint="Write s3://bucket/prefix."
+                f"{without_secrets(url)!r} is not the URL of a hub.",
+                path=without_secrets(url),
+                hint="Write s3://bucket/prefix.",
             )
         self.url = url.rstrip("/")
-        self._bucket = parts.netloc
-        self._prefix = parts.path.strip("/")
+        self._bucket = bucket[1]
+        self._prefix = bucket[2].strip("/")
         self._boto = _boto()
         retries = {"mode": "standard", "max_attempts": 4}
         config = self._boto.config(connect_timeout=10, read_timeout=30, retries=retries)
-        session = self._boto.session(profile_name=profile, region_name=region)
-        self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
+        try:
+            session = self._boto.session(profile_name=profile, region_name=region)
+            self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
+        except self._boto.misconfigured as error:
+            raise HubUnavailable(
+                f"{self.url} cannot be opened: {error}.",
+                path=self.url,
+                hint="Check the profile, the region and the endpoint.",
+            ) from error
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole object; see :class:`Store`."""
@@ -99,38 +122,27 @@ class S3Store:
 
     def read_tagged(self, path: str, limit: int) -> tuple[bytes, str]:
         """Return a whole object and its entity tag, which changes with it."""
-        with self._asking(path):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
-            if answer["ContentLength"] > limit:
-                raise LimitExceeded(
-                    f"{self._shown(path)} has more than the {limit} bytes allowed.",
-                    path=self._shown(path),
-                )
-            return answer["Body"].read(limit + 1), answer["ETag"]
+        return self._get(path, limit)
 
     def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
         """Return a range of an object; see :class:`Store`."""
-        with self._asking(path):
-            answer = self._client.get_object(
-                Bucket=self._bucket, Key=self._key(path), Range=f"bytes={start}-{stop - 1}"
-            )
-            data: bytes = answer["Body"].read(stop - start + 1)
+        try:
+            data, _ = self._get(path, stop - start, Range=f"bytes={start}-{stop - 1}")
+        except LimitExceeded as error:
+            raise self._no_range(path, "more", stop - start) from error
         if len(data) != stop - start:
-            raise HubUnavailable(
-                f"{self._shown(path)}: {len(data)} bytes came for {stop - start}.",
-                path=self._shown(path),
-                hint="The object was changed, or the store does not send ranges.",
-            )
+            raise self._no_range(path, str(len(data)), stop - start)
         return data
 
     def stream(self, path: str, size: int) -> Iterator[bytes]:
         """Yield a whole object in pieces; see :class:`Store`."""
         with self._asking(path):
-            body = self._client.get_object(Bucket=self._bucket, Key=self._key(path))["Body"]
-            left = size
-            while left and (piece := body.read(min(_PIECE, left))):
-                left -= len(piece)
-                yield piece
+            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
+            with closing(answer["Body"]) as body:
+                left = size
+                while left and (piece := body.read(min(_PIECE, left))):
+                    left -= len(piece)
+                    yield piece
 
     def write(
         self, path: str, data: bytes, *, new: bool = False, expected: str | None = None
@@ -141,10 +153,17 @@ class S3Store:
         """
         condition: dict[str, str] = {"IfNoneMatch": "*"} if new else {}
         condition |= {} if expected is None else {"IfMatch": expected}
-        with self._asking(path):
-            self._client.put_object(
-                Bucket=self._bucket, Key=self._key(path), Body=data, **condition
-            )
+        for number in range(_ATTEMPTS):
+            try:
+                with self._asking(path):
+                    self._client.put_object(
+                        Bucket=self._bucket, Key=self._key(path), Body=data, **condition
+                    )
+                return
+            except _Conflict:
+                if number == _ATTEMPTS - 1:
+                    raise
+                time.sleep(PAUSE * 4**number)
 
     def upload(self, path: str, file: Path) -> None:
         """Write an object with the content of a file, in parts if it is large."""
@@ -173,6 +192,41 @@ class S3Store:
             for found in page.get("Contents", ())
         )
 
+    def below(self, path: str) -> Iterator[str]:
+        """Yield the paths of all objects below the folder ``path``, with that path."""
+        start = len(self._key(""))
+        for page in self._pages(path):
+            for found in page.get("Contents", ()):
+                yield found["Key"][start:]
+
+    def _get(self, path: str, limit: int, **options: str) -> tuple[bytes, str]:
+        """Return the content of an object and its entity tag; ask again if it is cut."""
+        for number in range(_ATTEMPTS):
+            with self._asking(path):
+                answer = self._client.get_object(
+                    Bucket=self._bucket, Key=self._key(path), **options
+                )
+                with closing(answer["Body"]) as body:
+                    if answer["ContentLength"] > limit:
+                        raise LimitExceeded(
+                            f"{self._shown(path)} has more than the {limit} bytes allowed.",
+                            path=self._shown(path),
+                        )
+                    try:
+                        return body.read(limit + 1), answer["ETag"]
+                    except self._boto.failed:
+                        if number == _ATTEMPTS - 1:
+                            raise
+            time.sleep(PAUSE * 4**number)
+        raise AssertionError  # pragma: no cover
+
+    def _no_range(self, path: str, came: str, wanted: int) -> HubUnavailable:
+        return HubUnavailable(
+            f"{self._shown(path)}: {came} bytes came for {wanted}.",
+            path=self._shown(path),
+            hint="The object was changed, or the store does not send ranges.",
+        )
+
     def _pages(self, path: str, **options: str) -> list[Any]:
         prefix = f"{self._key(path)}/" if path else f"{self._prefix}/" if self._prefix else ""
         with self._asking(path):
@@ -189,26 +243,30 @@ class S3Store:
     def _asking(self, path: str) -> Iterator[None]:
         """Convert the errors of the client to those of the hub."""
         shown = self._shown(path)
+        check_online(shown)
         try:
             yield
-        except self._boto.refused as refused:
-            error: Any = refused
+        except (self._boto.refused, *self._boto.failed) as failed:
+            # An upload wraps the error that says why.
+            error: Any = next(
+                (e for e in _causes(failed) if isinstance(e, self._boto.refused)), None
+            )
+            if error is None:
+                raise HubUnavailable(
+                    f"{shown} cannot be reached: {failed}.",
+                    path=shown,
+                    hint="Check the connection, the bucket and the credentials, and try again.",
+                ) from failed
             code = str(error.response.get("Error", {}).get("Code", ""))
             if code in _MISSING:
                 raise FileMissing(f"{shown} does not exist.", path=shown) from error
-            if code in _REFUSED:
-                raise Refused from error
+            if code in _REFUSED or code in _CONFLICT:
+                raise (Refused if code in _REFUSED else _Conflict) from error
             kind = ReadOnlyHub if code in _DENIED and _writes(error) else HubUnavailable
             raise kind(
                 f"{shown} cannot be reached: {error}.",
                 path=shown,
                 hint="Check the bucket and the credentials, which are those of every AWS program.",
-            ) from error
-        except self._boto.failed as error:
-            raise HubUnavailable(
-                f"{shown} cannot be reached: {error}.",
-                path=shown,
-                hint="Check the connection, the bucket and the credentials, and try again.",
             ) from error
 
 
@@ -222,13 +280,13 @@ class S3Hub(RemoteHub):
 
     def names(self) -> list[str]:
         """Return the names of the models, sorted."""
-        firsts = [name for name in self.store.folders("") if can_be_segment(name)]
-        seconds = [
-            f"{first}/{second}"
-            for first in firsts
-            for second in filter(can_be_segment, self.store.folders(first))
-        ]
-        return sorted(name for name in firsts + seconds if self._has(name))
+        return sorted(
+            name
+            for name in {
+                found[1] for found in map(_MANIFEST_KEY.fullmatch, self.store.below("")) if found
+            }
+            if name.count("/") <= 1 and all(map(can_be_segment, name.split("/")))
+        )
 
     def tags(self, name: str) -> dict[str, str]:
         """Return the revision that each tag of a model points at, sorted by tag."""
@@ -269,7 +327,8 @@ class S3Hub(RemoteHub):
 
     def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
         """Point ``tag`` at ``revision`` if it points at ``expected``; see :class:`LocalHub`."""
-        self.manifest(StoredModel(name, revision, self.cache.path(revision)))
+        if revision not in self._complete(check_name(name)):
+            raise self._no_revision(name, revision)
         now = self._tagged(name, check_tag(tag))
         if now[0] != revision and now[0] != expected:
             raise moved_tag(name, tag, now[0], expected, revision)
@@ -307,8 +366,10 @@ class S3Hub(RemoteHub):
                 )
             tags = dict.fromkeys(pointing, digest) if digests != [digest] else tags
             digests = [digest]
-        for tag in tags:
-            self.store.delete(f"{name}/refs/{tag}.json")
+        for tag, target in tags.items():
+            now, entity = self._tagged(name, tag)
+            if now == target:  # otherwise it was moved to another revision meanwhile
+                self._delete_tag(name, tag, entity)
         for digest in digests:
             base = f"{name}/revisions/{digest}"
             self.store.delete(f"{base}/{MANIFEST}")
@@ -360,12 +421,15 @@ class S3Hub(RemoteHub):
     def _delete_tag(self, name: str, tag: str, entity: str | None) -> None:
         try:
             self.store.delete(f"{name}/refs/{tag}.json", expected=entity)
+        except FileMissing:
+            return  # another process has deleted it
         except Refused as error:
             raise moved_tag(name, tag, self._tagged(name, tag)[0], None) from error
 
     def _complete(self, name: str) -> list[str]:
-        folders = filter(is_digest, self.store.folders(f"{name}/revisions"))
-        return [d for d in folders if MANIFEST in self.store.files(f"{name}/revisions/{d}")]
+        keys = self.store.below(f"{name}/revisions")
+        founds = map(_MANIFEST_KEY.fullmatch, keys)
+        return sorted(found[2] for found in founds if found and found[1] == name)
 
     def _has(self, name: str) -> bool:
         return bool(self._complete(name))
@@ -377,6 +441,14 @@ class S3Hub(RemoteHub):
                 path=f"{self.store.url}/{name}",
                 hint="`dc-hub ls` lists its models; hub= or DEEPCHEM_MODEL_HUB selects another.",
             )
+
+
+def _causes(error: BaseException) -> Iterator[BaseException]:
+    """Yield ``error`` and those that it was raised from."""
+    found: BaseException | None = error
+    while found is not None:
+        yield found
+        found = found.__cause__ or found.__context__
 
 
 def _writes(error: Any) -> bool:
@@ -392,6 +464,7 @@ class _Boto(NamedTuple):
     config: Any
     refused: type[Exception]
     failed: tuple[type[Exception], ...]
+    misconfigured: tuple[type[Exception], ...]
 
 
 def _boto() -> _Boto:
@@ -400,8 +473,10 @@ def _boto() -> _Boto:
         from boto3.exceptions import Boto3Error
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
+        from urllib3.exceptions import HTTPError
     except ModuleNotFoundError as error:
         raise HubUnavailable(
             "Hubs in buckets need boto3.", hint='Run: pip install "dc-hub[s3]"'
         ) from error
-    return _Boto(Session, Config, ClientError, (BotoCoreError, Boto3Error, OSError))
+    failed = (BotoCoreError, Boto3Error, HTTPError, OSError)
+    return _Boto(Session, Config, ClientError, failed, (*failed, ValueError))

@@ -2,8 +2,25 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
-from typing import Protocol
+from typing import Final, Protocol
+
+from dc_hub.errors import Offline
+
+OFFLINE: Final = "DEEPCHEM_OFFLINE"
+"""The environment variable that forbids to reach remote hubs, if it is set and not 0."""
+
+
+def check_online(shown: str) -> None:
+    """Raise :class:`Offline`, which names ``shown``, if remote hubs must not be reached."""
+    if os.environ.get(OFFLINE, "0") not in ("", "0"):
+        raise Offline(
+            f"{shown} is not on this machine, and {OFFLINE} is set.",
+            path=shown,
+            hint="Name a revision that was fetched before by its full digest, or pin it: "
+            "lock='dchub.lock'.",
+        )
 
 
 class RangesUnsupported(Exception):
