@@ -178,6 +178,17 @@ def test_a_server_without_ranges_sends_the_file_once(large):
     assert len(whole) == 1
 
 
+def test_a_server_that_sends_ranges_no_longer_is_counted_once(large):
+    def last(handler, data):
+        if handler.headers["Range"]:
+            handler.server.web.ranges = handler.headers["Range"].startswith("bytes=0-")
+
+    large.faults["model.safetensors"] = last
+    told = []
+    dc_hub.pull("big", hub=large.url, report=lambda *numbers: told.append(numbers))
+    assert told[-1][0] == told[-1][1]
+
+
 def test_a_download_that_was_cut_goes_on_with_the_missing_chunks(large):
     large.faults["model.safetensors"] = lambda handler, data: (
         handler.headers["Range"].startswith(f"bytes={2 * CHUNK}-")
@@ -370,6 +381,15 @@ def test_a_server_that_drips_is_given_up(served, monkeypatch):
     served.faults["params.json"] = web.dripping
     with pytest.raises(HubUnavailable, match="slower than"):
         from_pretrained("lab/m", hub=served.url)
+
+
+def test_a_server_whose_headers_drip_is_given_up(served, monkeypatch):
+    monkeypatch.setattr(http, "GRACE", 0.2)
+    served.faults["params.json"] = web.dripping_headers
+    before = time.monotonic()
+    with pytest.raises(HubUnavailable, match="timed out"):
+        from_pretrained("lab/m", hub=served.url)
+    assert time.monotonic() - before < 10
 
 
 def test_a_server_that_is_not_there_is_a_typed_error():

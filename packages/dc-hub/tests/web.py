@@ -185,6 +185,19 @@ def dripping(handler, data):
     return True
 
 
+def dripping_headers(handler, data):
+    handler.send_response(200)
+    handler.flush_headers()
+    try:
+        for _ in range(400):
+            handler.wfile.write(b"X")
+            time.sleep(0.05)
+    except OSError:
+        pass
+    handler.close_connection = True
+    return True
+
+
 def redirect(target):
     def fault(handler, data):
         handler.answer(302, b"", {"Location": target(handler) if callable(target) else target})

@@ -51,7 +51,8 @@ def download(
             if missing:
                 try:
                     _fetch(store, path, entry, missing, file, report)
-                except RangesUnsupported:
+                except RangesUnsupported:  # perhaps not at once
+                    missing = [i for i, there in enumerate(_there(file, entry)) if not there]
                     _stream(store, path, entry, missing, file, report)
             os.fsync(file.fileno())
     data = manifest.to_bytes()

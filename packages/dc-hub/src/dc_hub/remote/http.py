@@ -7,13 +7,16 @@ digests by those who asked for it.
 from __future__ import annotations
 
 import ipaddress
+import socket
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
 
 import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.exceptions import HTTPError
 
 from dc_core import hookimpl
@@ -61,6 +64,35 @@ class _TryAgain(Exception):
     """The request failed in a way that may pass."""
 
 
+class _Timely(HTTPConnection):
+    """A connection on which the headers of an answer have to come within ``GRACE`` seconds."""
+
+    def getresponse(self) -> Any:
+        deadline = time.monotonic() + GRACE
+        timer = threading.Timer(GRACE, _end, (self.sock,))
+        timer.daemon = True
+        timer.start()
+        try:
+            answer = super().getresponse()
+        finally:
+            timer.cancel()
+        if time.monotonic() > deadline:  # and the headers are cut
+            raise TimeoutError(f"the headers of the answer took more than {GRACE:g} s")
+        return answer
+
+
+class _TimelySecure(_Timely, HTTPSConnection):
+    """The same, by TLS."""
+
+
+class _HTTPPool(urllib3.HTTPConnectionPool):
+    ConnectionCls = _Timely
+
+
+class _HTTPSPool(urllib3.HTTPSConnectionPool):
+    ConnectionCls = _TimelySecure
+
+
 class HTTPStore:
     """The files below a URL. ``headers`` go to its host alone, whatever it redirects to."""
 
@@ -77,6 +109,7 @@ class HTTPStore:
         self._pool = urllib3.PoolManager(
             maxsize=8, timeout=urllib3.Timeout(connect=CONNECT, read=READ), retries=False
         )
+        self._pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole file; see :class:`Store`."""
@@ -224,6 +257,12 @@ class HTTPStore:
             path=self._shown(path),
             hint="Check the connection and the URL, and try again: what was fetched is kept.",
         )
+
+
+def _end(connection: socket.socket) -> None:
+    """End a connection, so that those who wait for something from it do not wait any longer."""
+    with suppress(OSError):
+        connection.shutdown(socket.SHUT_RDWR)
 
 
 def _pieces(answer: Any, limit: int) -> Iterator[bytes]:
