@@ -458,6 +458,9 @@ def test_a_length_that_is_no_number_is_well_or_a_typed_error(served):
 def test_options_that_servers_do_not_have_are_a_typed_error(served):
     with pytest.raises(ParameterError, match="'token'"):
         open_hub(served.url, token="x")
+    for hub in (None, open_hub(served.url), served.root):
+        with pytest.raises(ParameterError, match="'headers'"):
+            open_hub(hub, headers={"A": "b"})
 
 
 def test_a_redirect_is_followed_without_the_credentials_of_the_first_host(served, hub):

@@ -34,21 +34,25 @@ def open_hub(hub: HubLike = None, **options: Any) -> Hub:
     if hub is None:
         from platformdirs import user_data_path
 
+        _check_none(options, "A hub in a directory")
         return LocalHub(user_data_path("deepchem", appauthor=False) / "hub")
     if not isinstance(hub, str | os.PathLike):
         if not isinstance(hub, Hub):
             raise HubUnavailable(
                 f"{hub!r} is not a hub.", path=repr(hub), hint="Give a directory, or a Hub."
             )
+        _check_none(options, "A hub that is open")
         return hub
     scheme = scheme_of(hub)
     if scheme in ("", "file"):
-        if options:
-            raise ParameterError(
-                f"A hub in a directory has no option {min(options)!r}.", hint="Leave it out."
-            )
+        _check_none(options, "A hub in a directory")
         return LocalHub(hub)
     return _remote(scheme, os.fspath(hub), options)
+
+
+def _check_none(options: dict[str, Any], what: str) -> None:
+    if options:
+        raise ParameterError(f"{what} has no option {min(options)!r}.", hint="Leave it out.")
 
 
 def _remote(scheme: str, url: str, options: dict[str, Any]) -> Hub:

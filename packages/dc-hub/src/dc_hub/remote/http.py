@@ -77,6 +77,7 @@ class _Timely(HTTPConnection):
         finally:
             timer.cancel()
         if time.monotonic() > deadline:  # and the headers are cut
+            answer.close()
             raise TimeoutError(f"the headers of the answer took more than {GRACE:g} s")
         return answer
 
