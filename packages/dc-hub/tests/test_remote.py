@@ -557,6 +557,25 @@ def test_a_fifo_planted_where_a_model_is_fetched_does_not_hang(served, hub, cach
     from_pretrained("lab/m", hub=served.url, verify="full")
 
 
+def test_small_files_come_side_by_side(tmp_path):
+    entries = []
+    for name in ("a", "b", "c"):
+        (tmp_path / name).write_bytes(name.encode())
+        digest = hashlib.sha256(name.encode()).hexdigest()
+        entries.append(Entry(name, 1, digest, (digest,)))
+    (tmp_path / "there").mkdir()
+    together = threading.Barrier(3)
+    with web.serve(tmp_path) as server:
+        server.faults[""] = lambda handler, data: together.wait(10) < 0
+        store = HTTPStore(server.url)
+        manifest = Manifest(tuple(entries))
+        download_files(store, "", manifest, tmp_path / "there", report=lambda count: None)
+    assert sorted(path.name for path in (tmp_path / "there").iterdir()) == [
+        "MANIFEST.json",
+        *("a", "b", "c"),
+    ]
+
+
 @pytest.mark.parametrize("size", [0, 1, CHUNK, CHUNK + 1])
 @pytest.mark.parametrize("ranges", [True, False])
 def test_files_of_every_size_come(tmp_path, size, ranges):

@@ -13,17 +13,19 @@ import io
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import suppress
 from pathlib import Path
-from typing import Final
+from typing import Final, TypeVar
 
 from dc_hub.errors import HashMismatch
 from dc_hub.files.system import open_to_write, read_into, status_of
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.remote.store import RangesUnsupported, Store
+
+T = TypeVar("T")
 
 JOBS: Final = 4
 """Chunks that are fetched at a time; each takes 16 MiB of memory."""
@@ -43,7 +45,8 @@ def download(
     :class:`HashMismatch` if the server sends something else, and what the store raises; then
     ``directory`` keeps what has arrived.
     """
-    for entry in manifest.entries:
+
+    def fetch(entry: Entry) -> None:
         path = f"{base}/{entry.path}"
         with _opened(directory, entry.path, entry.size) as file:
             missing = [i for i, there in enumerate(_there(file, entry)) if not there]
@@ -55,6 +58,11 @@ def download(
                     missing = [i for i, there in enumerate(_there(file, entry)) if not there]
                     _stream(store, path, entry, missing, file, report)
             os.fsync(file.fileno())
+
+    for entry in manifest.entries:
+        if entry.size > CHUNK:
+            fetch(entry)
+    _in_parallel(fetch, [entry for entry in manifest.entries if entry.size <= CHUNK])
     data = manifest.to_bytes()
     with _opened(directory, MANIFEST, len(data)) as file:
         # In place: two processes write the same, and neither takes the other's away.
@@ -117,13 +125,10 @@ def _has_data(file: io.FileIO, start: int, stop: int) -> bool:
 def _fetch(
     store: Store, path: str, entry: Entry, chunks: list[int], file: io.FileIO, report: Arrived
 ) -> None:
-    """Fetch ``chunks`` of a file by ranges, several at a time."""
+    """Fetch ``chunks`` of a file by ranges, several at a time; a small file as a whole."""
     writing = threading.Lock()
-    stopped = threading.Event()
 
     def fetch(i: int) -> None:
-        if stopped.is_set():
-            return
         start, length = i * CHUNK, _length(entry, i)
         if length == entry.size:
             data = store.read(path, entry.size)
@@ -134,8 +139,23 @@ def _fetch(
             _write_at(file, data, start)
         report(length)
 
-    with ThreadPoolExecutor(min(JOBS, len(chunks)), "fetch") as pool:
-        jobs: list[Future[None]] = [pool.submit(fetch, i) for i in chunks]
+    _in_parallel(fetch, chunks)
+
+
+def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
+    """Call ``action`` with each of ``items``, several at a time, until one fails."""
+    if len(items) <= 1:
+        for item in items:
+            action(item)
+        return
+    stopped = threading.Event()
+
+    def run(item: T) -> None:
+        if not stopped.is_set():
+            action(item)
+
+    with ThreadPoolExecutor(min(JOBS, len(items)), "fetch") as pool:
+        jobs: list[Future[None]] = [pool.submit(run, item) for item in items]
         try:
             done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
             for job in done:
