@@ -311,6 +311,21 @@ def test_a_pull_reports_its_progress_and_the_model_then_loads_without_the_server
     assert len(large.requests) == before
 
 
+def test_a_model_that_was_damaged_in_the_cache_is_fetched_again_by_a_pull(served, cache, caplog):
+    pulled = dc_hub.pull("lab/m", hub=served.url)
+    file = pulled.path / "params.json"
+    file.write_bytes(file.read_bytes().replace(b"0.1", b"0.2"))
+    with pytest.raises(HashMismatch):
+        from_pretrained("lab/m", hub=served.url)
+    dc_hub.pull("lab/m", hub=served.url)
+    assert "lab/m is fetched again" in caplog.text
+    from_pretrained("lab/m", hub=served.url)
+    before = len(served.requests)
+    dc_hub.pull("lab/m", hub=served.url, revision=pulled.revision)
+    assert len(served.requests) == before
+    assert Cache(cache).revisions() == [pulled.revision]
+
+
 def test_the_command_pulls_and_writes_the_index(served, hub, cache):
     def dc_hub_command(*words):
         program = Path(sys.executable).with_name("dc-hub")

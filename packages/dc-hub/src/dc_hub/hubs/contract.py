@@ -74,8 +74,12 @@ class Hub(Protocol):
     def manifest(self, model: StoredModel) -> Manifest:
         """Return the manifest of a model that was resolved."""
 
-    def fetch(self, model: StoredModel, *, report: Report | None = None) -> StoredModel:
+    def fetch(
+        self, model: StoredModel, *, report: Report | None = None, verify: bool = False
+    ) -> StoredModel:
         """Return a model that was resolved, with its files in its directory.
+
+        With ``verify``, files that are there already are hashed.
 
         ``report`` is told the bytes that are there and those of all files, from any thread.
         """

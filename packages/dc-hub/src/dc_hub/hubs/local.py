@@ -44,7 +44,7 @@ from dc_hub.files.system import patiently
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST
-from dc_hub.format.manifest import Manifest, read_manifest
+from dc_hub.format.manifest import Manifest, read_manifest, verify_directory
 from dc_hub.hubs.contract import (
     MAIN,
     Report,
@@ -125,8 +125,12 @@ class LocalHub:
         with open_directory(model.path) as folder:
             return read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
 
-    def fetch(self, model: StoredModel, *, report: Report | None = None) -> StoredModel:
-        """Return ``model``: its files are on this machine."""
+    def fetch(
+        self, model: StoredModel, *, report: Report | None = None, verify: bool = False
+    ) -> StoredModel:
+        """Return ``model``: its files are on this machine. With ``verify`` they are hashed."""
+        if verify:
+            verify_directory(model.path, self.manifest(model))
         return model
 
     def publish(

@@ -41,11 +41,12 @@ def pull(
 ) -> StoredModel:
     """Fetch a model of a remote hub into the cache, so that it loads without the network.
 
-    ``report`` is told the bytes that are there and those of all files, from any thread. Raises the
-    errors of :meth:`Hub.resolve` and :meth:`Hub.fetch`.
+    What is in the cache already is hashed, and fetched again if it is damaged. ``report`` is told
+    the bytes that are there and those of all files, from any thread. Raises the errors of
+    :meth:`Hub.resolve` and :meth:`Hub.fetch`.
     """
     model, where = _in_hub(name, revision), open_hub(hub)
-    return where.fetch(where.resolve(model.name, model.revision), report=report)
+    return where.fetch(where.resolve(model.name, model.revision), report=report, verify=True)
 
 
 @explained

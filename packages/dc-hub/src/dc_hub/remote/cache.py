@@ -21,7 +21,7 @@ from pathlib import Path
 from dc_core import sync_directory
 from dc_hub.files.lease import lease
 from dc_hub.files.paths import is_directory
-from dc_hub.files.storage import make_directory, writing
+from dc_hub.files.storage import make_directory, temporary, writing
 
 Fill = Callable[[Path], None]
 """Fetches the files of a revision into a directory."""
@@ -44,7 +44,8 @@ class Cache:
     def revisions(self) -> list[str]:
         """Return the revisions that are complete, sorted."""
         folder = self.folder / "models"
-        return sorted(path.name for path in folder.iterdir()) if folder.is_dir() else []
+        found = folder.iterdir() if folder.is_dir() else ()
+        return sorted(path.name for path in found if path.name[0] != ".")
 
     def add(self, revision: str, fill: Fill, *, wait: float) -> Path:
         """Return the directory of a revision, which ``fill`` fetches unless it is there.
@@ -84,6 +85,14 @@ class Cache:
             # Another process, which took the lease meanwhile, was faster.
             shutil.rmtree(partial, ignore_errors=True)
         sync_directory(final.parent)
+
+    def discard(self, revision: str) -> None:
+        """Remove a revision, by one rename first, so that it is whole or gone."""
+        with writing(self.folder, undone="Nothing was removed."):
+            gone = temporary(self.folder / "models")
+            with suppress(FileNotFoundError):
+                self.path(revision).rename(gone)
+            shutil.rmtree(gone, ignore_errors=True)
 
     def gc(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:
         """Remove what was not fetched to its end and has not changed for ``older_than`` seconds."""

@@ -13,6 +13,7 @@ from typing import Any, Final
 from dc_core.errors import ParameterError
 from dc_hub.errors import (
     FileMissing,
+    HubError,
     HubUnavailable,
     ModelNotFound,
     ReadOnlyHub,
@@ -21,7 +22,13 @@ from dc_hub.errors import (
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import check_name, check_tag, open_directory
 from dc_hub.format.filenames import MANIFEST
-from dc_hub.format.manifest import MAX_BYTES, Manifest, parse_manifest, read_manifest
+from dc_hub.format.manifest import (
+    MAX_BYTES,
+    Manifest,
+    parse_manifest,
+    read_manifest,
+    verify_directory,
+)
 from dc_hub.hubs.contract import MAIN, Report, StoredModel, find_digest, is_digest, read_tag
 from dc_hub.hubs.index import FILE as INDEX
 from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
@@ -101,13 +108,22 @@ class RemoteHub:
             raise self._no_revision(model.name, model.revision) from error
         return parse_manifest(data, model.revision, f"{self.store.url}/{path}")
 
-    def fetch(self, model: StoredModel, *, report: Report | None = None) -> StoredModel:
+    def fetch(
+        self, model: StoredModel, *, report: Report | None = None, verify: bool = False
+    ) -> StoredModel:
         """Return a model that was resolved, with its files in the cache.
 
-        They are verified as they arrive; what has arrived stays if this is interrupted. Raises
+        They are verified as they arrive; what has arrived stays if this is interrupted. With
+        ``verify``, those in the cache are hashed, and fetched again if they are damaged. Raises
         :class:`HashMismatch`, :class:`HubUnavailable`, :class:`Offline`,
         :class:`RevisionNotFound`, or :class:`LockTimeout` if another process takes too long.
         """
+        if verify and self.cache.has(model.revision):
+            try:
+                verify_directory(model.path, self.manifest(model))
+            except HubError as error:
+                logger.warning("%s is fetched again: %s", model.name, error)
+                self.cache.discard(model.revision)
         self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
         return model
 
