@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from copy import deepcopy
 from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 import dc_hub
 from dc_core import NumpyDataset
@@ -20,7 +22,7 @@ from dc_pipeline import (
     SmilesTokens,
     transfer_weights,
 )
-from dc_torch import MultitaskRegressor, SequenceGenerator
+from dc_torch import MultitaskRegressor, SequenceGenerator, TorchModel
 
 SMILES = [
     f"{head}{'C' * length}{tail}"
@@ -117,3 +119,22 @@ def test_hill_climbing_raises_the_score_of_a_network_and_is_continued(tmp_path: 
     continued = climbing(model, tmp_path)
     assert continued.history == rounds[:2]
     assert continued.run(4) == rounds
+
+
+class Unregistered(torch.nn.Sequential):
+    """A module that can be copied, but not be made anew."""
+
+
+@pytest.mark.parametrize("kind", [torch.nn.Sequential, Unregistered])
+def test_every_fine_tuning_begins_with_the_first_weights_of_the_module(
+    kind: type[torch.nn.Sequential],
+) -> None:
+    rng = np.random.default_rng(0)
+    rows = NumpyDataset(rng.normal(size=(20, 8)).astype(np.float32), rng.normal(size=20))
+    torch.manual_seed(7)
+    module = kind(torch.nn.Linear(8, 6), torch.nn.ReLU(), torch.nn.Linear(6, 1))
+    weights = TorchModel(deepcopy(module), epochs=1).fit(rows).get_weights()
+    tuned = Pipeline(FineTuning(TorchModel(module, epochs=1), weights, exclude=["2"]))
+    first = tuned.fit(rows).predict(rows)
+    assert (tuned.fit(rows).predict(rows) == first).all()
+    assert (tuned.unfitted().fit(rows).predict(rows) == first).all()

@@ -12,7 +12,7 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from dc_core import Dataset, Estimator, Model, NormalDistribution, check_names, explained
+from dc_core import Dataset, Estimator, Model, NormalDistribution, check_names, construct, explained
 from dc_core.errors import ParameterError, WeightsMismatch
 
 _SHOWN: Final = 4
@@ -159,6 +159,14 @@ class FineTuning(Estimator):
         self.exclude = exclude
         self.transfer: Transfer | None = None
         """What the last fit copied."""
+        # The model itself may no longer know its first weights when others were set.
+        self._first: Estimator | None = None
+
+    def unfitted(self) -> Self:
+        """Return a new object from the same arguments, whose model has its first weights."""
+        if self._first is None:
+            return super().unfitted()
+        return construct(type(self), {**self.get_parameters(), "model": self._first.unfitted()})
 
     @property
     def classes(self) -> Mapping[str, tuple[str, ...]]:
@@ -184,7 +192,9 @@ class FineTuning(Estimator):
 
         Raises what :func:`transfer_weights` and the model's ``fit`` raise.
         """
-        start = self.model.unfitted()
+        if self._first is None:
+            self._first = self.model.unfitted()
+        start = self._first.unfitted()
         self.transfer = transfer_weights(
             self.weights, start, rename=self.rename, exclude=self.exclude
         )
