@@ -215,6 +215,37 @@ def test_labels_that_are_all_missing_are_an_error(run):
     assert not Path("new").exists()
 
 
+def test_data_that_is_not_a_table_is_an_error_whatever_the_flags_say(run):
+    Path("run.toml").write_text('data = "good.csv"\nmodel = "sklearn/Ridge"\nout = "x"\n')
+    for flags in ((), LABELS):
+        code, _, err = run("train", "run.toml", *flags)
+        assert code == 2
+        assert "data is 'good.csv', which is not a table." in err
+
+
+def test_a_training_without_tasks_says_how_to_name_them(run, model):
+    code, _, err = run("train", "--data", "good.csv", *FEATURIZE, *MODEL, "--out", "other")
+    assert code == 2
+    assert "'data.tasks' is not given. Name the columns of the labels: --tasks" in err
+
+
+def test_labels_that_are_not_numbers_are_an_error_with_the_reason(run):
+    Path("named.csv").write_text("smiles,y\nC,methane\nCC,ethane\n")
+    code, _, err = run("train", "--data", "named.csv", *LABELS, *FEATURIZE, *MODEL, "--out", "x")
+    assert code == 2
+    assert "Every label is missing. The first of 2 that failed" in err
+    assert "methane" in err
+    assert "training on" not in err
+
+
+def test_a_misspelled_estimator_is_not_taken_for_the_wrapper_of_all(run):
+    code, _, err = run(
+        "train", "--data", "x.csv", *LABELS, "--model", "sklearn/Rigde", "--out", "x"
+    )
+    assert code == 2
+    assert "SklearnModel" not in err
+
+
 def test_ids_that_are_repeated_are_a_warning(run):
     rows = "".join(f"{'C' * n},{n},same\n" for n in range(1, 20))
     Path("bad.csv").write_text(f"smiles,y,name\n{rows}")

@@ -276,6 +276,11 @@ def test_rows_that_the_model_was_trained_on_are_pointed_out(pipeline, split, pag
     )
 
 
+def test_training_rows_of_a_single_dataset_are_pointed_out(pipeline, split):
+    page = report(pipeline, split.train, None).html()
+    assert f"data: the model was trained on {len(split.train)} of these rows." in text_of(page)
+
+
 def test_a_part_of_which_every_row_fails_has_no_scores(pipeline, split):
     bad = NumpyDataset(["C1CC", "not"], [1.0, 2.0], tasks=["expt"])
     page = report(pipeline, {"train": split.train, "test": bad}, None).html()

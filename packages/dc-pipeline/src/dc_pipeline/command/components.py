@@ -302,6 +302,15 @@ def _full_name(role: str, given: str) -> str:
 def _guess(given: str, role: str) -> str:
     """Return a question about the registered name that is most like ``given``, if one is."""
     names = [*registry.models.names(), *registry.components.names()]
+    namespace, slash, _ = given.partition("/")
+    if slash and namespace in plugins.BACKENDS:
+        own = {
+            _plain(name.partition("/")[2]): name
+            for name in names
+            if name.startswith(f"{namespace}/")
+        }
+        near = get_close_matches(_plain(given.partition("/")[2]), own, 1, _LIKENESS)
+        return f"Did you mean {own[near[0]]!r}? " if near else ""
     known = {short: name for name in names for short in _short(name, role)}
     near = get_close_matches(_plain(given), known, 1, _LIKENESS)
     return f"Did you mean {known[near[0]]!r}? " if near else ""

@@ -151,6 +151,16 @@ def override(content: dict[str, Any], assignment: str) -> None:
     table[key] = parse_value(value)
 
 
+def given_table(where: str, content: Any) -> Any:
+    """Return ``content`` if it is a table; raise :class:`ParameterError` if it is not."""
+    if not isinstance(content, Mapping):
+        raise ParameterError(
+            f"{where} is {content!r}, which is not a table.",
+            hint=f"Write [{where}], and below it a line for each key.",
+        )
+    return content
+
+
 def checked_table(
     where: str,
     content: object,
@@ -162,8 +172,7 @@ def checked_table(
     Raises :class:`UnknownParameter` for a key that is not among ``keys``, and
     :class:`MissingParameter` for one of ``required`` that is not given.
     """
-    if not isinstance(content, Mapping):
-        raise ParameterError(f"{where} is {content!r}, which is not a table.")
+    content = given_table(where, content)
     prefix = f"{where}." if where else ""
     for key in content:
         if key not in keys:
@@ -181,7 +190,7 @@ def checked_table(
 
 _HOW_TO_GIVE: Final[Mapping[str, str]] = {
     "path": "Name the file: --data freesolv.csv.",
-    "data": "Name the file: --data freesolv.csv.",
+    "data": 'Name the file: --data freesolv.csv, or path = "freesolv.csv" in the table data.',
     "model": 'Name a model: --model "sklearn/RandomForestRegressor:n_estimators=500".',
     "out": "Name a new directory for the result: --out result.",
 }

@@ -25,6 +25,7 @@ from dc_pipeline.command.configuration import (
     Data,
     Run,
     absolute,
+    given_table,
     override,
     read_toml,
 )
@@ -353,7 +354,7 @@ def train(
     }
     _update(content, given)
     if any(value not in (None, "") for value in read_from.values()):
-        _update(content.setdefault("data", {}), read_from)
+        _update(given_table("data", content.setdefault("data", {})), read_from)
     for assignment in assignments or ():
         override(content, assignment)
     with _interruptible("Nothing was written."):

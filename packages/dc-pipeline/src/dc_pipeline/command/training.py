@@ -26,6 +26,7 @@ from dc_core import (
     distributions,
     plugins,
 )
+from dc_core.errors import EmptyDataset, MissingParameter
 from dc_pipeline.command import splitting
 from dc_pipeline.command.components import Made, Spec, make
 from dc_pipeline.command.configuration import Run, absolute, read_toml, write_toml
@@ -139,6 +140,7 @@ class Session:
         narrator.say(f"reading {shown(run.data.path)}")
         self.rows = read(run.data, strict=run.strict)
         dataset = self.rows.dataset
+        _check_labels(dataset, self.rows.failures)
         self.splitter = (
             splitting.stored_split(Path(run.split), self.rows)
             if chosen is None
@@ -298,6 +300,20 @@ def _essence(table: Mapping[str, Any]) -> dict[str, Any]:
     if isinstance(data, Mapping):
         kept["data"] = {key: value for key, value in data.items() if key != "path"}
     return kept
+
+
+def _check_labels(dataset: Dataset, failures: Sequence[Failure]) -> None:
+    """Raise an error if there is nothing to learn, before the data is split and featurized."""
+    if not dataset.tasks:
+        raise MissingParameter(
+            "'data.tasks' is not given.", hint="Name the columns of the labels: --tasks expt."
+        )
+    if np.isnan(dataset.y).all():
+        first = f" The first of {len(failures):,} that failed: {failures[0]}" if failures else ""
+        raise EmptyDataset(
+            f"Every label is missing.{first}",
+            hint="Name columns of numbers, or of names of classes with --classes.",
+        )
 
 
 def _facts(dataset: Dataset, featurizer: Featurizer[Any] | None) -> dict[str, Any]:

@@ -204,7 +204,8 @@ def _notes(
     notes = []
     trained = getattr(model, "training_rows", None)
     for i, (name, part) in enumerate(predicted.items()):
-        seen = 0 if trained is None or i == 0 else overlap(row_digests(part.dataset), trained)
+        learned_from = i == 0 and len(predicted) > 1
+        seen = 0 if trained is None or learned_from else overlap(row_digests(part.dataset), trained)
         if seen:
             notes.append(f"{name}: the model was trained on {seen:,} of these rows.")
         failed = len(part.failures)
