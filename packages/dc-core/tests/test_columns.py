@@ -208,7 +208,7 @@ def test_one_process_of_one_gets_the_same_batches():
 
 @pytest.mark.parametrize(("rank", "world"), [(1, 1), (-1, 2), (0, 0)])
 def test_a_rank_outside_its_world_is_refused_at_once(rank, world):
-    with pytest.raises(ParameterError, match="rank|world"):
+    with pytest.raises(ParameterError, match=r"rank|world"):
         NumpyDataset([1.0]).batches(1, rank=rank, world=world)
 
 

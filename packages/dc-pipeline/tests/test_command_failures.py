@@ -207,6 +207,17 @@ def test_strict_fails_at_the_first_bad_row(run, model, mixed, command):
     assert not Path("new").exists() or not Path("new/dataset.json").exists()
 
 
+def test_a_place_that_cannot_be_written_is_an_error_before_the_training(run):
+    Path("good.csv").write_text("smiles,y\nCCO,1\nCC,2\nC,3\nCCC,4\nCCCC,5\nCCN,6\n")
+    Path("file").touch()
+    code, _, err = run(
+        *("train", "--data", "good.csv", *LABELS, *FEATURIZE, *MODEL, "--out", "file/new")
+    )
+    assert code == 2
+    assert "file/new" in err
+    assert "reading" not in err
+
+
 def test_labels_that_are_all_missing_are_an_error(run):
     Path("bad.csv").write_text(HEAD + "".join(f"{'C' * n},NaN\n" for n in range(1, 20)))
     code, _, err = run(*COMMANDS["train"], "-q")

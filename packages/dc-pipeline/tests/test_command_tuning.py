@@ -14,7 +14,7 @@ from dc_pipeline.command.configuration import EXAMPLE, write_toml
 for name in ("dc_hub", "dc_sklearn"):
     pytest.importorskip(name)
 
-SMILES = ["CCO", "c1ccccc1", "CC(=O)O", "N", "CCN", "O", "CCCC", "c1ccncc1", "CCOCC", "C1CCCCC1"]
+SMILES = ["CCO", "c1ccccc1", "CC(=O)O", "N", "CCN", "O", "CCCC", "c1ccncc1", "CCSCC", "C1CCCCC1"]
 SPACE = {"model.alpha": {"choice": [0.01, 1.0, 1e4]}, "featurizer.radius": {"integer": [1, 2]}}
 RUN = {
     "out": "result",
@@ -68,6 +68,24 @@ def test_the_result_is_that_of_training_with_the_best_parameters(run):
     assert len(Path("result/trials.jsonl").read_text().splitlines()) >= 6
     assert not Path("result.tuning").exists()
     assert run("train", "result/run.toml", "-q")[0] == 0
+
+
+def test_a_width_that_the_model_does_not_take_is_an_error_before_any_trial(run):
+    pytest.importorskip("dc_torch")
+    model = {"name": "torch/MultitaskRegressor", "layer_sizes": [4], "epochs": 1}
+    Path("run.toml").write_text(
+        write_toml(
+            {
+                **RUN,
+                "model": model,
+                "tuning": {"space": {"featurizer.size": {"choice": [64, 128]}}},
+            }
+        )
+    )
+    code, _, err = run("tune", "run.toml", "--engine", "serial")
+    assert code == 2
+    assert "With featurizer.size = 128 there are 128 features" in err
+    assert "tuning featurizer" not in err
 
 
 def test_the_documented_tuning_runs(run, freesolv):

@@ -163,7 +163,7 @@ def given_table(where: str, content: Any) -> Any:
 
 def checked_table(
     where: str,
-    content: object,
+    content: Any,
     keys: Mapping[str, Callable[[str, Any], Any]],
     required: Iterable[str] = (),
 ) -> dict[str, Any]:

@@ -32,7 +32,7 @@ from dc_pipeline.command.components import Made, Spec, make
 from dc_pipeline.command.configuration import Run, absolute, read_toml, write_toml
 from dc_pipeline.command.printing import Narrator, shown
 from dc_pipeline.command.reading import in_source, read
-from dc_pipeline.command.writing import new_directory, write_json
+from dc_pipeline.command.writing import check_writable, new_directory, write_json
 from dc_pipeline.disk.failures import append_failures, failures_file
 from dc_pipeline.errors import PipelineError
 from dc_pipeline.inputs import as_sequence
@@ -93,6 +93,8 @@ def train(run: Run, narrator: Narrator) -> Trained:
         with style():
             pass  # without matplotlib this raises, before the work
     before = _recorded(out) if out.exists() else None
+    if before is None:
+        check_writable(out)
     started = time.perf_counter()
     session = Session(run, narrator)
     if before is not None and _essence(before.run) != _essence(session.resolved.table()):

@@ -20,6 +20,7 @@ from dc_pipeline.splitters.random import RandomSplitter
 from dc_pipeline.tuning.bayesian import OptunaTuner
 from dc_pipeline.tuning.domains import Choice, Domain, Integer, LogUniform, Uniform
 from dc_pipeline.tuning.grid import GridTuner
+from dc_pipeline.tuning.parameters import with_parameters
 from dc_pipeline.tuning.random import RandomTuner
 from dc_pipeline.tuning.result import TuningResult
 from dc_pipeline.tuning.tuner import Tuner
@@ -88,6 +89,7 @@ def tune(
         session.metrics[0] if tuning.metric is None else make("metric", tuning.metric).component
     )
     space = {key: _domain(key, value) for key, value in tuning.space.items()}
+    _check_widths(session, space)
     work = out.with_name(f"{out.name}.tuning")
     by_rows = {"valid": session.split.valid}
     narrator.say(f"tuning {', '.join(space)} by {tuner!r}")
@@ -145,6 +147,31 @@ def _domain(key: str, value: Any) -> Domain:
         hint="Write { uniform = [low, high] }, { log-uniform = [low, high] }, "
         "{ integer = [low, high] } or { choice = [value, value] }.",
     )
+
+
+def _check_widths(session: Session, space: Mapping[str, Domain]) -> None:
+    """Raise :class:`ParameterError` if features could get another width than the model takes."""
+    featurizer, model = session.pipeline.featurizer, session.model.spec.parameters
+    if featurizer is None or "n_features" not in model:
+        return
+    for key, domain in space.items():
+        part, _, parameter = key.partition(".")
+        if part != "featurizer":
+            continue
+        if isinstance(domain, Choice):
+            values = [domain.value(label) for label in domain.labels()]
+        else:
+            values = [domain.low, domain.high] if isinstance(domain, Integer | Uniform) else []
+        for value in values:
+            features = with_parameters(featurizer, {parameter: value}).featurize([]).values
+            width = getattr(features, "shape", (0, 0))[-1]
+            if width != model["n_features"]:
+                raise ParameterError(
+                    f"With {key} = {value!r} there are {width} features; the model is made for "
+                    f"n_features={model['n_features']}, which is the same in all trials.",
+                    hint="Tune the width in Python, by a function that makes the whole pipeline, "
+                    "or use a model that takes any width.",
+                )
 
 
 def _path(key: str, model: Made) -> str:

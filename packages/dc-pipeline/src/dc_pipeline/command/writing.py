@@ -38,6 +38,14 @@ def new_directory(target: Path) -> Iterator[Path]:
         shutil.rmtree(unfinished, ignore_errors=True)
 
 
+def check_writable(target: Path) -> None:
+    """Raise :class:`PipelineError` if the new directory ``target`` cannot be made."""
+    probe = target.with_name(f".{target.name}.{uuid.uuid4().hex[:8]}")
+    with writing(target, hint="Choose another place."):
+        probe.mkdir(parents=True)
+        probe.rmdir()
+
+
 def write_json(file: Path, content: Mapping[str, Any]) -> None:
     """Write ``content`` as JSON, in lines that can be read and compared; NaN is null."""
     finite = json.loads(json.dumps(content), parse_constant=lambda name: None)
