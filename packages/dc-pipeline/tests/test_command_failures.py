@@ -28,8 +28,8 @@ MODEL = ("--model", "sklearn/Ridge")
 SERIAL = ("--engine", "serial")
 
 
-@register_component("test/Dangerous")
-class Dangerous(Featurizer[str]):
+@register_component("test/DangerousWords")
+class DangerousWords(Featurizer[str]):
     """Features that are the lengths of words; some words are dangerous."""
 
     def featurize(self, inputs, *, strict=False):
@@ -279,10 +279,18 @@ def test_an_input_that_kills_its_worker_costs_one_row(run, word, status, options
     words[7] = word
     Path("words.csv").write_text("smiles\n" + "\n".join(words) + "\n")
     code, _, err = run(
-        *("featurize", "words.csv", "--featurizer", "test/Dangerous", "--out", "new", "--quiet"),
+        *(
+            "featurize",
+            "words.csv",
+            "--featurizer",
+            "test/DangerousWords",
+            "--out",
+            "new",
+            "--quiet",
+        ),
         *("--workers", "2", "--retries", "0", *options),
     )
-    assert code == 0
+    assert code == 0, err
     assert f"1 failed (1 × {status})" in err
     assert [(f.row, f.input, f.status) for f in stored_failures("new")] == [(7, word, status)]
     assert len(DiskDataset("new")) == 11

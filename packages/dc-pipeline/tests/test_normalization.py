@@ -148,7 +148,7 @@ def test_other_columns_and_probabilities_are_a_typed_error():
     normalization = NormalizationTransformer().fit(of(np.array([[1.0, 2.0], [3.0, 5.0]])))
     with pytest.raises(DatasetError, match=r"\(2,\); these have \(1,\)"):
         normalization.transform(of([1.0]))
-    with pytest.raises(DatasetError, match="classification needs no transformed y"):
+    with pytest.raises(DatasetError, match="Classification needs no transformed y"):
         normalization.untransform(np.ones((1, 2, 3)))
 
 

@@ -246,7 +246,7 @@ def test_other_columns_are_a_typed_error(make):
         pytest.skip("it maps any column")
     with pytest.raises(DatasetError, match=r"rows of shape \(2,\); these have \(1,\)"):
         transformer.transform(labelled(skewed(tasks=1)))
-    with pytest.raises(DatasetError, match="classification needs"):
+    with pytest.raises(DatasetError, match="Classification needs"):
         transformer.untransform(np.ones((1, 2, 3)))
 
 
