@@ -36,6 +36,7 @@ from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.hubs.index import parse_index, write_index
 from dc_hub.remote import cache as cache_module
 from dc_hub.remote import http
+from dc_hub.remote import hub as hub_module
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.download import download as download_files
 from dc_hub.remote.http import HTTPStore
@@ -324,6 +325,26 @@ def test_a_model_that_was_damaged_in_the_cache_is_fetched_again_by_a_pull(served
     dc_hub.pull("lab/m", hub=served.url, revision=pulled.revision)
     assert len(served.requests) == before
     assert Cache(cache).revisions() == [pulled.revision]
+
+
+def test_a_model_that_cannot_be_fetched_again_is_not_removed_from_the_cache(
+    served, cache, monkeypatch
+):
+    pulled = dc_hub.pull("lab/m", hub=served.url)
+
+    def unreadable(*_):
+        raise HubUnavailable("Too many open files.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(hub_module, "verify_directory", unreadable)
+        with pytest.raises(HubUnavailable, match="open files"):
+            dc_hub.pull("lab/m", hub=served.url)
+    from_pretrained("lab/m", hub=served.url)
+    (pulled.path / "params.json").write_bytes(b"{}")
+    monkeypatch.setenv("DEEPCHEM_OFFLINE", "1")
+    with pytest.raises(Offline):
+        dc_hub.pull("lab/m", hub=served.url, revision=pulled.revision)
+    assert (pulled.path / "model.safetensors").exists()
 
 
 def test_the_command_pulls_and_writes_the_index(served, hub, cache):

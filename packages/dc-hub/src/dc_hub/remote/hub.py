@@ -13,11 +13,15 @@ from typing import Any, Final
 from dc_core.errors import ParameterError
 from dc_hub.errors import (
     FileMissing,
-    HubError,
+    HashMismatch,
     HubUnavailable,
+    ManifestError,
     ModelNotFound,
     ReadOnlyHub,
     RevisionNotFound,
+    SizeMismatch,
+    UnexpectedFile,
+    UnsafePath,
 )
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import check_name, check_tag, open_directory
@@ -42,6 +46,16 @@ WAIT: Final = 3600.0
 """Seconds to wait for another process that fetches the same model."""
 
 _TAG_BYTES: Final = 4096
+
+_DAMAGED: Final = (
+    FileMissing,
+    HashMismatch,
+    ManifestError,
+    SizeMismatch,
+    UnexpectedFile,
+    UnsafePath,
+)
+"""What says that a directory is not the model, and not only that it cannot be read now."""
 
 logger = logging.getLogger(__name__)
 
@@ -121,7 +135,8 @@ class RemoteHub:
         if verify and self.cache.has(model.revision):
             try:
                 verify_directory(model.path, self.manifest(model))
-            except HubError as error:
+            except _DAMAGED as error:
+                check_online(f"{self.store.url}/{_base(model)}")  # before anything is lost
                 logger.warning("%s is fetched again: %s", model.name, error)
                 self.cache.discard(model.revision)
         self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
