@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from dc_hub import cli, list_tags, publish, read_tensors, save, write_tensors
+from dc_hub import list_tags, publish, read_tensors, save, write_tensors
+from dc_hub.command import program
 
 
 @pytest.fixture
@@ -20,7 +21,7 @@ def run(monkeypatch, capsys):
     def run(*arguments):
         monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
         with pytest.raises(SystemExit) as caught:
-            cli.main()
+            program.main()
         out, err = capsys.readouterr()
         return caught.value.code or 0, out, err
 
@@ -200,7 +201,7 @@ def test_info_shows_arguments_that_no_reader_would_build(run, linear, tmp_path, 
 
 
 def test_output_that_the_terminal_cannot_encode_is_escaped(published, hub):
-    command = [sys.executable, "-c", "from dc_hub.cli import main; main()", "ls"]
+    command = [sys.executable, "-c", "from dc_hub.command.program import main; main()", "ls"]
     environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
     done = subprocess.run(command, env=environment, capture_output=True, check=True)
     assert b"main \\u2192 " in done.stdout

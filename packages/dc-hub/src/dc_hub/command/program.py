@@ -1,0 +1,100 @@
+"""``dc-hub``: list, inspect, verify, publish, tag and remove models from the command line.
+
+The exit code is 0 on success, 1 if the answer is no (``diff`` found a difference, ``check-golden``
+failed, a question was not answered with yes), and 2 for wrong usage and every error.
+"""
+
+from __future__ import annotations
+
+import io
+import sys
+import warnings
+from importlib import metadata
+from typing import Annotated, Any
+
+import typer
+
+from dc_core import DCError
+from dc_hub.command import fetching, reading, tagging, writing
+from dc_hub.command.options import ERROR
+from dc_hub.command.printing import err, out, plain
+from dc_hub.errors import HubWarning
+
+app = typer.Typer(
+    help="Models in a hub: verified, readable by anyone, and never executable.",
+    epilog="MODEL is a name ('lab/net'), a name and a revision ('lab/net@v2'), or a directory "
+    "('./net'). The hub is --hub, else DEEPCHEM_MODEL_HUB, else a folder in your data folder. "
+    "Exit codes: 0 success, 1 the answer is no, 2 an error.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+tags = typer.Typer(
+    help="List, set, move and delete tags.",
+    epilog="A tag points at one revision. 'main' is the revision that a name alone means.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(tags, name="tag")
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        out.print(f"dc-hub {metadata.version('dc-hub')}")
+        raise typer.Exit
+
+
+@app.callback()
+def options(
+    version: Annotated[
+        bool,
+        typer.Option(
+            "--version", callback=_print_version, is_eager=True, help="Print the version and exit."
+        ),
+    ] = False,
+) -> None:
+    """Take the options that stand before a command."""
+
+
+for _command in (
+    reading.ls,
+    reading.info,
+    reading.verify,
+    reading.check_golden,
+    reading.diff,
+    fetching.pull,
+    writing.publish,
+    writing.rm,
+    writing.index,
+):
+    app.command()(_command)
+
+for _name, _action in (
+    ("list", tagging.list_tags),
+    ("set", tagging.set_tag),
+    ("move", tagging.move_tag),
+    ("delete", tagging.delete_tag),
+):
+    tags.command(_name)(_action)
+
+
+def main() -> None:
+    """Run the command; an error is printed as one line and the next step, without a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("always", HubWarning)
+            warnings.showwarning = _show_warning
+            app(prog_name="dc-hub")
+    except DCError as error:
+        err.print(f"[red]{type(error).__name__}[/]: {plain(str(error.args[0]))}")
+        if error.hint:
+            err.print(plain(error.hint), style="dim")
+        raise SystemExit(ERROR) from None
+
+
+def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
+    err.print(f"[yellow]warning[/]: {plain(str(message))}")

@@ -1,0 +1,118 @@
+"""Commands that read: list, describe, verify, check and compare models."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import typer
+
+from dc_hub.command.options import NO, HubOption, JsonOption, ModelArgument
+from dc_hub.command.printing import MAX_TEXT, as_written, cut, out, plain, print_columns, print_json
+from dc_hub.hubs import managing
+from dc_hub.hubs.opening import open_hub
+from dc_hub.inspecting import difference
+from dc_hub.inspecting import models as inspecting
+
+
+def ls(hub: HubOption = None, as_json: JsonOption = False) -> None:
+    """List the models of a hub and their tags."""
+    found = managing.ls(hub=hub)
+    if as_json:
+        print_json([dataclasses.asdict(listing) for listing in found])
+        return
+    if not found:
+        out.print(plain(f"There is no model in {open_hub(hub)!r} yet."))
+        return
+    rows = [("model", "revisions", "tags")]
+    for listing in found:
+        shown = ", ".join(f"{tag} → {revision[:12]}" for tag, revision in listing.tags.items())
+        rows.append((listing.name, str(len(listing.revisions)), shown))
+    print_columns(*([row] for row in rows))
+
+
+def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
+    """Show what is stored of a model.
+
+    Its class, arguments, metadata, weights and files; nothing is built.
+    """
+    found = inspecting.info(model, hub=hub)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+        return
+    print_columns(
+        [
+            ("revision", found.revision or "none: the directory has no manifest"),
+            ("path", str(found.path)),
+            ("class", f"{found.cls or 'none'} (version {found.class_version})"),
+            ("backend", found.backend or "none"),
+        ],
+        ((f"params.{key}", as_written(value)) for key, value in found.params.items()),
+        ((f"metadata.{key}", as_written(value)) for key, value in found.metadata.items()),
+        ((f"classes.{task}", as_written(list(names))) for task, names in found.classes.items()),
+        (
+            (f"version.{name}", f"stored with {stored}, {installed} is installed")
+            for name, (stored, installed) in found.version_changes.items()
+        ),
+        (
+            (name, f"{weight.dtype} {list(weight.shape)}  {weight.native}")
+            for name, weight in found.weights.items()
+        ),
+        ((name, f"{size:,} bytes") for name, size in found.files.items()),
+    )
+
+
+def verify(model: ModelArgument, hub: HubOption = None) -> None:
+    """Hash every file of a model and check it."""
+    source = inspecting.verify(model, hub=hub)
+    out.print(f"[green]verified[/]  {plain(model)}  revision {source.revision}")
+
+
+def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
+    """Check a model's outputs for golden inputs.
+
+    The model computes them again. The exit code is 1 if they differ from the stored outputs by more
+    than the stored tolerance.
+    """
+    result = inspecting.check_golden(model, hub=hub)
+    if as_json:
+        print_json(dataclasses.asdict(result))
+    else:
+        verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
+        out.print(
+            f"{verdict}  {result.rows} rows, largest difference {result.max_difference:.3g} "
+            f"(allowed: {result.atol:g} + {result.rtol:g} · |stored|)"
+        )
+    if not result.passed:
+        raise typer.Exit(NO)
+
+
+def diff(
+    before: ModelArgument, after: ModelArgument, hub: HubOption = None, as_json: JsonOption = False
+) -> None:
+    """Show how two stored models differ.
+
+    The exit code is 1 if they do.
+    """
+    found = difference.diff(before, after, hub=hub)
+    if as_json:
+        print_json(dataclasses.asdict(found))
+    elif found.identical:
+        out.print("[green]equal[/]: the same class, arguments, metadata and weights")
+    else:
+        print_columns(
+            *(
+                (
+                    (change.where, f"{_side(change.before)} → {_side(change.after)}")
+                    for change in changes
+                )
+                for changes in (found.record, found.weights)
+            )
+        )
+    if not found.identical:
+        raise typer.Exit(NO)
+
+
+def _side(value: Any) -> str:
+    """Return one side of a change, cut so that the other side stays in sight."""
+    return cut(as_written(value), MAX_TEXT // 3)

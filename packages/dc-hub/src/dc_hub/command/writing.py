@@ -1,0 +1,80 @@
+"""Commands that change a hub: publish and remove models, write its index."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from dc_hub.command.options import HubOption, YesOption
+from dc_hub.command.printing import out, plain
+from dc_hub.hubs import managing
+from dc_hub.hubs.index import write_index
+from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.reference import parse
+from dc_hub.publishing import directories
+
+
+def publish(
+    directory: Annotated[str, typer.Argument(help="A model directory, as dc_hub.save writes it.")],
+    name: Annotated[str, typer.Argument(help="Its name in the hub: 'net' or 'lab/net'.")],
+    tag: Annotated[
+        list[str] | None, typer.Option(help="A tag to point at this revision; repeat for more.")
+    ] = None,
+    move_main: Annotated[bool, typer.Option(help="Move the tag 'main' too, or leave it.")] = True,
+    hub: HubOption = None,
+) -> None:
+    """Publish a model directory to a hub.
+
+    Every file is verified first. The tag 'main' moves to the new revision, and so does each --tag.
+    """
+    published = directories.publish_directory(
+        directory, name, hub=hub, tag=tag or (), move_main=move_main
+    )
+    out.print(f"[green]published[/]  {plain(name)}  revision {published.revision}")
+    out.print(plain(str(published.path)))
+
+
+def rm(
+    model: Annotated[
+        str, typer.Argument(metavar="NAME[@REVISION]", help="A model, or one revision of it.")
+    ],
+    remove_tags: Annotated[
+        bool,
+        typer.Option("--remove-tags", help="Delete the tags that point at the revision as well."),
+    ] = False,
+    yes: YesOption = False,
+    hub: HubOption = None,
+) -> None:
+    """Remove a model, or one revision of it.
+
+    A name alone removes all revisions and all tags of the model. A revision that tags point at is
+    removed only with --remove-tags.
+    """
+    if not yes:
+        _confirm_removal(model, hub)
+    removed = managing.rm(model, hub=hub, remove_tags=remove_tags)
+    for revision in removed:
+        out.print(f"[green]removed[/]  {plain(model)}  revision {revision}")
+
+
+def _confirm_removal(model: str, hub: str | None) -> None:
+    """Say what would be removed, and abort unless the answer is yes."""
+    reference = parse(model)
+    if reference.directory is None:
+        where = open_hub(hub)
+        if reference.revision is not None:
+            target = where.resolve(reference.name, reference.revision).revision
+            question = f"Remove revision {target} of {reference.name}?"
+        else:
+            revisions, tagged = where.revisions(reference.name), where.tags(reference.name)
+            count = f"{len(revisions)} revision{'s' if len(revisions) != 1 else ''}"
+            question = f"Remove {reference.name}: {count}, tags {', '.join(tagged) or 'none'}?"
+        typer.confirm(question, abort=True, err=True)
+
+
+def index(
+    directory: Annotated[str, typer.Argument(help="The hub, which a web server serves.")],
+) -> None:
+    """Write the list of a hub's models that readers on the web need to list them."""
+    out.print(plain(str(write_index(directory))))
