@@ -1,8 +1,10 @@
 """What differs between two stored models."""
 
 import numpy as np
+import pytest
 
 from dc_hub import diff, publish
+from dc_hub.inspecting.difference import _BLOCK as BLOCK
 
 
 def test_equal_models_do_not_differ(hub, chain):
@@ -23,7 +25,7 @@ def test_arguments_metadata_and_weights_that_differ_are_named(hub, models, datas
     ]
     coefficients, intercept = found.weights
     assert coefficients.where == "linear/coefficients/0"
-    assert "8 of 8 values differ, by up to" in coefficients.after
+    assert (coefficients.differing, coefficients.size) == (8, 8)
     assert (intercept.before, intercept.after) == ("float64 [2]", "float32 [2]")
 
 
@@ -41,7 +43,33 @@ def test_values_that_differ_are_counted_by_their_bits(hub, linear):
     linear.intercept = np.array([np.nan, -0.0])
     publish(linear, "b", hub=hub)
     (change,) = diff("a", "b", hub=hub).weights
-    assert "1 of 2 values differ" in change.after
+    assert (change.differing, change.size) == (1, 2)
+
+
+def test_the_distance_of_weights_is_that_of_numpy(hub, linear):
+    before, after = np.array([3.0, 4.0]), np.array([3.0, 4.0 + 1e-3])
+    linear.intercept = before
+    publish(linear, "a", hub=hub)
+    linear.intercept = after
+    publish(linear, "b", hub=hub)
+    (change,) = diff("a", "b", hub=hub).weights
+    assert change.largest == pytest.approx(1e-3)
+    assert change.norm_before == 5.0
+    assert change.norm_after == pytest.approx(np.linalg.norm(after))
+    assert change.norm_of_difference == pytest.approx(1e-3)
+
+
+def test_weights_are_compared_by_blocks_to_the_last_value(hub, linear):
+    linear.intercept = np.zeros(2)
+    linear.coefficients = np.zeros((3 * BLOCK + 5, 2))
+    publish(linear, "a", hub=hub)
+    linear.coefficients = np.zeros((3 * BLOCK + 5, 2))
+    linear.coefficients[-1, -1] = 2.0
+    linear.coefficients[0, 0] = 1.0
+    publish(linear, "b", hub=hub)
+    (change,) = diff("a", "b", hub=hub).weights
+    assert (change.differing, change.largest) == (2, 2.0)
+    assert change.norm_of_difference == pytest.approx(5**0.5)
 
 
 def test_weights_of_one_side_only_are_named(hub, linear, models):

@@ -34,6 +34,7 @@ from dc_hub.files import lease as lease_module
 from dc_hub.files.lease import Lease
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.hubs.index import parse_index, write_index
+from dc_hub.loading.opening import look_into
 from dc_hub.remote import cache as cache_module
 from dc_hub.remote import http
 from dc_hub.remote import hub as hub_module
@@ -646,3 +647,50 @@ def test_models_of_equal_content_are_one_in_the_cache(served, hub, linear):
     before = len(served.requests)
     from_pretrained("copy", hub=served.url)
     assert [path for path, _, _ in served.requests[before:]] == ["copy/refs/main.json"]
+
+
+def test_a_model_is_described_without_its_weights(large, hub):
+    found = dc_hub.info("big", hub=large.url)
+    assert found.weights == dc_hub.info("big", hub=hub).weights
+    assert found.files == dc_hub.info("big", hub=hub).files
+    assert large.sent < CHUNK + 100_000
+    assert not open_hub(large.url).cache.has(found.revision)
+
+
+def test_a_server_that_changes_what_is_described_is_noticed(large):
+    large.faults[".safetensors"] = web.flipped
+    with pytest.raises(HashMismatch):
+        dc_hub.info("big", hub=large.url)
+
+
+def test_a_server_without_ranges_describes_a_model_and_sends_no_more_than_it_must(large):
+    large.ranges = False
+    assert set(dc_hub.info("big", hub=large.url).weights) == {
+        "linear/coefficients/0",
+        "linear/intercept/0",
+    }
+
+
+def test_models_are_compared_without_their_weights(large, hub, models):
+    before, after = models["Linear"](), models["Linear"]()
+    before.coefficients = np.random.default_rng(0).normal(size=(5_000_000, 1))
+    before.intercept = np.zeros(1)
+    after.coefficients, after.intercept = before.coefficients.copy(), before.intercept
+    after.coefficients[0] += 1.0
+    publish(before, "before", hub=hub)
+    publish(after, "after", hub=hub, metadata={"metrics": {"rmse": 1.0}})
+    large.sent = 0
+    found = dc_hub.diff("before", "after", hub=large.url)
+    assert [change.where for change in found.record] == ["metadata.metrics"]
+    assert [(c.where, c.unread) for c in found.weights] == [("linear/coefficients/0", True)]
+    assert large.sent < 2 * CHUNK + 100_000
+    assert dc_hub.diff("before", "before", hub=large.url).identical
+    (change,) = dc_hub.diff("before", "after", hub=large.url, fetch=True).weights
+    assert (change.differing, change.largest) == (1, pytest.approx(1.0))
+
+
+def test_an_array_of_a_model_elsewhere_is_read_by_the_chunks_it_is_in(large, hub):
+    with look_into("big", hub=large.url) as there, look_into("big", hub=hub) as here:
+        name = "coefficients"
+        np.testing.assert_array_equal(there.weights.read(name), here.weights[name])
+        np.testing.assert_array_equal(there.weights[name], here.weights[name])

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import Annotated, Any
 
 import typer
 
@@ -88,31 +88,58 @@ def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOptio
 
 
 def diff(
-    before: ModelArgument, after: ModelArgument, hub: HubOption = None, as_json: JsonOption = False
+    before: ModelArgument,
+    after: ModelArgument,
+    hub: HubOption = None,
+    fetch: Annotated[
+        bool,
+        typer.Option("--fetch", help="Fetch models of remote hubs, to compare all values."),
+    ] = False,
+    as_json: JsonOption = False,
 ) -> None:
     """Show how two stored models differ.
 
-    The exit code is 1 if they do.
+    The weights of models in remote hubs are compared by their digests. The exit code is 1 if the
+    models differ.
     """
-    found = difference.diff(before, after, hub=hub)
+    found = difference.diff(before, after, hub=hub, fetch=fetch)
     if as_json:
         print_json(dataclasses.asdict(found))
     elif found.identical:
         out.print("[green]equal[/]: the same class, arguments, metadata and weights")
     else:
         print_columns(
-            *(
-                (
-                    (change.where, f"{_side(change.before)} → {_side(change.after)}")
-                    for change in changes
-                )
-                for changes in (found.record, found.weights)
-            )
+            (
+                (change.where, f"{_sides(change)}{_step(change.before, change.after)}")
+                for change in found.record
+            ),
+            ((change.where, f"{_sides(change)}{_distance(change)}") for change in found.weights),
         )
     if not found.identical:
         raise typer.Exit(NO)
 
 
-def _side(value: Any) -> str:
-    """Return one side of a change, cut so that the other side stays in sight."""
-    return cut(as_written(value), MAX_TEXT // 3)
+def _sides(change: difference.Change | difference.WeightChange) -> str:
+    """Return both sides of a change, each cut so that the other stays in sight."""
+    before, after = (cut(as_written(v), MAX_TEXT // 3) for v in (change.before, change.after))
+    return f"{before} → {after}"
+
+
+def _step(before: Any, after: Any) -> str:
+    """Return by how much a number changed, such as a metric."""
+    if not all(type(value) in (int, float) for value in (before, after)):
+        return ""
+    return f"  ({after - before:+.4g})"
+
+
+def _distance(change: difference.WeightChange) -> str:
+    """Return by how much the values of a weight differ, as far as it is known."""
+    if change.unread:
+        return ", perhaps other values (--fetch compares them)"
+    if change.differing is None:
+        return ""
+    return (
+        f", {change.differing} of {change.size} values differ, by up to {change.largest:.3g}; "
+        f"norm {change.norm_before:.4g} → {change.norm_after:.4g}, "
+        f"of the difference {change.norm_of_difference:.3g}"
+    )

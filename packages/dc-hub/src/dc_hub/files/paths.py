@@ -245,7 +245,7 @@ def read_small(where: Where, name: str, limit: int) -> bytes:
         return read_all(file, limit, system.join(where, name))
 
 
-def read_all(file: io.FileIO | io.BytesIO, limit: int, shown: str) -> bytes:
+def read_all(file: io.RawIOBase | io.BytesIO, limit: int, shown: str) -> bytes:
     """Return the content of the open regular ``file``, of at most ``limit`` bytes.
 
     ``shown`` is its path in messages. Raises :class:`LimitExceeded`, without reading anything if
@@ -255,9 +255,9 @@ def read_all(file: io.FileIO | io.BytesIO, limit: int, shown: str) -> bytes:
         size = file.seek(0, os.SEEK_END)
         file.seek(0)
         # FileIO allocates as much as is asked for, so a growing file is read in two steps.
-        data = file.read(size + 1) if size <= limit else b""
+        data = (file.read(size + 1) or b"") if size <= limit else b""
         if size < len(data) <= limit:
-            data += file.read(limit + 1 - len(data))
+            data += file.read(limit + 1 - len(data)) or b""
     size = max(size, len(data))
     if size > limit:
         raise LimitExceeded(f"{shown} has {size} bytes; {limit} are allowed.", path=shown)

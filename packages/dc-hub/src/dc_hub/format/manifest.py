@@ -36,7 +36,7 @@ from dc_hub.files.paths import (
     read_small,
     reading,
 )
-from dc_hub.files.system import Where, create_file, read_into, status_of
+from dc_hub.files.system import Where, create_file, read_at, read_into, status_of
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST, SIGNATURES
 
@@ -74,6 +74,14 @@ class Entry:
     size: int
     sha256: str
     chunks: tuple[str, ...]
+
+    def chunk_range(self, index: int) -> tuple[int, int]:
+        """Return where the chunk ``index`` starts and stops, in bytes of the file."""
+        return index * CHUNK, min((index + 1) * CHUNK, self.size)
+
+    def is_chunk(self, data: bytes, index: int) -> bool:
+        """Tell whether ``data`` has the digest of the chunk ``index``."""
+        return hashlib.sha256(data).hexdigest() == self.chunks[index]
 
 
 @dataclass(frozen=True)
@@ -324,6 +332,19 @@ def verified_content(file: io.FileIO, entry: Entry, *, what: str) -> bytes:
         raise _other_size(what, os.fstat(file.fileno()).st_size, entry.size)
     if hashlib.sha256(data).hexdigest() != entry.sha256:
         raise _other_content(what)
+    return data
+
+
+def read_chunk(file: io.FileIO, entry: Entry, index: int, *, what: str) -> bytes:
+    """Return the chunk ``index`` of the open ``file``, which has its digest.
+
+    Raises :class:`HashMismatch`, or :class:`HubUnavailable` if it cannot be read.
+    """
+    start, stop = entry.chunk_range(index)
+    with reading(what):
+        data = read_at(file.fileno(), stop - start, start)
+    if not entry.is_chunk(data, index):
+        raise _other_content(what, f" in the 16 MiB from byte {start}")
     return data
 
 

@@ -6,10 +6,9 @@ on with ``model.safetensors.index.json``, which maps each tensor to its file.
 
 from __future__ import annotations
 
-import io
 import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from types import TracebackType
@@ -22,7 +21,14 @@ from dc_hub.files.paths import list_names, open_regular, read_all
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import INDEX, WEIGHTS, shard_name
 from dc_hub.format.header import LIMITS, Limits, TensorInfo
-from dc_hub.format.tensors import SupportsWrite, TensorFile, check_tensors, write_all, write_tensors
+from dc_hub.format.tensors import (
+    Readable,
+    SupportsWrite,
+    TensorFile,
+    check_tensors,
+    write_all,
+    write_tensors,
+)
 
 SHARD_SIZE: Final = 5 << 30
 """The maximum number of bytes of tensors in one file, unless a single tensor is larger."""
@@ -79,10 +85,15 @@ class Weights(Mapping[str, np.ndarray]):
     map and :meth:`read` an array in memory of its own. Arrays stay valid after closing.
     """
 
-    def __init__(self, files: Iterable[TensorFile]) -> None:
-        """Take over the open ``files``, which have no tensor name in common."""
-        self._files = tuple(files)
-        self._home = {name: file for file in self._files for name in file}
+    def __init__(self, files: Mapping[str, TensorFile]) -> None:
+        """Take over the open ``files`` by name, which have no tensor name in common."""
+        self._files = files
+        self._home = {name: file for file in files.values() for name in file}
+
+    def file_of(self, name: str) -> str:
+        """Return the name of the file with the tensor ``name``. Raises ``KeyError``."""
+        home = self._home[name]
+        return next(file for file, tensors in self._files.items() if tensors is home)
 
     def info(self, name: str) -> TensorInfo:
         """Return the dtype, shape and position of the tensor ``name``. Raises ``KeyError``."""
@@ -110,7 +121,7 @@ class Weights(Mapping[str, np.ndarray]):
 
     def close(self) -> None:
         """Close the files; arrays taken from them stay valid."""
-        for file in self._files:
+        for file in self._files.values():
             file.close()
 
     def __enter__(self) -> Self:
@@ -132,7 +143,7 @@ def open_weights(
     *,
     limits: Limits = LIMITS,
     names: Collection[str] | None = None,
-    open_file: Callable[[str], io.FileIO | io.BytesIO] | None = None,
+    open_file: Callable[[str], Readable] | None = None,
 ) -> Weights:
     """Open the weights of the model directory ``where`` and check every header.
 
@@ -154,11 +165,11 @@ def open_weights(
         if homes is not None:
             _check_homes(homes, files, shown)
         opened.pop_all()
-    return Weights(files.values())
+    return Weights(files)
 
 
 def _homes(
-    there: set[str], open_file: Callable[[str], io.FileIO | io.BytesIO], shown: str
+    there: set[str], open_file: Callable[[str], Readable], shown: str
 ) -> dict[str, str] | None:
     """Return the shard of each tensor, or None if the weights are in one file."""
     shards = {name for name in there if _SHARD.fullmatch(name)}

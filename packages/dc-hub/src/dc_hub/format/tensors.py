@@ -39,6 +39,10 @@ _BLOCK: Final = 1 << 22
 """The number of bytes converted at a time of an array that is not contiguous."""
 
 
+Readable = io.RawIOBase | io.BytesIO
+"""A binary file, unbuffered and seekable."""
+
+
 class SupportsWrite(Protocol):
     """A writable binary file; ``write`` returns the number of bytes written."""
 
@@ -52,17 +56,17 @@ class TensorFile(Mapping[str, np.ndarray]):
     ``file[name]`` is a view of a private map: writing to it does not change the file, and it is
     valid as long as the array exists. :meth:`read` returns an array in memory of its own. Both
     raise :class:`WeightsFileError` if the file was changed after it was opened, and for a BOOL byte
-    over 1. A file that is in memory already, a ``BytesIO``, is copied instead of mapped.
+    over 1. What is not a file of this machine is read into memory instead of mapped.
     """
 
-    def __init__(self, file: io.FileIO | io.BytesIO, *, what: str, limits: Limits = LIMITS) -> None:
+    def __init__(self, file: Readable, *, what: str, limits: Limits = LIMITS) -> None:
         """Check the header of the open ``file``, which is closed with this object.
 
         ``what`` names the file in messages. Raises :class:`WeightsFileError` or
         :class:`LimitExceeded`.
         """
         self._what = what
-        self._source = _OnDisk(file) if isinstance(file, io.FileIO) else _InMemory(file)
+        self._source = _OnDisk(file) if isinstance(file, io.FileIO) else _Elsewhere(file)
         self._map: mmap.mmap | None = None
         with reading(what):
             self._infos, self.metadata = read_header(
@@ -182,25 +186,28 @@ class _OnDisk:
         return _stamp(self._file) != self._stamp
 
 
-class _InMemory:
-    """The bytes of a small file that was read when it was verified."""
+class _Elsewhere:
+    """The bytes of a file in memory, or of one that is fetched where it is read."""
 
-    def __init__(self, file: io.BytesIO) -> None:
-        self._data = file.getvalue()
-        self.size = len(self._data)
+    def __init__(self, file: Readable) -> None:
+        self._file = file
+        self.size = file.seek(0, os.SEEK_END)
         self.close = file.close
 
     def read(self, length: int, offset: int) -> bytes:
-        return self._data[offset : offset + length]
+        self._file.seek(offset)
+        return self._file.read(length) or b""
 
     def read_into(self, view: memoryview, offset: int) -> int:
-        data = self.read(len(view), offset)
-        view[: len(data)] = data
-        return len(data)
+        self._file.seek(offset)
+        return self._file.readinto(view) or 0
 
     def map(self) -> mmap.mmap:
         memory = mmap.mmap(-1, self.size)
-        memory[:] = self._data
+        with memoryview(memory) as view:
+            done = 0
+            while count := self.read_into(view[done:], done):
+                done += count
         return memory
 
     def is_changed(self) -> bool:

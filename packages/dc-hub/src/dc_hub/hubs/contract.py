@@ -16,7 +16,7 @@ from typing import Any, Final, Protocol, runtime_checkable
 
 from dc_hub.errors import AmbiguousRevision, ParamsError, RevisionNotFound, TagMoved
 from dc_hub.format import strict_json
-from dc_hub.format.manifest import Manifest
+from dc_hub.format.manifest import Entry, Manifest
 from dc_hub.hubs.staging import Staging
 
 MAIN: Final = "main"
@@ -73,6 +73,13 @@ class Hub(Protocol):
 
     def manifest(self, model: StoredModel) -> Manifest:
         """Return the manifest of a model that was resolved."""
+
+    def read_chunk(self, model: StoredModel, entry: Entry, index: int) -> bytes:
+        """Return the chunk ``index`` of the file ``entry`` of a model that was resolved.
+
+        It has its digest in the manifest, or :class:`HashMismatch` is raised. Nothing else is
+        fetched.
+        """
 
     def fetch(
         self, model: StoredModel, *, report: Report | None = None, verify: bool = False

@@ -30,6 +30,7 @@ from dc_hub.files.paths import (
     check_tag,
     is_directory,
     open_directory,
+    open_regular,
     read_small,
     reading,
 )
@@ -44,7 +45,13 @@ from dc_hub.files.system import patiently
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST
-from dc_hub.format.manifest import Manifest, read_manifest, verify_directory
+from dc_hub.format.manifest import (
+    Entry,
+    Manifest,
+    read_chunk,
+    read_manifest,
+    verify_directory,
+)
 from dc_hub.hubs.contract import (
     MAIN,
     Report,
@@ -124,6 +131,11 @@ class LocalHub:
         """Return the manifest of a model that was resolved, which has its digest."""
         with open_directory(model.path) as folder:
             return read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
+
+    def read_chunk(self, model: StoredModel, entry: Entry, index: int) -> bytes:
+        """Return one chunk of a file of a model that was resolved; it has its digest."""
+        with open_directory(model.path) as folder, open_regular(folder, entry.path) as file:
+            return read_chunk(file, entry, index, what=f"{model.path}/{entry.path}")
 
     def fetch(
         self, model: StoredModel, *, report: Report | None = None, verify: bool = False

@@ -13,7 +13,7 @@ from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import CheckResult, compare_golden
 from dc_hub.hubs.contract import HubLike, StoredModel
 from dc_hub.hubs.reference import ModelName
-from dc_hub.loading.opening import Opened, locate, open_model
+from dc_hub.loading.opening import Opened, locate, look_into, open_model
 from dc_hub.loading.restoring import restore
 from dc_hub.loading.versions import version_changes
 
@@ -61,9 +61,10 @@ def info(
 ) -> Info:
     """Return what is stored of the model ``name``; nothing of it is built.
 
+    The weights of a model in a remote hub are not fetched, but for the chunks with their headers.
     The arguments and errors are those of :func:`from_pretrained`.
     """
-    with open_model(locate(name, hub=hub, revision=revision)) as opened:
+    with look_into(name, hub=hub, revision=revision) as opened:
         return describe(opened)
 
 
@@ -87,7 +88,7 @@ def describe(opened: Opened) -> Info:
         metadata=record.metadata,
         classes=record.classes,
         weights=weights,
-        files={file.name: file.stat().st_size for file in sorted(source.path.iterdir())},
+        files=opened.contents.sizes(),
         version_changes=version_changes(record),
     )
 

@@ -23,8 +23,9 @@ from dc_hub.hubs.contract import HubLike, StoredModel
 from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.pins import pinned
 from dc_hub.hubs.reference import ModelName, parse
+from dc_hub.loading.chunks import ChunkedContents
 from dc_hub.loading.restoring import Stored
-from dc_hub.loading.verifying import Contents, Verify, open_contents
+from dc_hub.loading.verifying import Contents, DirectoryContents, Verify, open_contents
 
 BASE_BUDGET: Final = 64 << 20
 """Bytes that loading any model may allocate, however small it is."""
@@ -44,6 +45,11 @@ class Opened:
     contents: Contents
     record: Record
     weights: Weights
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the files are on this machine."""
+        return isinstance(self.contents, DirectoryContents)
 
     @property
     def stored(self) -> Stored:
@@ -85,6 +91,28 @@ def locate(
     return StoredModel("", "", reference.directory.absolute())
 
 
+@contextmanager
+def look_into(
+    name: ModelName, *, hub: HubLike = None, revision: str | None = None
+) -> Iterator[Opened]:
+    """Open the model ``name`` to look at it, as :func:`open_model` does.
+
+    Of one that is in a remote hub and not in the cache, only what is looked at is fetched: its
+    weights stay where they are, but for the chunks with their headers.
+    """
+    reference = parse(name, revision)
+    if reference.directory is None:
+        where = open_hub(hub)
+        model = where.resolve(reference.name, reference.revision)
+        if not is_directory(model.path):
+            contents = ChunkedContents(where, model, where.manifest(model))
+            with _open(model, contents) as opened:
+                yield opened
+            return
+    with open_model(locate(name, hub=hub, revision=revision)) as opened:
+        yield opened
+
+
 def _advice(directory: Path) -> str:
     """Say how to load a model from a hub, for a directory that does not exist."""
     name = directory.name.lower()
@@ -110,8 +138,7 @@ def open_model(
             warn(f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning)
         elif not source.revision:
             source = StoredModel(source.name, contents.manifest.revision, directory)
-        budget = byte_budget(load_budget(contents.size))
-        with with_path(str(directory)), budget, _read(source, contents) as opened:
+        with _open(source, contents) as opened:
             yield opened
 
 
@@ -121,10 +148,11 @@ def load_budget(size: int) -> int:
 
 
 @contextmanager
-def _read(source: StoredModel, contents: Contents) -> Iterator[Opened]:
-    data = contents.read(PARAMS, MAX_BYTES)
-    record = Record.from_bytes(data, what=f"{source.path}/{PARAMS}")
-    with open_weights(source.path, names=contents.names, open_file=contents.open) as weights:
-        opened = Opened(source, contents, record, weights)
-        opened.stored.check_agreement()
-        yield opened
+def _open(source: StoredModel, contents: Contents) -> Iterator[Opened]:
+    shown = str(source.path)
+    with with_path(shown), byte_budget(load_budget(contents.size)):
+        record = Record.from_bytes(contents.read(PARAMS, MAX_BYTES), what=f"{shown}/{PARAMS}")
+        with open_weights(shown, names=contents.names, open_file=contents.open) as weights:
+            opened = Opened(source, contents, record, weights)
+            opened.stored.check_agreement()
+            yield opened

@@ -23,7 +23,7 @@ from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final, Literal, Protocol
 
 from dc_hub.errors import (
     HashMismatch,
@@ -69,8 +69,36 @@ Marks = Mapping[str, Mark]
 logger = logging.getLogger(__name__)
 
 
+class Contents(Protocol):
+    """The files of one model; what is read of them was verified, if there is a manifest."""
+
+    @property
+    def names(self) -> frozenset[str]:
+        """The names of the files."""
+
+    @property
+    def manifest(self) -> Manifest | None:
+        """The manifest, or None for an unversioned directory."""
+
+    @property
+    def size(self) -> int:
+        """The size of all files in bytes."""
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each file in bytes, sorted by name."""
+
+    def open(self, name: str) -> io.RawIOBase | io.BytesIO:
+        """Open the file ``name`` for reading."""
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the content of the file ``name``, of at most ``limit`` bytes."""
+
+    def check_unchanged(self) -> None:
+        """Raise :class:`HashMismatch` if a file was changed or replaced meanwhile."""
+
+
 @dataclass(frozen=True, slots=True)
-class Contents:
+class DirectoryContents:
     """The files of one model directory, held by one descriptor from verifying to the last byte.
 
     ``path`` is where it was found, for messages: nothing is opened by it again. ``names`` are those
@@ -91,7 +119,11 @@ class Contents:
         """The size of all files in bytes."""
         if self.manifest is not None:
             return sum(entry.size for entry in self.manifest.entries)
-        return sum(status_of(self.folder, name).st_size for name in self.names)
+        return sum(self.sizes().values())
+
+    def sizes(self) -> dict[str, int]:
+        """Return the size of each file in bytes, sorted by name."""
+        return {name: status_of(self.folder, name).st_size for name in sorted(self.names)}
 
     def open(self, name: str) -> io.FileIO | io.BytesIO:
         """Open the file ``name`` for reading, or return the content that was kept of it.
@@ -140,7 +172,7 @@ class Contents:
 @contextmanager
 def open_contents(
     directory: Path, revision: str = "", mode: Verify = "changed", *, versioned: bool = False
-) -> Iterator[Contents]:
+) -> Iterator[DirectoryContents]:
     """Open the model directory and verify that every file is what its manifest says.
 
     ``revision`` is the digest that the manifest must have; empty, any will do, and unless
@@ -154,9 +186,9 @@ def open_contents(
         if versioned or revision or MANIFEST in names:
             manifest = read_manifest(folder, revision, f"{directory}/{MANIFEST}")
             marks, kept = _verify(directory, folder, names, manifest, mode)
-            contents = Contents(directory, folder, names, manifest, marks, kept)
+            contents = DirectoryContents(directory, folder, names, manifest, marks, kept)
         else:
-            contents = Contents(directory, folder, names, None, {}, {})
+            contents = DirectoryContents(directory, folder, names, None, {}, {})
         yield contents
 
 

@@ -15,7 +15,7 @@ import stat
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from contextlib import suppress
+from contextlib import closing, suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -68,6 +68,27 @@ def download(
         # In place: two processes write the same, and neither takes the other's away.
         _write_at(file, data, 0)
         os.fsync(file.fileno())
+
+
+def fetch_chunk(store: Store, path: str, entry: Entry, index: int) -> bytes:
+    """Return the chunk ``index`` of the file ``path`` of ``store``, which has its digest.
+
+    From a server that sends whole files only, all that is before it is read too. Raises
+    :class:`HashMismatch`, and what the store raises.
+    """
+    try:
+        return _read(store, path, entry, index)
+    except RangesUnsupported:
+        start, stop = entry.chunk_range(index)
+        data = bytearray()
+        passed = 0
+        with closing(store.stream(path, entry.size)) as pieces:
+            for piece in pieces:
+                data += piece[max(start - passed, 0) : max(stop - passed, 0)]
+                passed += len(piece)
+                if passed >= stop:
+                    break
+        return _check(bytes(data), entry, index, path)
 
 
 def _opened(directory: Path, name: str, size: int) -> io.FileIO:
@@ -129,17 +150,22 @@ def _fetch(
     writing = threading.Lock()
 
     def fetch(i: int) -> None:
-        start, length = i * CHUNK, _length(entry, i)
-        if length == entry.size:
-            data = store.read(path, entry.size)
-        else:
-            data = store.read_range(path, start, start + length, entry.size)
-        _check(data, entry, i, path)
+        data = _read(store, path, entry, i)
         with writing:
-            _write_at(file, data, start)
-        report(length)
+            _write_at(file, data, i * CHUNK)
+        report(len(data))
 
     _in_parallel(fetch, chunks)
+
+
+def _read(store: Store, path: str, entry: Entry, index: int) -> bytes:
+    """Return a chunk, read by its range, or as a whole file if it is one."""
+    start, stop = entry.chunk_range(index)
+    if stop - start == entry.size:
+        data = store.read(path, entry.size)
+    else:
+        data = store.read_range(path, start, stop, entry.size)
+    return _check(data, entry, index, path)
 
 
 def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
@@ -189,8 +215,8 @@ def _length(entry: Entry, chunk: int) -> int:
     return min(CHUNK, entry.size - chunk * CHUNK)
 
 
-def _check(data: bytes, entry: Entry, chunk: int, path: str) -> None:
-    if hashlib.sha256(data).hexdigest() != entry.chunks[chunk]:
+def _check(data: bytes, entry: Entry, chunk: int, path: str) -> bytes:
+    if not entry.is_chunk(data, chunk):
         raise HashMismatch(
             f"The server sent something else for {path}, in the {len(data)} bytes from "
             f"{chunk * CHUNK}.",
@@ -198,6 +224,7 @@ def _check(data: bytes, entry: Entry, chunk: int, path: str) -> None:
             hint="Try again; if it stays so, the hub is damaged, or something on the way changes "
             "what it sends.",
         )
+    return data
 
 
 def _write_at(file: io.FileIO, data: bytes, start: int) -> None:

@@ -10,7 +10,7 @@ import ipaddress
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from typing import Any, Final, TypeVar
 from urllib.parse import quote, urljoin, urlsplit
@@ -149,7 +149,7 @@ class HTTPStore:
 
         return self._persist(path, attempt)
 
-    def stream(self, path: str, size: int) -> Iterator[bytes]:
+    def stream(self, path: str, size: int) -> Generator[bytes]:
         """Yield a whole file in pieces; see :class:`Store`."""
 
         def opened() -> Any:

@@ -28,6 +28,7 @@ from dc_hub.files.paths import check_name, check_tag, open_directory
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import (
     MAX_BYTES,
+    Entry,
     Manifest,
     parse_manifest,
     read_manifest,
@@ -39,7 +40,7 @@ from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
 from dc_hub.hubs.index import Index, parse_index
 from dc_hub.hubs.staging import Staging
 from dc_hub.remote.cache import Cache
-from dc_hub.remote.download import download
+from dc_hub.remote.download import download, fetch_chunk
 from dc_hub.remote.store import Store, check_online
 
 WAIT: Final = 3600.0
@@ -121,6 +122,12 @@ class RemoteHub:
         except FileMissing as error:
             raise self._no_revision(model.name, model.revision) from error
         return parse_manifest(data, model.revision, f"{self.store.url}/{path}")
+
+    def read_chunk(self, model: StoredModel, entry: Entry, index: int) -> bytes:
+        """Return one chunk of a file of a model that was resolved; it has its digest."""
+        path = f"{_base(model)}/{entry.path}"
+        check_online(f"{self.store.url}/{path}")
+        return fetch_chunk(self.store, path, entry, index)
 
     def fetch(
         self, model: StoredModel, *, report: Report | None = None, verify: bool = False

@@ -11,7 +11,7 @@ import os
 import re
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -141,7 +141,7 @@ class S3Store:
             raise self._no_range(path, str(len(data)), stop - start)
         return data
 
-    def stream(self, path: str, size: int) -> Iterator[bytes]:
+    def stream(self, path: str, size: int) -> Generator[bytes]:
         """Yield a whole object in pieces; see :class:`Store`."""
         with self._asking(path):
             answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))

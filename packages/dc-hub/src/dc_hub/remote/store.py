@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final, Protocol
 
 from dc_hub.errors import Offline
@@ -50,5 +50,5 @@ class Store(Protocol):
         Raises :class:`RangesUnsupported` if only whole files can be read.
         """
 
-    def stream(self, path: str, size: int) -> Iterator[bytes]:
+    def stream(self, path: str, size: int) -> Generator[bytes]:
         """Yield a whole file of ``size`` bytes in pieces, and not one byte more."""
