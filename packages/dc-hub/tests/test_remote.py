@@ -540,7 +540,8 @@ def test_offline_a_tag_is_an_error_and_a_digest_in_the_cache_is_not(served, hub,
 
 def test_a_pinned_model_loads_offline(served, tmp_path, monkeypatch):
     lock = tmp_path / "dchub.lock"
-    dc_hub.pin("lab/m@v1", hub=served.url, lock=lock)
+    dc_hub.pin("lab/m@v1", hub=open_hub(served.url), lock=lock)
+    assert dc_hub.read_lock(lock)["lab/m"].hub == served.url
     from_pretrained("lab/m", hub=served.url, lock=lock)
     monkeypatch.setenv("DEEPCHEM_OFFLINE", "1")
     from_pretrained("lab/m", hub=served.url, lock=lock)

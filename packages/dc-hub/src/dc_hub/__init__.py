@@ -30,8 +30,15 @@ if TYPE_CHECKING:
     from dc_hub.hubs.managing import rm as rm
     from dc_hub.hubs.managing import set_tag as set_tag
     from dc_hub.hubs.opening import open_hub as open_hub
+    from dc_hub.hubs.pins import Pin as Pin
+    from dc_hub.hubs.pins import PinState as PinState
+    from dc_hub.hubs.pins import check_pins as check_pins
     from dc_hub.hubs.pins import pin as pin
+    from dc_hub.hubs.pins import pin_models as pin_models
+    from dc_hub.hubs.pins import pull_pins as pull_pins
+    from dc_hub.hubs.pins import read_lock as read_lock
     from dc_hub.hubs.pins import read_pins as read_pins
+    from dc_hub.hubs.pins import update_pins as update_pins
     from dc_hub.inspecting.difference import Change as Change
     from dc_hub.inspecting.difference import Difference as Difference
     from dc_hub.inspecting.difference import diff as diff
@@ -69,7 +76,17 @@ _EXPORTS = {
     ],
     "dc_hub.inspecting.models": ["Info", "StoredArray", "check_golden", "info", "verify"],
     "dc_hub.loading.models": ["from_pretrained", "load", "load_weights"],
-    "dc_hub.hubs.pins": ["pin", "read_pins"],
+    "dc_hub.hubs.pins": [
+        "Pin",
+        "PinState",
+        "check_pins",
+        "pin",
+        "pin_models",
+        "pull_pins",
+        "read_lock",
+        "read_pins",
+        "update_pins",
+    ],
     "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
     "dc_hub.format.tensors": ["TensorFile", "read_tensors", "write_tensors"],
 }

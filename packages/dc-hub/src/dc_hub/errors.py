@@ -100,6 +100,10 @@ class TagMoved(HubError):
     """The tag does not point at the revision that the caller expected."""
 
 
+class PinMismatch(HubError):
+    """The revision that was asked for is not the one that the lock file pins."""
+
+
 class RevisionTagged(HubError):
     """The revision cannot be removed, because tags point at it."""
 

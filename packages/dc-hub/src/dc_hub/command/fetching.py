@@ -2,17 +2,35 @@
 
 from __future__ import annotations
 
-from dc_hub.command.options import HubOption, ModelArgument
+from typing import Annotated
+
+import typer
+
+from dc_hub.command.options import HubOption, OptionalLockOption
 from dc_hub.command.printing import out, plain, progress
-from dc_hub.hubs import managing
+from dc_hub.hubs import managing, pins
 
 
-def pull(model: ModelArgument, hub: HubOption = None) -> None:
+def pull(
+    model: Annotated[
+        str | None, typer.Argument(metavar="MODEL", help="A name, or name@revision.")
+    ] = None,
+    lock: OptionalLockOption = None,
+    hub: HubOption = None,
+) -> None:
     """Fetch a model of a remote hub, so that it loads without the network.
 
-    What has arrived stays if this is interrupted, and the next call goes on.
+    What has arrived stays if this is interrupted, and the next call goes on. With --lock, all
+    models that the file pins are fetched.
     """
+    if (model is None) == (lock is None):
+        raise typer.BadParameter("Give a model or --lock.")
     with progress() as report:
-        source = managing.pull(model, hub=hub, report=report)
-    out.print(f"[green]fetched[/]  {plain(model)}  revision {source.revision}")
-    out.print(plain(str(source.path)))
+        if model is not None:
+            found = [managing.pull(model, hub=hub, report=report)]
+        else:
+            found = pins.pull_pins(hub=hub, lock=lock or pins.FILE, report=report)
+    for source in found:
+        name = source.name if model is None else model
+        out.print(f"[green]fetched[/]  {plain(name)}  revision {source.revision}")
+        out.print(plain(str(source.path)))

@@ -31,4 +31,8 @@ HubOption = Annotated[
     str | None,
     typer.Option("--hub", metavar="DIRECTORY", help="The hub: a directory, or the URL of one."),
 ]
+LockOption = Annotated[str, typer.Option("--lock", metavar="FILE", help="The file of pins.")]
+OptionalLockOption = Annotated[
+    str | None, typer.Option("--lock", metavar="FILE", help="Fetch all that this file pins.")
+]
 JsonOption = Annotated[bool, typer.Option("--json", help="Print JSON, complete and on one line.")]

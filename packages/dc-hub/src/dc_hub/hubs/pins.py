@@ -1,78 +1,319 @@
 """``dchub.lock``: the revisions that a project was built with, by the models' names.
 
-    {"models": {"lab/freesolv-mlp": "<64 hex>"}}
+    {"format": "dc-lock", "format_version": [1, 0],
+     "models": {"lab/net": {"revision": "<64 hex>", "tag": "main", "hub": "https://…", "size": 5}}}
 
-A tag may move; a pin does not. Keep the file in the project's version control.
+A tag may move; a pin does not. Keep the file in the project's version control. ``tag`` is what the
+pin was made from (null: a digest), ``hub`` the URL of the hub without secrets (empty: a directory),
+and ``size`` that of all files in bytes. The hub is recorded for people: a lock file never decides
+which server is asked.
 """
 
 from __future__ import annotations
 
 import os
-import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Final
 
 from dc_core import explained
-from dc_hub.errors import FileMissing, ParamsError, RevisionNotFound
-from dc_hub.files.paths import check_name, read_small
+from dc_hub.errors import (
+    FileMissing,
+    FormatVersionError,
+    HubError,
+    ModelNotFound,
+    ParamsError,
+    PinMismatch,
+    RevisionNotFound,
+    UnsafePath,
+)
+from dc_hub.files.paths import check_name, check_tag, read_small
 from dc_hub.files.storage import write_atomically, writing
-from dc_hub.files.urls import local_path
+from dc_hub.files.urls import local_path, scheme_of, without_secrets
 from dc_hub.format import strict_json
-from dc_hub.hubs.contract import HubLike
+from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel, is_digest
 from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import parse
 
 FILE: Final = "dchub.lock"
 
+VARIABLE: Final = "DEEPCHEM_LOCK"
+"""The environment variable that names the lock file of loading, if none is given."""
+
+FORMAT: Final = "dc-lock"
+FORMAT_VERSION: Final = (1, 0)
+
 _LIMIT: Final = 1 << 20
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_MAX_SIZE: Final = 1 << 60
+
+Lock = str | os.PathLike[str]
+"""The path of a lock file."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pin:
+    """A pinned revision, and what is known of it.
+
+    ``tag`` is the tag that it was pinned by, ``hub`` the URL of its hub, ``size`` that of its files
+    in bytes; None or empty if that is not known.
+    """
+
+    revision: str
+    tag: str | None = None
+    hub: str = ""
+    size: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class PinState:
+    """What a hub says of a pin.
+
+    ``now`` is the revision that the pin's tag points at, None if it does not exist any more.
+    ``available`` tells whether the hub has the pinned revision.
+    """
+
+    name: str
+    tag: str | None
+    pinned: str
+    now: str | None
+    available: bool
+
+    @property
+    def unchanged(self) -> bool:
+        """Whether the tag points at the pinned revision, and the hub has it."""
+        return self.now == self.pinned and self.available
 
 
 @explained
-def read_pins(lock: str | os.PathLike[str] = FILE) -> dict[str, str]:
+def read_pins(lock: Lock = FILE) -> dict[str, str]:
     """Return the pinned revision of each name in the file ``lock``.
 
-    Raises :class:`FileMissing` if there is no such file, and :class:`ParamsError` if it is
-    malformed.
+    Raises :class:`FileMissing` if there is no such file, :class:`ParamsError` if it is malformed,
+    and :class:`FormatVersionError`.
     """
-    path = local_path(lock)
-    content: Any = strict_json.loads(read_small(path.parent, path.name, _LIMIT), what=str(path))
-    models = content.get("models") if isinstance(content, dict) else None
-    if not isinstance(models, dict) or not all(
-        isinstance(revision, str) and _DIGEST.fullmatch(revision) for revision in models.values()
-    ):
-        raise ParamsError(
-            f"{path} is not a file of pins.", path=str(path), hint="Write it with dc_hub.pin(name)."
-        )
-    return {check_name(name): revision for name, revision in models.items()}
+    return {name: found.revision for name, found in read_lock(lock).items()}
 
 
 @explained
-def pin(
-    name: str,
-    *,
-    hub: HubLike = None,
-    lock: str | os.PathLike[str] = FILE,
-) -> str:
-    """Pin ``name`` (or ``name@tag``) to its present revision, and return the digest."""
-    reference = parse(name)
-    revision = open_hub(hub).resolve(reference.name, reference.revision).revision
+def read_lock(lock: Lock = FILE) -> dict[str, Pin]:
+    """Return the pin of each name in the file ``lock``; raises what :func:`read_pins` does."""
     path = local_path(lock)
-    try:
-        pins = read_pins(path)
-    except FileMissing:
-        pins = {}
-    with writing(path, undone="Nothing was pinned."):
-        write_atomically(path, strict_json.dumps({"models": {**pins, reference.name: revision}}))
-    return revision
+    content: Any = strict_json.loads(read_small(path.parent, path.name, _LIMIT), what=str(path))
+    if not isinstance(content, dict):
+        raise _malformed(path)
+    if content.keys() == {"models"}:  # as it was written first: digests alone
+        read = _plain_pin
+    elif content.keys() == {"format", "format_version", "models"}:
+        _check_format(content, path)
+        read = _pin
+    else:
+        raise _malformed(path)
+    if not isinstance(content["models"], dict):
+        raise _malformed(path)
+    pins = {}
+    for name, value in content["models"].items():
+        found = read(value)
+        if found is None:
+            raise _malformed(path, f": the pin of {name!r} is not valid")
+        pins[check_name(name)] = found
+    return pins
 
 
-def pinned(name: str, lock: str | os.PathLike[str] = FILE) -> str:
-    """Return the revision that ``name`` is pinned to. Raises :class:`RevisionNotFound`."""
-    pins = read_pins(lock)
+@explained
+def pin(name: str, *, hub: HubLike = None, lock: Lock = FILE) -> str:
+    """Pin ``name`` (or ``name@tag``) to its present revision, and return the digest."""
+    return pin_models([name], hub=hub, lock=lock)[parse(name).name].revision
+
+
+@explained
+def pin_models(names: Iterable[str], *, hub: HubLike = None, lock: Lock = FILE) -> dict[str, Pin]:
+    """Pin each of ``names`` (``name`` or ``name@tag``) to its present revision; return these pins.
+
+    The other pins of the file stay. It is written once all are known, so that an error changes
+    nothing. Raises what :meth:`Hub.resolve` and :func:`read_pins` raise.
+    """
+    where = open_hub(hub)
+    made: dict[str, Pin] = {}
+    for name in [names] if isinstance(names, str) else names:
+        reference = parse(name)
+        made[reference.name] = _made(where, reference.name, reference.revision, _url(hub, where))
+    _write(lock, {**_read_if_there(lock), **made})
+    return made
+
+
+@explained
+def update_pins(
+    names: Iterable[str] = (), *, hub: HubLike = None, lock: Lock = FILE
+) -> list[PinState]:
+    """Pin what the tags point at now, and return what :func:`check_pins` said before.
+
+    ``names`` are those to update, all by default. What is pinned by a digest stays. Raises
+    :class:`RevisionNotFound` if a tag does not exist any more; then nothing is changed.
+    """
+    states = check_pins(names, hub=hub, lock=lock)
+    where = open_hub(hub)
+    pins = read_lock(lock)
+    for state in states:
+        if state.tag is not None:
+            pins[state.name] = _made(where, state.name, state.tag, _url(hub, where))
+    _write(lock, pins)
+    return states
+
+
+@explained
+def check_pins(
+    names: Iterable[str] = (), *, hub: HubLike = None, lock: Lock = FILE
+) -> list[PinState]:
+    """Return what the hub says of each pin in the file ``lock``, or of those of ``names``.
+
+    Nothing is changed or fetched. Raises :class:`RevisionNotFound` if one of ``names`` has no pin,
+    and what the hub and :func:`read_pins` raise.
+    """
+    chosen = [names] if isinstance(names, str) else list(names)
+    pins = {name: pinned(name, lock) for name in chosen} if chosen else read_lock(lock)
+    where = open_hub(hub)
+    return [_state(where, name, found) for name, found in sorted(pins.items())]
+
+
+@explained
+def pull_pins(
+    *, hub: HubLike = None, lock: Lock = FILE, report: Report | None = None
+) -> list[StoredModel]:
+    """Fetch every pinned model of a remote hub into the cache, and return them, sorted by name.
+
+    What is in the cache already is hashed, and fetched again if it is damaged. ``report`` is told
+    the bytes of each model. Raises what :meth:`Hub.fetch` and :func:`read_pins` raise.
+    """
+    where = open_hub(hub)
+    return [
+        where.fetch(where.resolve(name, found.revision), report=report, verify=True)
+        for name, found in sorted(read_lock(lock).items())
+    ]
+
+
+def pinned(name: str, lock: Lock = FILE) -> Pin:
+    """Return the pin of ``name``. Raises :class:`RevisionNotFound`."""
+    pins = read_lock(lock)
     if name not in pins:
         raise RevisionNotFound(
             f"{os.fspath(lock)} has no pin for {name!r}.",
             path=os.fspath(lock),
-            hint=f"Pin it: dc_hub.pin({name!r}).",
+            hint=f"Pin it: dc_hub.pin({name!r}), or dc-hub lock {name}.",
         )
     return pins[name]
+
+
+def resolve_pinned(hub: Hub, name: str, revision: str | None, lock: Lock) -> StoredModel:
+    """Return the pinned revision of ``name`` in ``hub``.
+
+    Raises :class:`PinMismatch` if ``revision`` (a digest, a tag, or a prefix of a digest) is
+    another, and :class:`RevisionNotFound` if there is no pin.
+    """
+    found = pinned(name, lock)
+    if revision is not None:
+        wanted = hub.resolve(name, revision).revision
+        if wanted != found.revision:
+            raise PinMismatch(
+                f"{name}@{revision} is {wanted}, but {os.fspath(lock)} pins {name!r} to "
+                f"{found.revision}.",
+                path=os.fspath(lock),
+                hint=f"Leave the revision out to load what is pinned, or pin the other one: "
+                f"dc-hub lock {name}@{revision}",
+            )
+    return hub.resolve(name, found.revision)
+
+
+def lock_in_use(lock: Lock | None) -> Lock | None:
+    """Return the lock file to load by: ``lock``, else the one that ``DEEPCHEM_LOCK`` names.
+
+    A file that merely is in the working directory is not used: what a program loads must not depend
+    on where it was started.
+    """
+    return lock if lock is not None else os.environ.get(VARIABLE) or None
+
+
+def _made(hub: Hub, name: str, wanted: str | None, url: str) -> Pin:
+    model = hub.resolve(name, wanted)
+    tag = wanted or MAIN
+    size = sum(entry.size for entry in hub.manifest(model).entries)
+    # A tag cannot look like the beginning of a digest.
+    return Pin(model.revision, None if model.revision.startswith(tag) else tag, url, size)
+
+
+def _state(hub: Hub, name: str, found: Pin) -> PinState:
+    try:
+        now = None if found.tag is None else hub.resolve(name, found.tag).revision
+    except (ModelNotFound, RevisionNotFound):
+        now = None
+    try:
+        hub.manifest(hub.resolve(name, found.revision))
+        available = True
+    except (ModelNotFound, RevisionNotFound):
+        available = False
+    if found.tag is None and available:
+        now = found.revision
+    return PinState(name, found.tag, found.revision, now, available)
+
+
+def _url(given: HubLike, opened: Hub) -> str:
+    """Return the URL of a hub to record, without secrets; empty for a directory."""
+    url = given if isinstance(given, str) else getattr(opened, "url", "")
+    is_remote = isinstance(url, str) and scheme_of(url) not in ("", "file")
+    return without_secrets(url) if is_remote else ""
+
+
+def _read_if_there(lock: Lock) -> dict[str, Pin]:
+    try:
+        return read_lock(lock)
+    except FileMissing:
+        return {}
+
+
+def _write(lock: Lock, pins: Mapping[str, Pin]) -> None:
+    path = local_path(lock)
+    models = {
+        name: {"revision": p.revision, "tag": p.tag, "hub": p.hub, "size": p.size}
+        for name, p in pins.items()
+    }
+    content = {"format": FORMAT, "format_version": list(FORMAT_VERSION), "models": models}
+    with writing(path, undone="Nothing was pinned."):
+        write_atomically(path, strict_json.dumps(content))
+
+
+def _check_format(content: Mapping[str, Any], path: Path) -> None:
+    if content["format"] != FORMAT:
+        raise _malformed(path)
+    if content["format_version"] != list(FORMAT_VERSION):
+        raise FormatVersionError(
+            f"{path} has version {content['format_version']!r}; {list(FORMAT_VERSION)} is "
+            "supported.",
+            path=str(path),
+            hint="Run: pip install --upgrade dc-hub",
+        )
+
+
+def _plain_pin(value: Any) -> Pin | None:
+    return Pin(value) if isinstance(value, str) and is_digest(value) else None
+
+
+def _pin(value: Any) -> Pin | None:
+    if not isinstance(value, dict) or value.keys() != {"revision", "tag", "hub", "size"}:
+        return None
+    revision, tag, hub, size = value["revision"], value["tag"], value["hub"], value["size"]
+    if _plain_pin(revision) is None or not isinstance(hub, str) or not hub.isprintable():
+        return None
+    if size is not None and (type(size) is not int or not 0 <= size <= _MAX_SIZE):
+        return None
+    try:
+        return Pin(revision, None if tag is None else check_tag(tag), hub, size)
+    except UnsafePath:
+        return None
+
+
+def _malformed(path: Path, why: str = "") -> HubError:
+    return ParamsError(
+        f"{path} is not a file of pins{why}.",
+        path=str(path),
+        hint="Write it with dc-hub lock NAME, or dc_hub.pin(name).",
+    )

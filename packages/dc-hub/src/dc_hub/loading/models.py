@@ -15,6 +15,7 @@ from dc_core import Component, Model, explained, plugins
 from dc_hub.errors import WeightsMismatch
 from dc_hub.files.urls import local_path
 from dc_hub.hubs.contract import HubLike
+from dc_hub.hubs.pins import lock_in_use
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import locate, open_model
 from dc_hub.loading.predictions import check_predictions, log_version_changes
@@ -51,7 +52,9 @@ def from_pretrained(
             hashes every file.
         allow_missing: Names of weights that need not be stored and keep their initial values.
         training: Restore the training state too, so that training can be resumed.
-        lock: A ``dchub.lock`` file that gives the revision if none is given; see :func:`pin`.
+        lock: A ``dchub.lock`` file, which pins the revision; see :func:`pin`. Default: the file
+            that ``DEEPCHEM_LOCK`` names, if it is set. Another revision raises
+            :class:`PinMismatch`.
         allow_changed_predictions: Return the model even if its golden rows are predicted otherwise.
 
     Every file is verified, nothing in them is executed, and nothing is ever cast or dropped. If a
@@ -62,7 +65,9 @@ def from_pretrained(
     Raises a :class:`HubError`: see its subclasses. :class:`PredictionsChanged` is raised if a
     golden row is not predicted within its tolerance.
     """
-    with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
+    with open_model(
+        locate(name, hub=hub, revision=revision, lock=lock_in_use(lock)), verify
+    ) as opened:
         model = restore(opened.stored, cls, allow_missing)
         if allow_missing or allow_changed_predictions:
             log_version_changes(opened)
@@ -106,7 +111,9 @@ def load_weights(
     Raises :class:`WeightsMismatch` and the other errors of :func:`from_pretrained`.
     """
     holder = into if isinstance(into, Component) else plugins.claim(into)
-    with open_model(locate(name, hub=hub, revision=revision, lock=lock), verify) as opened:
+    with open_model(
+        locate(name, hub=hub, revision=revision, lock=lock_in_use(lock)), verify
+    ) as opened:
         theirs = names_of(opened.stored.by_name)
         renamed = {theirs.get(old): new for old, new in (rename or {}).items()}
         unknown = [old for old in renamed if old not in theirs.relative]

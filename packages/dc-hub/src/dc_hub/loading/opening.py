@@ -21,7 +21,7 @@ from dc_hub.format.shards import Weights, open_weights
 from dc_hub.format.tensors import TensorFile
 from dc_hub.hubs.contract import HubLike, StoredModel
 from dc_hub.hubs.opening import open_hub
-from dc_hub.hubs.pins import pinned
+from dc_hub.hubs.pins import resolve_pinned
 from dc_hub.hubs.reference import ModelName, parse
 from dc_hub.loading.chunks import ChunkedContents
 from dc_hub.loading.restoring import Stored
@@ -72,16 +72,15 @@ def locate(
 ) -> StoredModel:
     """Return where the model ``name`` is: in a hub, or the directory itself.
 
-    If no revision is given, the ``lock`` file decides. Raises :class:`FileMissing` if the directory
-    does not exist, and the errors of the hub and of :func:`dc_hub.hubs.pins.pinned`.
+    With a ``lock`` file it is the pinned revision. Raises :class:`FileMissing` if the directory
+    does not exist, and the errors of the hub and of :func:`dc_hub.hubs.pins.resolve_pinned`.
     """
     reference = parse(name, revision)
     if reference.directory is None:
-        wanted = reference.revision
-        if wanted is None and lock is not None:
-            wanted = pinned(reference.name, lock)
         where = open_hub(hub)
-        return where.fetch(where.resolve(reference.name, wanted))
+        if lock is None:
+            return where.fetch(where.resolve(reference.name, reference.revision))
+        return where.fetch(resolve_pinned(where, reference.name, reference.revision, lock))
     if not is_directory(reference.directory):
         raise FileMissing(
             f"There is no directory {reference.directory}.",

@@ -76,6 +76,11 @@ class RemoteHub:
     def __repr__(self) -> str:
         return f"RemoteHub({self.store.url!r})"
 
+    @property
+    def url(self) -> str:
+        """The URL of the hub, without secrets."""
+        return self.store.url
+
     def names(self) -> list[str]:
         """Return the names of the models, sorted.
 

@@ -1,0 +1,78 @@
+"""``dc-hub lock`` and ``dc-hub pull --lock``: what they print, and what they exit with."""
+
+import json
+import sys
+
+import pytest
+
+from dc_hub import publish, read_pins
+from dc_hub.command import program
+
+
+@pytest.fixture
+def run(monkeypatch, capsys, tmp_path, hub):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("DEEPCHEM_MODEL_HUB", str(hub.path))
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            program.main()
+        out, err = capsys.readouterr()
+        return caught.value.code or 0, out, err
+
+    return run
+
+
+def test_a_project_is_pinned_checked_and_updated(run, models, dataset):
+    first = publish(models["Linear"](1.0).fit(dataset), "m").revision
+    assert run("lock", "m")[:2] == (0, f"pinned  m  revision {first}\n")
+    code, out, _ = run("lock", "--check")
+    assert (code, out.split()[-2:]) == (0, ["unchanged:", first[:12]])
+    second = publish(models["Linear"](2.0).fit(dataset), "m").revision
+    code, out, _ = run("lock", "--check")
+    assert code == 1
+    assert f"moved: {first[:12]} → {second[:12]}" in out
+    code, out, _ = run("lock", "--check", "--json")
+    assert code == 1
+    assert json.loads(out) == [
+        {
+            "name": "m",
+            "tag": "main",
+            "pinned": first,
+            "now": second,
+            "available": True,
+            "unchanged": False,
+        }
+    ]
+    assert run("lock", "--update")[0] == 0
+    assert read_pins() == {"m": second}
+    assert run("lock", "--check")[0] == 0
+
+
+def test_what_is_pinned_is_pulled(run, linear):
+    revision = publish(linear, "m").revision
+    run("lock", "m", "--lock", "other.lock")
+    code, out, _ = run("pull", "--lock", "other.lock")
+    assert code == 0
+    assert out.startswith(f"fetched  m  revision {revision}")
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("lock",),
+        ("lock", "--check", "--update"),
+        ("lock", "--check"),
+        ("lock", "none"),
+        ("pull",),
+        ("pull", "m", "--lock", "dchub.lock"),
+    ],
+)
+def test_wrong_usage_and_missing_files_exit_with_two(run, linear, arguments):
+    publish(linear, "m")
+    code, out, err = run(*arguments)
+    assert code == 2
+    assert out == ""
+    assert err
+    assert "Traceback" not in err
