@@ -304,10 +304,10 @@ def test_what_a_command_prints_of_a_file_is_bounded(run, linear, tmp_path, edit_
 def test_a_list_that_is_cut_tells_how_many_rows_are_left_out(run, linear, hub):
     publish(linear, "m", hub=hub, metadata={f"key {i:04}": i for i in range(1200)})
     _, out, _ = run("info", "m", "--hub", hub.path)
-    assert "… and 201 more" in out  # created_with is one of 1 201
+    assert "… and 202 more" in out  # created_with and parameters are two of 1 202
     assert "model.safetensors" in out
     _, out, _ = run("info", "m", "--hub", hub.path, "--json")
-    assert len(json.loads(out)["metadata"]) == 1201
+    assert len(json.loads(out)["metadata"]) == 1202
 
 
 def test_the_installed_command_removes_a_model_and_reports_an_error(published, hub):

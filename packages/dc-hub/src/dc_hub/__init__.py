@@ -14,6 +14,9 @@ if TYPE_CHECKING:
     from dc_hub.errors import HubWarning as HubWarning
     from dc_hub.format.golden import CheckResult as CheckResult
     from dc_hub.format.golden import Golden as Golden
+    from dc_hub.format.summary import DataSource as DataSource
+    from dc_hub.format.summary import Score as Score
+    from dc_hub.format.summary import Summary as Summary
     from dc_hub.format.tensors import TensorFile as TensorFile
     from dc_hub.format.tensors import read_tensors as read_tensors
     from dc_hub.format.tensors import write_tensors as write_tensors
@@ -47,6 +50,7 @@ if TYPE_CHECKING:
     from dc_hub.inspecting.models import check_golden as check_golden
     from dc_hub.inspecting.models import info as info
     from dc_hub.inspecting.models import verify as verify
+    from dc_hub.inspecting.summaries import summary as summary
     from dc_hub.loading.models import from_pretrained as from_pretrained
     from dc_hub.loading.models import load as load
     from dc_hub.loading.models import load_weights as load_weights
@@ -60,6 +64,7 @@ _EXPORTS = {
     "dc_hub.inspecting.difference": ["Change", "Difference", "diff"],
     "dc_hub.errors": ["HubError", "HubWarning", "errors"],
     "dc_hub.format.golden": ["CheckResult", "Golden"],
+    "dc_hub.format.summary": ["DataSource", "Score", "Summary"],
     "dc_hub.hubs.contract": ["Hub", "StoredModel"],
     "dc_hub.hubs.index": ["write_index"],
     "dc_hub.hubs.local": ["LocalHub"],
@@ -75,6 +80,7 @@ _EXPORTS = {
         "set_tag",
     ],
     "dc_hub.inspecting.models": ["Info", "StoredArray", "check_golden", "info", "verify"],
+    "dc_hub.inspecting.summaries": ["summary"],
     "dc_hub.loading.models": ["from_pretrained", "load", "load_weights"],
     "dc_hub.hubs.pins": [
         "Pin",

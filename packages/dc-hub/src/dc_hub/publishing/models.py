@@ -198,7 +198,11 @@ def prepare(
             f"{prefix}/{relative}": StoredWeight(info.native or relative, info.aliases)
             for relative, info in table.items()
         },
-        metadata={**_plain(metadata or {}), "created_with": dict(needed.versions)},
+        metadata={
+            **_plain(metadata or {}),
+            "created_with": dict(needed.versions),
+            "parameters": sum(array.size for array in weights.values()),
+        },
         classes=model.classes if isinstance(model, Estimator) else {},
     )
     params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})

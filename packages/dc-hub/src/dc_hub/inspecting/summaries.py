@@ -1,0 +1,30 @@
+"""``dc_hub.summary``: what a stored model is, in brief."""
+
+from __future__ import annotations
+
+from contextlib import suppress
+
+from dc_core import explained
+from dc_hub.errors import HubUnavailable
+from dc_hub.format.summary import Summary
+from dc_hub.hubs.contract import HubLike
+from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.reference import ModelName, parse
+from dc_hub.hubs.summaries import summarize
+from dc_hub.loading.opening import locate
+
+
+@explained
+def summary(name: ModelName, *, hub: HubLike = None, revision: str | None = None) -> Summary:
+    """Return what the model ``name`` is: class, task, dataset, metrics, licence, lineage.
+
+    Only its record, manifest and card are read. The arguments and errors are those of
+    :func:`from_pretrained`; a directory without a manifest raises :class:`FileMissing`.
+    """
+    reference = parse(name, revision)
+    source = locate(name, hub=hub, revision=revision)
+    known: dict[str, str] = {}
+    if reference.directory is None:
+        with suppress(HubUnavailable):  # a hub without an index does not list tags
+            known = open_hub(hub).tags(reference.name)
+    return summarize(source, [tag for tag, target in known.items() if target == source.revision])
