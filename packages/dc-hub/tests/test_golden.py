@@ -6,6 +6,7 @@ import pytest
 
 from dc_hub import Golden, check_golden, errors, from_pretrained, publish
 from dc_hub.format.filenames import GOLDEN
+from dc_hub.format.golden import read_golden
 from dc_hub.format.tensors import read_tensors, write_tensors
 
 
@@ -129,3 +130,46 @@ def test_golden_strings_are_never_padded_into_more_memory_than_a_load_may_use(hu
     }
     with pytest.raises(errors.LimitExceeded, match="golden strings"):
         check_golden(rewrite(published, reseal, **changed))
+
+
+def test_measured_values_are_stored_as_given_and_change_no_check(hub, linear, dataset):
+    measured = dataset.y.copy()
+    measured[0, 1] = np.nan
+    published = publish(linear, "m", hub=hub, golden=Golden(dataset.X, measured=measured))
+    rows = read_golden(read_tensors(published.path / GOLDEN), "m")
+    np.testing.assert_array_equal(rows.measured, measured)
+    np.testing.assert_array_equal(rows.outputs, linear.predict(dataset))
+    assert check_golden("m", hub=hub).passed
+
+
+def test_the_labels_of_a_dataset_are_published_only_if_they_are_given(hub, linear, dataset):
+    published = publish(linear, "m", hub=hub, golden=dataset)
+    assert read_golden(read_tensors(published.path / GOLDEN), "m").measured is None
+
+
+@pytest.mark.parametrize(
+    "measured", [np.zeros(3), np.zeros(()), np.zeros((20, 2, 2)), ["a"] * 20, object()], ids=repr
+)
+def test_measured_values_that_do_not_fit_the_inputs_are_refused(hub, linear, dataset, measured):
+    with pytest.raises(errors.NotSerializable, match="measured"):
+        publish(linear, "m", hub=hub, golden=Golden(dataset.X, measured=measured))
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"measured": np.zeros(3)},
+        {"measured": np.zeros(())},
+        {"measured": np.zeros(20, np.float32)},
+        {"measured": np.zeros((20, 1, 1))},
+        {"outputs": None},
+        {"outputs": np.zeros(())},
+    ],
+    ids=str,
+)
+def test_measured_rows_that_are_inconsistent_are_a_typed_error(hub, linear, dataset, changed):
+    golden = Golden(dataset.X, measured=dataset.y)
+    published = publish(linear, "m", hub=hub, golden=golden)
+    tensors = {**read_tensors(published.path / GOLDEN), **changed}
+    with pytest.raises(errors.WeightsFileError, match="golden rows cannot be read"):
+        read_golden({name: t for name, t in tensors.items() if t is not None}, "golden")

@@ -6,7 +6,8 @@ Years later and in another backend they show whether the model still computes th
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Final
@@ -24,12 +25,27 @@ class Golden:
     """Inputs to store with a model, and the tolerance for its outputs.
 
     ``inputs`` is an array ``(n, ...)`` of numbers, or ``(n,)`` of str. An output passes where
-    ``|now - then| <= atol + rtol · |then|``.
+    ``|now - then| <= atol + rtol · |then|``. ``measured`` are the true values of the rows, ``(n,)``
+    or ``(n, tasks)``: numbers in the units of the outputs, or numbers of classes, and NaN where
+    nothing was measured. They are shown beside the outputs and change no check; they are published
+    only if they are given here.
     """
 
     inputs: Any
     rtol: float = 1e-5
     atol: float = 1e-6
+    measured: Any = None
+
+
+@dataclass(frozen=True, slots=True)
+class GoldenRows:
+    """What is stored of golden rows: the outputs ``(n, ...)``, and the measured values, if any.
+
+    ``measured`` is ``(n,)`` or ``(n, tasks)``, with NaN where nothing was measured.
+    """
+
+    outputs: np.ndarray
+    measured: np.ndarray | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +67,8 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
 
     ``golden`` is a :class:`Golden`, or the inputs alone: an array, a list of strings, or a dataset,
     whose X is taken. Tensors: ``inputs`` (or, for strings, ``inputs.utf8``, their bytes one after
-    another, and ``inputs.offsets``, ``(n + 1,)``), ``outputs``, ``tolerance`` (rtol and atol).
+    another, and ``inputs.offsets``, ``(n + 1,)``), ``outputs``, ``tolerance`` (rtol and atol), and
+    ``measured`` if there are measured values.
 
     Raises :class:`NotSerializable` for inputs or outputs that are not numbers or strings, and
     :class:`ParamsError` for a model that computes nothing from inputs alone.
@@ -62,25 +79,39 @@ def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
     if isinstance(inputs, Dataset):
         inputs = dense_array(inputs.X, "golden=")
     inputs = np.asarray(inputs)
-    return {
+    tensors = {
         **_input_tensors(inputs),
         "outputs": _compute(model, inputs),
         "tolerance": np.array([golden.rtol, golden.atol], np.float64),
     }
+    if golden.measured is not None:
+        tensors["measured"] = _measured(golden.measured, len(inputs))
+    return tensors
+
+
+def read_golden(tensors: Mapping[str, np.ndarray], path: str) -> GoldenRows:
+    """Return the rows in ``tensors``, the content of the file at ``path``.
+
+    Raises :class:`WeightsFileError` if they are inconsistent.
+    """
+    with _readable(path):
+        outputs = _numbers(tensors, "outputs", "biufc")
+        measured = tensors.get("measured")
+        if measured is not None:
+            measured = _numbers(tensors, "measured", "f", np.float64, axes=(1, 2))
+            if outputs.ndim == 0 or len(outputs) != len(measured):
+                raise ValueError(
+                    f"outputs has the shape {outputs.shape}, measured {measured.shape}"
+                )
+    return GoldenRows(outputs, measured)
 
 
 def compare_golden(model: Component, tensors: Mapping[str, np.ndarray], path: str) -> CheckResult:
     """Compute the outputs of ``model`` again, and compare them with those in ``tensors``."""
-    try:
+    with _readable(path):
         inputs = _inputs(tensors)
         then = _numbers(tensors, "outputs", "biufc")
         rtol, atol = _numbers(tensors, "tolerance", "f", np.float64).tolist()
-    except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
-        raise WeightsFileError(
-            f"The golden rows cannot be read: {type(error).__name__}: {error}.",
-            path=path,
-            hint="Publish the model again with golden=...",
-        ) from error
     now = _compute(model, inputs)
     if now.shape != then.shape:
         return CheckResult(False, len(inputs), float("inf"), rtol, atol)
@@ -92,6 +123,38 @@ def compare_golden(model: Component, tensors: Mapping[str, np.ndarray], path: st
     difference = np.where(np.isnan(difference), np.inf, difference)
     passed = bool(np.all(same | (difference <= allowed)))
     return CheckResult(passed, len(inputs), float(difference.max(initial=0.0)), rtol, atol)
+
+
+@contextmanager
+def _readable(path: str) -> Iterator[None]:
+    """Convert what malformed tensors raise to :class:`WeightsFileError`."""
+    try:
+        yield
+    except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:
+        raise WeightsFileError(
+            f"The golden rows cannot be read: {type(error).__name__}: {error}.",
+            path=path,
+            hint="Publish the model again with golden=...",
+        ) from error
+
+
+def _measured(given: Any, rows: int) -> np.ndarray:
+    """Return measured values as ``(n,)`` or ``(n, tasks)`` of float64."""
+    try:
+        measured = np.asarray(given, np.float64)
+    except (TypeError, ValueError) as error:
+        raise NotSerializable(
+            f"The measured values are not numbers: {error}.",
+            path="golden",
+            hint="Give numbers, those of the classes for a classifier, and NaN for unknown ones.",
+        ) from error
+    if measured.ndim not in (1, 2) or len(measured) != rows:
+        raise NotSerializable(
+            f"The measured values have the shape {measured.shape}, but there are {rows} inputs.",
+            path="golden",
+            hint="Give one value per input, or one row of values, one per task.",
+        )
+    return measured
 
 
 def _input_tensors(inputs: np.ndarray) -> dict[str, np.ndarray]:
@@ -127,12 +190,19 @@ def _inputs(tensors: Mapping[str, np.ndarray]) -> np.ndarray:
 
 
 def _numbers(
-    tensors: Mapping[str, np.ndarray], name: str, kinds: str, listed: type | None = None
+    tensors: Mapping[str, np.ndarray],
+    name: str,
+    kinds: str,
+    dtype: type | None = None,
+    axes: tuple[int, ...] = (1,),
 ) -> np.ndarray:
-    """Return the tensor ``name`` of one of ``kinds``; a list of ``listed`` where that is given."""
+    """Return the tensor ``name`` of one of ``kinds``; with ``dtype``, of that and of rank ``axes``.
+
+    Raises ``KeyError`` and ``ValueError``.
+    """
     tensor = tensors[name]
     if tensor.dtype.kind not in kinds or (
-        listed is not None and (tensor.dtype != listed or tensor.ndim != 1)
+        dtype is not None and (tensor.dtype != dtype or tensor.ndim not in axes)
     ):
         raise ValueError(f"{name} has the dtype {tensor.dtype} and the shape {tensor.shape}")
     return tensor
