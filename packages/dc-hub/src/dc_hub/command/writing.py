@@ -10,7 +10,7 @@ from dc_hub.command.options import HubOption, YesOption
 from dc_hub.command.printing import out, plain
 from dc_hub.hubs import managing
 from dc_hub.hubs.index import write_index
-from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.locating import in_hub
 from dc_hub.hubs.reference import parse
 from dc_hub.publishing import directories
 
@@ -60,9 +60,8 @@ def rm(
 
 def _confirm_removal(model: str, hub: str | None) -> None:
     """Say what would be removed, and abort unless the answer is yes."""
-    reference = parse(model)
-    if reference.directory is None:
-        where = open_hub(hub)
+    if parse(model).directory is None:
+        reference, where = in_hub(model, hub)
         if reference.revision is not None:
             target = where.resolve(reference.name, reference.revision).revision
             question = f"Remove revision {target} of {reference.name}?"

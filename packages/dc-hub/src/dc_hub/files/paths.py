@@ -27,6 +27,7 @@ MAX_FILES: Final = 10_000
 """The maximum number of files in a model directory."""
 
 _SEGMENT: Final = re.compile(r"[a-z0-9_][a-z0-9._-]{0,95}")
+_ANY_SEGMENT: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,95}")
 _MEMBER: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]{0,199}")
 _DEVICE: Final = re.compile(
     r"(con|prn|aux|nul|com[0-9]|lpt[0-9])(\..*)?", re.IGNORECASE | re.DOTALL
@@ -55,6 +56,19 @@ def check_name(name: str) -> str:
             "'-', such as 'lab/solubility.delaney'.",
         )
     return name
+
+
+def check_any_name(name: str) -> str:
+    """Return ``name`` if it can name a model in some kind of hub; raise :class:`UnsafePath`.
+
+    Hubs that hold models of others allow upper-case letters too; ours use :func:`check_name`.
+    """
+    segments = name.split("/")
+    if len(segments) <= 2 and all(
+        _ANY_SEGMENT.fullmatch(segment) and can_be_segment(segment.lower()) for segment in segments
+    ):
+        return name
+    return check_name(name)
 
 
 def can_be_segment(segment: str) -> bool:

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from dc_core import explained
-from dc_hub.errors import DefaultTag, UnsafePath
+from dc_hub.errors import DefaultTag
 from dc_hub.hubs.contract import MAIN, HubLike, Report, StoredModel
+from dc_hub.hubs.locating import in_hub, whole_model
 from dc_hub.hubs.opening import open_hub
-from dc_hub.hubs.reference import ModelName, Reference, parse
+from dc_hub.hubs.reference import ModelName
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,7 +46,7 @@ def pull(
     the bytes that are there and those of all files, from any thread. Raises the errors of
     :meth:`Hub.resolve` and :meth:`Hub.fetch`.
     """
-    model, where = _in_hub(name, revision), open_hub(hub)
+    model, where = in_hub(name, hub, revision)
     return where.fetch(where.resolve(model.name, model.revision), report=report, verify=True)
 
 
@@ -68,14 +69,15 @@ def rm(
     :class:`RevisionNotFound`, :class:`ReadOnlyHub` and the other errors of
     :meth:`LocalHub.remove`.
     """
-    model = _in_hub(name, revision)
-    return open_hub(hub).remove(model.name, model.revision, remove_tags=remove_tags)
+    model, where = in_hub(name, hub, revision)
+    return where.remove(model.name, model.revision, remove_tags=remove_tags)
 
 
 @explained
 def list_tags(name: ModelName, *, hub: HubLike = None) -> dict[str, str]:
     """Return the revision that each tag of the model ``name`` points at, sorted by tag."""
-    return open_hub(hub).tags(_without_revision(name))
+    model, where = whole_model(name, hub)
+    return where.tags(model)
 
 
 @explained
@@ -86,7 +88,7 @@ def set_tag(
 
     Raises :class:`TagMoved` if the tag points at another revision already: see :func:`move_tag`.
     """
-    model, where = _in_hub(name, revision), open_hub(hub)
+    model, where = in_hub(name, hub, revision)
     target = where.resolve(model.name, model.revision)
     where.move_tag(model.name, tag, target.revision, expected=None)
     return target
@@ -109,7 +111,7 @@ def move_tag(
     Raises :class:`TagMoved` if it points elsewhere, and :class:`RevisionNotFound` if there is no
     such tag: see :func:`set_tag`.
     """
-    model, where = _in_hub(name, revision), open_hub(hub)
+    model, where = in_hub(name, hub, revision)
     target = where.resolve(model.name, model.revision)
     before = where.resolve(model.name, tag).revision
     if expected is not None:
@@ -136,7 +138,7 @@ def delete_tag(
     Raises :class:`TagMoved` if it points elsewhere, :class:`RevisionNotFound` if there is no such
     tag, and :class:`DefaultTag` for ``main``.
     """
-    model, where = _without_revision(name), open_hub(hub)
+    model, where = whole_model(name, hub)
     if tag == MAIN and not force:
         raise DefaultTag(
             f"Without the tag {MAIN!r}, {model!r} alone names no revision.",
@@ -147,25 +149,3 @@ def delete_tag(
     if expected is not None:
         expected = where.resolve(model, expected).revision
     where.delete_tag(model, tag, expected=expected)
-
-
-def _in_hub(name: ModelName, revision: str | None) -> Reference:
-    reference = parse(name, revision)
-    if reference.directory is not None:
-        raise UnsafePath(
-            f"{reference.directory} is a directory; tags and revisions belong to models in a hub.",
-            path=str(reference.directory),
-            hint="Give the name of a model; `dc-hub ls` lists them.",
-        )
-    return reference
-
-
-def _without_revision(name: ModelName) -> str:
-    reference = _in_hub(name, None)
-    if reference.revision is not None:
-        raise UnsafePath(
-            f"{name!r} names one revision; the tags belong to the whole model.",
-            path=str(name),
-            hint=f"Give {reference.name!r} alone.",
-        )
-    return reference.name

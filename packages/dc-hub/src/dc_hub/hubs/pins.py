@@ -5,8 +5,8 @@
 
 A tag may move; a pin does not. Keep the file in the project's version control. ``tag`` is what the
 pin was made from (null: a digest), ``hub`` the URL of the hub without secrets (empty: a directory),
-and ``size`` that of all files in bytes. The hub is recorded for people: a lock file never decides
-which server is asked.
+and ``size`` that of all files in bytes. The hub is recorded for people: which server is asked for a
+name is not decided by a lock file. A model that was pinned by its full address is named by that.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ from dc_hub.errors import (
     RevisionNotFound,
     UnsafePath,
 )
-from dc_hub.files.paths import check_name, check_tag, read_small
+from dc_hub.files.paths import check_tag, read_small
 from dc_hub.files.storage import write_atomically, writing
 from dc_hub.files.urls import local_path, scheme_of, without_secrets
 from dc_hub.format import strict_json
 from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel, is_digest
-from dc_hub.hubs.opening import open_hub
-from dc_hub.hubs.reference import parse
+from dc_hub.hubs.locating import in_hub
+from dc_hub.hubs.reference import Reference, parse
 
 FILE: Final = "dchub.lock"
 
@@ -113,31 +113,31 @@ def read_lock(lock: Lock = FILE) -> dict[str, Pin]:
         raise _malformed(path)
     pins = {}
     for name, value in content["models"].items():
-        found = read(value)
-        if found is None:
+        found, reference = read(value), parse(name)
+        if found is None or reference.directory is not None or reference.revision is not None:
             raise _malformed(path, f": the pin of {name!r} is not valid")
-        pins[check_name(name)] = found
+        pins[name] = found
     return pins
 
 
 @explained
 def pin(name: str, *, hub: HubLike = None, lock: Lock = FILE) -> str:
     """Pin ``name`` (or ``name@tag``) to its present revision, and return the digest."""
-    return pin_models([name], hub=hub, lock=lock)[parse(name).name].revision
+    return pin_models([name], hub=hub, lock=lock)[parse(name).model].revision
 
 
 @explained
 def pin_models(names: Iterable[str], *, hub: HubLike = None, lock: Lock = FILE) -> dict[str, Pin]:
-    """Pin each of ``names`` (``name`` or ``name@tag``) to its present revision; return these pins.
+    """Pin each of ``names`` (names, addresses, with or without a tag) and return these pins.
 
     The other pins of the file stay. It is written once all are known, so that an error changes
     nothing. Raises what :meth:`Hub.resolve` and :func:`read_pins` raise.
     """
-    where = open_hub(hub)
     made: dict[str, Pin] = {}
     for name in [names] if isinstance(names, str) else names:
-        reference = parse(name)
-        made[reference.name] = _made(where, reference.name, reference.revision, _url(hub, where))
+        reference, where = in_hub(name, hub)
+        url = _url(reference.hub or hub, where)
+        made[reference.model] = _made(where, reference.name, reference.revision, url)
     _write(lock, {**_read_if_there(lock), **made})
     return made
 
@@ -152,11 +152,12 @@ def update_pins(
     :class:`RevisionNotFound` if a tag does not exist any more; then nothing is changed.
     """
     states = check_pins(names, hub=hub, lock=lock)
-    where = open_hub(hub)
     pins = read_lock(lock)
     for state in states:
         if state.tag is not None:
-            pins[state.name] = _made(where, state.name, state.tag, _url(hub, where))
+            name, where = _pinned_in(state.name, hub)
+            url = _url(parse(state.name).hub or hub, where)
+            pins[state.name] = _made(where, name, state.tag, url)
     _write(lock, pins)
     return states
 
@@ -172,8 +173,7 @@ def check_pins(
     """
     chosen = [names] if isinstance(names, str) else list(names)
     pins = {name: pinned(name, lock) for name in chosen} if chosen else read_lock(lock)
-    where = open_hub(hub)
-    return [_state(where, name, found) for name, found in sorted(pins.items())]
+    return [_state(hub, name, found) for name, found in sorted(pins.items())]
 
 
 @explained
@@ -185,11 +185,12 @@ def pull_pins(
     What is in the cache already is hashed, and fetched again if it is damaged. ``report`` is told
     the bytes of each model. Raises what :meth:`Hub.fetch` and :func:`read_pins` raise.
     """
-    where = open_hub(hub)
-    return [
-        where.fetch(where.resolve(name, found.revision), report=report, verify=True)
-        for name, found in sorted(read_lock(lock).items())
-    ]
+    fetched = []
+    for pinned_name, found in sorted(read_lock(lock).items()):
+        name, where = _pinned_in(pinned_name, hub)
+        model = where.resolve(name, found.revision)
+        fetched.append(where.fetch(model, report=report, verify=True))
+    return fetched
 
 
 def pinned(name: str, lock: Lock = FILE) -> Pin:
@@ -204,13 +205,14 @@ def pinned(name: str, lock: Lock = FILE) -> Pin:
     return pins[name]
 
 
-def resolve_pinned(hub: Hub, name: str, revision: str | None, lock: Lock) -> StoredModel:
-    """Return the pinned revision of ``name`` in ``hub``.
+def resolve_pinned(hub: Hub, reference: Reference, lock: Lock) -> StoredModel:
+    """Return the pinned revision of the model of ``reference``, which is in ``hub``.
 
-    Raises :class:`PinMismatch` if ``revision`` (a digest, a tag, or a prefix of a digest) is
-    another, and :class:`RevisionNotFound` if there is no pin.
+    Raises :class:`PinMismatch` if it names another revision, and :class:`RevisionNotFound` if there
+    is no pin.
     """
-    found = pinned(name, lock)
+    name, revision = reference.name, reference.revision
+    found = pinned(reference.model, lock)
     if revision is not None:
         wanted = hub.resolve(name, revision).revision
         if wanted != found.revision:
@@ -241,19 +243,26 @@ def _made(hub: Hub, name: str, wanted: str | None, url: str) -> Pin:
     return Pin(model.revision, None if model.revision.startswith(tag) else tag, url, size)
 
 
-def _state(hub: Hub, name: str, found: Pin) -> PinState:
+def _pinned_in(pinned_name: str, hub: HubLike) -> tuple[str, Hub]:
+    """Return the name of a pinned model in its hub, and that: of its address, else ``hub``."""
+    reference, where = in_hub(pinned_name, hub if parse(pinned_name).hub is None else None)
+    return reference.name, where
+
+
+def _state(hub: HubLike, pinned_name: str, found: Pin) -> PinState:
+    name, where = _pinned_in(pinned_name, hub)
     try:
-        now = None if found.tag is None else hub.resolve(name, found.tag).revision
+        now = None if found.tag is None else where.resolve(name, found.tag).revision
     except (ModelNotFound, RevisionNotFound):
         now = None
     try:
-        hub.manifest(hub.resolve(name, found.revision))
+        where.manifest(where.resolve(name, found.revision))
         available = True
     except (ModelNotFound, RevisionNotFound):
         available = False
     if found.tag is None and available:
         now = found.revision
-    return PinState(name, found.tag, found.revision, now, available)
+    return PinState(pinned_name, found.tag, found.revision, now, available)
 
 
 def _url(given: HubLike, opened: Hub) -> str:

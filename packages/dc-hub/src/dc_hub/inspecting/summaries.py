@@ -8,7 +8,7 @@ from dc_core import explained
 from dc_hub.errors import HubUnavailable
 from dc_hub.format.summary import Summary
 from dc_hub.hubs.contract import HubLike
-from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.locating import hub_of
 from dc_hub.hubs.reference import ModelName, parse
 from dc_hub.hubs.summaries import summarize
 from dc_hub.loading.opening import locate
@@ -26,5 +26,5 @@ def summary(name: ModelName, *, hub: HubLike = None, revision: str | None = None
     known: dict[str, str] = {}
     if reference.directory is None:
         with suppress(HubUnavailable):  # a hub without an index does not list tags
-            known = open_hub(hub).tags(reference.name)
+            known = hub_of(reference, hub).tags(reference.name)
     return summarize(source, [tag for tag, target in known.items() if target == source.revision])

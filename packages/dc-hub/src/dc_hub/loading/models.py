@@ -43,7 +43,8 @@ def from_pretrained(
     """Return the stored model ``name``, which must be a ``cls``.
 
     Args:
-        name: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``, ``"freesolv-mlp@v2"``; or a directory: a
+        name: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``, ``"freesolv-mlp@v2"``; with the URL of its
+            hub before it, ``"s3://bucket/hub/freesolv-mlp@v2"``; or a directory: a
             ``pathlib.Path``, or a string that starts with ``/``, ``./``, ``../`` or ``~``.
         cls: The class that the model must be of, itself or a subclass.
         hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.

@@ -20,7 +20,7 @@ from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
 from dc_hub.format.tensors import TensorFile
 from dc_hub.hubs.contract import HubLike, StoredModel
-from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.locating import hub_of
 from dc_hub.hubs.pins import resolve_pinned
 from dc_hub.hubs.reference import ModelName, parse
 from dc_hub.loading.chunks import ChunkedContents
@@ -77,10 +77,10 @@ def locate(
     """
     reference = parse(name, revision)
     if reference.directory is None:
-        where = open_hub(hub)
+        where = hub_of(reference, hub)
         if lock is None:
             return where.fetch(where.resolve(reference.name, reference.revision))
-        return where.fetch(resolve_pinned(where, reference.name, reference.revision, lock))
+        return where.fetch(resolve_pinned(where, reference, lock))
     if not is_directory(reference.directory):
         raise FileMissing(
             f"There is no directory {reference.directory}.",
@@ -101,7 +101,7 @@ def look_into(
     """
     reference = parse(name, revision)
     if reference.directory is None:
-        where = open_hub(hub)
+        where = hub_of(reference, hub)
         model = where.resolve(reference.name, reference.revision)
         if not is_directory(model.path):
             contents = ChunkedContents(where, model, where.manifest(model))

@@ -10,7 +10,7 @@ from dc_core import explained
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import GOLDEN, SIGNATURES, TRAINING
 from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
-from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.locating import whole_model
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
 
@@ -33,6 +33,7 @@ def publish_directory(
     installed. A directory without a manifest gets one. The other arguments and the
     errors are those of :func:`publish` and :func:`from_pretrained`.
     """
+    model, where = whole_model(name, hub)
     with open_model(locate(local_path(directory)), "full") as opened:
         contents = opened.contents
         for file in contents.names.intersection((GOLDEN, TRAINING)):
@@ -49,4 +50,4 @@ def publish_directory(
                         copy.write(block)
             contents.check_unchanged()
 
-        return open_hub(hub).publish(name, write, tags_to_move(tag, move_main))
+        return where.publish(model, write, tags_to_move(tag, move_main))

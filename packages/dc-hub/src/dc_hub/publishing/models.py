@@ -33,7 +33,7 @@ from dc_hub.format.record import Record, StoredWeight
 from dc_hub.format.shards import SHARD_SIZE, write_weights
 from dc_hub.format.tensors import check_tensors, write_tensors
 from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
-from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.locating import whole_model
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.restoring import Stored
 from dc_hub.loading.training_state import training_tensors
@@ -86,6 +86,7 @@ def publish(
         model: A model; or an object of a framework whose backend is installed, which is loaded
             with :func:`load_weights` (or, if its backend can make it, :func:`from_pretrained`).
         name: One or two segments of ``[a-z0-9._-]``: ``"freesolv-mlp"``, ``"lab/freesolv-mlp"``.
+            The URL of the hub may come before it.
         hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.
         tag: A tag, or several, to point at this revision: ``"v2"``.
         move_main: Whether the tag ``main``, the default revision, moves too.
@@ -108,7 +109,8 @@ def publish(
     prepared = prepare(
         model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
     )
-    return open_hub(hub).publish(name, prepared.write, tags_to_move(tag, move_main))
+    called, where = whole_model(name, hub)
+    return where.publish(called, prepared.write, tags_to_move(tag, move_main))
 
 
 @explained

@@ -1,0 +1,56 @@
+"""Which hub a model is in: the one that its address names, or the one that the caller gives."""
+
+from __future__ import annotations
+
+from dc_hub.errors import ParamsError, UnsafePath
+from dc_hub.files.urls import without_secrets
+from dc_hub.hubs.contract import Hub, HubLike
+from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.reference import ModelName, Reference, parse
+
+
+def hub_of(reference: Reference, hub: HubLike) -> Hub:
+    """Return the hub of a model: that of its address, else ``hub``; see :func:`open_hub`.
+
+    Raises :class:`ParamsError` if both are given.
+    """
+    if reference.hub is None:
+        return open_hub(hub)
+    if hub is not None:
+        shown = without_secrets(reference.model)
+        raise ParamsError(
+            f"{shown!r} names its hub already, and hub= names one too.",
+            path="hub",
+            hint=f"Leave hub= out, or give the name {reference.name!r} alone.",
+        )
+    return open_hub(reference.hub)
+
+
+def in_hub(name: ModelName, hub: HubLike, revision: str | None = None) -> tuple[Reference, Hub]:
+    """Return what ``name`` refers to, and the hub that it is in.
+
+    Raises :class:`UnsafePath` for a directory, and the errors of :func:`parse` and :func:`hub_of`.
+    """
+    reference = parse(name, revision)
+    if reference.directory is not None:
+        raise UnsafePath(
+            f"{reference.directory} is a directory; tags and revisions belong to models in a hub.",
+            path=str(reference.directory),
+            hint="Give the name of a model; `dc-hub ls` lists them.",
+        )
+    return reference, hub_of(reference, hub)
+
+
+def whole_model(name: ModelName, hub: HubLike) -> tuple[str, Hub]:
+    """Return the name of a model, and the hub that it is in.
+
+    Raises :class:`UnsafePath` if ``name`` names one revision of it, and what :func:`in_hub` raises.
+    """
+    reference, where = in_hub(name, hub)
+    if reference.revision is not None:
+        raise UnsafePath(
+            f"{name!r} names one revision, where the whole model is meant.",
+            path=str(name),
+            hint=f"Give {reference.model!r} alone.",
+        )
+    return reference.name, where
