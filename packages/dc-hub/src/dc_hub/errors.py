@@ -44,6 +44,10 @@ class FileMissing(HubError, LookupError):
     """A file of the model does not exist."""
 
 
+class ModelRemoved(FileMissing):
+    """The model was removed or replaced while it was being loaded."""
+
+
 class UnexpectedFile(HubError):
     """A model directory contains a file that its manifest does not list."""
 
@@ -82,6 +86,10 @@ class UnsafePath(HubError, ValueError):
 
 class HubUnavailable(HubError):
     """The hub cannot be reached or read."""
+
+
+class NoRoom(HubUnavailable):
+    """The disk, or the limit of the cache, has no room for a model."""
 
 
 class Offline(HubUnavailable):

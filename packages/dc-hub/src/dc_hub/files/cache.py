@@ -6,10 +6,23 @@ import os
 from pathlib import Path
 from typing import Final
 
+from dc_hub.files.sizes import parse_size
 from dc_hub.files.urls import local_path
 
 VARIABLE: Final = "DEEPCHEM_CACHE"
 """The environment variable that names the folder."""
+
+LIMIT: Final = "DEEPCHEM_CACHE_LIMIT"
+"""The environment variable that limits what the cached models of remote hubs take: ``20GB``."""
+
+
+def cache_limit() -> int | None:
+    """Return how many bytes cached models may take, None without a limit.
+
+    Raises :class:`ParameterError` if the environment variable is not a size.
+    """
+    text = os.environ.get(LIMIT)
+    return parse_size(text, what=LIMIT) if text else None
 
 
 def cache_folder() -> Path:

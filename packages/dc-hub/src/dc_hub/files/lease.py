@@ -27,7 +27,8 @@ from dc_hub.files.system import create_file, is_busy, patiently, process_is_dead
 TERM: Final = 5.0
 """Seconds after which an unchanged lease is considered abandoned."""
 
-_MAX_BYTES: Final = 1024
+MAX_BYTES: Final = 1024
+"""The most that is read of who holds a lease."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +71,7 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
 
     Raises :class:`LockTimeout` naming the holder.
     """
-    mine = Lease(path, f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}")
+    mine = Lease(path, owner())
     deadline = time.monotonic() + wait
     seen: tuple[str | None, int] = (None, 0)
     since = time.monotonic()
@@ -79,7 +80,7 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
         text, renewed, now = _read(path), _renewed(path), time.monotonic()
         if (text, renewed) != seen:
             seen, since = (text, renewed), now
-        if text is not None and (now - since > TERM or _owner_is_dead(text)):
+        if text is not None and (now - since > TERM or owner_is_dead(text)):
             _break(path, text)
             continue
         if now > deadline:
@@ -96,6 +97,17 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
     finally:
         if mine.held():
             patiently(lambda: path.unlink(missing_ok=True))
+
+
+def owner() -> str:
+    """Return a text that names this machine and process, and nothing else in the world."""
+    return f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
+
+
+def owner_is_dead(text: str) -> bool:
+    """Tell whether what :func:`owner` returned names a process of this machine that is dead."""
+    host, pid, *_ = [*text.split(), "", ""]
+    return host == socket.gethostname() and pid.isdecimal() and process_is_dead(int(pid))
 
 
 def _take(mine: Lease) -> bool:
@@ -125,7 +137,7 @@ def _read(path: Path) -> str | None:
         if not stat.S_ISREG(status.st_mode):
             return f"? ? {status.st_ino}"
         with open_regular(path.parent, path.name, single_link=False) as file:
-            return file.read(_MAX_BYTES).decode(errors="replace")
+            return file.read(MAX_BYTES).decode(errors="replace")
     except (FileNotFoundError, FileMissing):
         return None
 
@@ -136,11 +148,6 @@ def _renewed(path: Path) -> int:
         return path.lstat().st_mtime_ns
     except FileNotFoundError:
         return 0
-
-
-def _owner_is_dead(text: str) -> bool:
-    host, pid, *_ = [*text.split(), "", ""]
-    return host == socket.gethostname() and pid.isdecimal() and process_is_dead(int(pid))
 
 
 def _break(path: Path, text: str) -> None:

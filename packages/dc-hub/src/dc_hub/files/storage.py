@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -11,14 +12,15 @@ from pathlib import Path
 from typing import Final
 
 from dc_core import sync_directory
-from dc_hub.errors import HubUnavailable, ReadOnlyHub
+from dc_hub.errors import HubUnavailable, NoRoom, ReadOnlyHub
 from dc_hub.files.system import patiently
 
 TEMPORARY: Final = ".tmp-"
 """The prefix of the names of unfinished files and directories."""
 
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
-_FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
+"""The errors of a disk, a quota or a limit that has no room."""
 
 
 def temporary(directory: Path) -> Path:
@@ -28,7 +30,7 @@ def temporary(directory: Path) -> Path:
 
 @contextmanager
 def writing(path: Path, *, undone: str = "Nothing was stored.") -> Iterator[None]:
-    """Convert an ``OSError`` to :class:`ReadOnlyHub` or :class:`HubUnavailable`.
+    """Convert an ``OSError`` to :class:`ReadOnlyHub`, :class:`NoRoom` or :class:`HubUnavailable`.
 
     ``undone`` is the hint: what the failed block has not done.
     """
@@ -41,8 +43,8 @@ def writing(path: Path, *, undone: str = "Nothing was stored.") -> Iterator[None
                 path=str(path),
                 hint="Use a hub of your own (hub= or DEEPCHEM_MODEL_HUB), or ask for permission.",
             ) from error
-        if error.errno in _FULL:
-            raise HubUnavailable(
+        if error.errno in FULL:
+            raise NoRoom(
                 f"There is no room in {path}: {error.strerror}.",
                 path=str(path),
                 hint=f"{undone} Free some space or use another hub, and try again.",
@@ -75,3 +77,25 @@ def write_atomically(path: Path, data: bytes) -> None:
         unfinished.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def last_change(path: Path, default: float) -> float:
+    """Return when ``path`` was last changed, or ``default`` if it has just been removed."""
+    try:
+        return path.lstat().st_mtime
+    except FileNotFoundError:
+        return default
+
+
+def size_of(path: Path) -> int:
+    """Return the bytes of a file, or of all files in a directory; 0 if it has just been removed.
+
+    A file with holes counts as what is stored of it, where the system tells.
+    """
+    try:
+        found = path.lstat()
+        if not stat.S_ISDIR(found.st_mode):
+            return min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
+        return sum(size_of(inner) for inner in path.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return 0

@@ -13,8 +13,17 @@ import numpy as np
 
 from dc_core import byte_budget, warn
 from dc_hub.conversion import with_path
-from dc_hub.errors import FileMissing, HubWarning, UnsafePath
+from dc_hub.errors import (
+    FileMissing,
+    HashMismatch,
+    HubUnavailable,
+    HubWarning,
+    ModelRemoved,
+    SizeMismatch,
+    UnsafePath,
+)
 from dc_hub.files.paths import check_name, is_directory
+from dc_hub.files.using import in_use
 from dc_hub.format.filenames import MANIFEST, PARAMS
 from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
@@ -32,6 +41,9 @@ BASE_BUDGET: Final = 64 << 20
 
 BUDGET_PER_BYTE: Final = 4
 """Bytes that loading may allocate in addition, for each byte of the model's files."""
+
+_GONE: Final = (FileMissing, HashMismatch, HubUnavailable, SizeMismatch, UnsafePath)
+"""How it shows that files are removed while they are read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,13 +144,47 @@ def open_model(
     otherwise a directory without one is read with a :class:`HubWarning`, as nothing verifies it.
     """
     directory = source.path
-    with open_contents(directory, source.revision, verify, versioned=versioned) as contents:
+    with (
+        in_use(directory),
+        _removal_noticed(source),
+        open_contents(directory, source.revision, verify, versioned=versioned) as contents,
+    ):
         if contents.manifest is None:
             warn(f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning)
         elif not source.revision:
             source = StoredModel(source.name, contents.manifest.revision, directory)
         with _open(source, contents) as opened:
             yield opened
+
+
+@contextmanager
+def _removal_noticed(source: StoredModel) -> Iterator[None]:
+    """Raise :class:`ModelRemoved` for what goes wrong because the directory is not there any more.
+
+    A hub or a cache may be tidied at any time: what was open stays readable, the rest is gone.
+    """
+    directory = source.path
+    before = _identity(directory)
+    try:
+        yield
+    except _GONE as error:
+        was_found = bool(source.revision) and before is None
+        if before == _identity(directory) and not was_found:
+            raise
+        raise ModelRemoved(
+            f"{directory} was removed or replaced while it was being loaded.",
+            path=str(directory),
+            hint="Load it again: if it is still in the hub, it is found or fetched anew.",
+        ) from error
+
+
+def _identity(directory: Path) -> tuple[int, int] | None:
+    """Return what tells a directory from another of its name; None if there is none."""
+    try:
+        found = directory.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
 
 
 def load_budget(size: int) -> int:

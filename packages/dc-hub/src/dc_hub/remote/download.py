@@ -35,15 +35,24 @@ _BLOCK: Final = 1 << 20
 Arrived = Callable[[int], None]
 """Is told how many more bytes are there, from several threads."""
 
+Known = Callable[[str, int], bytes | None]
+"""Returns the chunk of a digest and a length if it is on this machine, else None."""
+
 
 def download(
-    store: Store, base: str, manifest: Manifest, directory: Path, *, report: Arrived
+    store: Store,
+    base: str,
+    manifest: Manifest,
+    directory: Path,
+    *,
+    report: Arrived,
+    known: Known = lambda digest, length: None,
 ) -> None:
     """Fetch the files of ``manifest`` from the folder ``base`` of ``store`` into ``directory``.
 
-    Chunks that are in ``directory`` already are kept if they have their digest. Raises
-    :class:`HashMismatch` if the server sends something else, and what the store raises; then
-    ``directory`` keeps what has arrived.
+    Chunks that are in ``directory`` already are kept if they have their digest, and those that are
+    ``known`` are not fetched. Raises :class:`HashMismatch` if the server sends something else, and
+    what the store raises; then ``directory`` keeps what has arrived.
     """
 
     def fetch(entry: Entry) -> None:
@@ -53,7 +62,7 @@ def download(
             report(entry.size - sum(_length(entry, i) for i in missing))
             if missing:
                 try:
-                    _fetch(store, path, entry, missing, file, report)
+                    _fetch(store, path, entry, missing, file, report, known)
                 except RangesUnsupported:  # perhaps not at once
                     missing = [i for i, there in enumerate(_there(file, entry)) if not there]
                     _stream(store, path, entry, missing, file, report)
@@ -101,12 +110,15 @@ def _opened(directory: Path, name: str, size: int) -> io.FileIO:
         if not _is_own(status_of(directory, name)):
             (directory / name).unlink()
     file = io.FileIO(open_to_write(directory, name), "r+b")
-    found = os.fstat(file.fileno())
-    if not _is_own(found):
+    try:
+        found = os.fstat(file.fileno())
+        if not _is_own(found):
+            raise OSError(errno.ELOOP, "Exchanged while it was being opened", name)
+        if found.st_size != size:
+            file.truncate(size)
+    except OSError:
         file.close()
-        raise OSError(errno.ELOOP, "Exchanged while it was being opened", name)
-    if found.st_size != size:
-        file.truncate(size)
+        raise
     return file
 
 
@@ -144,13 +156,20 @@ def _has_data(file: io.FileIO, start: int, stop: int) -> bool:
 
 
 def _fetch(
-    store: Store, path: str, entry: Entry, chunks: list[int], file: io.FileIO, report: Arrived
+    store: Store,
+    path: str,
+    entry: Entry,
+    chunks: list[int],
+    file: io.FileIO,
+    report: Arrived,
+    known: Known,
 ) -> None:
     """Fetch ``chunks`` of a file by ranges, several at a time; a small file as a whole."""
     writing = threading.Lock()
 
     def fetch(i: int) -> None:
-        data = _read(store, path, entry, i)
+        data = known(entry.chunks[i], _length(entry, i))
+        data = _read(store, path, entry, i) if data is None else data
         with writing:
             _write_at(file, data, i * CHUNK)
         report(len(data))

@@ -25,6 +25,7 @@ from dc_hub.errors import (
 )
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import check_name, check_tag, open_directory
+from dc_hub.files.sizes import show_size
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import (
     MAX_BYTES,
@@ -41,6 +42,7 @@ from dc_hub.hubs.index import Index, parse_index
 from dc_hub.hubs.staging import Staging
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.download import download, fetch_chunk
+from dc_hub.remote.reuse import known_chunks
 from dc_hub.remote.store import Store, check_online
 
 WAIT: Final = 3600.0
@@ -180,7 +182,7 @@ class RemoteHub:
         started = time.monotonic()
         logger.info("fetching %s from %s: %d bytes", model.name, self.store.url, size)
 
-        counting, done = threading.Lock(), 0
+        counting, done, reused = threading.Lock(), 0, 0
 
         def arrived(count: int) -> None:
             nonlocal done
@@ -189,9 +191,22 @@ class RemoteHub:
                 if report is not None:
                     report(done, size)
 
-        download(self.store, _base(model), manifest, directory, report=arrived)
+        def read_known(digest: str, length: int) -> bytes | None:
+            nonlocal reused
+            data = known.read(digest, length)
+            with counting:
+                reused += len(data or b"")
+            return data
+
+        known = known_chunks(self.cache, manifest)
+        with self.cache.room(model.revision, size, known.revisions):
+            base = _base(model)
+            download(self.store, base, manifest, directory, report=arrived, known=read_known)
         seconds = max(time.monotonic() - started, 1e-3)
-        logger.info("fetched %s in %.1f s: %.3g MB/s", model.name, seconds, size / 1e6 / seconds)
+        logger.info(
+            "fetched %s in %.1f s: %.3g MB/s; %s of it from other models in the cache",
+            *(model.name, seconds, size / 1e6 / seconds, show_size(reused)),
+        )
 
     def _tag(self, name: str, tag: str) -> str | None:
         path = f"{name}/refs/{check_tag(tag)}.json"

@@ -1,0 +1,111 @@
+"""Which models of a cache are used, and when each was used last.
+
+    <cache>/models/<64 hex>/        a model
+    <cache>/used/<64 hex>           was changed when the model was used last
+    <cache>/used/<64 hex>.<id>      one for each process that is loading the model, with its owner
+
+A process that dies leaves its mark behind: one whose owner is a dead process of this machine, or
+that is older than any load, does not count. A cache that cannot be written is used without marks:
+then whoever removes models from it does not see who reads them, and a reader gets a typed error.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Final
+
+from dc_hub.errors import FileMissing, HubError
+from dc_hub.files.lease import MAX_BYTES, owner, owner_is_dead
+from dc_hub.files.paths import open_regular
+from dc_hub.files.storage import last_change
+from dc_hub.files.system import create_file, patiently
+
+MODELS: Final = "models"
+USED: Final = "used"
+
+GRACE: Final = 5.0
+"""Seconds after its last use in which a model is not removed: between being found and opened."""
+
+LONGEST: Final = 86_400.0
+"""Seconds after which a mark is not believed any more: the number of its process may be another's
+now."""
+
+logger = logging.getLogger(__name__)
+
+
+def touch(cache: Path, revision: str) -> None:
+    """Note that a model of ``cache`` is used now."""
+    file = cache / USED / revision
+    try:
+        try:
+            os.utime(file)
+        except FileNotFoundError:
+            file.touch()
+    except OSError as error:
+        logger.debug("the use of %s is not noted: %s", revision, error)
+
+
+def last_used(cache: Path, revision: str) -> float:
+    """Return when a model was used last, by the clock of its file system; 0 if it is not known."""
+    return last_change(cache / USED / revision, 0.0)
+
+
+@contextmanager
+def in_use(directory: Path) -> Iterator[None]:
+    """Mark the model in ``directory`` as one that is being loaded, if it is in a cache."""
+    folder = directory.parent.parent / USED
+    if directory.parent.name != MODELS or not folder.is_dir():
+        yield
+        return
+    mark = folder / f"{directory.name}.{uuid.uuid4().hex}"
+    try:
+        descriptor = create_file(folder, mark.name)
+        try:
+            os.write(descriptor, owner().encode())
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        logger.debug("the use of %s is not marked: %s", directory, error)
+    try:
+        yield
+    finally:
+        with suppress(OSError):
+            patiently(lambda: mark.unlink(missing_ok=True))
+
+
+def is_used(cache: Path, revision: str) -> bool:
+    """Tell whether a model of ``cache`` is being loaded, or was just found to be loaded."""
+    if abs(time.time() - last_used(cache, revision)) < GRACE:
+        return True
+    return any(not is_abandoned(mark) for mark in (cache / USED).glob(f"{revision}.*"))
+
+
+def is_abandoned(mark: Path) -> bool:
+    """Tell whether a mark is of a process that is dead, or too old to be believed."""
+    if time.time() - last_change(mark, 0.0) > LONGEST:
+        return True
+    try:
+        with open_regular(mark.parent, mark.name, single_link=False) as file:
+            text = file.read(MAX_BYTES).decode(errors="replace")
+    except FileMissing:
+        return True
+    except HubError as error:
+        logger.debug("the mark %s is not read: %s", mark, error)
+        return False
+    return owner_is_dead(text)
+
+
+def abandoned_marks(cache: Path) -> list[Path]:
+    """Return the marks that processes left that are dead, and notes of models that are gone."""
+    found = sorted((cache / USED).glob("*"))
+    return [
+        mark
+        for mark in found
+        if (is_abandoned(mark) if "." in mark.name else not (cache / MODELS / mark.name).exists())
+    ]
