@@ -695,3 +695,29 @@ def test_an_array_of_a_model_elsewhere_is_read_by_the_chunks_it_is_in(large, hub
         name = "coefficients"
         np.testing.assert_array_equal(there.weights.read(name), here.weights[name])
         np.testing.assert_array_equal(there.weights[name], here.weights[name])
+
+
+def busy(seconds):
+    """Answer that there were too many requests, and when to come again."""
+
+    def fault(handler, data):
+        handler.answer(429, b"slow down", {"Retry-After": seconds})
+        return True
+
+    return fault
+
+
+def test_a_server_that_asks_to_wait_is_asked_again_after_that_time(served, linear):
+    served.faults["params.json"] = web.times(1, busy("1"))
+    before = time.monotonic()
+    assert from_pretrained("lab/m", hub=served.url).alpha == linear.alpha
+    assert time.monotonic() - before >= 1
+
+
+@pytest.mark.parametrize(("told", "said"), [("3600", "wait 3600 s"), ("soon", "answers 429")])
+def test_nobody_waits_for_an_hour_or_for_nonsense(served, told, said):
+    served.faults["refs"] = busy(told)
+    before = time.monotonic()
+    with pytest.raises(HubUnavailable, match=said):
+        from_pretrained("lab/m", hub=served.url)
+    assert time.monotonic() - before < 20

@@ -41,6 +41,9 @@ SLOWEST: Final = 50_000
 PAUSE: Final = 0.2
 """Seconds before a request is made again; four times as many before the next."""
 
+LONGEST_PAUSE: Final = 60.0
+"""Seconds that a server may ask to wait (``Retry-After``); for longer ones nobody waits."""
+
 _ATTEMPTS: Final = 4
 _REDIRECTS: Final = 5
 _PIECE: Final = 1 << 20
@@ -61,7 +64,11 @@ def dc_open_hub(url: str, options: Mapping[str, Any]) -> RemoteHub:
 
 
 class _TryAgain(Exception):
-    """The request failed in a way that may pass."""
+    """The request failed in a way that may pass, after ``pause`` seconds if the server says so."""
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
 
 
 class _Timely(HTTPConnection):
@@ -176,9 +183,10 @@ class HTTPStore:
             try:
                 return attempt()
             except (_TryAgain, HTTPError, OSError) as error:
-                if number == _ATTEMPTS - 1:
+                asked = error.pause if isinstance(error, _TryAgain) else 0.0
+                if number == _ATTEMPTS - 1 or asked > LONGEST_PAUSE:
                     raise self._failed(path, error) from error
-                time.sleep(PAUSE * 4**number)
+                time.sleep(max(PAUSE * 4**number, asked))
         raise AssertionError  # pragma: no cover
 
     @contextmanager
@@ -232,7 +240,9 @@ class HTTPStore:
                 hint="Give credentials: open_hub(url, headers={'Authorization': ...}).",
             )
         if answer.status in _AGAIN:
-            raise _TryAgain(f"the server answers {answer.status}")
+            pause = _seconds(answer.headers.get("Retry-After", ""))
+            when = f" and asks to wait {pause:g} s" if pause else ""
+            raise _TryAgain(f"the server answers {answer.status}{when}", pause)
         if answer.status not in (200, 206):
             raise self._nonsense(path, f"the status {answer.status}")
         if answer.headers.get("Content-Encoding", "identity") != "identity":
@@ -264,6 +274,11 @@ def _end(connection: socket.socket) -> None:
     """End a connection, so that those who wait for something from it do not wait any longer."""
     with suppress(OSError):
         connection.shutdown(socket.SHUT_RDWR)
+
+
+def _seconds(text: str) -> float:
+    """Return the seconds that a ``Retry-After`` header gives; 0 for none, and for a date."""
+    return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
 def _pieces(answer: Any, limit: int) -> Iterator[bytes]:

@@ -123,7 +123,7 @@ class RemoteHub:
         if self.cache.has(model.revision):
             with open_directory(model.path) as folder:
                 return read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
-        path = f"{_base(model)}/{MANIFEST}"
+        path = f"{self._base(model)}/{MANIFEST}"
         try:
             data = self._read(path, MAX_BYTES)
         except FileMissing as error:
@@ -132,8 +132,8 @@ class RemoteHub:
 
     def read_chunk(self, model: StoredModel, entry: Entry, index: int) -> bytes:
         """Return one chunk of a file of a model that was resolved; it has its digest."""
-        path = f"{_base(model)}/{entry.path}"
-        check_online(f"{self.store.url}/{path}")
+        path = f"{self._base(model)}/{entry.path}"
+        self._check_online(path)
         return fetch_chunk(self.store, path, entry, index)
 
     def fetch(
@@ -150,7 +150,7 @@ class RemoteHub:
             try:
                 verify_directory(model.path, self.manifest(model))
             except _DAMAGED as error:
-                check_online(f"{self.store.url}/{_base(model)}")  # before anything is lost
+                self._check_online(self._base(model))  # before anything is lost
                 logger.warning("%s is fetched again: %s", model.name, error)
                 self.cache.discard(model.revision)
         self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
@@ -200,7 +200,7 @@ class RemoteHub:
 
         known = known_chunks(self.cache, manifest)
         with self.cache.room(model.revision, size, known.revisions):
-            base = _base(model)
+            base = self._base(model)
             download(self.store, base, manifest, directory, report=arrived, known=read_known)
         seconds = max(time.monotonic() - started, 1e-3)
         logger.info(
@@ -217,8 +217,20 @@ class RemoteHub:
         return read_tag(data, tag, f"{self.store.url}/{path}")
 
     def _read(self, path: str, limit: int) -> bytes:
-        check_online(f"{self.store.url}/{path}")
+        self._check_online(path)
         return self.store.read(path, limit)
+
+    def _check_online(self, path: str) -> None:
+        """Raise :class:`Offline` if ``path`` must not be asked for."""
+        check_online(f"{self.store.url}/{path}")
+
+    def _base(self, model: StoredModel) -> str:
+        """Return the path of the folder with the files of a model that was resolved."""
+        if not is_digest(model.revision):
+            raise ParameterError(
+                f"{model.revision!r} is not a digest.", hint="Resolve the model first."
+            )
+        return f"{model.name}/revisions/{model.revision}"
 
     def _index(self) -> Index:
         shown = f"{self.store.url}/{INDEX}"
@@ -257,9 +269,3 @@ class RemoteHub:
             path=self.store.url,
             hint="Publish to the directory that the server serves.",
         )
-
-
-def _base(model: StoredModel) -> str:
-    if not is_digest(model.revision):
-        raise ParameterError(f"{model.revision!r} is not a digest.", hint="Resolve it first.")
-    return f"{model.name}/revisions/{model.revision}"
