@@ -44,6 +44,14 @@ class NotSerializable(DCError, TypeError):
     """Something that predictions depend on cannot be stored. It is never left out instead."""
 
 
+class ConversionError(DCError, ValueError):
+    """A file of another program is damaged, or holds something that cannot be converted."""
+
+
+class UntrustedFile(ConversionError):
+    """Reading a file of another program could execute code in it, and it is not trusted."""
+
+
 class WeightsMismatch(DCError, ValueError):
     """The names, shapes or dtypes of the given weights differ from the model's."""
 

@@ -10,6 +10,8 @@ from dc_core.lazy import attach
 
 if TYPE_CHECKING:
     from dc_hub import errors as errors
+    from dc_hub.converting.models import Conversion as Conversion
+    from dc_hub.converting.models import convert as convert
     from dc_hub.errors import HubError as HubError
     from dc_hub.errors import HubWarning as HubWarning
     from dc_hub.format.golden import CheckResult as CheckResult
@@ -60,6 +62,7 @@ if TYPE_CHECKING:
     from dc_hub.publishing.models import save as save
 
 _EXPORTS = {
+    "dc_hub.converting.models": ["Conversion", "convert"],
     "dc_hub.publishing.directories": ["publish_directory"],
     "dc_hub.inspecting.difference": ["Change", "Difference", "diff"],
     "dc_hub.errors": ["HubError", "HubWarning", "errors"],

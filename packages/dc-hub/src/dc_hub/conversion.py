@@ -11,6 +11,8 @@ from dc_hub import errors
 _LEAVES: Final[tuple[tuple[type[core.DCError], type[errors.HubError]], ...]] = (
     (core.BudgetExceeded, errors.LimitExceeded),
     (core.WeightsMismatch, errors.WeightsMismatch),
+    (core.UntrustedFile, errors.UntrustedFile),
+    (core.ConversionError, errors.ConversionError),
     (core.StructureError, errors.StructureError),
     (core.NotSerializable, errors.NotSerializable),
     (core.NotFitted, errors.NotFitted),

@@ -138,6 +138,14 @@ class UnknownClass(HubError, core.UnknownClass):
     """No class is registered under the stored name."""
 
 
+class ConversionError(HubError, core.ConversionError):
+    """A file of another program is damaged, or holds something that cannot be converted."""
+
+
+class UntrustedFile(ConversionError, core.UntrustedFile):
+    """Reading a file of another program could execute code in it, and it is not trusted."""
+
+
 class PredictionsChanged(HubError, ValueError):
     """With the installed versions, the model does not predict what it did when it was stored."""
 

@@ -14,11 +14,14 @@ from dc_core.plugins.backends import (
     backend_of,
     claim,
 )
+from dc_core.plugins.converters import CONVERTERS, read_file, recognize_file
 from dc_core.plugins.discovery import PluginStatus, unreadable
 from dc_core.plugins.engines import ENGINES, engine_for, make_engine
+from dc_core.plugins.foreign import Foreign
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import (
     BackendHooks,
+    ConverterHooks,
     EngineHooks,
     HubHooks,
     PretrainedHooks,
@@ -32,6 +35,7 @@ from dc_core.plugins.pretrained import PRETRAINED, Pretrained
 __all__ = [
     "BACKENDS",
     "CAPABILITIES",
+    "CONVERTERS",
     "ENGINES",
     "HUBS",
     "PRETRAINED",
@@ -39,7 +43,9 @@ __all__ = [
     "BackendHooks",
     "BackendInfo",
     "Claimed",
+    "ConverterHooks",
     "EngineHooks",
+    "Foreign",
     "HubHooks",
     "PluginGroup",
     "PluginStatus",
@@ -53,6 +59,8 @@ __all__ = [
     "hookspec",
     "make_engine",
     "open_hub",
+    "read_file",
+    "recognize_file",
     "refresh",
     "report",
 ]
@@ -68,7 +76,7 @@ def report() -> list[PluginStatus]:
 
     Distributions whose entry points cannot be read have a line too.
     """
-    groups = (PRETRAINED, HUBS, ENGINES)
+    groups = (PRETRAINED, HUBS, CONVERTERS, ENGINES)
     others = [line for group in groups for line in group.report()]
     return [*BACKENDS.report(_check), *others, *unreadable()]
 
@@ -82,5 +90,5 @@ def _check(name: str) -> None:
 def refresh() -> None:
     """Look for plugins again, for instance after installing one while the program runs."""
     invalidate_caches()
-    for group in (BACKENDS, PRETRAINED, HUBS, ENGINES):
+    for group in (BACKENDS, PRETRAINED, HUBS, CONVERTERS, ENGINES):
         group.refresh()

@@ -11,6 +11,7 @@ own stable order. An object that the backend does not serve is declined with ``N
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pluggy
@@ -18,6 +19,7 @@ import pluggy
 if TYPE_CHECKING:
     import numpy as np
 
+    from dc_core.plugins.foreign import Foreign
     from dc_core.plugins.info import BackendInfo
     from dc_core.weights import WeightInfo
 
@@ -114,6 +116,30 @@ class HubHooks:
         """Return the hub at ``url``, which need not be asked anything yet.
 
         Unknown options raise ``ParameterError``.
+        """
+
+
+class ConverterHooks:
+    """What reads one kind of file of other programs, in the entry-point group ``dc.converters``.
+
+    The entry point's name is the kind of file: ``torch``, ``keras``. The hooks are called in a
+    confined process that ends afterwards, and the plugin is imported before the process is
+    confined. ``path`` comes from a stranger.
+    """
+
+    @hookspec
+    def dc_recognize_file(self, path: Path) -> str | None:
+        """Return what the file is, in a few words, None if it is not of this kind.
+
+        Kinds that dc-hub itself recognizes need not implement it. Nothing of the file is executed.
+        """
+
+    @hookspec
+    def dc_read_file(self, path: Path, trusted: bool) -> Foreign:
+        """Return what is in the file.
+
+        What can execute code of the file, such as pickle, is used only if the file is ``trusted``,
+        and raises ``UntrustedFile`` otherwise. ``ConversionError`` says what else is wrong.
         """
 
 

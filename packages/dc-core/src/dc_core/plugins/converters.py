@@ -1,0 +1,39 @@
+"""What reads files of other programs, by the kind of file, found in ``dc.converters``."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Final
+
+from dc_core.errors import ConversionError
+from dc_core.plugins.foreign import Foreign
+from dc_core.plugins.group import PluginGroup
+from dc_core.plugins.hookspecs import ConverterHooks
+
+CONVERTERS: Final = PluginGroup(
+    "dc.converters",
+    ConverterHooks,
+    {"joblib": "dc-sklearn", "keras": "dc-hub", "skops": "dc-sklearn", "torch": "dc-torch"},
+    reserved=(),
+)
+
+
+def recognize_file(path: Path) -> tuple[str, str] | None:
+    """Return the converter that recognizes the file and what it says of it, None if none does."""
+    for name in CONVERTERS:
+        found = CONVERTERS.call(name, "dc_recognize_file", path=path)
+        if found and isinstance(found[0], str):
+            return name, found[0]
+    return None
+
+
+def read_file(name: str, path: Path, *, trusted: bool) -> Foreign:
+    """Return what the converter ``name`` reads from the file.
+
+    Raises :class:`ConversionError`, :class:`UntrustedFile`, or an error of
+    :meth:`PluginGroup.load`.
+    """
+    results = CONVERTERS.call(name, "dc_read_file", path=path, trusted=trusted)
+    if not results or not isinstance(results[0], Foreign):
+        raise ConversionError(f"The converter {name!r} returned nothing from dc_read_file.")
+    return results[0]

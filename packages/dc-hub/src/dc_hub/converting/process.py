@@ -1,0 +1,171 @@
+"""Start the process that reads a file of another program, and read what it has left.
+
+The process gets an empty environment, a private temporary directory, limits, and a deadline. What
+it leaves is read like a stranger's: JSON strictly, the model directory with every check of loading.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import signal
+import site
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from dc_core import escape_controls
+from dc_hub import errors
+from dc_hub.converting.worker import MODEL, REPORT, Request
+from dc_hub.errors import ConversionError, FileMissing, HubError, LimitExceeded
+from dc_hub.files.paths import is_directory, read_small
+from dc_hub.format import strict_json
+from dc_hub.hubs.contract import StoredModel
+from dc_hub.loading.opening import Opened, open_model
+
+_PROGRAM: Final = (
+    "import sys; sys.path += sys.argv[2:]; from dc_hub.converting.worker import main; "
+    "main(sys.argv[1])"
+)
+
+_KEPT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
+"""The variables of the environment that the process gets, besides those for its folder."""
+
+_ERRORS: Final[Mapping[str, type[HubError]]] = {
+    "BackendBroken": errors.BackendNotInstalled,
+    "BackendNotInstalled": errors.BackendNotInstalled,
+    "BudgetExceeded": LimitExceeded,
+    "LimitExceeded": LimitExceeded,
+    "NotFitted": errors.NotFitted,
+    "NotSerializable": errors.NotSerializable,
+    "UntrustedFile": errors.UntrustedFile,
+}
+"""What the process may say that went wrong; everything else is a :class:`ConversionError`."""
+
+_TEXTS: Final = ("kind", "recognized", "what")
+_OBJECTS: Final = ("facts", "omitted", "versions")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What the process says of a file, checked in form and not in truth."""
+
+    kind: str
+    recognized: str
+    what: str
+    facts: Mapping[str, Any]
+    omitted: Mapping[str, str]
+    versions: Mapping[str, str]
+    confined_by: tuple[str, ...]
+
+
+@contextmanager
+def reading_apart(request: Request, timeout: float) -> Iterator[tuple[Report, Opened]]:
+    """Yield what another process says of the file, and the model that it read, open.
+
+    Raises :class:`ConversionError`, :class:`UntrustedFile`, :class:`LimitExceeded` if the process
+    exceeds a limit or ``timeout`` seconds, and the errors of loading for what it has left.
+    """
+    with tempfile.TemporaryDirectory(prefix="dc-hub-", ignore_cleanup_errors=True) as place:
+        folder = Path(place).resolve()
+        last = _run(request, folder, timeout)
+        report = _read_report(request.file, folder, last)
+        if not is_directory(folder, MODEL):
+            raise ConversionError(f"Nothing was read from {request.file}.", path=request.file)
+        source = StoredModel("", "", folder / MODEL)
+        with open_model(source, "full", versioned=True) as opened:
+            yield report, opened
+
+
+def _run(request: Request, folder: Path, timeout: float) -> str:
+    """Run the process to its end, and return the last line of what it complained."""
+    log = folder / "stderr"
+    user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
+    asked = json.dumps(dataclasses.asdict(request))
+    with log.open("xb") as complaints:
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-B", "-c", _PROGRAM, asked, *user],
+            cwd=folder,
+            env=_environment(folder),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=complaints,
+            start_new_session=True,
+        )
+        try:
+            process.wait(timeout)
+        except subprocess.TimeoutExpired as error:
+            raise LimitExceeded(
+                f"Reading {request.file} took more than {timeout:g} s.",
+                path=request.file,
+                hint="Allow more: timeout=…, --timeout.",
+            ) from error
+        finally:
+            _end(process)
+    if process.returncode in (-getattr(signal, name, 0) for name in ("SIGXCPU", "SIGXFSZ")):
+        raise LimitExceeded(
+            f"Reading {request.file} took too much time or would write too large a file.",
+            path=request.file,
+            hint="The file may be hostile: a few bytes that unfold into many.",
+        )
+    text = read_small(folder, log.name, request.file_size)[-2_000:].decode(errors="replace")
+    lines = [line for line in text.splitlines() if line.strip()]
+    return escape_controls(lines[-1])[:500] if lines else f"exit code {process.returncode}"
+
+
+def _environment(folder: Path) -> dict[str, str]:
+    ours = ("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "DEEPCHEM_CACHE", "XDG_CACHE_HOME")
+    # Threads that libraries start when they are imported would not be confined.
+    threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
+    return {
+        **{name: os.environ[name] for name in _KEPT if name in os.environ},
+        **dict.fromkeys(ours, str(folder)),
+        **dict.fromkeys(threads, "1"),
+        "KERAS_BACKEND": "numpy",
+    }
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    """Kill the process and its group, if anything of it is left."""
+    if hasattr(os, "killpg"):
+        with suppress(ProcessLookupError, PermissionError):
+            os.killpg(process.pid, signal.SIGKILL)
+    else:
+        process.kill()
+    process.wait()
+
+
+def _read_report(file: str, folder: Path, last: str) -> Report:
+    """Return the report, or raise the error that it tells."""
+    try:
+        data = read_small(folder, REPORT, strict_json.MAX_BYTES)
+    except FileMissing as error:
+        raise ConversionError(
+            f"The process that read {file} ended without a result: {last}.",
+            path=file,
+            hint="The file is damaged, or hostile, or the process was killed.",
+        ) from error
+    value = strict_json.loads(data, what=f"the report about {file}", error=ConversionError)
+    fields = value if type(value) is dict else {}
+    if "error" in fields:
+        message, hint = (str(fields.get(key, "")) for key in ("message", "hint"))
+        raise _ERRORS.get(str(fields["error"]), ConversionError)(
+            f"{file}: {message}", path=file, hint=hint
+        )
+    measures = fields.get("confined_by")
+    if (
+        not all(type(fields.get(key)) is str for key in _TEXTS)
+        or not all(type(fields.get(key)) is dict for key in _OBJECTS)
+        or not all(type(text) is str for key in _OBJECTS[1:] for text in fields[key].values())
+        or type(measures) is not list
+        or not all(type(measure) is str for measure in measures)
+    ):
+        raise ConversionError(f"The report about {file} is malformed.", path=file)
+    given = {key: fields[key] for key in (*_TEXTS, *_OBJECTS)}
+    return Report(**given, confined_by=tuple(measures))
