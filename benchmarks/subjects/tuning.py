@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import itertools
+import tempfile
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -41,12 +41,16 @@ def rows() -> tuple[Dataset, Dataset]:
     return NumpyDataset(X[:100], y[:100]), NumpyDataset(X[100:], y[100:])
 
 
+def fresh(folder: Path) -> Path:
+    """Return a directory without trials: those that are there would not run again."""
+    return Path(tempfile.mkdtemp(dir=folder))
+
+
 def ours(folder: Path, *, kept: bool, parallel: int) -> Callable[[], Any]:
     """``OptunaTuner.tune``, with the trials kept in a directory or not."""
     from dc_pipeline import RMSE, LogUniform, OptunaTuner
 
     train, valid = rows()
-    numbers = itertools.count()
 
     def tune(trials: int) -> int:
         OptunaTuner(trials, parallel=parallel).tune(
@@ -55,7 +59,7 @@ def ours(folder: Path, *, kept: bool, parallel: int) -> Callable[[], Any]:
             RMSE(),
             space={"alpha": LogUniform(1e-3, 1e3)},
             valid=valid,
-            directory=folder / f"tuning-{parallel}-{next(numbers)}" if kept else None,
+            directory=fresh(folder) if kept else None,
         )
         return trials
 
@@ -73,15 +77,14 @@ def plain(folder: Path, *, journal: bool) -> Callable[[], Any]:
 
     optuna.logging.set_verbosity(optuna.logging.WARNING)
     train, valid = rows()
-    numbers = itertools.count()
 
     def objective(trial: Any) -> float:
         model = Ridge(trial.suggest_float("alpha", 1e-3, 1e3, log=True)).fit(train)
         return model.evaluate(valid, [RMSE()])["rmse"]
 
     def optimize(trials: int) -> int:
-        file = str(folder / f"study-{next(numbers)}.log")
-        storage = JournalStorage(JournalFileBackend(file)) if journal else InMemoryStorage()
+        file = fresh(folder) / "study.log"
+        storage = JournalStorage(JournalFileBackend(str(file))) if journal else InMemoryStorage()
         sampler = optuna.samplers.TPESampler(seed=0)
         optuna.create_study(storage=storage, sampler=sampler).optimize(objective, n_trials=trials)
         return trials
