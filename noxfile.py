@@ -29,7 +29,16 @@ CLUSTERS = ("dc-dask", "dc-ray")
 """Packages whose frameworks are large and start servers: tested in sessions of their own."""
 
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
-PEERS = ("huggingface-hub", "joblib", "optuna", "pandas", "safetensors", "skops")
+PEERS = (
+    "boto3",
+    "huggingface-hub",
+    "joblib",
+    "moto[s3,server]",
+    "optuna",
+    "pandas",
+    "safetensors",
+    "skops",
+)
 PYTHONS = ("3.11", "3.12", "3.13", "3.14")
 
 

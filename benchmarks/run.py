@@ -26,6 +26,7 @@ NAMES = (
     "saving",
     "eager",
     "tiny",
+    "pulling",
     "forest",
     "neighbors",
     "ecfp",
