@@ -98,6 +98,7 @@ SUBJECTS = (
                 at_most=1e-3,
             ),
             Target("wall", "PyTorchModelHubMixin", "the mixin's construction", kind="difference"),
+            Target("wall", "dc-hub from_pretrained", "PyTorchModelHubMixin", at_most=1.0),
         ),
     ),
 )

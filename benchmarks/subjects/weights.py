@@ -33,6 +33,9 @@ def prepare(folder: Path, *, quick: bool) -> Callable[[], Any]:
             dc_hub.publish(TorchModel(module), f"model.{name}", hub=folder / "hub")
             save_file(module.state_dict(), folder / f"{name}.safetensors")
             torch.save(module.state_dict(), folder / f"{name}.pt")
+            mixin = _mixin()(*shapes[name])
+            mixin.load_state_dict(module.state_dict())
+            mixin.save_pretrained(folder / f"{name}.mixin")
         _read_anew(folder)
         # What has just changed is hashed again at the next load: let it settle first.
         time.sleep(3)
@@ -106,6 +109,20 @@ def torch_load(folder: Path, *, touched: bool = False) -> Callable[[], Any]:
     return _warm(load, touched=touched)
 
 
+def from_mixin(folder: Path) -> Callable[[], Any]:
+    """Do the same with ``PyTorchModelHubMixin.from_pretrained``."""
+    cls = _mixin()
+    return _warm(lambda name: cls.from_pretrained(folder / f"{name}.mixin"), touched=False)
+
+
+def _mixin() -> Any:
+    from huggingface_hub import PyTorchModelHubMixin
+
+    from subjects.stack import Stack
+
+    return type("MixinStack", (Stack, PyTorchModelHubMixin), {})
+
+
 def _read_anew(folder: Path) -> None:
     """Read every file from the disk into the page cache, as the first reader of a day would.
 
@@ -153,12 +170,13 @@ SUBJECTS = (
         "file changed; the first load hashes. *Touched*: one value of each page is then read.",
         prepare=prepare,
         memory=True,
-        versions=("torch", "safetensors"),
+        versions=("torch", "safetensors", "huggingface-hub"),
         ways=(
             Way("dc-hub load_weights", load_weights),
             Way("dc-hub from_pretrained", from_pretrained),
             Way("safetensors.torch", load_file),
             Way("torch.load(mmap=True)", torch_load),
+            Way("PyTorchModelHubMixin", from_mixin),
             Way("dc-hub load_weights, touched", load_weights, TOUCHED),
             Way("dc-hub from_pretrained, touched", from_pretrained, TOUCHED),
             Way("safetensors.torch, touched", load_file, TOUCHED),
@@ -167,6 +185,7 @@ SUBJECTS = (
         targets=(
             Target("cpu", "dc-hub load_weights", "safetensors.torch", at_most=1.0),
             Target("cpu", "dc-hub from_pretrained", "safetensors.torch", at_most=1.0),
+            Target("wall", "dc-hub from_pretrained", "PyTorchModelHubMixin", at_most=1 / 20),
             Target(
                 "cpu",
                 "dc-hub load_weights, touched",
