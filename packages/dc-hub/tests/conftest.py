@@ -220,3 +220,27 @@ def edit_params():
         return directory
 
     return edit
+
+
+@pytest.fixture(scope="session")
+def endpoint():
+    """Start a server of the protocol of S3 on loopback, and yield its URL."""
+    pytest.importorskip("boto3", reason="boto3 is not installed")
+    server = pytest.importorskip("moto.server", reason="moto's server is not installed")
+    started = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    started.start()
+    host, port = started.get_host_and_port()
+    yield f"http://{host}:{port}"
+    started.stop()
+
+
+@pytest.fixture
+def buckets(endpoint, monkeypatch):
+    """A client of the buckets on the server, which ``s3://`` names in the test."""
+    from boto3 import client
+
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
+    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
+    return client("s3")

@@ -30,24 +30,10 @@ boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
 server = pytest.importorskip("moto.server", reason="moto's server is not installed")
 
 
-@pytest.fixture(scope="module")
-def endpoint():
-    """Start the server, and yield its URL."""
-    started = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    started.start()
-    host, port = started.get_host_and_port()
-    yield f"http://{host}:{port}"
-    started.stop()
-
-
 @pytest.fixture
-def bucket(endpoint, request, monkeypatch):
+def bucket(buckets):
     """A bucket of the test's own; the client of it."""
-    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "test")
-    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
-    client = boto3.client("s3")
+    client = buckets
     client.create_bucket(Bucket="models")
     yield client
     for page in client.get_paginator("list_objects_v2").paginate(Bucket="models"):

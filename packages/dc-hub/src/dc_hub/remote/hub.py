@@ -246,7 +246,8 @@ class RemoteHub:
         return parse_index(data, shown)
 
     def _listed(self, name: str) -> Any:
-        found = self._index().get(check_name(name))
+        check_name(name)
+        found = self._index().get(name)
         if found is None:
             raise ModelNotFound(
                 f"There is no model {name!r} in {self.store.url}.",

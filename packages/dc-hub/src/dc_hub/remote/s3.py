@@ -343,7 +343,7 @@ class S3Hub(RemoteHub):
 
     def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
         """Delete ``tag``; the revision that it points at is kept."""
-        now, entity = self._tagged(name, check_tag(tag))
+        now, entity = self._tagged(check_name(name), check_tag(tag))
         if now is None:
             raise self._no_revision(name, tag)
         if expected is not None and now != expected:
