@@ -60,6 +60,8 @@ if TYPE_CHECKING:
     from dc_hub.publishing.models import check_publishable as check_publishable
     from dc_hub.publishing.models import publish as publish
     from dc_hub.publishing.models import save as save
+    from dc_hub.site.writing import Site as Site
+    from dc_hub.site.writing import write_site as write_site
 
 _EXPORTS = {
     "dc_hub.converting.models": ["Conversion", "convert"],
@@ -97,6 +99,7 @@ _EXPORTS = {
         "update_pins",
     ],
     "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
+    "dc_hub.site.writing": ["Site", "write_site"],
     "dc_hub.format.tensors": ["TensorFile", "read_tensors", "write_tensors"],
 }
 

@@ -7,7 +7,7 @@ padding of a column never exceeds ``MAX_PADDING``.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
 from typing import Any, Final
@@ -17,7 +17,9 @@ from rich.markup import escape
 from rich.progress import (
     BarColumn,
     DownloadColumn,
+    MofNCompleteColumn,
     Progress,
+    TextColumn,
     TimeRemainingColumn,
     TransferSpeedColumn,
 )
@@ -61,6 +63,18 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
         yield lambda done, total: bar.update(task, completed=done, total=total)
 
 
+@contextmanager
+def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
+    """Yield what shows how many of all are done; None if nobody would see it."""
+    if not err.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeRemainingColumn(), console=err, transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
 def print_columns(*sections: Iterable[Row]) -> None:
     """Print the rows of all sections, one a line, with aligned columns; the last is not padded."""
     shown: list[Row] = []
@@ -77,28 +91,6 @@ def print_columns(*sections: Iterable[Row]) -> None:
     for *cells, last in shown:
         padded = "  ".join(map(str.ljust, cells, widths))
         out.print(f"[bold]{escape(padded)}[/]  {escape(last)}")
-
-
-def as_written(value: Any) -> str:
-    """Return a stored value as one would write it: nested objects as calls, arrays by name."""
-    match value:
-        case list():
-            return f"[{_all(value)}]"
-        case {"$tuple": list(items)}:
-            return f"({_all(items)})"
-        case {"$model": {"class": str(name), "params": dict(params)}} | {
-            "$component": {"class": str(name), "params": dict(params)}
-        }:
-            return f"{name}({', '.join(f'{k}={as_written(v)}' for k, v in params.items())})"
-        case {"$dict": [*pairs]} if all(type(pair) is list and len(pair) == 2 for pair in pairs):
-            return ", ".join(f"{as_written(key)} {as_written(item)}" for key, item in pairs)
-        case dict():
-            return ", ".join(f"{key.removeprefix('$')} {as_written(v)}" for key, v in value.items())
-    return str(value)
-
-
-def _all(items: Sequence[Any]) -> str:
-    return ", ".join(map(as_written, items))
 
 
 def _shown(text: str) -> str:

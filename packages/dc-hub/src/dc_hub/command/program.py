@@ -15,7 +15,7 @@ from typing import Annotated, Any
 import typer
 
 from dc_core import DCError
-from dc_hub.command import converting, fetching, locking, reading, tagging, writing
+from dc_hub.command import converting, fetching, locking, reading, showing, tagging, writing
 from dc_hub.command.options import ERROR
 from dc_hub.command.printing import err, out, plain
 from dc_hub.errors import HubWarning
@@ -69,6 +69,7 @@ for _command in (
     converting.convert,
     writing.rm,
     writing.index,
+    showing.site,
 ):
     app.command()(_command)
 

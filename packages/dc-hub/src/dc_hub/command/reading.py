@@ -8,7 +8,8 @@ from typing import Annotated, Any
 import typer
 
 from dc_hub.command.options import NO, HubOption, JsonOption, ModelArgument
-from dc_hub.command.printing import MAX_TEXT, as_written, cut, out, plain, print_columns, print_json
+from dc_hub.command.printing import MAX_TEXT, cut, out, plain, print_columns, print_json
+from dc_hub.format.written import as_written
 from dc_hub.hubs import managing
 from dc_hub.hubs.opening import open_hub
 from dc_hub.inspecting import difference

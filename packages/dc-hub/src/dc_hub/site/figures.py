@@ -1,0 +1,114 @@
+"""Choose the figures that the golden rows of a model can honestly be drawn as."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+import numpy as np
+
+from dc_hub.site.markup import Markup, element, visible
+from dc_hub.site.plots import (
+    class_probabilities,
+    confusion,
+    distribution,
+    predicted_against_measured,
+)
+from dc_hub.site.reading import Described
+
+MAX_TASKS: Final = 6
+"""So many outputs are drawn."""
+
+_SUM: Final = 1e-3
+"""Probabilities of classes sum to 1 within this."""
+
+
+def figures(described: Described) -> list[Markup]:
+    """Return the figures of the golden rows, for the first tasks, each with its name.
+
+    With measured values: predicted against measured ones, the probabilities of the two classes, or
+    how classes are confused. Without: how the outputs are distributed. None for other outputs.
+    """
+    golden = described.golden
+    if golden is None or golden.outputs.dtype.kind not in "biuf":
+        return []
+    outputs = golden.outputs.astype(np.float64)
+    if outputs.ndim == 0 or not outputs.size:
+        return []
+    measured = golden.measured
+    tasks = _by_task(outputs, measured)
+    names = _names(described, len(tasks))
+    found = []
+    for number, (output, truth) in enumerate(tasks[:MAX_TASKS]):
+        figure = _figure(described, names[number], output, truth)
+        if figure is not None:
+            head = element("h3", names[number]) if len(tasks) > 1 else None
+            found.append(element("div", head, figure))
+    return found
+
+
+def _by_task(
+    outputs: np.ndarray, measured: np.ndarray | None
+) -> list[tuple[np.ndarray, np.ndarray | None]]:
+    """Return the output ``(n,)`` or ``(n, classes)``, and the measured values, of each task."""
+    if measured is not None and measured.ndim == 1:
+        measured = measured[:, None]
+    if outputs.ndim == 1:
+        outputs = outputs[:, None]
+    if outputs.ndim == 2 and measured is not None and measured.shape[1] != outputs.shape[1]:
+        outputs = outputs[:, None, :]  # one task, by classes
+    if outputs.ndim > 3 or (measured is not None and measured.shape[1] != outputs.shape[1]):
+        return []
+    if outputs.ndim == 2 and measured is None and _are_probabilities(outputs):
+        outputs = outputs[:, None, :]
+    return [
+        (outputs[:, task], None if measured is None else measured[:, task])
+        for task in range(outputs.shape[1])
+    ]
+
+
+def _figure(
+    described: Described, task: str, output: np.ndarray, measured: np.ndarray | None
+) -> Markup | None:
+    if output.ndim == 1:
+        units = described.summary.units
+        unit = units.get(task, units.get("", ""))
+        if measured is None:
+            return distribution(output, f"output ({visible(unit, 30)})" if unit else "output")
+        return predicted_against_measured(measured, output, unit)
+    if not _are_probabilities(output):
+        return None
+    classes = _classes(described, task, output.shape[1])
+    if measured is None:
+        if output.shape[1] != 2:
+            return None
+        return distribution(output[:, 1], f"predicted probability of {classes[1]}")
+    if output.shape[1] == 2:
+        return class_probabilities(measured, output[:, 1], classes)
+    return confusion(measured, output, classes)
+
+
+def _are_probabilities(output: np.ndarray) -> bool:
+    finite = output[np.isfinite(output).all(axis=-1)]
+    if output.shape[-1] < 2 or not len(finite):
+        return False
+    within = bool((finite >= -_SUM).all() and (finite <= 1 + _SUM).all())
+    return within and bool((np.abs(finite.sum(axis=-1) - 1) <= _SUM).all())
+
+
+def _names(described: Described, count: int) -> Sequence[str]:
+    names = list(described.record.classes) or list(described.summary.tasks)
+    if len(described.summary.tasks) == count:
+        names = list(described.summary.tasks)
+    if len(names) != count:
+        return [f"output {number}" for number in range(1, count + 1)]
+    return names
+
+
+def _classes(described: Described, task: str, count: int) -> Sequence[str]:
+    """Return the names of the classes of a task."""
+    named = described.record.classes
+    found = named.get(task) or (next(iter(named.values())) if len(named) == 1 else ())
+    if len(found) == count:
+        return [visible(name, 24) for name in found]
+    return [f"class {number}" for number in range(count)]

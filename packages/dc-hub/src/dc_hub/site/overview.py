@@ -1,0 +1,52 @@
+"""What is known of all models of a hub: enough for the list, the filters and the lineage.
+
+Of each model no more than its row is kept, so that a hub of ten thousand models takes a few
+megabytes, and their pages are made one at a time.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from dc_hub.errors import HubError
+from dc_hub.hubs.contract import MAIN, Hub
+from dc_hub.hubs.summaries import summarize
+from dc_hub.site.index_page import Row, row, unreadable
+
+
+@dataclass(frozen=True, slots=True)
+class Overview:
+    """The models of a hub: the row of each by name, and the names of those derived from it.
+
+    ``unreadable`` are the names of those that could not be read.
+    """
+
+    rows: Mapping[str, Row]
+    derived: Mapping[str, Sequence[str]]
+    unreadable: frozenset[str]
+
+
+def overview(hub: Hub) -> Overview:
+    """Return what is known of the models of ``hub``.
+
+    A model that cannot be read has a row that says why. Raises :class:`HubUnavailable` if the
+    hub's models cannot be listed.
+    """
+    rows: dict[str, Row] = {}
+    derived: dict[str, list[str]] = {}
+    failed: set[str] = set()
+    for name in hub.names():
+        try:
+            tags = hub.tags(name)
+            shown = tags.get(MAIN) or next(iter(tags.values()), None) or hub.revisions(name)[0]
+            summary = summarize(hub.fetch(hub.resolve(name, shown)), ())
+        except HubError as error:
+            rows[name] = unreadable(name, str(error.args[0]))
+            failed.add(name)
+            continue
+        rows[name] = row(summary, tags)
+        for origin in dict.fromkeys(text.partition("@")[0] for text in summary.derived_from):
+            if origin:
+                derived.setdefault(origin, []).append(name)
+    return Overview(rows, derived, frozenset(failed))

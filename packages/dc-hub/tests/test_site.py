@@ -1,0 +1,406 @@
+"""A hub as a site: its pages are valid, say what is stored, and let nothing of a stranger act."""
+
+import base64
+import hashlib
+import json
+import posixpath
+import re
+import time
+from html.parser import HTMLParser
+from urllib.parse import unquote, urlsplit
+
+import html5lib
+import numpy as np
+import pytest
+
+from dc_hub import Golden, errors, publish, publish_directory, write_site
+from dc_hub.site.card import MAX_RENDERED, render_card
+from dc_hub.site.links import file_of
+from dc_hub.site.markup import element
+
+EVIL = (
+    "</script></style><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028\x1b[31m\u202e"
+)
+
+
+@pytest.fixture
+def site(tmp_path, hub):
+    """Return a function that writes the site of the hub, and returns its pages by path."""
+
+    def site(**options):
+        written = write_site(hub, to=tmp_path / "site", **options)
+        return {
+            file.relative_to(written.path).as_posix(): file.read_text("utf-8")
+            for file in sorted(written.path.rglob("*.html"))
+        }
+
+    return site
+
+
+@pytest.fixture
+def filled(hub, linear, chain, dataset):
+    """Fill the hub with models of several kinds."""
+    golden = Golden(dataset.X, measured=dataset.y)
+    metadata = {
+        "title": "Solubility of β-blockers",
+        "task": "regression",
+        "dataset": "delaney",
+        "licence": "MIT",
+        "tasks": ["logS", "logP"],
+        "units": {"logS": "log mol/L"},
+        "metrics": {"test": {"rmse": 0.5, "r2": {"value": 0.8, "low": 0.7, "high": 0.9}}},
+    }
+    first = publish(linear, "lab/linear", hub=hub, golden=golden, metadata=metadata, tag="v1")
+    publish(linear, "lab/linear", hub=hub, metadata={**metadata, "task": "other"}, tag="v2")
+    publish(chain, "chain", hub=hub, golden=["CCO", "N"])
+    origin = [f"lab/linear@{first.revision}", f"gone@{'0' * 64}", f"@{'1' * 64}"]
+    publish(linear, "derived.v1", hub=hub, metadata={"derived_from": origin})
+    return hub
+
+
+@pytest.fixture
+def hostile(hub, linear, dataset, edit_params):
+    """Fill the hub with a model that says EVIL wherever a file can say something."""
+    keys = ("title", "description", "task", "dataset", "licence", "units", "split", EVIL)
+    metadata = dict.fromkeys(keys, EVIL)
+    metadata |= {"tasks": [EVIL, "b"], "metrics": {EVIL: 1.0}, "featurizer": EVIL}
+    metadata["pretrained_on"] = {EVIL: [EVIL]}
+    golden = Golden(dataset.X, measured=dataset.y)
+    linear.alpha = EVIL
+    published = publish(linear, "evil", hub=hub, metadata=metadata, golden=golden)
+    card = published.path / "README.md"
+    card.write_text(
+        f"# {EVIL}\n\n{EVIL}\n\n[a](javascript:alert`1`)\n\n![b](https://x.example/b)\n"
+    )
+    edit_params(published.path, lambda content: None)
+    return publish_directory(published.path, "evil.again", hub=hub)
+
+
+def parse(page):
+    """Return the tree of a page. Raises if it is not valid HTML."""
+    return html5lib.HTMLParser(strict=True, namespaceHTMLElements=False).parse(page)
+
+
+class _Links(HTMLParser):
+    def __init__(self):
+        super().__init__()
+        self.found = []
+        self.ids = []
+
+    def handle_starttag(self, tag, attributes):
+        for name, value in attributes:
+            if name in ("href", "src", "action", "data", "poster", "srcset", "xlink:href"):
+                self.found.append((tag, name, value, dict(attributes)))
+            if name == "id":
+                self.ids.append(value)
+
+
+def links(page):
+    parser = _Links()
+    parser.feed(page)
+    return parser
+
+
+def test_every_page_is_valid_html(site, filled, hostile):
+    pages = site()
+    assert len(pages) == 6
+    for page in pages.values():
+        parse(page)
+
+
+def test_every_id_is_unique(site, filled):
+    for page in site().values():
+        ids = links(page).ids
+        assert len(ids) == len(set(ids))
+
+
+def test_every_link_leads_to_a_page_or_a_place_on_it(site, filled):
+    pages = site()
+    for path, page in pages.items():
+        for _, _, href, _ in links(page).found:
+            parts = urlsplit(href)
+            if parts.scheme == "data":
+                continue
+            target = path
+            if parts.path:
+                target = posixpath.normpath(f"{path}/../{unquote(parts.path)}")
+            assert target in pages
+            if parts.fragment:
+                assert parts.fragment in links(pages[target]).ids
+
+
+def test_no_page_loads_anything_from_elsewhere(site, filled, hostile):
+    for page in site().values():
+        for tag, name, value, _ in links(page).found:
+            assert (tag, name) in (("a", "href"), ("link", "href"))
+            assert tag == "a" or value == "data:,"
+        style = page[page.index("<style>") : page.index("</style>")]
+        assert "url(" not in style
+        assert "@import" not in style
+
+
+def test_a_policy_allows_nothing_but_the_style_and_the_script_of_the_page(site, filled, hostile):
+    for page in site().values():
+        policy = re.search(r'Content-Security-Policy" content="([^"]*)"', page)[1]
+        assert "default-src &#x27;none&#x27;" in policy
+        assert "unsafe" not in policy
+        allowed = set(re.findall(r"sha256-[A-Za-z0-9+/=]+", policy))
+        bodies = re.findall(r"<(?:style|script)>(.*?)</(?:style|script)>", page, re.DOTALL)
+        digests = {base64.b64encode(hashlib.sha256(b.encode()).digest()).decode() for b in bodies}
+        assert allowed == {f"sha256-{digest}" for digest in digests}
+        assert "style=" not in page.replace('name="color-scheme"', "")
+
+
+def test_no_text_of_a_model_becomes_markup(site, hostile):
+    for page in site().values():
+        tree = parse(page)
+        kinds = {element.tag for element in tree.iter() if isinstance(element.tag, str)}
+        assert "img" not in kinds
+        scripts = list(tree.iter("script"))
+        assert all("alert" not in (script.text or "") or script.get("id") for script in scripts)
+        for element_ in tree.iter():
+            assert not any(str(name).startswith("on") for name in element_.attrib)
+            assert "javascript:" not in element_.get("href", "")
+        assert "\x1b" not in page
+        assert "\u202e" not in page
+        assert "\u2028" not in page
+
+
+def test_the_facts_of_the_filters_are_those_of_the_models_whatever_they_say(site, filled, hostile):
+    page = site()["index.html"]
+    (script,) = (s for s in parse(page).iter("script") if s.get("id") == "facts")
+    facts = json.loads(script.text)
+    rows = parse(page).findall(".//ul[@class='models']/li")
+    assert len(facts["models"]) == len(rows) == 5
+    place = [row.find(".//a").get("href") for row in rows].index("models/lab~linear.html")
+    said = {
+        field: [values[n] for n in mine]
+        for field, values, mine in zip(
+            facts["fields"], facts["values"], facts["models"][place], strict=True
+        )
+    }
+    assert said == {
+        "task": ["other"],
+        "backend": [],
+        "dataset": ["delaney"],
+        "licence": ["MIT"],
+        "tag": ["main", "v1", "v2"],
+    }
+
+
+def test_equal_hubs_give_equal_bytes(site, filled):
+    assert site() == site()
+
+
+def test_a_page_says_how_to_load_exactly_this_revision(site, filled):
+    revision = filled.tags("lab/linear")["main"]
+    page = site(address="https://models.example/hub")["models/lab~linear.html"]
+    code = parse(page).find(".//code[@id='code']")
+    line = f'dc_hub.from_pretrained("lab/linear@{revision}", hub="https://models.example/hub")'
+    assert line in "".join(code.itertext())
+
+
+def test_a_page_shows_metrics_files_weights_revisions_and_lineage(site, filled):
+    pages = site()
+    text = " ".join("".join(parse(pages["models/lab~linear.html"]).itertext()).split())
+    for shown in ("test rmse", "0.5", "0.7 to 0.9", "log mol/L", "coefficients", "4 × 2", "v1"):
+        assert shown in text
+    for digest in filled.revisions("lab/linear"):
+        assert digest[:16] in text
+    for entry in filled.manifest(filled.resolve("lab/linear")).entries:
+        assert entry.sha256 in text
+    assert "derived.v1" in text
+    text = " ".join("".join(parse(pages["models/derived.v1.html"]).itertext()).split())
+    assert "lab/linear, revision" in text
+    assert "gone, revision" in text
+
+
+def test_predicted_values_are_drawn_against_measured_ones_where_those_are_stored(
+    site, hub, linear, dataset
+):
+    predicted = linear.predict(dataset)
+    publish(linear, "with", hub=hub, golden=Golden(dataset.X, measured=dataset.y))
+    publish(linear, "without", hub=hub, golden=dataset.X)
+    pages = site()
+    shown = parse(pages["models/with.html"])
+    rmse = np.sqrt(((predicted - dataset.y) ** 2).mean(axis=0))
+    captions = ["".join(c.itertext()) for c in shown.iter("figcaption")]
+    assert len(captions) == 2
+    for caption, error in zip(captions, rmse, strict=True):
+        assert "Predicted against measured. 20 rows" in caption
+        assert f"RMSE {error:.3g}" in caption
+    assert len(list(shown.iter("{http://www.w3.org/2000/svg}circle"))) == 40
+    text = pages["models/without.html"]
+    assert "Predicted against measured" not in text
+    assert "no measured values are stored" in text
+
+
+def test_a_model_that_cannot_be_read_has_a_page_that_says_why(site, filled, tmp_path):
+    path = filled.resolve("chain").path / "params.json"
+    path.write_bytes(path.read_bytes().replace(b"test/", b"tesT/", 1))
+    written = write_site(filled, to=tmp_path / "site")
+    assert written.unreadable == ("chain",)
+    page = (written.path / "models" / "chain.html").read_text()
+    parse(page)
+    assert "cannot be read" in page
+    assert "params.json" in page
+
+
+def test_a_site_is_replaced_as_a_whole(site, filled, tmp_path):
+    site()
+    filled.remove("chain")
+    assert "models/chain.html" not in site()
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hub", "site"]
+
+
+@pytest.mark.parametrize("extra", ["notes.txt", "models/notes.txt", "models/sub/a.html", ".git/x"])
+def test_a_directory_with_anything_else_in_it_is_not_replaced(site, filled, tmp_path, extra):
+    site()
+    there = tmp_path / "site" / extra
+    there.parent.mkdir(exist_ok=True)
+    there.write_text("mine")
+    before = sorted((tmp_path / "site").rglob("*"))
+    with pytest.raises(errors.AlreadyExists, match=re.escape(extra.partition("/")[0])):
+        site()
+    assert sorted((tmp_path / "site").rglob("*")) == before
+    assert there.read_text() == "mine"
+
+
+def test_a_directory_that_only_looks_like_a_site_is_not_replaced(filled, tmp_path):
+    there = tmp_path / "site"
+    there.mkdir()
+    (there / "index.html").write_text("mine")
+    with pytest.raises(errors.AlreadyExists):
+        write_site(filled, to=there)
+    (there / "dc-site.json").write_text("{}")
+    with pytest.raises(errors.AlreadyExists):
+        write_site(filled, to=there)
+    assert (there / "index.html").read_text() == "mine"
+
+
+def test_an_empty_directory_is_filled_and_a_file_is_not_replaced(filled, tmp_path):
+    (tmp_path / "empty").mkdir()
+    assert write_site(filled, to=tmp_path / "empty").models == 3
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(errors.UnsafePath):
+        write_site(filled, to=tmp_path / "file")
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+def test_a_link_in_a_site_is_neither_followed_nor_replaced(site, filled, tmp_path):
+    site()
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "a.html").write_text("mine")
+    models = tmp_path / "site" / "models"
+    models.rename(tmp_path / "aside")
+    models.symlink_to(tmp_path / "mine")
+    with pytest.raises(errors.AlreadyExists):
+        site()
+    assert (tmp_path / "mine" / "a.html").read_text() == "mine"
+
+
+def test_a_failure_leaves_the_old_site(site, filled, tmp_path, monkeypatch):
+    before = site()
+    filled.remove("chain")
+    calls = []
+
+    def refuse(self, name, known):
+        calls.append(name)
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dc_hub.site.pages.Pages.model", refuse)
+    with pytest.raises(errors.HubUnavailable, match="No space"):
+        site()
+    assert calls
+    after = {
+        file.relative_to(tmp_path / "site").as_posix(): file.read_text()
+        for file in sorted((tmp_path / "site").rglob("*.html"))
+    }
+    assert after == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["hub", "site"]
+
+
+def test_no_two_names_have_one_page():
+    names = ["a/b", "a.b", "a-b", "a_b", "ab", "a", "a.html", "a.html/b", "models/a", "index"]
+    assert len({file_of(name) for name in names}) == len(names)
+
+
+def test_a_name_that_no_hub_can_have_has_no_page():
+    for name in ("../a", "a/../b", "A", "a/b/c", "", "a~b"):
+        with pytest.raises(errors.UnsafePath):
+            file_of(name)
+
+
+def test_attributes_and_contents_are_escaped_and_cut():
+    made = element("p", EVIL, title=EVIL)
+    parse(f"<!DOCTYPE html><title>x</title>{made}")
+    assert "<script" not in made
+    assert len(element("p", "<" * 10_000)) < 2_000
+
+
+@pytest.mark.parametrize(
+    ("url", "shown"),
+    [
+        ("https://a.example/x?y#z", True),
+        ("HTTP://a.example", True),
+        ("javascript:alert(1)", False),
+        ("JaVaScRiPt:alert(1)", False),
+        ("java\tscript:alert(1)", False),
+        ("javascript&colon;alert(1)", False),
+        ("&#106;avascript:alert(1)", False),
+        ("data:text/html,x", False),
+        ("vbscript:x", False),
+        ("file:///etc/passwd", False),
+        ("mailto:a@b.example", False),
+        ("//a.example/x", False),
+        ("/etc/passwd", False),
+        ("../index.html", False),
+        ("https:evil", False),
+        ("params.json", True),
+        ("./params.json", True),
+        ("other.json", False),
+        ("http://[", True),
+    ],
+)
+def test_a_card_links_to_the_web_and_to_files_of_the_model_alone(url, shown):
+    html = render_card(f"[text](<{url}>)", ["params.json"])
+    found = links(html).found
+    assert bool(found) is shown
+    assert "text" in html
+    for _, _, href, attributes in found:
+        assert href == "#file-params.json" or attributes["rel"] == "nofollow noopener noreferrer"
+        assert href == "#file-params.json" or href.lower().startswith("http")
+
+
+def test_a_card_keeps_its_structure_without_front_matter_title_and_html():
+    card = (
+        "---\nlicense: mit\n---\n\n# Title\n\nSome *words* & `code`.\n\n## Data\n\n1. a\n2. b\n\n"
+        '| x | y |\n|---|--:|\n| 1 | 2 |\n\n<b onclick="x">bold</b>\n\n![A figure](https://x.example/a)\n'
+    )
+    html = render_card(card)
+    tree = parse(f"<!DOCTYPE html><title>x</title>{html}")
+    assert "license" not in html
+    assert "Title" not in html
+    assert [h.text for h in tree.iter("h4")] == ["Data"]
+    assert [td.get("class") for td in tree.iter("td")] == [None, "right"]
+    assert "&lt;b onclick=" in html
+    assert "image: A figure" in html
+    assert not list(tree.iter("img"))
+
+
+@pytest.mark.parametrize(
+    "unit", ["[", "![", "*a **b ", "> ", "- ", "`a", "<a ", "[a](", "[a]: b\n", "|a", "a\n", "~~a"]
+)
+def test_a_long_card_of_one_pattern_is_rendered_in_time(unit):
+    card = (unit * MAX_RENDERED)[:MAX_RENDERED]
+    start = time.process_time()
+    html = render_card(card)
+    assert time.process_time() - start < 20
+    assert len(html) < 20 * MAX_RENDERED
+
+
+def test_a_card_that_is_too_long_to_render_is_shown_as_it_is_written():
+    html = render_card("**bold** <b>\n" * MAX_RENDERED)
+    assert html.startswith("<pre")
+    assert "**bold** &lt;b&gt;\n" in html
+    assert len(html) < 1_000_000
