@@ -33,7 +33,8 @@ from dc_hub.errors import (
 from dc_hub.files import lease as lease_module
 from dc_hub.files.lease import Lease
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
-from dc_hub.hubs.index import parse_index, write_index
+from dc_hub.hubs.catalogue import write_index
+from dc_hub.hubs.index import parse_index
 from dc_hub.loading.opening import look_into
 from dc_hub.remote import cache as cache_module
 from dc_hub.remote import http

@@ -356,3 +356,24 @@ def test_offline_a_bucket_is_not_asked(s3, linear, monkeypatch):
     ):
         with pytest.raises(Offline):
             call()
+
+
+def test_the_index_of_a_bucket_is_written_and_reads_known_revisions_once(
+    s3, linear, models, dataset, monkeypatch
+):
+    publish(linear, "lab/m", hub=s3, metadata={"task": "regression"})
+    with pytest.raises(HubUnavailable, match=r"index\.json"):
+        s3.index()
+    assert dc_hub.write_index(URL) == f"{URL}/index.json"
+    first = s3.index()
+    assert first["lab/m"].summary("lab/m").task == ("regression",)
+    new = publish(models["Linear"](5.0).fit(dataset), "lab/m", hub=s3)
+    assert s3.listed()["lab/m"].tags == {"main": new.revision}
+    read = []
+    original = s3.read_chunk
+    monkeypatch.setattr(
+        s3, "read_chunk", lambda m, *of: read.append(m.revision) or original(m, *of)
+    )
+    dc_hub.write_index(s3)
+    assert {*read} == {new.revision}
+    assert s3.index()["lab/m"].summary("lab/m").revision == new.revision

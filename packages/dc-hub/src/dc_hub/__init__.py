@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     from dc_hub.format.tensors import TensorFile as TensorFile
     from dc_hub.format.tensors import read_tensors as read_tensors
     from dc_hub.format.tensors import write_tensors as write_tensors
+    from dc_hub.hubs.catalogue import write_index as write_index
     from dc_hub.hubs.contract import Hub as Hub
     from dc_hub.hubs.contract import StoredModel as StoredModel
-    from dc_hub.hubs.index import write_index as write_index
     from dc_hub.hubs.local import LocalHub as LocalHub
     from dc_hub.hubs.managing import Listing as Listing
     from dc_hub.hubs.managing import delete_tag as delete_tag
@@ -71,7 +71,7 @@ _EXPORTS = {
     "dc_hub.format.golden": ["CheckResult", "Golden"],
     "dc_hub.format.summary": ["DataSource", "Score", "Summary"],
     "dc_hub.hubs.contract": ["Hub", "StoredModel"],
-    "dc_hub.hubs.index": ["write_index"],
+    "dc_hub.hubs.catalogue": ["write_index"],
     "dc_hub.hubs.local": ["LocalHub"],
     "dc_hub.hubs.opening": ["open_hub"],
     "dc_hub.hubs.managing": [

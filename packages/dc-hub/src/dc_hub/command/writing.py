@@ -9,7 +9,7 @@ import typer
 from dc_hub.command.options import HubOption, YesOption
 from dc_hub.command.printing import out, plain
 from dc_hub.hubs import managing
-from dc_hub.hubs.index import write_index
+from dc_hub.hubs.catalogue import write_index
 from dc_hub.hubs.locating import in_hub
 from dc_hub.hubs.reference import parse
 from dc_hub.publishing import directories
@@ -73,7 +73,9 @@ def _confirm_removal(model: str, hub: str | None) -> None:
 
 
 def index(
-    directory: Annotated[str, typer.Argument(help="The hub, which a web server serves.")],
+    hub: Annotated[
+        str, typer.Argument(help="The hub: a directory that a web server serves, or a bucket.")
+    ],
 ) -> None:
-    """Write the list of a hub's models that readers on the web need to list them."""
-    out.print(plain(str(write_index(directory))))
+    """Write index.json: what readers on the web need to list and search a hub."""
+    out.print(plain(write_index(hub)))

@@ -152,7 +152,7 @@ class Summary:
     @classmethod
     def from_json(cls, name: str, revision: str, tags: Iterable[str], value: Any) -> Self:
         """Return the summary that :meth:`to_json` wrote; what has another form is left out."""
-        found = value if isinstance(value, dict) else {}
+        found = value if isinstance(value, Mapping) else {}
         return cls(
             name=name,
             revision=revision,
@@ -301,18 +301,21 @@ def _text(value: Any, limit: int = _SHORT) -> str:
     """Return a text on one line, cut to ``limit`` characters; empty for anything else."""
     if not isinstance(value, str):
         return ""
-    text = " ".join(value[: 4 * limit].split())
+    text = " ".join((value if len(value) <= limit else value[: 4 * limit]).split())
     return text if len(text) <= limit else f"{text[: limit - 1]}…"
 
 
 def _texts(value: Any, count: int = _FEW, limit: int = _SHORT) -> tuple[str, ...]:
+    if value is None:
+        return ()
     items = value if isinstance(value, list) else [value]
     return tuple(filter(None, (_text(item, limit) for item in items[:count])))
 
 
 def _named_texts(value: Any) -> dict[str, str]:
     items = list(value.items())[:_SOME] if isinstance(value, dict) else []
-    return {_text(name): _text(item) for name, item in items if _text(name) and _text(item)}
+    texts = ((_text(name), _text(item)) for name, item in items)
+    return {name: item for name, item in texts if name and item}
 
 
 def _units(value: Any) -> dict[str, str]:

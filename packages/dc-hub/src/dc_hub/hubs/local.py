@@ -82,13 +82,14 @@ class LocalHub:
         Raises :class:`HubUnavailable` if there is no hub.
         """
         self._check_there()
-        firsts = list(filter(can_be_segment, _directories(self.path)))
-        seconds = [
-            f"{first}/{second}"
-            for first in firsts
-            for second in filter(can_be_segment, _directories(self.path / first))
-        ]
-        return sorted(name for name in firsts + seconds if self._has(name))
+        found = []
+        for first in filter(can_be_segment, _directories(self.path)):
+            within = _subdirectories(f"{self.path}/{first}")
+            if "revisions" in within:
+                found.append(first)
+            seconds = (f"{first}/{second}" for second in filter(can_be_segment, within))
+            found += filter(self._has, seconds)
+        return sorted(found)
 
     def tags(self, name: str) -> dict[str, str]:
         """Return the revision that each tag of a model points at, sorted by tag.
@@ -417,8 +418,11 @@ def _changed(path: Path, default: float) -> float:
 
 def _directories(path: Path) -> list[str]:
     """Return the sorted names of the directories in ``path``, no links; [] without ``path``."""
-    if not is_directory(path):
-        return []
-    with reading(str(path)), os.scandir(path) as entries:
+    return _subdirectories(str(path)) if is_directory(path) else []
+
+
+def _subdirectories(path: str) -> list[str]:
+    """Return the sorted names of the directories in the directory ``path``, no links."""
+    with reading(path), os.scandir(path) as entries:
         found = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
     return sorted(found)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from dc_core import explained
 from dc_hub.errors import DefaultTag
+from dc_hub.hubs.catalogue import listing
 from dc_hub.hubs.contract import MAIN, HubLike, Report, StoredModel
 from dc_hub.hubs.locating import in_hub, whole_model
 from dc_hub.hubs.opening import open_hub
@@ -28,8 +29,8 @@ def ls(*, hub: HubLike = None) -> list[Listing]:
 
     Raises :class:`HubUnavailable` if there is no hub.
     """
-    where = open_hub(hub)
-    return [Listing(name, where.tags(name), tuple(where.revisions(name))) for name in where.names()]
+    found = listing(open_hub(hub))
+    return [Listing(name, model.tags, model.revisions) for name, model in found]
 
 
 @explained

@@ -6,47 +6,57 @@ from collections.abc import Iterable
 from typing import Final
 
 from dc_hub.errors import FileMissing, LimitExceeded
-from dc_hub.files.paths import open_directory, open_regular
-from dc_hub.files.system import Where
-from dc_hub.format.filenames import CARD, MANIFEST, PARAMS
-from dc_hub.format.manifest import Entry, read_manifest, verified_content
+from dc_hub.files.paths import is_directory
+from dc_hub.format.filenames import CARD, PARAMS
+from dc_hub.format.manifest import Entry, Manifest
 from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.summary import Summary
-from dc_hub.hubs.contract import StoredModel
+from dc_hub.hubs.contract import Hub, StoredModel
+from dc_hub.hubs.local import LocalHub
 
 CARD_BYTES: Final = 1 << 20
 """The largest card that is read."""
 
 
-def summarize(model: StoredModel, tags: Iterable[str] = ()) -> Summary:
-    """Return the summary of a model whose files are in its directory; no weights are read.
+def summarize(hub: Hub, model: StoredModel, tags: Iterable[str] = ()) -> Summary:
+    """Return the summary of a model of ``hub`` that was resolved; no weights are fetched.
 
     ``tags`` are those that point at the revision. Raises :class:`HashMismatch` or another error
     that names the file if a small file is not what the manifest says.
     """
-    with open_directory(model.path) as folder:
-        manifest = read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
-        params = _read(folder, manifest.entry(PARAMS), MAX_BYTES, f"{model.path}/{PARAMS}")
-        record = Record.from_bytes(params, what=f"{model.path}/{PARAMS}")
-        entry = manifest.entry(CARD)
-        card = b""
-        if entry is not None and entry.size <= CARD_BYTES:
-            card = _read(folder, entry, CARD_BYTES, f"{model.path}/{CARD}")
+    files = SmallFiles(hub, model)
+    record = Record.from_bytes(files.read(PARAMS, MAX_BYTES), what=f"{model.path}/{PARAMS}")
+    entry = files.manifest.entry(CARD)
+    readable = entry is not None and entry.size <= CARD_BYTES
     return Summary.of(
         model.name,
-        manifest.revision,
+        files.manifest.revision,
         record,
         tags=tags,
-        manifest=manifest,
-        card=card.decode(errors="replace"),
+        manifest=files.manifest,
+        card=files.read(CARD, CARD_BYTES).decode(errors="replace") if readable else "",
     )
 
 
-def _read(folder: Where, entry: Entry | None, limit: int, shown: str) -> bytes:
-    """Return a small file as the manifest says it is."""
-    if entry is None:
-        raise FileMissing(f"The manifest does not list {shown}.", path=shown)
-    if entry.size > limit:
-        raise LimitExceeded(f"{shown} has {entry.size} bytes; {limit} are allowed.", path=shown)
-    with open_regular(folder, entry.path) as file:
-        return verified_content(file, entry, what=shown)
+class SmallFiles:
+    """The small files of a model that was resolved, where it is or where ``hub`` has it."""
+
+    def __init__(self, hub: Hub, model: StoredModel) -> None:
+        """Read the manifest; a directory that is in no hub has any revision."""
+        self._hub: Hub = LocalHub(model.path.parent) if is_directory(model.path) else hub
+        self._model = model
+        self.manifest: Manifest = self._hub.manifest(model)
+
+    def read(self, name: str, limit: int) -> bytes:
+        """Return the content of the file ``name``, which is that of the manifest.
+
+        Raises :class:`FileMissing`, :class:`LimitExceeded` or :class:`HashMismatch`.
+        """
+        shown = f"{self._model.path}/{name}"
+        entry: Entry | None = self.manifest.entry(name)
+        if entry is None:
+            raise FileMissing(f"The manifest does not list {shown}.", path=shown)
+        if entry.size > limit:
+            raise LimitExceeded(f"{shown} has {entry.size} bytes; {limit} are allowed.", path=shown)
+        chunks = range(len(entry.chunks))
+        return b"".join(self._hub.read_chunk(self._model, entry, index) for index in chunks)

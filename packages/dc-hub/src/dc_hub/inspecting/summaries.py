@@ -8,6 +8,7 @@ from dc_core import explained
 from dc_hub.errors import HubUnavailable
 from dc_hub.format.summary import Summary
 from dc_hub.hubs.contract import HubLike
+from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.locating import hub_of
 from dc_hub.hubs.reference import ModelName, parse
 from dc_hub.hubs.summaries import summarize
@@ -22,9 +23,13 @@ def summary(name: ModelName, *, hub: HubLike = None, revision: str | None = None
     :func:`from_pretrained`; a directory without a manifest raises :class:`FileMissing`.
     """
     reference = parse(name, revision)
-    source = locate(name, hub=hub, revision=revision)
+    if reference.directory is not None:
+        source = locate(name, revision=revision)
+        return summarize(LocalHub(source.path.parent), source)
+    where = hub_of(reference, hub)
+    source = where.resolve(reference.name, reference.revision)
     known: dict[str, str] = {}
-    if reference.directory is None:
-        with suppress(HubUnavailable):  # a hub without an index does not list tags
-            known = hub_of(reference, hub).tags(reference.name)
-    return summarize(source, [tag for tag, target in known.items() if target == source.revision])
+    with suppress(HubUnavailable):  # a hub without an index does not list tags
+        known = where.tags(reference.name)
+    tags = [tag for tag, target in known.items() if target == source.revision]
+    return summarize(where, source, tags)

@@ -88,7 +88,7 @@ class RemoteHub:
 
         Raises :class:`HubUnavailable` if the hub has no index, and :class:`Offline`.
         """
-        return sorted(self._index())
+        return sorted(self.index())
 
     def tags(self, name: str) -> dict[str, str]:
         """Return the revision that each tag of a model points at, sorted by tag.
@@ -100,6 +100,27 @@ class RemoteHub:
     def revisions(self, name: str) -> list[str]:
         """Return the digests of a model's revisions, sorted; raises what :meth:`tags` does."""
         return list(self._listed(name).revisions)
+
+    def index(self) -> Index:
+        """Return what the file ``index.json`` says of all models, as old as it is.
+
+        Raises :class:`HubUnavailable` if there is none, and :class:`Offline`.
+        """
+        shown = f"{self.store.url}/{INDEX}"
+        try:
+            data = self._read(INDEX, INDEX_BYTES)
+        except FileMissing as error:
+            raise HubUnavailable(
+                f"{self.store.url} has no {INDEX}, which lists its models.",
+                path=shown,
+                hint="Models can be loaded by name and tag. To list them, write the index where "
+                "the hub is: dc-hub index HUB.",
+            ) from error
+        return parse_index(data, shown)
+
+    def listed(self) -> Index:
+        """Return the tags and revisions of all models, from the index."""
+        return self.index()
 
     def resolve(self, name: str, revision: str | None = None) -> StoredModel:
         """Return the revision that ``revision`` names; see :meth:`LocalHub.resolve`.
@@ -232,22 +253,9 @@ class RemoteHub:
             )
         return f"{model.name}/revisions/{model.revision}"
 
-    def _index(self) -> Index:
-        shown = f"{self.store.url}/{INDEX}"
-        try:
-            data = self._read(INDEX, INDEX_BYTES)
-        except FileMissing as error:
-            raise HubUnavailable(
-                f"{self.store.url} has no {INDEX}, which lists its models.",
-                path=shown,
-                hint="Models can be loaded by name and tag. To list them, write the index where "
-                "the hub is: dc-hub index DIRECTORY.",
-            ) from error
-        return parse_index(data, shown)
-
     def _listed(self, name: str) -> Any:
         check_name(name)
-        found = self._index().get(name)
+        found = self.index().get(name)
         if found is None:
             raise ModelNotFound(
                 f"There is no model {name!r} in {self.store.url}.",

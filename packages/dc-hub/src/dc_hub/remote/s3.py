@@ -32,6 +32,8 @@ from dc_hub.files.urls import without_secrets
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.hubs.contract import MAIN, StoredModel, moved_tag, read_tag
+from dc_hub.hubs.index import FILE as INDEX
+from dc_hub.hubs.index import Index, Listed
 from dc_hub.hubs.staging import Staging
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.hub import RemoteHub
@@ -310,6 +312,15 @@ class S3Hub(RemoteHub):
         """Return the digests of a model's revisions, sorted."""
         self._check_there(name)
         return self._complete(name)
+
+    def listed(self) -> Index:
+        """Return the tags and revisions of all models as they are now."""
+        return {name: Listed(self.tags(name), tuple(self.revisions(name))) for name in self.names()}
+
+    def write_index(self, data: bytes) -> str:
+        """Replace ``index.json``, which searches read, and return its URL."""
+        self.store.write(INDEX, data)
+        return f"{self.store.url}/{INDEX}"
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
