@@ -40,7 +40,7 @@ def overview(hub: Hub) -> Overview:
         try:
             tags = hub.tags(name)
             shown = tags.get(MAIN) or next(iter(tags.values()), None) or hub.revisions(name)[0]
-            summary = summarize(hub.fetch(hub.resolve(name, shown)), ())
+            summary = summarize(hub, hub.resolve(name, shown))
         except HubError as error:
             rows[name] = unreadable(name, str(error.args[0]))
             failed.add(name)

@@ -64,7 +64,7 @@ class Pages:
         found = {}
         for revision in chosen:
             try:
-                found[revision] = summarize(self.hub.fetch(self.hub.resolve(name, revision)))
+                found[revision] = summarize(self.hub, self.hub.resolve(name, revision))
             except HubError as error:
                 logger.info("%s@%s cannot be read: %s", name, revision[:12], error)
         return found
