@@ -154,9 +154,11 @@ SMILES = ["CCO", "CCN", "C", "CCCC", "NCO", "OCCO", "CN", "CCCN"]
 
 @pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
-    """Keep stamps and the default hub out of the user's folders."""
+    """Keep stamps, keys and the default hub out of the user's folders."""
     monkeypatch.setenv("DEEPCHEM_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("DEEPCHEM_MODEL_HUB", str(tmp_path / "default-hub"))
+    monkeypatch.setenv("DEEPCHEM_CONFIG", str(tmp_path / "config"))
+    monkeypatch.delenv("DEEPCHEM_TRUST", raising=False)
     return tmp_path / "cache"
 
 

@@ -132,6 +132,8 @@ def chunked(code, headers=None):
     """Answer without a length: the body comes in chunks, the last of which is empty."""
 
     def fault(handler, data):
+        if data is None:
+            return False
         handler.send_response(code)
         for name, value in {**(headers or {}), "Transfer-Encoding": "chunked"}.items():
             handler.send_header(name, value)

@@ -60,8 +60,15 @@ if TYPE_CHECKING:
     from dc_hub.publishing.models import check_publishable as check_publishable
     from dc_hub.publishing.models import publish as publish
     from dc_hub.publishing.models import save as save
+    from dc_hub.publishing.signing import sign as sign
     from dc_hub.site.writing import Site as Site
     from dc_hub.site.writing import write_site as write_site
+    from dc_hub.trust.keyring import list_keys as list_keys
+    from dc_hub.trust.keyring import load_key as load_key
+    from dc_hub.trust.keyring import new_key as new_key
+    from dc_hub.trust.keyring import remove_key as remove_key
+    from dc_hub.trust.keyring import trust_key as trust_key
+    from dc_hub.trust.keys import PublicKey as PublicKey
 
 _EXPORTS = {
     "dc_hub.converting.models": ["Conversion", "convert"],
@@ -99,7 +106,10 @@ _EXPORTS = {
         "update_pins",
     ],
     "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
+    "dc_hub.publishing.signing": ["sign"],
     "dc_hub.site.writing": ["Site", "write_site"],
+    "dc_hub.trust.keyring": ["list_keys", "load_key", "new_key", "remove_key", "trust_key"],
+    "dc_hub.trust.keys": ["PublicKey"],
     "dc_hub.format.tensors": ["TensorFile", "read_tensors", "write_tensors"],
 }
 

@@ -84,6 +84,18 @@ class UnsafePath(HubError, ValueError):
     """A name or file could lead outside its directory, or is not a regular file."""
 
 
+class SignatureError(HubError, ValueError):
+    """A signature is missing, invalid, or not one that the user's trust policy accepts."""
+
+
+class PolicyError(HubError, ValueError):
+    """The user's trust policy cannot be used: it is malformed, or others can write it."""
+
+
+class KeyFileError(HubError, ValueError):
+    """A key cannot be used: its file is malformed, readable by others, or locked."""
+
+
 class HubUnavailable(HubError):
     """The hub cannot be reached or read."""
 

@@ -64,9 +64,12 @@ def make_directory(path: Path) -> None:
     sync_directory(path.parent)
 
 
-def write_atomically(path: Path, data: bytes) -> None:
-    """Replace the content of ``path``: at any instant it is the old bytes or the new ones."""
-    unfinished = temporary(path.parent)
+def write_atomically(path: Path, data: bytes, *, aside: Path | None = None) -> None:
+    """Replace the content of ``path``: at any instant it is the old bytes or the new ones.
+
+    What is not finished is in the directory ``aside`` of the same file system, or beside it.
+    """
+    unfinished = temporary(aside or path.parent)
     try:
         with unfinished.open("xb") as file:
             file.write(data)

@@ -157,6 +157,16 @@ def is_private(found: os.stat_result) -> bool:
     )
 
 
+def others_can_read(found: os.stat_result) -> bool:
+    """Tell whether users other than this one (and root) may read a file of this status.
+
+    Where the status does not say whose the file is, nobody knows, and this is False.
+    """
+    if _user is None:
+        return False
+    return found.st_uid not in (0, _user()) or bool(found.st_mode & (stat.S_IRGRP | stat.S_IROTH))
+
+
 def read_into(descriptor: int, buffer: memoryview, offset: int) -> int:
     """Fill ``buffer`` from byte ``offset`` of a file; return the number of bytes read.
 

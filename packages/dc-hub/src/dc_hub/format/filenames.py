@@ -9,7 +9,9 @@ TRAINING: Final = "training.safetensors"
 GOLDEN: Final = "golden.safetensors"
 CARD: Final = "README.md"
 MANIFEST: Final = "MANIFEST.json"
-SIGNATURES: Final = ("MANIFEST.json.sigstore", "MANIFEST.json.sig")
+BUNDLE: Final = "MANIFEST.json.sigstore"
+SIGNATURE: Final = "MANIFEST.json.sig"
+SIGNATURES: Final = (BUNDLE, SIGNATURE)
 """Files that a model directory may contain although its manifest does not list them."""
 
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
@@ -90,6 +90,15 @@ class Hub(Protocol):
 
         ``report`` is told the bytes that are there and those of all files, from any thread.
         """
+
+    def place(self, name: str) -> str:
+        """Return where the model ``name`` is: a path or a URL, which trust policies refer to."""
+
+    def signatures(self, model: StoredModel) -> Mapping[str, bytes]:
+        """Return the signature files of a model that was resolved, as the hub has them now."""
+
+    def add_signatures(self, model: StoredModel, files: Mapping[str, bytes]) -> None:
+        """Join signature files to those of a model that was resolved; none there is lost."""
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shutil
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -52,6 +52,7 @@ from dc_hub.format.manifest import (
     read_manifest,
     verify_directory,
 )
+from dc_hub.format.signatures import read_signature_files
 from dc_hub.hubs.contract import (
     MAIN,
     Report,
@@ -61,7 +62,7 @@ from dc_hub.hubs.contract import (
     moved_tag,
     read_tag,
 )
-from dc_hub.hubs.staging import Staging
+from dc_hub.hubs.staging import Staging, add_signatures
 
 
 class LocalHub:
@@ -145,6 +146,25 @@ class LocalHub:
         if verify:
             verify_directory(model.path, self.manifest(model))
         return model
+
+    def place(self, name: str) -> str:
+        """Return the path of the folder of the model ``name``."""
+        return str(self.path / name)
+
+    def signatures(self, model: StoredModel) -> dict[str, bytes]:
+        """Return the signature files of a model that was resolved, by name."""
+        return read_signature_files(model.path)
+
+    def add_signatures(
+        self, model: StoredModel, files: Mapping[str, bytes], *, wait: float = 15.0
+    ) -> None:
+        """Join signature files to those of a model that was resolved; none there is lost.
+
+        Raises :class:`ReadOnlyHub`, :class:`HubUnavailable`, :class:`LockTimeout` after ``wait``
+        seconds, and :class:`SignatureError` if a file that is there is malformed.
+        """
+        with writing(model.path, undone="No signature was added."):
+            add_signatures(model.path, files, wait=wait)
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)

@@ -9,6 +9,7 @@ from dc_core import explained
 from dc_hub.errors import DefaultTag
 from dc_hub.hubs.catalogue import listing
 from dc_hub.hubs.contract import MAIN, HubLike, Report, StoredModel
+from dc_hub.hubs.fetching import fetch
 from dc_hub.hubs.locating import in_hub, whole_model
 from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import ModelName
@@ -44,11 +45,13 @@ def pull(
     """Fetch a model of a remote hub into the cache, so that it loads without the network.
 
     What is in the cache already is hashed, and fetched again if it is damaged. ``report`` is told
-    the bytes that are there and those of all files, from any thread. Raises the errors of
-    :meth:`Hub.resolve` and :meth:`Hub.fetch`.
+    the bytes that are there and those of all files, from any thread. Raises
+    :class:`SignatureError` if the trust policy requires signatures that the model does not have,
+    and the errors of :meth:`Hub.resolve` and :meth:`Hub.fetch`.
     """
     model, where = in_hub(name, hub, revision)
-    return where.fetch(where.resolve(model.name, model.revision), report=report, verify=True)
+    found = where.resolve(model.name, model.revision)
+    return fetch(where, found, report=report, verify=True)
 
 
 @explained

@@ -33,6 +33,7 @@ from dc_hub.files.storage import write_atomically, writing
 from dc_hub.files.urls import local_path, scheme_of, without_secrets
 from dc_hub.format import strict_json
 from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel, is_digest
+from dc_hub.hubs.fetching import fetch
 from dc_hub.hubs.locating import in_hub
 from dc_hub.hubs.reference import Reference, parse
 
@@ -189,7 +190,7 @@ def pull_pins(
     for pinned_name, found in sorted(read_lock(lock).items()):
         name, where = _pinned_in(pinned_name, hub)
         model = where.resolve(name, found.revision)
-        fetched.append(where.fetch(model, report=report, verify=True))
+        fetched.append(fetch(where, model, report=report, verify=True))
     return fetched
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
@@ -12,12 +12,37 @@ from typing import Self
 
 from dc_core import sync_directory
 from dc_hub.errors import AlreadyExists
+from dc_hub.files.lease import lease
 from dc_hub.files.paths import check_member
-from dc_hub.files.storage import temporary
+from dc_hub.files.storage import temporary, write_atomically
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import Entry, HashingFile, Manifest, verify_directory
+from dc_hub.format.signatures import merge_signatures, read_signature_files
+
+Sign = Callable[[bytes], Mapping[str, bytes]]
+"""Returns the signature files, by name, for the content of a manifest."""
 
 _OCCUPIED = (errno.EEXIST, errno.ENOTEMPTY)
+
+
+def add_signatures(directory: Path, files: Mapping[str, bytes], *, wait: float = 15.0) -> None:
+    """Join signature ``files`` to those in the model directory ``directory``.
+
+    Others who do so at the same time wait for each other, for up to ``wait`` seconds. Nothing else
+    of the directory is touched. Raises ``OSError``, :class:`LockTimeout`, and
+    :class:`SignatureError` if a file that is there is malformed.
+    """
+    while files:
+        with lease(directory.with_name(f".{directory.name}.lock"), wait=wait) as mine:
+            there = read_signature_files(directory)
+            merged = merge_signatures(there, files, what=str(directory))
+            if not mine.held():
+                continue
+            for name, data in merged.items():
+                if there.get(name) != data:
+                    # A file that is not finished must not be seen in a model's directory.
+                    write_atomically(directory / name, data, aside=directory.parent)
+            return
 
 
 class Staging:
@@ -31,6 +56,8 @@ class Staging:
         self.path = temporary(parent)
         self._entries: list[Entry] = []
         self._manifest: Manifest | None = None
+        self._signers: list[Sign] = []
+        self._signatures: dict[str, bytes] = {}
 
     def __enter__(self) -> Self:
         self.path.mkdir()
@@ -56,19 +83,32 @@ class Staging:
         with self.create(name) as file:
             file.write(data)
 
+    def sign_with(self, sign: Sign) -> None:
+        """Let ``sign`` make signature files when the manifest is known.
+
+        They appear together with the model.
+        """
+        self._signers.append(sign)
+
     def seal(self) -> str:
-        """Write the manifest, the last file, and return the revision, its digest."""
+        """Write the manifest and the signatures of it, and return the revision, its digest."""
         self._manifest = Manifest.of(self._entries)
         with HashingFile.create(self.path, MANIFEST) as file:
             file.write(self._manifest.to_bytes())
+        for sign in self._signers:
+            made = sign(self._manifest.to_bytes())
+            self._signatures = merge_signatures(self._signatures, made)
+        for name, data in self._signatures.items():
+            with HashingFile.create(self.path, name) as file:
+                file.write(data)
         sync_directory(self.path)
         return self._manifest.revision
 
     def move_to(self, destination: Path) -> Path:
         """Rename the sealed directory to ``destination``, and return that.
 
-        If the same model is there already, it is verified and kept. Raises :class:`AlreadyExists`
-        if something else is there.
+        If the same model is there already, it is verified and kept, and gets the signatures.
+        Raises :class:`AlreadyExists` if something else is there.
         """
         if self._manifest is None:
             raise ValueError("The directory was not sealed: call seal() first.")
@@ -80,6 +120,7 @@ class Staging:
             if error.errno not in _OCCUPIED:
                 raise
             self._check_same(destination, self._manifest)
+            add_signatures(destination, self._signatures)
         sync_directory(destination.parent)
         return destination
 

@@ -12,6 +12,7 @@ from dc_hub.format.manifest import Entry, Manifest
 from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.summary import Summary
 from dc_hub.hubs.contract import Hub, StoredModel
+from dc_hub.hubs.fetching import check_trust
 from dc_hub.hubs.local import LocalHub
 
 CARD_BYTES: Final = 1 << 20
@@ -22,8 +23,11 @@ def summarize(hub: Hub, model: StoredModel, tags: Iterable[str] = ()) -> Summary
     """Return the summary of a model of ``hub`` that was resolved; no weights are fetched.
 
     ``tags`` are those that point at the revision. Raises :class:`HashMismatch` or another error
-    that names the file if a small file is not what the manifest says.
+    that names the file if a small file is not what the manifest says, and :class:`SignatureError`
+    if the user's trust policy does not allow it.
     """
+    if model.name:  # a directory in no hub was checked when it was found
+        check_trust(hub, model)
     files = SmallFiles(hub, model)
     record = Record.from_bytes(files.read(PARAMS, MAX_BYTES), what=f"{model.path}/{PARAMS}")
     entry = files.manifest.entry(CARD)

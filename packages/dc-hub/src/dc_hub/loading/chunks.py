@@ -11,15 +11,22 @@ from dc_hub.files.paths import read_all
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.hubs.contract import Hub, StoredModel
+from dc_hub.hubs.fetching import check_trust
 
 
 @dataclass(frozen=True, slots=True)
 class ChunkedContents:
-    """The files of ``model`` where its ``hub`` has them; see :class:`Contents`."""
+    """The files of ``model`` where its ``hub`` has them; see :class:`Contents`.
+
+    Raises what :func:`check_trust` raises.
+    """
 
     hub: Hub
     model: StoredModel
     manifest: Manifest
+
+    def __post_init__(self) -> None:
+        check_trust(self.hub, self.model)
 
     @property
     def names(self) -> frozenset[str]:

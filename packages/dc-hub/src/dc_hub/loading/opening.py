@@ -29,6 +29,7 @@ from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
 from dc_hub.format.tensors import TensorFile
 from dc_hub.hubs.contract import HubLike, StoredModel
+from dc_hub.hubs.fetching import fetch, trusted_directory
 from dc_hub.hubs.locating import hub_of
 from dc_hub.hubs.pins import resolve_pinned
 from dc_hub.hubs.reference import ModelName, parse
@@ -85,21 +86,22 @@ def locate(
     """Return where the model ``name`` is: in a hub, or the directory itself.
 
     With a ``lock`` file it is the pinned revision. Raises :class:`FileMissing` if the directory
-    does not exist, and the errors of the hub and of :func:`dc_hub.hubs.pins.resolve_pinned`.
+    does not exist, :class:`SignatureError` if the trust policy requires signatures that are not
+    there, and the errors of the hub and of :func:`dc_hub.hubs.pins.resolve_pinned`.
     """
     reference = parse(name, revision)
     if reference.directory is None:
         where = hub_of(reference, hub)
         if lock is None:
-            return where.fetch(where.resolve(reference.name, reference.revision))
-        return where.fetch(resolve_pinned(where, reference, lock))
+            return fetch(where, where.resolve(reference.name, reference.revision))
+        return fetch(where, resolve_pinned(where, reference, lock))
     if not is_directory(reference.directory):
         raise FileMissing(
             f"There is no directory {reference.directory}.",
             path=str(reference.directory),
             hint=_advice(reference.directory),
         )
-    return StoredModel("", "", reference.directory.absolute())
+    return trusted_directory(reference.directory.absolute())
 
 
 @contextmanager

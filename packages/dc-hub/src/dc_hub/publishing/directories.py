@@ -9,10 +9,12 @@ from typing import Final
 from dc_core import explained
 from dc_hub.files.urls import local_path
 from dc_hub.format.filenames import GOLDEN, SIGNATURES, TRAINING
+from dc_hub.format.signatures import read_signature_files
 from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
 from dc_hub.hubs.locating import whole_model
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
+from dc_hub.trust.keyring import Key, load_key
 
 _BLOCK: Final = 1 << 22
 
@@ -25,14 +27,17 @@ def publish_directory(
     hub: HubLike = None,
     tag: str | Iterable[str] = (),
     move_main: bool = True,
+    sign: Key | None = None,
 ) -> StoredModel:
     """Publish the model in ``directory``, as :func:`save` writes it, to a hub under ``name``.
 
     Every file is verified, and copied as it is. The record and the headers of all weights files are
     read as loading reads them; the model is not restored, so that its packages need not be
-    installed. A directory without a manifest gets one. The other arguments and the
-    errors are those of :func:`publish` and :func:`from_pretrained`.
+    installed. A directory without a manifest gets one; the signatures of one that has a manifest
+    are copied too. The other arguments and the errors are those of :func:`publish` and
+    :func:`from_pretrained`.
     """
+    signer = None if sign is None else load_key(sign)
     model, where = whole_model(name, hub)
     with open_model(locate(local_path(directory)), "full") as opened:
         contents = opened.contents
@@ -40,8 +45,10 @@ def publish_directory(
             opened.read_tensors(file)
         if contents.manifest is not None:
             names = [entry.path for entry in contents.manifest.entries]
+            signatures = read_signature_files(opened.source.path)
         else:
             names = sorted(contents.names.difference(SIGNATURES))
+            signatures = {}
 
         def write(staging: Staging) -> None:
             for file in names:
@@ -49,5 +56,8 @@ def publish_directory(
                     while block := original.read(_BLOCK):
                         copy.write(block)
             contents.check_unchanged()
+            staging.sign_with(lambda _: signatures)
+            if signer is not None:
+                staging.sign_with(signer.sign)
 
         return where.publish(model, write, tags_to_move(tag, move_main))

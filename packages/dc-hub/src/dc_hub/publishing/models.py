@@ -9,6 +9,7 @@ import os
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -42,6 +43,7 @@ from dc_hub.publishing.describing import Described, describe
 from dc_hub.publishing.fitting import check_fitted
 from dc_hub.publishing.packages import packages
 from dc_hub.publishing.restoring import can_be_built, check_restores
+from dc_hub.trust.keyring import Key, Signer, load_key
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,8 +56,8 @@ class Prepared:
     beside: Mapping[str, Mapping[str, np.ndarray]]
     shard_size: int
 
-    def write(self, staging: Staging) -> None:
-        """Write the files, weights first and the card last."""
+    def write(self, staging: Staging, signer: Signer | None = None) -> None:
+        """Write the files, weights first and the card last; ``signer`` signs the manifest."""
         write_weights(
             staging.create, self.weights, shard_size=self.shard_size, metadata={"format": "pt"}
         )
@@ -64,6 +66,8 @@ class Prepared:
                 write_tensors(file, tensors)
         staging.write(PARAMS, self.params)
         staging.write(CARD, self.card)
+        if signer is not None:
+            staging.sign_with(signer.sign)
 
 
 @explained
@@ -79,6 +83,7 @@ def publish(
     training: bool = False,
     unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
+    sign: Key | None = None,
 ) -> StoredModel:
     """Publish ``model`` to a hub under ``name``, and return its revision and its path.
 
@@ -97,6 +102,8 @@ def publish(
         training: Store the training state too, so that training can be resumed exactly.
         unfitted: Publish a model that is not fitted, or a part of which is not.
         shard_size: The maximum number of bytes of weights in one file.
+        sign: A key to sign the revision with: its name, the path of its file, or what
+            :func:`load_key` returns. The signature appears together with the model.
 
     Equal models have equal revisions, and publishing one again changes nothing.
 
@@ -106,11 +113,13 @@ def publish(
     Raises :class:`NotSerializable` naming what cannot be stored or would not load,
     :class:`NotFitted`, and the errors of :meth:`LocalHub.publish`.
     """
+    signer = None if sign is None else load_key(sign)
     prepared = prepare(
         model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
     )
     called, where = whole_model(name, hub)
-    return where.publish(called, prepared.write, tags_to_move(tag, move_main))
+    write = partial(prepared.write, signer=signer)
+    return where.publish(called, write, tags_to_move(tag, move_main))
 
 
 @explained
@@ -123,6 +132,7 @@ def save(
     training: bool = False,
     unfitted: bool = False,
     shard_size: int = SHARD_SIZE,
+    sign: Key | None = None,
 ) -> StoredModel:
     """Save ``model`` as the model directory ``directory``, which appears complete or not at all.
 
@@ -130,6 +140,7 @@ def save(
     Saving the same model again changes nothing. Raises :class:`AlreadyExists` if the directory
     contains something else.
     """
+    signer = None if sign is None else load_key(sign)
     prepared = prepare(
         model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
     )
@@ -137,7 +148,7 @@ def save(
     with writing(path):
         make_directory(path.parent)
         with Staging(path.parent) as staging:
-            prepared.write(staging)
+            prepared.write(staging, signer)
             revision = staging.seal()
             return StoredModel("", revision, staging.move_to(path))
 

@@ -72,8 +72,15 @@ def download(
         if entry.size > CHUNK:
             fetch(entry)
     _in_parallel(fetch, [entry for entry in manifest.entries if entry.size <= CHUNK])
-    data = manifest.to_bytes()
-    with _opened(directory, MANIFEST, len(data)) as file:
+    write_small(directory, MANIFEST, manifest.to_bytes())
+
+
+def write_small(directory: Path, name: str, data: bytes | None) -> None:
+    """Write the file ``name`` with the content ``data``, or remove it if there is none."""
+    if data is None:
+        (directory / name).unlink(missing_ok=True)
+        return
+    with _opened(directory, name, len(data)) as file:
         # In place: two processes write the same, and neither takes the other's away.
         _write_at(file, data, 0)
         os.fsync(file.fileno())

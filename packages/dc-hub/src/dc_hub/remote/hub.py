@@ -5,7 +5,8 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -15,6 +16,7 @@ from dc_hub.errors import (
     FileMissing,
     HashMismatch,
     HubUnavailable,
+    LimitExceeded,
     ManifestError,
     ModelNotFound,
     ReadOnlyHub,
@@ -26,7 +28,7 @@ from dc_hub.errors import (
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import check_name, check_tag, open_directory
 from dc_hub.files.sizes import show_size
-from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.manifest import (
     MAX_BYTES,
     Entry,
@@ -35,13 +37,14 @@ from dc_hub.format.manifest import (
     read_manifest,
     verify_directory,
 )
+from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
 from dc_hub.hubs.contract import MAIN, Report, StoredModel, find_digest, is_digest, read_tag
 from dc_hub.hubs.index import FILE as INDEX
 from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
 from dc_hub.hubs.index import Index, parse_index
 from dc_hub.hubs.staging import Staging
 from dc_hub.remote.cache import Cache
-from dc_hub.remote.download import download, fetch_chunk
+from dc_hub.remote.download import download, fetch_chunk, write_small
 from dc_hub.remote.reuse import known_chunks
 from dc_hub.remote.store import Store, check_online
 
@@ -177,6 +180,25 @@ class RemoteHub:
         self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
         return model
 
+    def place(self, name: str) -> str:
+        """Return the URL of the folder of the model ``name``."""
+        return f"{self.store.url}/{name}"
+
+    def signatures(self, model: StoredModel) -> dict[str, bytes]:
+        """Return the signature files of a model that was resolved, by name, as the hub has them.
+
+        Raises :class:`HubUnavailable`, :class:`Offline`, and :class:`LimitExceeded`.
+        """
+        found = {}
+        for name in SIGNATURES:
+            with suppress(FileMissing):
+                found[name] = self._read(f"{self._base(model)}/{name}", SIGNATURE_BYTES)
+        return found
+
+    def add_signatures(self, model: StoredModel, files: Mapping[str, bytes]) -> None:
+        """Raise :class:`ReadOnlyHub`."""
+        raise self._read_only()
+
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
     ) -> StoredModel:
@@ -223,11 +245,26 @@ class RemoteHub:
         with self.cache.room(model.revision, size, known.revisions):
             base = self._base(model)
             download(self.store, base, manifest, directory, report=arrived, known=read_known)
+        self._fetch_signatures(model, directory)
         seconds = max(time.monotonic() - started, 1e-3)
         logger.info(
             "fetched %s in %.1f s: %.3g MB/s; %s of it from other models in the cache",
             *(model.name, seconds, size / 1e6 / seconds, show_size(reused)),
         )
+
+    def _fetch_signatures(self, model: StoredModel, directory: Path) -> None:
+        """Fetch the signature files, if there are any.
+
+        Whether the model needs some is decided before it is fetched. A server may deny access to
+        files that it does not have, so one that cannot be read is left out.
+        """
+        try:
+            files = self.signatures(model)
+        except (HubUnavailable, LimitExceeded) as error:
+            logger.warning("%s comes without its signatures: %s", model.name, error)
+            files = {}
+        for name in SIGNATURES:
+            write_small(directory, name, files.get(name))
 
     def _tag(self, name: str, tag: str) -> str | None:
         path = f"{name}/refs/{check_tag(tag)}.json"

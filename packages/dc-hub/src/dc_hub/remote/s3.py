@@ -12,7 +12,7 @@ import re
 import tempfile
 import time
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -30,7 +30,9 @@ from dc_hub.errors import (
 from dc_hub.files.paths import can_be_segment, check_name, check_tag
 from dc_hub.files.urls import without_secrets
 from dc_hub.format import strict_json
-from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.filenames import MANIFEST, SIGNATURES
+from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
+from dc_hub.format.signatures import merge_signatures, read_signature_files
 from dc_hub.hubs.contract import MAIN, StoredModel, moved_tag, read_tag
 from dc_hub.hubs.index import FILE as INDEX
 from dc_hub.hubs.index import Index, Listed
@@ -322,6 +324,12 @@ class S3Hub(RemoteHub):
         self.store.write(INDEX, data)
         return f"{self.store.url}/{INDEX}"
 
+    def add_signatures(self, model: StoredModel, files: Mapping[str, bytes]) -> None:
+        """Join signature files to those of a model that was resolved; see :class:`LocalHub`."""
+        if model.revision not in self._complete(check_name(model.name)):
+            raise self._no_revision(model.name, model.revision)
+        self._join(f"{model.name}/revisions/{model.revision}", files)
+
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
     ) -> StoredModel:
@@ -398,8 +406,9 @@ class S3Hub(RemoteHub):
     def _upload(self, directory: Path, base: str) -> None:
         names = sorted(path.name for path in directory.iterdir())
         for file in names:
-            if file != MANIFEST:
+            if file not in (MANIFEST, *SIGNATURES):
                 self.store.upload(f"{base}/{file}", directory / file)
+        self._join(base, read_signature_files(directory))
         data = (directory / MANIFEST).read_bytes()
         try:
             self.store.write(f"{base}/{MANIFEST}", data, new=True)
@@ -410,6 +419,26 @@ class S3Hub(RemoteHub):
                     path=f"{self.store.url}/{base}",
                     hint="The hub is damaged: remove that revision.",
                 ) from error
+
+    def _join(self, base: str, files: Mapping[str, bytes]) -> None:
+        """Join signature files to those of a revision by conditional writes, until one holds."""
+        for name, data in files.items():
+            path = f"{base}/{name}"
+            for number in range(_ATTEMPTS):
+                there: dict[str, bytes] = {}
+                entity = None
+                with suppress(FileMissing):
+                    there[name], entity = self.store.read_tagged(path, SIGNATURE_BYTES)
+                merged = merge_signatures(there, {name: data}, what=f"{self.store.url}/{base}")
+                if merged == there:
+                    break
+                try:
+                    self.store.write(path, merged[name], new=entity is None, expected=entity)
+                    break
+                except (Refused, FileMissing):  # another was faster: join what it has written
+                    if number == _ATTEMPTS - 1:
+                        raise
+                    time.sleep(PAUSE * 4**number)
 
     def _tagged(self, name: str, tag: str) -> _Tagged:
         """Return the revision that a tag points at, and the entity tag of its object."""
