@@ -61,6 +61,13 @@ def breaks(law, says, **abilities):
     return bury
 
 
+def with_cache(self, hub, folder):
+    """Reopen a hub that has a cache."""
+    other = self.kind(hub.path)
+    other.cache = folder
+    return other
+
+
 def write_tag(hub, name, tag, revision):
     """Point a tag at a revision, whatever else it pointed at."""
     file = hub.path / name / "refs" / f"{tag}.json"
@@ -145,10 +152,10 @@ class RaisesMute(LocalHub):
             raise Mute("There is none.") from error
 
 
-@breaks("malformed_names_are_refused", "Asked to resolve 'A', it raised ModelNotFound")
-class LowersNames(LocalHub):
+@breaks("malformed_names_are_refused", "Asked to resolve 'a\\n', it raised ModelNotFound")
+class StripsNames(LocalHub):
     def resolve(self, name, revision=None):
-        return super().resolve(name.lower(), revision)
+        return super().resolve(name.rstrip(), revision)
 
 
 @breaks("malformed_tags_are_refused", "Asked for 'V1', it raised RevisionNotFound")
@@ -193,24 +200,11 @@ class ForgetsAFile(LocalHub):
         return Manifest(super().manifest(model).entries[1:])
 
 
-class Fetches(LocalHub):
+@breaks("the_manifest_is_known_without_fetching", "It fetched files", reopen=with_cache)
+class FetchesToLook(LocalHub):
     def manifest(self, model):
         shutil.copytree(model.path, self.cache / "model")
         return super().manifest(model)
-
-
-@breaks("the_manifest_is_known_without_fetching", "It fetched files")
-class FetchesToLook(Fetches):
-    pass
-
-
-def reopen_with_cache(self, hub, folder):
-    other = Fetches(hub.path)
-    other.cache = folder
-    return other
-
-
-GRAVES["FetchesToLook: the_manifest_is_known_without_fetching"].suite.reopen = reopen_with_cache
 
 
 # Fetching
@@ -321,6 +315,32 @@ class VerifiesTheFirstChunk(LocalHub):
         if all(entry.size <= CHUNK for entry in manifest.entries):
             verify_directory(model.path, manifest)
         return model
+
+
+@breaks("one_chunk_is_read_alone", "Chunk 1 of model.safetensors is not")
+class ReadsTheFirstChunk(LocalHub):
+    def read_chunk(self, model, entry, index):
+        return super().read_chunk(model, entry, 0)
+
+
+@breaks("one_chunk_is_read_alone", "it fetched a file", reopen=with_cache)
+class FetchesForAChunk(LocalHub):
+    def read_chunk(self, model, entry, index):
+        shutil.copytree(model.path, self.cache / "model", dirs_exist_ok=True)
+        return super().read_chunk(model, entry, index)
+
+
+@breaks("a_changed_chunk_is_refused", "of which one bit changed, it raised nothing")
+class VerifiesNoChunk(LocalHub):
+    def read_chunk(self, model, entry, index):
+        data = (model.path / entry.path).read_bytes()
+        return data[index * CHUNK : (index + 1) * CHUNK]
+
+
+@breaks("a_changed_chunk_is_refused", "The other chunk is given out")
+class GivesNothing(LocalHub):
+    def read_chunk(self, model, entry, index):
+        return super().read_chunk(model, entry, index)[:0]
 
 
 @breaks("a_changed_manifest_is_refused", "it raised nothing")

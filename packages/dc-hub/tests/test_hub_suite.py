@@ -41,6 +41,8 @@ LAWS = [
     "test_progress_ends_with_the_size_of_all_files",
     "test_several_threads_fetch_at_once",
     "test_a_file_changed_in_the_store_is_refused",
+    "test_one_chunk_is_read_alone",
+    "test_a_changed_chunk_is_refused",
     "test_a_changed_manifest_is_refused",
     "test_files_damaged_on_this_machine_are_noticed",
     "test_it_has_every_method_of_a_hub",

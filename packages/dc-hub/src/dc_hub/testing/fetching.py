@@ -18,11 +18,12 @@ from dc_hub.errors import (
     LimitExceeded,
     SizeMismatch,
 )
+from dc_hub.format.manifest import CHUNK
 from dc_hub.hubs.contract import Hub, StoredModel
 from dc_hub.loading.models import from_pretrained
 from dc_hub.publishing.models import save
-from dc_hub.testing.samples import WEIGHTS, Change, Files, files, large_files
-from dc_hub.testing.subject import HubSubject, at_once, temporary_folder
+from dc_hub.testing.samples import WEIGHTS, Change, Files, files, large_files, manifest_of
+from dc_hub.testing.subject import HubSubject, at_once, size_of, temporary_folder
 
 _DAMAGED = (HashMismatch, SizeMismatch, LimitExceeded, FileMissing, HubUnavailable)
 
@@ -136,6 +137,44 @@ class FetchingLaws(HubSubject):
         self.change(hub, self.name, revision, WEIGHTS, new)
         model = other.resolve(self.name, revision)
         self.refuses(_DAMAGED, f"Given {what}", partial(other.fetch, model, verify=True))
+
+    @law
+    def test_one_chunk_is_read_alone(self) -> None:
+        """``read_chunk`` returns each chunk of a file, and fetches nothing else."""
+        stored = large_files()
+        with self.empty() as hub, temporary_folder() as folder:
+            self.store(hub, stored)
+            other = self.reopen(hub, folder)
+            model = other.resolve(self.name)
+            for entry in manifest_of(stored).entries:
+                data = stored[entry.path]
+                chunks = [data[start : start + CHUNK] for start in range(0, len(data), CHUNK)]
+                for index in reversed(range(len(chunks))):
+                    found = other.read_chunk(model, entry, index)
+                    if found != chunks[index]:
+                        raise LawBroken(
+                            f"Chunk {index} of {entry.path} is not the one that was stored.",
+                            hint="Return the bytes from index * CHUNK to before the next chunk.",
+                        )
+                    if size_of(folder) >= CHUNK:
+                        raise LawBroken(
+                            f"For the {len(found)} bytes of one chunk it fetched a file.",
+                            hint="Ask the store for a range.",
+                        )
+
+    @law
+    def test_a_changed_chunk_is_refused(self) -> None:
+        """``read_chunk`` gives out no chunk that changed in the store, and the others still."""
+        stored = large_files()
+        entry = next(entry for entry in manifest_of(stored).entries if entry.path == WEIGHTS)
+        with self.empty() as hub, self.reopened(hub) as other:
+            revision = self.store(hub, stored)
+            self.change(hub, self.name, revision, WEIGHTS, _flip)
+            model = other.resolve(self.name)
+            read = partial(other.read_chunk, model, entry)
+            self.refuses(_DAMAGED, "Given a chunk of which one bit changed", read, 1)
+            whole = read(0) == stored[WEIGHTS][:CHUNK]
+            self.expect("The other chunk is given out", whole, True)
 
     @law
     def test_a_changed_manifest_is_refused(self) -> None:

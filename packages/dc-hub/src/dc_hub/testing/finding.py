@@ -24,7 +24,7 @@ from dc_hub.testing.samples import (
 )
 from dc_hub.testing.subject import HubSubject, size_of, temporary_folder
 
-_BAD_NAMES = ("", ".", "../x", "a/../b", "a/b/c", "/a", "A", "a\n", "refs", "a/revisions", "nul")
+_BAD_NAMES = ("", ".", "../x", "a/../b", "a/b/c", "/a", "a b", "a\n", "refs", "a/revisions", "nul")
 _BAD_TAGS = ("", "..", "../main", "a/b", "V1", "v1\n", "v1.", "con")
 _UNKNOWN = "f" * 64
 _NOT_FOUND = (ModelNotFound, RevisionNotFound)
