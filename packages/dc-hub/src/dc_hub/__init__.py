@@ -44,8 +44,11 @@ if TYPE_CHECKING:
     from dc_hub.hubs.pins import read_lock as read_lock
     from dc_hub.hubs.pins import read_pins as read_pins
     from dc_hub.hubs.pins import update_pins as update_pins
+    from dc_hub.inspecting.diagnosis import Finding as Finding
+    from dc_hub.inspecting.diagnosis import diagnose as diagnose
     from dc_hub.inspecting.difference import Change as Change
     from dc_hub.inspecting.difference import Difference as Difference
+    from dc_hub.inspecting.difference import WeightChange as WeightChange
     from dc_hub.inspecting.difference import diff as diff
     from dc_hub.inspecting.models import Info as Info
     from dc_hub.inspecting.models import StoredArray as StoredArray
@@ -73,7 +76,8 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_hub.converting.models": ["Conversion", "convert"],
     "dc_hub.publishing.directories": ["publish_directory"],
-    "dc_hub.inspecting.difference": ["Change", "Difference", "diff"],
+    "dc_hub.inspecting.diagnosis": ["Finding", "diagnose"],
+    "dc_hub.inspecting.difference": ["Change", "Difference", "WeightChange", "diff"],
     "dc_hub.errors": ["HubError", "HubWarning", "errors"],
     "dc_hub.format.golden": ["CheckResult", "Golden"],
     "dc_hub.format.summary": ["DataSource", "Score", "Summary"],

@@ -15,7 +15,16 @@ from typing import Annotated, Any
 import typer
 
 from dc_core import DCError
-from dc_hub.command import converting, fetching, locking, reading, showing, tagging, writing
+from dc_hub.command import (
+    converting,
+    diagnosing,
+    fetching,
+    locking,
+    reading,
+    showing,
+    tagging,
+    writing,
+)
 from dc_hub.command.options import ERROR
 from dc_hub.command.printing import err, out, plain
 from dc_hub.errors import HubWarning
@@ -26,7 +35,6 @@ app = typer.Typer(
     "('./net'). The hub is --hub, else DEEPCHEM_MODEL_HUB, else a folder in your data folder. "
     "Exit codes: 0 success, 1 the answer is no, 2 an error.",
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
@@ -70,6 +78,7 @@ for _command in (
     writing.rm,
     writing.index,
     showing.site,
+    diagnosing.doctor,
 ):
     app.command()(_command)
 

@@ -12,9 +12,14 @@ OFFLINE: Final = "DEEPCHEM_OFFLINE"
 """The environment variable that forbids to reach remote hubs, if it is set and not 0."""
 
 
+def is_offline() -> bool:
+    """Tell whether remote hubs must not be reached."""
+    return os.environ.get(OFFLINE, "0") not in ("", "0")
+
+
 def check_online(shown: str) -> None:
     """Raise :class:`Offline`, which names ``shown``, if remote hubs must not be reached."""
-    if os.environ.get(OFFLINE, "0") not in ("", "0"):
+    if is_offline():
         raise Offline(
             f"{shown} is not on this machine, and {OFFLINE} is set.",
             path=shown,
