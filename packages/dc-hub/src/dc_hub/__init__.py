@@ -59,6 +59,10 @@ if TYPE_CHECKING:
     from dc_hub.loading.models import from_pretrained as from_pretrained
     from dc_hub.loading.models import load as load
     from dc_hub.loading.models import load_weights as load_weights
+    from dc_hub.publishing.bundles import Bundled as Bundled
+    from dc_hub.publishing.bundles import bundle as bundle
+    from dc_hub.publishing.bundles import list_bundle as list_bundle
+    from dc_hub.publishing.bundles import unbundle as unbundle
     from dc_hub.publishing.directories import publish_directory as publish_directory
     from dc_hub.publishing.models import check_publishable as check_publishable
     from dc_hub.publishing.models import publish as publish
@@ -75,6 +79,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "dc_hub.converting.models": ["Conversion", "convert"],
+    "dc_hub.publishing.bundles": ["Bundled", "bundle", "list_bundle", "unbundle"],
     "dc_hub.publishing.directories": ["publish_directory"],
     "dc_hub.inspecting.diagnosis": ["Finding", "diagnose"],
     "dc_hub.inspecting.difference": ["Change", "Difference", "WeightChange", "diff"],

@@ -48,6 +48,10 @@ class ModelRemoved(FileMissing):
     """The model was removed or replaced while it was being loaded."""
 
 
+class BundleError(HubError, ValueError):
+    """A bundle is malformed or cut, or contains something else than models."""
+
+
 class UnexpectedFile(HubError):
     """A model directory contains a file that its manifest does not list."""
 

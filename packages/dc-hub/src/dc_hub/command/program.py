@@ -16,6 +16,7 @@ import typer
 
 from dc_core import DCError
 from dc_hub.command import (
+    bundling,
     converting,
     diagnosing,
     fetching,
@@ -73,6 +74,8 @@ for _command in (
     reading.diff,
     fetching.pull,
     locking.lock,
+    bundling.bundle,
+    bundling.unbundle,
     writing.publish,
     converting.convert,
     writing.rm,
