@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from dc_hub.inspecting.models import check_golden as check_golden
     from dc_hub.inspecting.models import info as info
     from dc_hub.inspecting.models import verify as verify
+    from dc_hub.inspecting.searching import search as search
     from dc_hub.inspecting.summaries import summary as summary
     from dc_hub.loading.models import from_pretrained as from_pretrained
     from dc_hub.loading.models import load as load
@@ -101,6 +102,7 @@ _EXPORTS = {
         "set_tag",
     ],
     "dc_hub.inspecting.models": ["Info", "StoredArray", "check_golden", "info", "verify"],
+    "dc_hub.inspecting.searching": ["search"],
     "dc_hub.inspecting.summaries": ["summary"],
     "dc_hub.loading.models": ["from_pretrained", "load", "load_weights"],
     "dc_hub.hubs.pins": [

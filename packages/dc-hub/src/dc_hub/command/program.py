@@ -22,6 +22,7 @@ from dc_hub.command import (
     fetching,
     locking,
     reading,
+    searching,
     showing,
     tagging,
     writing,
@@ -68,6 +69,7 @@ def options(
 
 for _command in (
     reading.ls,
+    searching.search,
     reading.info,
     reading.verify,
     reading.check_golden,

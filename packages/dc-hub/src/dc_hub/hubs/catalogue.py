@@ -192,7 +192,7 @@ def _marks(hub: LocalHub, name: str) -> tuple[str, int]:
     return ", ".join(marks), changed
 
 
-class _Facts(Mapping[str, Any]):
+class Facts(Mapping[str, Any]):
     """The facts of a remembered summary, parsed when they are first needed."""
 
     def __init__(self, text: str) -> None:
@@ -292,7 +292,7 @@ class _Remembered:
         try:
             tags, revisions, shown, derived = json.loads(line[2])
             derived_from = {revision: tuple(of) for revision, of in derived.items()}
-            return line, Listed(dict(tags), tuple(revisions), shown, _Facts(line[3]), derived_from)
+            return line, Listed(dict(tags), tuple(revisions), shown, Facts(line[3]), derived_from)
         except (ValueError, TypeError, AttributeError, RecursionError) as error:
             logger.debug("the catalogue %s is damaged: %s", self._file, error)
             return [], None
