@@ -124,7 +124,7 @@ def test_wrong_usage_exits_with_two(run, arguments):
 
 COMMANDS = [
     *(["ls"], ["info"], ["verify"], ["check-golden"], ["publish"], ["diff"], ["rm"], ["tag"]),
-    *(["tag", "list"], ["tag", "set"], ["tag", "move"], ["tag", "delete"]),
+    *(["site"], ["serve"], ["tag", "list"], ["tag", "set"], ["tag", "move"], ["tag", "delete"]),
 ]
 
 

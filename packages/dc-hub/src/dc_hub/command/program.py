@@ -83,6 +83,7 @@ for _command in (
     writing.rm,
     writing.index,
     showing.site,
+    showing.serve,
     diagnosing.doctor,
 ):
     app.command()(_command)

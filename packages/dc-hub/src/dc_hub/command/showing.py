@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
+from contextlib import suppress
 from typing import Annotated
 
 import typer
 
 from dc_hub.command.options import NO, JsonOption
 from dc_hub.command.printing import counting, err, out, plain, print_json
+from dc_hub.errors import HubUnavailable
+from dc_hub.site.serving import HOST, PORT, HubServer
 from dc_hub.site.writing import write_site
 
 HubArgument = Annotated[
@@ -48,3 +51,31 @@ def site(
             err.print(f"[yellow]warning[/]: {plain(name)} cannot be read; its page says why")
     if written.unreadable:
         raise typer.Exit(NO)
+
+
+def serve(
+    hub: HubArgument = None,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, help="The port; 0 takes one that is free.")
+    ] = PORT,
+    title: TitleOption = "Models",
+) -> None:
+    """Show a hub in a browser of this machine.
+
+    The same address serves its files, read-only: from_pretrained(name, hub=ADDRESS) loads from it.
+    Ctrl-C ends it. Other machines cannot connect: for them, let a web server serve the pages that
+    `dc-hub site` writes, and the directory of the hub.
+    """
+    try:
+        server = HubServer(hub, port, title=title)
+    except OSError as error:
+        raise HubUnavailable(
+            f"{HOST}:{port} cannot be served: {error.strerror}.",
+            path=f"{HOST}:{port}",
+            hint="Another program may use it: give another --port, or 0 for one that is free.",
+        ) from error
+    with server:
+        out.print(f"[green]serving[/]  {server.url}")
+        out.file.flush()
+        with suppress(KeyboardInterrupt):
+            server.serve_forever(0.2)

@@ -16,6 +16,7 @@ from markdown_it import MarkdownIt
 from markdown_it.token import Token
 
 from dc_core import escape_controls
+from dc_hub.format.summary import BEGIN, END
 from dc_hub.site.markup import Markup, element
 
 MAX_RENDERED: Final = 30_000
@@ -26,6 +27,7 @@ MAX_SHOWN: Final = 200_000
 
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 _TITLE: Final = re.compile(r"\A\s*# [^\n]*(?:\n|\Z)")
+_GENERATED: Final = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 _ALIGNED: Final = {"text-align:right": "right", "text-align:center": "centre"}
 _LOWEST: Final = 6
 
@@ -33,9 +35,11 @@ _LOWEST: Final = 6
 def render_card(text: str, files: Collection[str] = ()) -> Markup:
     """Return the card ``text`` as HTML, without its front matter and its first heading.
 
-    ``files`` are the model's: a link to one of them leads to its row on the page, ``#file-<name>``.
+    The part that dc-hub generated is left out: the page says all of it. ``files`` are the model's:
+    a link to one of them leads to its row on the page, ``#file-<name>``.
     """
-    body = _TITLE.sub("", _FRONT_MATTER.sub("", text.replace("\r\n", "\n"), count=1), count=1)
+    text = _GENERATED.sub("\n\n", text.replace("\r\n", "\n"))
+    body = _TITLE.sub("", _FRONT_MATTER.sub("", text, count=1), count=1)
     if len(body) > MAX_RENDERED:
         more = "" if len(body) <= MAX_SHOWN else f"\n… ({len(body):,} characters in all)"
         return element("pre", _literal(body[:MAX_SHOWN] + more), class_="written", tabindex="0")

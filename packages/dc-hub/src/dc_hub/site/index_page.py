@@ -15,7 +15,7 @@ from typing import Any, Final
 from dc_hub.format.summary import Score, Summary
 from dc_hub.hubs.contract import MAIN
 from dc_hub.site.links import page_of
-from dc_hub.site.markup import Markup, element, number, size, visible
+from dc_hub.site.markup import Markup, count, element, number, size, visible
 from dc_hub.site.page import page
 
 MAX_VALUES: Final = 1000
@@ -57,7 +57,7 @@ def row(summary: Summary, tags: Iterable[str]) -> Row:
         *shown[1],
         *shown[2],
         *shown[3],
-        *([f"{number(summary.parameters)} parameters"] if summary.parameters else []),
+        *([f"{count(summary.parameters)} parameters"] if summary.parameters else []),
         *([size(summary.size)] if summary.size else []),
     ]
     others = [tag for tag in named if tag != MAIN]
@@ -66,7 +66,7 @@ def row(summary: Summary, tags: Iterable[str]) -> Row:
         element(
             "div",
             element("h2", element("a", summary.title or summary.name, href=page_of(summary.name))),
-            element("p", summary.name, class_="name"),
+            summary.title and element("p", summary.name, class_="name"),
             summary.description and element("p", summary.description, class_="about", limit=_LONG),
             element("div", " · ".join(facts[:_FEW]), tag_list(others), class_="facts"),
         ),
@@ -90,7 +90,7 @@ def unreadable(name: str, reason: str) -> Row:
 
 def index_page(title: str, rows: Sequence[Row]) -> bytes:
     """Return the page that lists the ``rows``."""
-    count = f"{len(rows):,} model{'s' if len(rows) != 1 else ''}"
+    total = f"{len(rows):,} model{'s' if len(rows) != 1 else ''}"
     filters = [
         element(
             "label",
@@ -116,7 +116,7 @@ def index_page(title: str, rows: Sequence[Row]) -> bytes:
         element(
             "main",
             form,
-            element("output", count, id="count", aria_live="polite"),
+            element("output", total, id="count", aria_live="polite"),
             element("ul", *(found.item for found in rows), class_="models"),
             element("p", "No model matches.", id="none", hidden=True),
             id="content",

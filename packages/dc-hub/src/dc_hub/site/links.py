@@ -23,3 +23,8 @@ def page_of(name: str, *, inside: bool = False) -> str:
     """Return the link to the page of a model from the index, or from ``inside`` the folder."""
     link = quote(file_of(name))
     return link if inside else f"{FOLDER}/{link}"
+
+
+def name_of(file: str) -> str:
+    """Return the model whose page has the file name ``file``. Raises :class:`UnsafePath`."""
+    return check_name(file.removesuffix(".html").replace("~", "/"))

@@ -7,7 +7,7 @@ in as it is.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
 
@@ -84,13 +84,21 @@ def number(value: float, digits: int = 4) -> str:
     return f"{shown} × 10^{int(exponent)}".replace("^-", "^−") if exponent else shown
 
 
-def size(count: int) -> str:
+def count(value: int) -> str:
+    """Return a large number as people say it: 1.2 million."""
+    shown, unit = _scaled(value, ("", " thousand", " million", " billion", " trillion"))
+    return f"{value:,}" if value < 10_000 else f"{shown}{unit}"
+
+
+def size(value: int) -> str:
     """Return a number of bytes as people write it: 1 kB is 1000 bytes."""
-    value, unit = float(count), 0
-    while value >= 999.5 and unit < len(_UNITS) - 1:
-        value, unit = value / 1000, unit + 1
-    return (
-        f"{value:.0f} {_UNITS[unit]}"
-        if unit == 0 or value >= 99.5
-        else f"{value:.2g} {_UNITS[unit]}"
-    )
+    shown, unit = _scaled(value, _UNITS)
+    return f"{shown} {unit}"
+
+
+def _scaled(value: int, units: Sequence[str]) -> tuple[str, str]:
+    """Return ``value`` with at most three digits, and the unit of them; a thousand to the next."""
+    scaled, unit = float(value), 0
+    while scaled >= 999.5 and unit < len(units) - 1:
+        scaled, unit = scaled / 1000, unit + 1
+    return (f"{scaled:.2g}" if unit and scaled < 99.5 else f"{scaled:,.0f}"), units[unit]

@@ -6,6 +6,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
+from dc_hub.errors import HubError
+from dc_hub.format.filenames import SIGNATURE
+from dc_hub.format.signatures import parse_signatures
 from dc_hub.format.summary import Score, Summary
 from dc_hub.format.written import as_written
 from dc_hub.site.card import render_card
@@ -20,6 +23,14 @@ MAX_ROWS: Final = 200
 """A table has so many rows, and says how many more there are."""
 
 _LONG: Final = 600
+
+_SHOWN: Final = frozenset(
+    {
+        *("title", "description", "task", "tasks", "units", "dataset", "split", "metrics"),
+        *("featurizer", "parameters", "licence", "license", "created_with", "derived_from"),
+    }
+)
+"""The metadata that have a place of their own on the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +66,9 @@ def model_page(title: str, described: Described, history: History, hub: str = ""
             _files(described),
             _revisions(summary, history),
             _lineage(summary, history),
+            _signatures(described),
             _versions(summary),
+            _others(described),
         )
         if section is not None
     ]
@@ -72,7 +85,7 @@ def model_page(title: str, described: Described, history: History, hub: str = ""
             element(
                 "header",
                 element("h1", summary.title or summary.name),
-                element("p", summary.name, class_="name"),
+                summary.title and element("p", summary.name, class_="name"),
                 summary.description
                 and element("p", summary.description, class_="about", limit=_LONG),
             ),
@@ -324,6 +337,42 @@ def _versions(summary: Summary) -> _Section | None:
     if not rows:
         return None
     return _section("versions", "Created with", _table(("Package", "Version"), rows, narrow=True))
+
+
+def _signatures(described: Described) -> _Section | None:
+    rows: list[tuple[Content, Content]] = []
+    for name, data in described.signatures.items():
+        if name != SIGNATURE:
+            rows.append((element("code", name), "a bundle of sigstore"))
+            continue
+        try:
+            keys = [signature.key_id for signature in parse_signatures(data)]
+        except HubError as error:
+            rows.append((element("code", name), f"cannot be read: {error.args[0]}"))
+        else:
+            rows += [(element("code", name), element("code", f"Ed25519 key {key}")) for key in keys]
+    if not rows:
+        return None
+    hint = f"dc-hub verify {described.summary.name}"
+    return _section(
+        "signatures",
+        "Signatures",
+        _table(("File", "Signed by"), rows),
+        element(
+            "p",
+            "This page does not check them: ",
+            element("code", hint),
+            " does, against the keys that you trust.",
+        ),
+    )
+
+
+def _others(described: Described) -> _Section | None:
+    metadata = described.record.metadata
+    rows = [(name, as_written(metadata[name])) for name in sorted(metadata.keys() - _SHOWN)]
+    if not rows:
+        return None
+    return _section("metadata", "Further metadata", _table(("Key", "Value"), rows))
 
 
 def _table(

@@ -10,7 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from dc_hub.errors import HubError
-from dc_hub.hubs.contract import MAIN, Hub
+from dc_hub.hubs.catalogue import catalogue
+from dc_hub.hubs.contract import Hub
+from dc_hub.hubs.index import Listed, shown_revision
 from dc_hub.hubs.summaries import summarize
 from dc_hub.site.index_page import Row, row, unreadable
 
@@ -36,17 +38,27 @@ def overview(hub: Hub) -> Overview:
     rows: dict[str, Row] = {}
     derived: dict[str, list[str]] = {}
     failed: set[str] = set()
-    for name in hub.names():
-        try:
-            tags = hub.tags(name)
-            shown = tags.get(MAIN) or next(iter(tags.values()), None) or hub.revisions(name)[0]
-            summary = summarize(hub, hub.resolve(name, shown))
-        except HubError as error:
-            rows[name] = unreadable(name, str(error.args[0]))
-            failed.add(name)
-            continue
-        rows[name] = row(summary, tags)
-        for origin in dict.fromkeys(text.partition("@")[0] for text in summary.derived_from):
-            if origin:
+    for name, listed in catalogue(hub):
+        summary = listed.summary(name)
+        if not listed.facts:
+            try:
+                summary = summarize(hub, hub.resolve(name, listed.shown or _shown(listed)))
+            except HubError as error:
+                rows[name] = unreadable(name, reason(hub, name, error))
+                failed.add(name)
+                continue
+        rows[name] = row(summary, listed.tags)
+        origins = (text for found in listed.derived_from.values() for text in found)
+        for origin in dict.fromkeys(text.partition("@")[0] for text in origins):
+            if origin and origin != name:
                 derived.setdefault(origin, []).append(name)
     return Overview(rows, derived, frozenset(failed))
+
+
+def reason(hub: Hub, name: str, error: HubError) -> str:
+    """Return why a model cannot be read, without the path or URL of the hub: pages are public."""
+    return str(error.args[0]).replace(hub.place(name), name)
+
+
+def _shown(listed: Listed) -> str:
+    return shown_revision(listed.tags, listed.revisions)

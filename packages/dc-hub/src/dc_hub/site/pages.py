@@ -8,11 +8,12 @@ from typing import Final
 
 from dc_hub.errors import HubError
 from dc_hub.format.summary import Summary
-from dc_hub.hubs.contract import MAIN, Hub
+from dc_hub.hubs.contract import Hub
+from dc_hub.hubs.index import shown_revision
 from dc_hub.hubs.summaries import summarize
 from dc_hub.site.index_page import index_page
 from dc_hub.site.model_page import History, model_page, unreadable_page
-from dc_hub.site.overview import Overview
+from dc_hub.site.overview import Overview, reason
 from dc_hub.site.reading import describe
 
 MAX_HISTORY: Final = 20
@@ -40,12 +41,12 @@ class Pages:
         try:
             tags = self.hub.tags(name)
             revisions = self.hub.revisions(name)
-            shown = tags.get(MAIN) or next(iter(tags.values()), None) or revisions[0]
+            shown = shown_revision(tags, revisions)
             described = describe(self.hub, name, shown, tags)
             summaries = self._summaries(name, tags, revisions)
         except HubError as error:
             logger.info("%s cannot be read: %s", name, error)
-            return unreadable_page(self.title, name, str(error.args[0]))
+            return unreadable_page(self.title, name, reason(self.hub, name, error))
         origins = {text.partition("@")[0] for text in described.summary.derived_from}
         history = History(
             tags=tags,

@@ -79,9 +79,11 @@ def class_probabilities(
     if len(p) < 2:
         return None
     counts = [np.histogram(p[truth == side], _BINS, (0, 1))[0] for side in (True, False)]
-    most = max(int(count.max()) for count in counts)
-    height = 300
-    frame = _Frame(_Axis(0, 1), _Axis(-1.08 * most, 1.08 * most, steps=4), height, absolute=True)
+    highest, lowest = (int(count.max()) for count in counts)
+    room = 0.18 * (highest + lowest)  # for the names of the classes
+    height = 320
+    y = _Axis(-lowest - room, highest + room, steps=5)
+    frame = _Frame(_Axis(0, 1), y, height, absolute=True)
     drawing = [
         frame.grid(),
         element("path", class_="bars first", d=_bars(frame, counts[0], 0, 1)),

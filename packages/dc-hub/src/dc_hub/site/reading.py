@@ -46,7 +46,8 @@ class Described:
     """What a page shows of one revision of a model.
 
     ``weights`` are the first of ``weight_count``. ``card`` is None if there is none that could be
-    read, and ``golden`` if there are no golden rows, or very many.
+    read, and ``golden`` if there are no golden rows, or very many. ``signatures`` are its signature
+    files by name.
     """
 
     summary: Summary
@@ -56,6 +57,7 @@ class Described:
     weight_count: int
     card: str | None
     golden: GoldenRows | None
+    signatures: Mapping[str, bytes]
 
 
 def describe(hub: Hub, name: str, revision: str, tags: Mapping[str, str]) -> Described:
@@ -89,4 +91,5 @@ def describe(hub: Hub, name: str, revision: str, tags: Mapping[str, str]) -> Des
             count = len(weights)
     pointing = sorted(tag for tag, target in tags.items() if target == revision)
     summary = Summary.of(name, revision, record, tags=pointing, manifest=manifest, card=card or "")
-    return Described(summary, record, manifest, listed, count, card, golden)
+    signatures = hub.signatures(model)
+    return Described(summary, record, manifest, listed, count, card, golden, signatures)
