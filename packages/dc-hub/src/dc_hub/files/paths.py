@@ -194,7 +194,8 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
     with reading(shown):
         descriptor = system.open_file(where, name)
     try:
-        status = os.fstat(descriptor)
+        with reading(shown):
+            status = os.fstat(descriptor)
         if not stat.S_ISREG(status.st_mode):
             raise UnsafePath(
                 f"{shown} is not a regular file.",

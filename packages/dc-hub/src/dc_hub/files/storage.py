@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -17,6 +20,8 @@ from dc_hub.files.system import patiently
 
 TEMPORARY: Final = ".tmp-"
 """The prefix of the names of unfinished files and directories."""
+
+_LEFTOVER: Final = re.compile(r"\.(tmp-.*|lock(\..*)?)", re.DOTALL)
 
 _READ_ONLY: Final = frozenset({errno.EROFS, errno.EACCES, errno.EPERM})
 FULL: Final = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG})
@@ -80,6 +85,30 @@ def write_atomically(path: Path, data: bytes, *, aside: Path | None = None) -> N
         unfinished.unlink(missing_ok=True)
         raise
     sync_directory(path.parent)
+
+
+def remove_leftovers(folder: Path, older_than: float) -> list[Path]:
+    """Remove what crashed processes left in ``folder``, and return the paths removed, sorted.
+
+    These are temporary files and directories, and leases, which have not changed for
+    ``older_than`` seconds. What belongs to another user may have to stay. Raises ``OSError`` if the
+    folder cannot be read.
+    """
+    removed = []
+    now = time.time()
+    with os.scandir(folder) as entries:
+        names = sorted(entry.name for entry in entries if _LEFTOVER.fullmatch(entry.name))
+    for path in (folder / name for name in names):
+        if now - last_change(path, now) < older_than:
+            continue
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+        if not os.path.lexists(path):
+            removed.append(path)
+    return removed
 
 
 def last_change(path: Path, default: float) -> float:

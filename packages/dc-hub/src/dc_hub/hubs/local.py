@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import shutil
-import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -35,8 +34,9 @@ from dc_hub.files.paths import (
     reading,
 )
 from dc_hub.files.storage import (
-    TEMPORARY,
+    last_change,
     make_directory,
+    remove_leftovers,
     temporary,
     write_atomically,
     writing,
@@ -298,27 +298,34 @@ class LocalHub:
                     directory.rmdir()
         return removed
 
-    def gc(self, name: str, *, older_than: float = 86_400.0) -> list[Path]:
-        """Remove what crashed processes left of the model ``name``, and return the paths removed.
+    def gc(self, name: str | None = None, *, older_than: float = 86_400.0) -> list[Path]:
+        """Remove what crashed processes left, and return the paths removed.
 
-        Only what has not changed for ``older_than`` seconds is removed; what belongs to another
-        user may have to stay.
+        Without ``name`` that is in the whole hub, in places where a model was too. Only what has
+        not changed for ``older_than`` seconds is removed; what belongs to another user may have to
+        stay. Raises :class:`ModelNotFound` if there is no directory for ``name``.
         """
-        home = self._home(name)
-        now = time.time()
+        if name is None:
+            self._check_there()
+            firsts = [
+                self.path / first for first in filter(can_be_segment, _directories(self.path))
+            ]
+            seconds = [
+                home / second
+                for home in firsts
+                for second in filter(can_be_segment, _directories(home))
+            ]
+            homes = [self.path, *firsts, *seconds]
+        elif is_directory(self.path, *check_name(name).split("/")):
+            homes = [self.path / name]
+        else:
+            homes = [self._home(name)]
         removed = []
-        for folder in ("", "revisions", "refs"):
-            there = not folder or is_directory(home, folder)
-            for path in (home / folder).glob(".*") if there else ():
-                leftover = path.name.startswith((TEMPORARY, ".lock."))
-                if leftover and now - _changed(path, now) >= older_than:
-                    if path.is_dir() and not path.is_symlink():
-                        shutil.rmtree(path, ignore_errors=True)
-                    else:
-                        with suppress(OSError):
-                            path.unlink()
-                    if not os.path.lexists(path):
-                        removed.append(path)
+        for home in homes:
+            for folder in ("", "revisions", "refs"):
+                if not folder or is_directory(home, folder):
+                    with reading(str(home / folder)):
+                        removed += remove_leftovers(home / folder, older_than)
         return removed
 
     def _take_away(self, home: Path, tags: Iterable[str], source: Path, aside: Path) -> None:
@@ -400,7 +407,9 @@ class LocalHub:
         """Return the revision whose directory was changed last, None if there is none."""
         revisions = self._home(name) / "revisions"
         return max(
-            self.revisions(name), key=lambda digest: _changed(revisions / digest, 0.0), default=None
+            self.revisions(name),
+            key=lambda digest: last_change(revisions / digest, 0.0),
+            default=None,
         )
 
 
@@ -426,14 +435,6 @@ def _write_tag(file: Path, revision: str) -> None:
 
 def _do_nothing() -> None:
     pass
-
-
-def _changed(path: Path, default: float) -> float:
-    """Return when ``path`` was last changed, or ``default`` if it has just been removed."""
-    try:
-        return path.lstat().st_mtime
-    except FileNotFoundError:
-        return default
 
 
 def _directories(path: Path) -> list[str]:

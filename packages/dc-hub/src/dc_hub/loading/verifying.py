@@ -278,8 +278,12 @@ def _write_stamp(directory: Path, revision: str, marks: Marks) -> None:
         file.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         unfinished = temporary(file.parent)
         descriptor = create_file(file.parent, unfinished.name, 0o600)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
-            json.dump({"revision": revision, "files": marks}, stream)
-        unfinished.replace(file)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+                json.dump({"revision": revision, "files": marks}, stream)
+            unfinished.replace(file)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
     except OSError as error:
         logger.debug("the stamp %s is not written: %s", file, error)

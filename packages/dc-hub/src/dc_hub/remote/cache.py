@@ -26,7 +26,15 @@ from dc_hub.files.cache import LIMIT, cache_limit
 from dc_hub.files.lease import lease
 from dc_hub.files.paths import is_directory
 from dc_hub.files.sizes import show_size
-from dc_hub.files.storage import FULL, last_change, make_directory, size_of, temporary, writing
+from dc_hub.files.storage import (
+    FULL,
+    last_change,
+    make_directory,
+    remove_leftovers,
+    size_of,
+    temporary,
+    writing,
+)
 from dc_hub.files.system import patiently
 from dc_hub.files.using import MODELS, USED, is_used, last_used, touch
 from dc_hub.hubs.contract import is_digest
@@ -160,7 +168,10 @@ class Cache:
             shutil.rmtree(gone, ignore_errors=True)
 
     def gc(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:
-        """Remove what was not fetched to its end and has not changed for ``older_than`` seconds."""
+        """Remove what was left unfinished and has not changed for ``older_than`` seconds.
+
+        That is what was not fetched to its end, and temporary files of crashed processes.
+        """
         removed = []
         for path in sorted((self.folder / "partial").glob("*")):
             newest = 0.0
@@ -173,6 +184,9 @@ class Cache:
             else:
                 path.unlink(missing_ok=True)
             removed.append(path)
+        for folder in sorted(self.folder.glob("*")):
+            if is_directory(self.folder, folder.name):
+                removed += remove_leftovers(folder, older_than)
         return removed
 
     def _make_room(self, revision: str, size: int, keep: Collection[str]) -> None:
