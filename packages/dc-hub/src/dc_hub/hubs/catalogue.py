@@ -12,12 +12,15 @@ large hub as in a small one.
 from __future__ import annotations
 
 import hashlib
+import heapq
 import json
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
+from itertools import groupby
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TextIO
@@ -38,6 +41,7 @@ from dc_hub.hubs.index import (
 )
 from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.several import HubsInOrder
 from dc_hub.hubs.summaries import summarize
 
 _HEAD: Final = ["# dc-catalogue", "1", "", ""]
@@ -53,7 +57,9 @@ def catalogue(hub: Hub) -> Iterator[tuple[str, Listed]]:
     Of a hub that has an index, it is what the index says. Raises :class:`HubUnavailable` if there
     is no hub, or no index where one is needed.
     """
-    if isinstance(hub, LocalHub):
+    if isinstance(hub, HubsInOrder):
+        yield from _merged(map(catalogue, hub.hubs))
+    elif isinstance(hub, LocalHub):
         yield from _local(hub)
     elif isinstance(hub, Indexed):
         yield from sorted(hub.index().items())
@@ -66,7 +72,9 @@ def listing(hub: Hub) -> Iterator[tuple[str, Listed]]:
 
     Raises what :func:`catalogue` raises.
     """
-    if isinstance(hub, LocalHub):
+    if isinstance(hub, HubsInOrder):
+        yield from _merged(map(listing, hub.hubs))
+    elif isinstance(hub, LocalHub):
         yield from _local(hub, facts=False)
     elif isinstance(hub, Indexed):
         yield from sorted(hub.listed().items())
@@ -102,6 +110,15 @@ def write_index(hub: HubLike = None) -> str:
         with suppress(HubError):  # there is none yet, or it is damaged
             known = where.index()
     return where.write_index(index_bytes(_looked_up(where, known)))
+
+
+def _merged(
+    catalogues: Iterable[Iterator[tuple[str, Listed]]],
+) -> Iterator[tuple[str, Listed]]:
+    """Yield the models of several hubs in order: of a name, that of the first hub."""
+    merged = heapq.merge(*catalogues, key=itemgetter(0))  # equal names in the order of the hubs
+    for _, found in groupby(merged, key=itemgetter(0)):
+        yield next(found)
 
 
 def _looked_up(hub: Hub, known: Mapping[str, Listed]) -> Iterator[tuple[str, Listed]]:

@@ -117,8 +117,11 @@ class Hub(Protocol):
         """Remove one revision of a model, or the whole model; return the revisions removed."""
 
 
-HubLike = Hub | str | os.PathLike[str] | None
-"""A hub, the path or URL of one, or None for the default one; see :func:`open_hub`."""
+OneHub = Hub | str | os.PathLike[str]
+"""A hub, or the path or URL of one."""
+
+HubLike = OneHub | Sequence[OneHub] | None
+"""A hub, several in order, or None for the default; see :func:`open_hub`."""
 
 
 def is_digest(text: str) -> bool:

@@ -7,13 +7,55 @@ from dc_hub.files.urls import without_secrets
 from dc_hub.hubs.contract import Hub, HubLike
 from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import ModelName, Reference, parse
+from dc_hub.hubs.several import answering
 
 
 def hub_of(reference: Reference, hub: HubLike) -> Hub:
     """Return the hub of a model: that of its address, else ``hub``; see :func:`open_hub`.
 
-    Raises :class:`ParamsError` if both are given.
+    Of several hubs in order it is the one that answers for the name. Raises :class:`ParamsError` if
+    both are given.
     """
+    return answering(_opened(reference, hub), reference.name, reference.revision)
+
+
+def in_hub(name: ModelName, hub: HubLike, revision: str | None = None) -> tuple[Reference, Hub]:
+    """Return what ``name`` refers to, and the hub that it is in.
+
+    Raises :class:`UnsafePath` for a directory, and the errors of :func:`parse` and :func:`hub_of`.
+    """
+    reference = _parse(name, revision)
+    return reference, hub_of(reference, hub)
+
+
+def whole_model(name: ModelName, hub: HubLike) -> tuple[str, Hub]:
+    """Return the name of a model, and the hub that it is in or is to be published to.
+
+    Raises :class:`UnsafePath` if ``name`` names one revision of it, and what :func:`in_hub` raises.
+    """
+    reference = _parse(name)
+    if reference.revision is not None:
+        raise UnsafePath(
+            f"{name!r} names one revision, where the whole model is meant.",
+            path=str(name),
+            hint=f"Give {reference.model!r} alone.",
+        )
+    return reference.name, _opened(reference, hub)
+
+
+def _parse(name: ModelName, revision: str | None = None) -> Reference:
+    reference = parse(name, revision)
+    if reference.directory is not None:
+        raise UnsafePath(
+            f"{reference.directory} is a directory; tags and revisions belong to models in a hub.",
+            path=str(reference.directory),
+            hint="Give the name of a model; `dc-hub ls` lists them.",
+        )
+    return reference
+
+
+def _opened(reference: Reference, hub: HubLike) -> Hub:
+    """Return the hub, or several in order, that a model is looked up in."""
     if reference.hub is None:
         return open_hub(hub)
     if hub is not None:
@@ -24,33 +66,3 @@ def hub_of(reference: Reference, hub: HubLike) -> Hub:
             hint=f"Leave hub= out, or give the name {reference.name!r} alone.",
         )
     return open_hub(reference.hub)
-
-
-def in_hub(name: ModelName, hub: HubLike, revision: str | None = None) -> tuple[Reference, Hub]:
-    """Return what ``name`` refers to, and the hub that it is in.
-
-    Raises :class:`UnsafePath` for a directory, and the errors of :func:`parse` and :func:`hub_of`.
-    """
-    reference = parse(name, revision)
-    if reference.directory is not None:
-        raise UnsafePath(
-            f"{reference.directory} is a directory; tags and revisions belong to models in a hub.",
-            path=str(reference.directory),
-            hint="Give the name of a model; `dc-hub ls` lists them.",
-        )
-    return reference, hub_of(reference, hub)
-
-
-def whole_model(name: ModelName, hub: HubLike) -> tuple[str, Hub]:
-    """Return the name of a model, and the hub that it is in.
-
-    Raises :class:`UnsafePath` if ``name`` names one revision of it, and what :func:`in_hub` raises.
-    """
-    reference, where = in_hub(name, hub)
-    if reference.revision is not None:
-        raise UnsafePath(
-            f"{name!r} names one revision, where the whole model is meant.",
-            path=str(name),
-            hint=f"Give {reference.model!r} alone.",
-        )
-    return reference.name, where

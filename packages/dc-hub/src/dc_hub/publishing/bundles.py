@@ -41,6 +41,7 @@ from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.locating import in_hub
 from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.reference import ModelName
+from dc_hub.hubs.several import published_to
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.verifying import open_contents
 
@@ -126,7 +127,7 @@ def unbundle(
     Raises :class:`BundleError` if the file is not a bundle or was cut, :class:`HashMismatch`,
     :class:`TagMoved`, and what :meth:`Hub.publish` raises.
     """
-    where = open_hub(hub)
+    where = published_to(open_hub(hub))
     with _open(path) as (tar, size):
         index = _read_index(tar)
         if isinstance(where, LocalHub):
