@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import pickle
+from collections import OrderedDict
 from collections.abc import Hashable, Iterable, Mapping
 from contextlib import AbstractContextManager
 from importlib import metadata
@@ -28,7 +29,14 @@ if TYPE_CHECKING:
     import numpy as np
 
 _DEEPCHEM: Final = frozenset({"model_state_dict", "optimizer_state_dict", "global_step"})
-_INERT: Final = ("chemprop.", "lightning.", "lightning_fabric.", "pytorch_lightning.", "torch.nn.")
+_INERT: Final = (
+    "chemprop.",
+    "lightning.",
+    "lightning_fabric.",
+    "pytorch_lightning.",
+    "torch.nn.",
+    "torchmetrics.",
+)
 """The beginnings of names that may appear in a file, and for which an inert object stands."""
 
 _STATES: Final = ("state_dict", "model_state_dict", "model")
@@ -174,7 +182,10 @@ def _stand_ins(path: Path) -> AbstractContextManager[Any]:
     strange = sorted(name for name in named if not name.startswith(_INERT))
     if strange:
         raise _refused(f"it names {', '.join(strange[:5])}")
-    inert = [(type("Inert", (_Inert,), {_NAMED: name}), name) for name in named]
+    inert = [
+        (type("Inert", (_InertDict if name.endswith("Dict") else _Inert,), {_NAMED: name}), name)
+        for name in named
+    ]
     return safe_globals(cast("list[Any]", inert))
 
 
@@ -194,20 +205,29 @@ def _refused(reason: str) -> UntrustedFile:
     )
 
 
-class _Inert(dict[Any, Any]):
-    """Stands for an object of a class that is not imported; keeps nothing but what was stored."""
+class _Inert:
+    """Stands for an object of a class that is not imported, and keeps what was stored of it."""
 
     __class_name__ = ""
+    arguments: tuple[Any, ...]
 
     def __new__(cls, *args: Any, **kwargs: Any) -> Self:
-        return super().__new__(cls)
+        made = super().__new__(cls)
+        made.arguments = args
+        return made
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__()
-        self.arguments = args
+        """Do nothing: the arguments are those of a constructor that is not here."""
 
     def __setstate__(self, state: Any) -> None:
-        self.state = state
+        """Keep nothing: the state is made of attributes that only the class knows."""
+
+
+class _InertDict(_Inert):
+    """Stands for a class of dicts, whose items torch sets in its own dicts only."""
+
+    def __new__(cls, *args: Any, **kwargs: Any) -> Any:
+        return OrderedDict()
 
 
 def _state(module: nn.Module) -> Mapping[str, Any]:
@@ -245,9 +265,12 @@ def _plain(value: Any) -> Any:
             return value[:_MAX_TEXT].encode("utf-8", "backslashreplace").decode()
         if isinstance(value, type) and issubclass(value, _Inert):
             return value.__class_name__
+        if isinstance(value, _Inert):
+            arguments = [plain(argument, depth + 1) for argument in value.arguments]
+            given = {"arguments": arguments} if arguments else {}
+            return {"class": value.__class_name__, **given}
         if isinstance(value, Mapping):
-            named = {"class": value.__class_name__} if isinstance(value, _Inert) else {}
-            return named | {str(key): plain(item, depth + 1) for key, item in value.items()}
+            return {str(key): plain(item, depth + 1) for key, item in value.items()}
         if isinstance(value, list | tuple | set | frozenset):
             return [plain(item, depth + 1) for item in value]
         if isinstance(value, Tensor):

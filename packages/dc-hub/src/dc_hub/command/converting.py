@@ -13,6 +13,7 @@ from dc_hub.converting import models
 from dc_hub.errors import ParamsError
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json, values
+from dc_hub.format.written import as_written
 
 
 def convert(
@@ -102,6 +103,7 @@ def convert(
             ("class", result.cls or "none: load_weights(..., into=object) takes the weights"),
             ("weights", f"{result.weights:,}"),
         ],
+        ((f"facts.{name}", as_written(value)) for name, value in result.facts.items()),
         ((f"left out: {name}", reason) for name, reason in result.omitted.items()),
         [
             ("revision", result.model.revision),

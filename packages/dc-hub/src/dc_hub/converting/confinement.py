@@ -38,7 +38,6 @@ _REFUSED: Final = (
     "smtplib.",
     "socket.",
     "subprocess.",
-    "sys.addaudithook",
     "syslog.",
     "telnetlib.",
     "urllib.",

@@ -45,7 +45,8 @@ class Conversion:
     ``kind`` is the kind of file, ``recognized`` why it was taken for that, and ``what`` is what it
     turned out to be. ``cls`` is the class of the model, None for weights alone, which
     :func:`load_weights` gives to an object of your own. ``weights`` is the number of arrays.
-    ``omitted`` maps what is in the file and not in the model to the reason. ``confined_by`` are the
+    ``facts`` are other plain data of the file, which are stored as metadata. ``omitted`` maps what
+    is in the file and not in the model to the reason. ``confined_by`` are the
     measures that confined the process that read the file.
     """
 
@@ -56,6 +57,7 @@ class Conversion:
     model: StoredModel
     cls: str | None
     weights: int
+    facts: Mapping[str, Any]
     omitted: Mapping[str, str]
     confined_by: tuple[str, ...]
 
@@ -142,6 +144,7 @@ def convert(
             model=stored,
             cls=None if model is None else registry.models.stored_name(type(model)),
             weights=len(opened.record.weights),
+            facts=report.facts,
             omitted=report.omitted,
             confined_by=report.confined_by,
         )
