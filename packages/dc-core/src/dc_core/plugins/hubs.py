@@ -11,7 +11,7 @@ from dc_core.plugins.hookspecs import HubHooks
 HUBS: Final = PluginGroup(
     "dc.hubs",
     HubHooks,
-    dict.fromkeys(("http", "https", "s3"), "dc-hub"),
+    dict.fromkeys(("hf", "http", "https", "s3"), "dc-hub"),
     built_in=("file",),
     reserved=(),
 )

@@ -7,7 +7,7 @@ setting (``trust_…``, ``verify``) that some reader would obey.
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Self
 
@@ -58,6 +58,12 @@ class Record:
     classes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     required_features: tuple[str, ...] = ()
     format_version: tuple[int, int] = FORMAT_VERSION
+
+    @classmethod
+    def of_weights(cls, names: Iterable[str]) -> Self:
+        """Return the record of weights that nothing describes, by the native ``names``."""
+        weights = {f"weights/{name}": StoredWeight(name) for name in names}
+        return cls(cls=None, class_version=1, backend=None, params={}, weights=weights)
 
     def to_bytes(self) -> bytes:
         """Return the content of params.json: canonical JSON.

@@ -33,8 +33,15 @@ from dc_hub.format.tensors import (
 SHARD_SIZE: Final = 5 << 30
 """The maximum number of bytes of tensors in one file, unless a single tensor is larger."""
 
-_MAX_INDEX: Final = 1 << 24
+MAX_INDEX: Final = 1 << 24
+"""The largest index that is read, in bytes."""
+
 _SHARD: Final = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
+
+
+def is_shard(name: str) -> bool:
+    """Tell whether ``name`` is that of a weights file among several."""
+    return _SHARD.fullmatch(name) is not None
 
 
 def write_weights(
@@ -172,7 +179,7 @@ def _homes(
     there: set[str], open_file: Callable[[str], Readable], shown: str
 ) -> dict[str, str] | None:
     """Return the shard of each tensor, or None if the weights are in one file."""
-    shards = {name for name in there if _SHARD.fullmatch(name)}
+    shards = set(filter(is_shard, there))
     if WEIGHTS in there and (INDEX in there or shards):
         raise WeightsFileError(
             f"{shown or 'The directory '} contains both {WEIGHTS} and shards.",
@@ -189,8 +196,24 @@ def _homes(
         )
     what = f"{shown}{INDEX}"
     with open_file(INDEX) as file:
-        data = read_all(file, _MAX_INDEX, what)
-    index = strict_json.loads(data, what=what, limit=_MAX_INDEX, depth=3, error=WeightsFileError)
+        homes = parse_index(read_all(file, MAX_INDEX, what), what)
+    wanted = set(homes.values())
+    if shards != wanted:
+        odd = sorted(shards ^ wanted)[0]
+        raise (FileMissing if odd in wanted else WeightsFileError)(
+            f"{shown}{odd} is {'missing' if odd in wanted else 'not in the index'}.",
+            path=f"{shown}{odd}",
+            hint="The shards are incomplete or of another revision: get the model again.",
+        )
+    return homes
+
+
+def parse_index(data: bytes, what: str) -> dict[str, str]:
+    """Return the shard of each tensor by the index with the content ``data``.
+
+    ``what`` names it in messages. Raises :class:`WeightsFileError` if it is malformed.
+    """
+    index = strict_json.loads(data, what=what, limit=MAX_INDEX, depth=3, error=WeightsFileError)
     homes = index.get("weight_map") if type(index) is dict else None
     if type(homes) is not dict or not index.keys() <= {"metadata", "weight_map"}:
         raise WeightsFileError(f"{what} is not an index of shards.", path=what)
@@ -200,13 +223,6 @@ def _homes(
         raise WeightsFileError(
             f"{what} does not list exactly the shards model-00001-of-<n>.safetensors to <n>.",
             path=what,
-        )
-    if shards != wanted:
-        odd = sorted(shards ^ wanted)[0]
-        raise (FileMissing if odd in wanted else WeightsFileError)(
-            f"{shown}{odd} is {'missing' if odd in wanted else 'not in the index'}.",
-            path=f"{shown}{odd}",
-            hint="The shards are incomplete or of another revision: get the model again.",
         )
     return homes
 

@@ -64,7 +64,7 @@ def catalogue(hub: Hub) -> Iterator[tuple[str, Listed]]:
     elif isinstance(hub, Indexed):
         yield from sorted(hub.index().items())
     else:
-        yield from _looked_up(hub, {})
+        yield from looked_up(hub, {})
 
 
 def listing(hub: Hub) -> Iterator[tuple[str, Listed]]:
@@ -109,7 +109,7 @@ def write_index(hub: HubLike = None) -> str:
     if isinstance(where, Indexed):
         with suppress(HubError):  # there is none yet, or it is damaged
             known = where.index()
-    return where.write_index(index_bytes(_looked_up(where, known)))
+    return where.write_index(index_bytes(looked_up(where, known)))
 
 
 def _merged(
@@ -121,7 +121,7 @@ def _merged(
         yield next(found)
 
 
-def _looked_up(hub: Hub, known: Mapping[str, Listed]) -> Iterator[tuple[str, Listed]]:
+def looked_up(hub: Hub, known: Mapping[str, Listed]) -> Iterator[tuple[str, Listed]]:
     """Yield the models of any hub; ``known`` is what an older catalogue says of them."""
     for name in hub.names():
         with suppress(ModelNotFound):  # it was removed meanwhile

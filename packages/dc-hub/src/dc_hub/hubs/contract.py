@@ -14,7 +14,7 @@ from html import escape
 from pathlib import Path
 from typing import Any, Final, Protocol, runtime_checkable
 
-from dc_hub.errors import AmbiguousRevision, ParamsError, RevisionNotFound, TagMoved
+from dc_hub.errors import AmbiguousRevision, FileMissing, ParamsError, RevisionNotFound, TagMoved
 from dc_hub.format import strict_json
 from dc_hub.format.manifest import Entry, Manifest
 from dc_hub.hubs.staging import Staging
@@ -30,7 +30,8 @@ _PREFIX: Final = re.compile(r"[0-9a-f]{12,63}")
 class StoredModel:
     """A stored model: its name (empty outside hubs), its revision and its directory.
 
-    ``revision`` is 64 hex digits, or empty for a directory without a manifest. The files of a model
+    ``revision`` is 64 hex digits, or empty for a directory without a manifest, and for what a hub
+    holds without one: weights that only :func:`dc_hub.load_weights` reads. The files of a model
     in a remote hub are in ``path`` once :meth:`Hub.fetch` has fetched them.
     """
 
@@ -122,6 +123,15 @@ OneHub = Hub | str | os.PathLike[str]
 
 HubLike = OneHub | Sequence[OneHub] | None
 """A hub, several in order, or None for the default; see :func:`open_hub`."""
+
+
+def weights_alone(model: StoredModel) -> FileMissing:
+    """Return the error for a model in a hub that is weights alone, where more was asked for."""
+    return FileMissing(
+        f"{model.name} is weights alone: nothing in the hub says what model they belong to.",
+        path=model.name,
+        hint="Load them into a model of your own: dc_hub.load_weights(name, into=model).",
+    )
 
 
 def is_digest(text: str) -> bool:

@@ -106,14 +106,21 @@ def load_weights(
     ``torch.nn.Module``, a scikit-learn estimator. Its weights must agree with the stored ones in
     name, shape and dtype, except those in ``allow_missing``; ``rename`` maps stored names to the
     object's own. Names may be native (``conv1.weight``) or canonical (``net/conv1/0``). The object
-    is unchanged when this raises. The other arguments are those of :func:`from_pretrained`.
+    is unchanged when this raises.
+
+    A directory, or a repository of Hugging Face's hub, may hold weights alone, in safetensors files
+    without ``params.json``; then their native names are those in the files.
+
+    The other arguments are those of :func:`from_pretrained`.
     Version changes are logged, but golden rows are not checked: see :func:`check_golden`.
 
     Raises :class:`WeightsMismatch` and the other errors of :func:`from_pretrained`.
     """
     holder = into if isinstance(into, Component) else plugins.claim(into)
     with open_model(
-        locate(name, hub=hub, revision=revision, lock=lock_in_use(lock)), verify
+        locate(name, hub=hub, revision=revision, lock=lock_in_use(lock), weights_only=True),
+        verify,
+        weights_only=True,
     ) as opened:
         theirs = names_of(opened.stored.by_name)
         renamed = {theirs.get(old): new for old, new in (rename or {}).items()}

@@ -28,7 +28,7 @@ from dc_hub.format.filenames import MANIFEST, PARAMS
 from dc_hub.format.record import MAX_BYTES, Record
 from dc_hub.format.shards import Weights, open_weights
 from dc_hub.format.tensors import TensorFile
-from dc_hub.hubs.contract import HubLike, StoredModel
+from dc_hub.hubs.contract import HubLike, StoredModel, weights_alone
 from dc_hub.hubs.fetching import fetch, trusted_directory
 from dc_hub.hubs.locating import hub_of
 from dc_hub.hubs.pins import resolve_pinned
@@ -82,18 +82,25 @@ def locate(
     hub: HubLike = None,
     revision: str | None = None,
     lock: str | os.PathLike[str] | None = None,
+    weights_only: bool = False,
 ) -> StoredModel:
     """Return where the model ``name`` is: in a hub, or the directory itself.
 
-    With a ``lock`` file it is the pinned revision. Raises :class:`FileMissing` if the directory
-    does not exist, :class:`SignatureError` if the trust policy requires signatures that are not
-    there, and the errors of the hub and of :func:`dc_hub.hubs.pins.resolve_pinned`.
+    With a ``lock`` file it is the pinned revision. Weights without a description of their model are
+    fetched with ``weights_only``, and otherwise raise :class:`FileMissing`.
+
+    Raises :class:`FileMissing` too if the directory does not exist, :class:`SignatureError` if the
+    trust policy requires signatures that are not there, and the errors of the hub and of
+    :func:`dc_hub.hubs.pins.resolve_pinned`.
     """
     reference = parse(name, revision)
     if reference.directory is None:
         where = hub_of(reference, hub)
         if lock is None:
-            return fetch(where, where.resolve(reference.name, reference.revision))
+            model = where.resolve(reference.name, reference.revision)
+            if not model.revision and not weights_only:
+                raise weights_alone(model)
+            return fetch(where, model)
         return fetch(where, resolve_pinned(where, reference, lock))
     if not is_directory(reference.directory):
         raise FileMissing(
@@ -138,12 +145,17 @@ def _advice(directory: Path) -> str:
 
 @contextmanager
 def open_model(
-    source: StoredModel, verify: Verify = "changed", *, versioned: bool = False
+    source: StoredModel,
+    verify: Verify = "changed",
+    *,
+    versioned: bool = False,
+    weights_only: bool = False,
 ) -> Iterator[Opened]:
     """Verify and read the model at ``source``, and keep its files open inside the context.
 
     Arrays that were read stay valid afterwards. With ``versioned`` a manifest is required;
     otherwise a directory without one is read with a :class:`HubWarning`, as nothing verifies it.
+    With ``weights_only`` the weights need no description; then they have their native names.
     """
     directory = source.path
     with (
@@ -155,7 +167,7 @@ def open_model(
             warn(f"{directory} has no {MANIFEST}: its files are not verified.", HubWarning)
         elif not source.revision:
             source = StoredModel(source.name, contents.manifest.revision, directory)
-        with _open(source, contents) as opened:
+        with _open(source, contents, weights_only=weights_only) as opened:
             yield opened
 
 
@@ -195,11 +207,15 @@ def load_budget(size: int) -> int:
 
 
 @contextmanager
-def _open(source: StoredModel, contents: Contents) -> Iterator[Opened]:
+def _open(
+    source: StoredModel, contents: Contents, *, weights_only: bool = False
+) -> Iterator[Opened]:
     shown = str(source.path)
     with with_path(shown), byte_budget(load_budget(contents.size)):
-        record = Record.from_bytes(contents.read(PARAMS, MAX_BYTES), what=f"{shown}/{PARAMS}")
+        record = None
+        if not weights_only or PARAMS in contents.names:
+            record = Record.from_bytes(contents.read(PARAMS, MAX_BYTES), what=f"{shown}/{PARAMS}")
         with open_weights(shown, names=contents.names, open_file=contents.open) as weights:
-            opened = Opened(source, contents, record, weights)
+            opened = Opened(source, contents, record or Record.of_weights(weights), weights)
             opened.stored.check_agreement()
             yield opened

@@ -82,7 +82,7 @@ def write_small(directory: Path, name: str, data: bytes | None) -> None:
         return
     with _opened(directory, name, len(data)) as file:
         # In place: two processes write the same, and neither takes the other's away.
-        _write_at(file, data, 0)
+        write_at(file, data, 0)
         os.fsync(file.fileno())
 
 
@@ -107,8 +107,8 @@ def fetch_chunk(store: Store, path: str, entry: Entry, index: int) -> bytes:
         return _check(bytes(data), entry, index, path)
 
 
-def _opened(directory: Path, name: str, size: int) -> io.FileIO:
-    """Open a file to read and write, and give it its size.
+def open_own(directory: Path, name: str) -> io.FileIO:
+    """Open a file to read and write; it is made if there is none.
 
     Whatever else is under its name is removed: a link, a FIFO, a file that has another name too and
     may be anybody's.
@@ -118,10 +118,19 @@ def _opened(directory: Path, name: str, size: int) -> io.FileIO:
             (directory / name).unlink()
     file = io.FileIO(open_to_write(directory, name), "r+b")
     try:
-        found = os.fstat(file.fileno())
-        if not _is_own(found):
+        if not _is_own(os.fstat(file.fileno())):
             raise OSError(errno.ELOOP, "Exchanged while it was being opened", name)
-        if found.st_size != size:
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _opened(directory: Path, name: str, size: int) -> io.FileIO:
+    """Open a file with :func:`open_own`, and give it its size."""
+    file = open_own(directory, name)
+    try:
+        if os.fstat(file.fileno()).st_size != size:
             file.truncate(size)
     except OSError:
         file.close()
@@ -178,7 +187,7 @@ def _fetch(
         data = known(entry.chunks[i], _length(entry, i))
         data = _read(store, path, entry, i) if data is None else data
         with writing:
-            _write_at(file, data, i * CHUNK)
+            write_at(file, data, i * CHUNK)
         report(len(data))
 
     _in_parallel(fetch, chunks)
@@ -232,7 +241,7 @@ def _stream(
             del data[:length]
             if i in missing:
                 _check(chunk, entry, i, path)
-                _write_at(file, chunk, i * CHUNK)
+                write_at(file, chunk, i * CHUNK)
                 report(length)
             i += 1
 
@@ -253,7 +262,8 @@ def _check(data: bytes, entry: Entry, chunk: int, path: str) -> bytes:
     return data
 
 
-def _write_at(file: io.FileIO, data: bytes, start: int) -> None:
+def write_at(file: io.FileIO, data: bytes, start: int) -> None:
+    """Write all of ``data`` to ``file``, from the byte ``start`` on."""
     file.seek(start)
     view = memoryview(data)
     while view:

@@ -171,12 +171,7 @@ class RemoteHub:
         :class:`RevisionNotFound`, or :class:`LockTimeout` if another process takes too long.
         """
         if verify and self.cache.has(model.revision):
-            try:
-                verify_directory(model.path, self.manifest(model))
-            except _DAMAGED as error:
-                self._check_online(self._base(model))  # before anything is lost
-                logger.warning("%s is fetched again: %s", model.name, error)
-                self.cache.discard(model.revision)
+            self._discard_if_damaged(model)
         self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
         return model
 
@@ -218,6 +213,17 @@ class RemoteHub:
     ) -> list[str]:
         """Raise :class:`ReadOnlyHub`."""
         raise self._read_only()
+
+    def _discard_if_damaged(self, model: StoredModel) -> None:
+        """Hash the files of a model in the cache, and remove them if they are not the model's."""
+        try:
+            with open_directory(model.path) as folder:
+                manifest = read_manifest(folder, model.revision, f"{model.path}/{MANIFEST}")
+            verify_directory(model.path, manifest)
+        except _DAMAGED as error:
+            self._check_online(model.name)  # before anything is lost
+            logger.warning("%s is fetched again: %s", model.name, error)
+            self.cache.discard(model.revision)
 
     def _fill(self, model: StoredModel, report: Report | None, directory: Path) -> None:
         manifest = self.manifest(model)

@@ -102,12 +102,13 @@ class FindingLaws(HubSubject):
         """Names that could lead elsewhere raise UnsafePath, whatever is asked."""
         with self.empty() as hub:
             revision = self.store(hub, files(0))
-            calls: dict[str, Callable[[str], object]] = {
+            reads: dict[str, Callable[[str], object]] = {
                 "resolve": hub.resolve,
                 "resolve a digest of": partial(hub.resolve, revision=revision),
                 "list the tags of": hub.tags,
                 "list the revisions of": hub.revisions,
             }
+            calls: dict[str, Callable[[str], object]] = {}
             if self.publishes:
                 calls["publish"] = partial(hub.publish, write=writer(files(1)))
             if self.moves_tags:
@@ -116,8 +117,9 @@ class FindingLaws(HubSubject):
                 calls["delete a tag of"] = partial(hub.delete_tag, tag=MAIN)
             if self.removes:
                 calls["remove"] = hub.remove
-            for verb, call in calls.items():
-                for name in _BAD_NAMES:
+            for verb, call in (reads | calls).items():
+                upper_case = () if self.upper_case and verb in reads else ("A",)
+                for name in (*_BAD_NAMES, *upper_case):
                     self.refuses(UnsafePath, f"Asked to {verb} {name!r}", call, name)
 
     @law

@@ -35,6 +35,9 @@ class HubSubject(Suite):
     removes: ClassVar[bool] = True
     """Whether ``remove`` works; otherwise it raises ReadOnlyHub."""
 
+    upper_case: ClassVar[bool] = False
+    """Whether models that others stored are read by names with upper-case letters."""
+
     interrupts: ClassVar[int] = 100
     """At how many instants of a publish Ctrl-C is tried; fewer if that takes long."""
 
