@@ -19,9 +19,11 @@ from dc_hub.errors import (
     ReadOnlyHub,
     RevisionNotFound,
     RevisionTagged,
+    SignatureError,
     TagMoved,
 )
-from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.filenames import MANIFEST, SIGNATURE
+from dc_hub.format.signatures import parse_signatures
 from dc_hub.remote import s3 as s3_module
 from dc_hub.remote.s3 import Refused, S3Store
 
@@ -377,3 +379,75 @@ def test_the_index_of_a_bucket_is_written_and_reads_known_revisions_once(
     dc_hub.write_index(s3)
     assert {*read} == {new.revision}
     assert s3.index()["lab/m"].summary("lab/m").revision == new.revision
+
+
+@pytest.fixture
+def alice():
+    pytest.importorskip("cryptography", reason="cryptography is not installed")
+    return dc_hub.new_key("alice")
+
+
+def signers(bucket, published):
+    key = f"team/m/revisions/{published.revision}/{SIGNATURE}"
+    data = bucket.get_object(Bucket="models", Key=key)["Body"].read()
+    return {signature.key_id for signature in parse_signatures(data)}
+
+
+def test_a_model_in_a_bucket_has_its_signature_before_it_is_there(s3, bucket, linear, alice):
+    written = []
+    write, upload = s3.store.write, s3.store.upload
+    s3.store.write = lambda path, *a, **k: (written.append(path), write(path, *a, **k))[1]
+    s3.store.upload = lambda path, *a, **k: (written.append(path), upload(path, *a, **k))[1]
+    published = publish(linear, "m", hub=s3, sign="alice")
+    names = [path.rsplit("/")[-1] for path in written]
+    assert names.index(SIGNATURE) < names.index(MANIFEST) == len(names) - 2
+    assert signers(bucket, published) == {alice.id}
+
+
+def test_a_model_in_a_bucket_is_signed_later_and_keeps_its_signatures(s3, bucket, linear, alice):
+    bob = dc_hub.new_key("bob")
+    published = publish(linear, "m", hub=s3, sign="alice")
+    dc_hub.sign("m", hub=s3, key="bob")
+    assert signers(bucket, published) == {alice.id, bob.id}
+    publish(linear, "m", hub=s3)
+    assert signers(bucket, published) == {alice.id, bob.id}
+    from_pretrained("m", hub=s3)
+    found = parse_signatures((s3.resolve("m").path / SIGNATURE).read_bytes())
+    assert {one.key_id for one in found} == {alice.id, bob.id}
+
+
+def test_a_signature_that_another_adds_meanwhile_is_kept(s3, bucket, linear, alice, monkeypatch):
+    monkeypatch.setattr(s3_module, "PAUSE", 0.0)
+    bob = dc_hub.new_key("bob")
+    published = publish(linear, "m", hub=s3)
+    read = s3.store.read_tagged
+    raced = []
+
+    def read_then_race(path, limit):
+        try:
+            return read(path, limit)
+        finally:
+            if path.endswith(SIGNATURE) and not raced:
+                raced.append(path)
+                dc_hub.sign("m", hub=open_hub(URL), key="bob")
+
+    monkeypatch.setattr(s3.store, "read_tagged", read_then_race)
+    dc_hub.sign("m", hub=s3, key="alice")
+    assert raced
+    assert signers(bucket, published) == {alice.id, bob.id}
+
+
+def test_a_revision_that_is_not_in_the_bucket_cannot_be_signed(s3, linear, alice):
+    publish(linear, "m", hub=s3)
+    with pytest.raises(RevisionNotFound):
+        dc_hub.sign("m", hub=s3, key="alice", revision="0" * 64)
+
+
+def test_the_trust_policy_holds_for_buckets(s3, linear, alice, tmp_path):
+    config = tmp_path / "config" / "trust.toml"
+    config.write_text(f"version = 1\n[hubs.'{URL}']\nrequire_signature = ['alice']\n")
+    publish(linear, "m", hub=s3)
+    with pytest.raises(SignatureError, match="no such signature"):
+        from_pretrained("m", hub=s3)
+    dc_hub.sign("m", hub=s3, key="alice")
+    from_pretrained("m", hub=s3)
