@@ -27,13 +27,15 @@ from dc_hub.errors import (
 )
 from dc_hub.format.tar import BLOCK, RECORD, Member, TarReader, ending, header, padding
 
+SIGNED = b'{"a": "signature"}'
+
 
 @pytest.fixture
 def filled(hub, models, dataset):
     """A hub with two models, one of two revisions and signed."""
     publish(models["Linear"](1.0).fit(dataset), "lab/net", hub=hub, tag="v1")
     signed = publish(models["Linear"](2.0).fit(dataset), "lab/net", hub=hub, tag="v2")
-    (signed.path / "MANIFEST.json.sigstore").write_bytes(b"a signature")
+    (signed.path / "MANIFEST.json.sigstore").write_bytes(SIGNED)
     publish(models["Linear"](3.0).fit(dataset), "other", hub=hub)
     return hub
 
@@ -254,11 +256,11 @@ def test_a_bundle_that_is_cut_anywhere_stores_whole_models_and_no_tag(tar, site,
 
 def test_one_changed_bit_anywhere_is_noticed(tar, site, tmp_path):
     data = tar.read_bytes()
-    signature = data.index(b"a signature")  # for which nothing vouches but its key
+    signature = data.index(SIGNED)  # for which nothing vouches but its key
     changed = tmp_path / "changed.tar"
     rng = np.random.default_rng(0)
     for at in rng.integers(len(data), size=60):
-        if not signature <= at < signature + len(b"a signature"):
+        if not signature <= at < signature + len(SIGNED):
             flipped = data[at] ^ (1 << rng.integers(8))
             changed.write_bytes(data[:at] + bytes([flipped]) + data[at + 1 :])
             rejected(changed, site, HubError)

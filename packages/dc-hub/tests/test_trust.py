@@ -120,6 +120,7 @@ ROUTES = {
     "a link to it": lambda hub, linear: dc_hub.load(linked(directory(hub))),
     "a link to the hub": lambda hub, linear: from_pretrained("m", hub=linked(hub.path)),
     "a path with ..": lambda hub, linear: dc_hub.load(f"{directory(hub)}/../{digest(hub)}"),
+    "bundle": lambda hub, linear: dc_hub.bundle("m", hub.path.parent / "m.tar", hub=hub),
     "publish_directory": lambda hub, linear: publish_directory(directory(hub), "n", hub=hub),
 }
 
@@ -162,7 +163,7 @@ def test_nothing_fetches_or_opens_a_model_but_what_checks_it():
             if isinstance(called, ast.Name) and called.id == "open_contents":
                 opening.add(str(file.relative_to(source)))
     assert fetching == {"hubs/fetching.py"}
-    assert opening == {"loading/opening.py"}
+    assert opening == {"loading/opening.py", "publishing/bundles.py"}
 
 
 def test_a_signature_of_another_model_is_refused(hub, linear, chain, strict):
@@ -467,10 +468,10 @@ def test_a_mirror_that_drops_signatures_is_refused_before_anything_is_fetched(se
     drop_signatures(served)
     for call in (lambda: loads(hub=served.url), lambda: dc_hub.pull("m", hub=served.url)):
         refused(call, "no such signature", f"{served.url}/m")
-    refused(lambda: dc_hub.info("m", hub=served.url))
     asked = {path.rsplit("/")[-1] for path, _, _ in served.requests}
     assert asked == {"main.json", SIGNATURE, BUNDLE}
     assert not open_hub(served.url).cache.has(digest(hub))
+    refused(lambda: dc_hub.info("m", hub=served.url))
 
 
 def test_a_model_in_the_cache_without_its_signature_gets_it_when_it_is_needed(served, policy, hub):

@@ -56,6 +56,7 @@ if TYPE_CHECKING:
     from dc_hub.inspecting.models import info as info
     from dc_hub.inspecting.models import verify as verify
     from dc_hub.inspecting.searching import search as search
+    from dc_hub.inspecting.signatures import signatures as signatures
     from dc_hub.inspecting.summaries import summary as summary
     from dc_hub.loading.models import from_pretrained as from_pretrained
     from dc_hub.loading.models import load as load
@@ -71,6 +72,7 @@ if TYPE_CHECKING:
     from dc_hub.publishing.signing import sign as sign
     from dc_hub.site.writing import Site as Site
     from dc_hub.site.writing import write_site as write_site
+    from dc_hub.trust.checking import CheckedSignature as CheckedSignature
     from dc_hub.trust.keyring import list_keys as list_keys
     from dc_hub.trust.keyring import load_key as load_key
     from dc_hub.trust.keyring import new_key as new_key
@@ -119,6 +121,8 @@ _EXPORTS = {
     "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
     "dc_hub.publishing.signing": ["sign"],
     "dc_hub.site.writing": ["Site", "write_site"],
+    "dc_hub.inspecting.signatures": ["signatures"],
+    "dc_hub.trust.checking": ["CheckedSignature"],
     "dc_hub.trust.keyring": ["list_keys", "load_key", "new_key", "remove_key", "trust_key"],
     "dc_hub.trust.keys": ["PublicKey"],
     "dc_hub.format.tensors": ["TensorFile", "read_tensors", "write_tensors"],

@@ -24,6 +24,7 @@ from dc_hub.command import (
     reading,
     searching,
     showing,
+    signing,
     tagging,
     writing,
 )
@@ -47,6 +48,14 @@ tags = typer.Typer(
     rich_markup_mode=None,
 )
 app.add_typer(tags, name="tag")
+keys = typer.Typer(
+    help="List, make, trust and remove keys for signatures.",
+    epilog="The trust policy (trust.toml in your configuration folder, or the file that "
+    "DEEPCHEM_TRUST names) says which hubs need whose signatures.",
+    no_args_is_help=True,
+    rich_markup_mode=None,
+)
+app.add_typer(keys, name="key")
 
 
 def _print_version(wanted: bool) -> None:
@@ -79,6 +88,7 @@ for _command in (
     bundling.bundle,
     bundling.unbundle,
     writing.publish,
+    signing.sign,
     converting.convert,
     writing.rm,
     writing.index,
@@ -95,6 +105,14 @@ for _name, _action in (
     ("delete", tagging.delete_tag),
 ):
     tags.command(_name)(_action)
+
+for _name, _key_action in (
+    ("list", signing.list_keys),
+    ("new", signing.new_key),
+    ("trust", signing.trust_key),
+    ("remove", signing.remove_key),
+):
+    keys.command(_name)(_key_action)
 
 
 def main() -> None:

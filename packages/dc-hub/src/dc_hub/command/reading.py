@@ -9,11 +9,14 @@ import typer
 
 from dc_hub.command.options import NO, HubOption, JsonOption, ModelArgument
 from dc_hub.command.printing import MAX_TEXT, cut, out, plain, print_columns, print_json
+from dc_hub.command.signing import signature_row
 from dc_hub.format.written import as_written
 from dc_hub.hubs import managing
+from dc_hub.hubs.locating import place
 from dc_hub.hubs.opening import open_hub
 from dc_hub.inspecting import difference
 from dc_hub.inspecting import models as inspecting
+from dc_hub.inspecting.signatures import signatures_in
 
 
 def ls(hub: HubOption = None, as_json: JsonOption = False) -> None:
@@ -48,6 +51,7 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
             ("class", f"{found.cls or 'none'} (version {found.class_version})"),
             ("backend", found.backend or "none"),
         ],
+        map(signature_row, found.signatures),
         ((f"params.{key}", as_written(value)) for key, value in found.params.items()),
         ((f"metadata.{key}", as_written(value)) for key, value in found.metadata.items()),
         ((f"classes.{task}", as_written(list(names))) for task, names in found.classes.items()),
@@ -63,10 +67,16 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
     )
 
 
-def verify(model: ModelArgument, hub: HubOption = None) -> None:
-    """Hash every file of a model and check it."""
+def verify(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
+    """Hash every file of a model and check it, and its signatures."""
     source = inspecting.verify(model, hub=hub)
+    signed = signatures_in(source, place(model, hub))
+    if as_json:
+        facts = {"name": source.name, "revision": source.revision, "path": str(source.path)}
+        print_json({**facts, "signatures": list(map(dataclasses.asdict, signed))})
+        return
     out.print(f"[green]verified[/]  {plain(model)}  revision {source.revision}")
+    print_columns(map(signature_row, signed))
 
 
 def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:

@@ -22,6 +22,9 @@ def publish(
         list[str] | None, typer.Option(help="A tag to point at this revision; repeat for more.")
     ] = None,
     move_main: Annotated[bool, typer.Option(help="Move the tag 'main' too, or leave it.")] = True,
+    sign: Annotated[
+        str | None, typer.Option(metavar="KEY", help="Sign it with this key, by name or file.")
+    ] = None,
     hub: HubOption = None,
 ) -> None:
     """Publish a model directory to a hub.
@@ -29,7 +32,7 @@ def publish(
     Every file is verified first. The tag 'main' moves to the new revision, and so does each --tag.
     """
     published = directories.publish_directory(
-        directory, name, hub=hub, tag=tag or (), move_main=move_main
+        directory, name, hub=hub, tag=tag or (), move_main=move_main, sign=sign
     )
     out.print(f"[green]published[/]  {plain(name)}  revision {published.revision}")
     out.print(plain(str(published.path)))

@@ -66,3 +66,11 @@ def _opened(reference: Reference, hub: HubLike) -> Hub:
             hint=f"Leave hub= out, or give the name {reference.name!r} alone.",
         )
     return open_hub(reference.hub)
+
+
+def place(name: ModelName, hub: HubLike = None) -> str:
+    """Return where the model ``name`` is, which trust policies refer to: a path or a URL."""
+    reference = parse(name)
+    if reference.directory is not None:
+        return str(reference.directory.absolute())
+    return hub_of(reference, hub).place(reference.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +13,13 @@ from dc_hub.errors import FileMissing
 from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import CheckResult, compare_golden
 from dc_hub.hubs.contract import HubLike, StoredModel
+from dc_hub.hubs.locating import place
 from dc_hub.hubs.reference import ModelName
+from dc_hub.inspecting.signatures import check_directory, signatures, signatures_in
 from dc_hub.loading.opening import Opened, locate, look_into, open_model
 from dc_hub.loading.restoring import restore
 from dc_hub.loading.versions import version_changes
+from dc_hub.trust.checking import CheckedSignature
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,7 @@ class Info:
     ``params`` are the constructor's arguments as in params.json. ``classes`` are the names of the
     classes by task. ``weights`` are by canonical name. ``files`` maps each file to its size in
     bytes. ``version_changes`` are the stored and the installed version of each package whose major
-    or minor version differs.
+    or minor version differs. ``signatures`` are those that vouch for the revision.
     """
 
     name: str
@@ -50,6 +54,7 @@ class Info:
     weights: Mapping[str, StoredArray]
     files: Mapping[str, int]
     version_changes: Mapping[str, tuple[str, str]]
+    signatures: tuple[CheckedSignature, ...] = ()
 
 
 @explained
@@ -65,7 +70,14 @@ def info(
     The arguments and errors are those of :func:`from_pretrained`.
     """
     with look_into(name, hub=hub, revision=revision) as opened:
-        return describe(opened)
+        described = describe(opened)
+        if not described.revision:
+            return described
+        if opened.is_local:
+            found = signatures_in(opened.source, place(name, hub=hub))
+        else:
+            found = signatures(name, hub=hub, revision=revision)
+    return dataclasses.replace(described, signatures=tuple(found))
 
 
 def describe(opened: Opened) -> Info:
@@ -102,12 +114,16 @@ def verify(
 ) -> StoredModel:
     """Hash every file of the model ``name``, read every header, and return what was verified.
 
-    Raises :class:`HashMismatch` or another error that names the file, and :class:`FileMissing` if
-    the directory has no manifest to verify it against.
+    Signatures of keys that the user knows are checked too; whether there must be some is what the
+    trust policy says. Raises :class:`HashMismatch` or another error that names the file,
+    :class:`FileMissing` if the directory has no manifest to verify it against, and
+    :class:`SignatureError` for a signature that is not valid.
     """
     source = locate(name, hub=hub, revision=revision)
     with open_model(source, "full", versioned=True) as opened:
-        return opened.source
+        source = opened.source
+    check_directory(source)
+    return source
 
 
 @explained

@@ -31,9 +31,11 @@ from dc_hub.files.urls import local_path
 from dc_hub.files.using import in_use
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST, SIGNATURES
-from dc_hub.format.manifest import MAX_BYTES, Entry, HashingFile, Manifest, parse_manifest
+from dc_hub.format.manifest import MAX_BYTES, Entry, Manifest, parse_manifest
+from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
 from dc_hub.format.tar import Member, TarReader, ending, header, padding
 from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel
+from dc_hub.hubs.fetching import fetch
 from dc_hub.hubs.index import FILE as INDEX
 from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
 from dc_hub.hubs.index import Index, Listed, index_bytes, parse_index
@@ -46,7 +48,6 @@ from dc_hub.hubs.staging import Staging
 from dc_hub.loading.verifying import open_contents
 
 _BLOCK: Final = 1 << 20
-_SIGNATURE_BYTES: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +97,7 @@ def bundle(
                 tar.add(INDEX, index_bytes(index.items()))
                 for name in sorted(index):
                     for model in (model for model in models if model.name == name):
-                        _add_model(tar, hubs[name].fetch(model))
+                        _add_model(tar, fetch(hubs[name], model))
                     for tag, revision in sorted(index[name].tags.items()):
                         tar.add(_tag_path(name, tag), _tag_content(revision))
                 tar.end()
@@ -241,7 +242,7 @@ def _add_model(tar: _Writer, model: StoredModel) -> None:
         tar.add(_path(name, revision, MANIFEST), manifest.to_bytes())
         for signature in SIGNATURES:
             if signature in contents.names:
-                data = read_small(contents.folder, signature, _SIGNATURE_BYTES)
+                data = read_small(contents.folder, signature, SIGNATURE_BYTES)
                 tar.add(_path(name, revision, signature), data)
         for entry in manifest.entries:
             with contents.open(entry.path) as file:
@@ -294,7 +295,7 @@ def _read_head(
     member = tar.next()
     for signature in SIGNATURES:
         if member is not None and member.name == _path(name, revision, signature):
-            signatures[signature] = tar.read(_SIGNATURE_BYTES)
+            signatures[signature] = tar.read(SIGNATURE_BYTES)
             member = tar.next()
     return manifest, member, signatures
 
@@ -314,9 +315,7 @@ def _publish(
                     report(tar.position, size)
         if file.entry != entry:
             raise _damaged(name, entry)
-    for signature, data in signatures.items():
-        with HashingFile.create(staging.path, signature) as file:
-            file.write(data)
+    staging.sign_with(lambda _: signatures)
 
 
 def _read_tags(tar: TarReader, name: str, listed: Listed) -> None:

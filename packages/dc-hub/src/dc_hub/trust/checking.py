@@ -13,7 +13,7 @@ from dc_hub.trust.keys import PublicKey
 from dc_hub.trust.policy import Rule
 from dc_hub.trust.sigstore import bundle_key, bundle_verifies
 
-Verdict = Literal["valid", "invalid", "unknown key"]
+Verdict = Literal["valid", "invalid", "unknown key", "malformed", "not checked"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class CheckedSignature:
 
     ``file`` contains it. ``key_id`` is the id of the key that is said to have made it (empty for a
     bundle that no known key verifies), and ``name`` the user's name for that key, if there is one.
-    ``verdict`` tells whether it is valid; of a key that is not known, nobody can tell. ``required``
+    ``verdict`` tells whether it is valid. Of a key that is not known, nobody can tell; without the
+    library that checks it, it is not checked; and a malformed file contains none. ``required``
     tells whether the trust policy counts this key for the place where the model is.
     """
 

@@ -62,12 +62,17 @@ class Rule:
 
 @dataclass(frozen=True, slots=True)
 class Policy:
-    """The rules by place, and ``names`` for the keys that the user knows, by id."""
+    """The rules by place, and the ``keys`` by name that they and the user's folder add up to."""
 
     source: Path
     rules: tuple[tuple[Place, Rule], ...]
     default: Rule | None
-    names: Mapping[str, str]
+    keys: Mapping[str, PublicKey]
+
+    @property
+    def names(self) -> dict[str, str]:
+        """The first name of each key, by its id."""
+        return names_by_id(self.keys)
 
     def rule(self, where: str) -> Rule | None:
         """Return the rule for the path or URL ``where``: that of the longest prefix, or None."""
@@ -78,6 +83,11 @@ class Policy:
             if top == root and path[: len(prefix)] == prefix
         ]
         return max(fitting, key=lambda pair: pair[0])[1] if fitting else self.default
+
+
+def names_by_id(keys: Mapping[str, PublicKey]) -> dict[str, str]:
+    """Return the first name of each key, by its id."""
+    return {key.id: name for name, key in sorted(keys.items(), reverse=True)}
 
 
 def load_policy() -> Policy | None:
@@ -131,7 +141,7 @@ def parse_policy(data: bytes, path: Path, known: Mapping[str, PublicKey]) -> Pol
         path,
         tuple(rules.items()),
         None if default is None else _rule(path, "default", default, keys),
-        {key.id: name for name, key in sorted(keys.items(), reverse=True)},
+        keys,
     )
 
 
