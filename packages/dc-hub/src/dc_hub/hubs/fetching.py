@@ -19,6 +19,7 @@ from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import MAX_BYTES
 from dc_hub.format.signatures import read_signature_files
 from dc_hub.hubs.contract import Hub, Report, StoredModel
+from dc_hub.hubs.several import answering
 from dc_hub.trust.checking import check_rule
 from dc_hub.trust.policy import Policy, Rule, load_policy
 
@@ -46,6 +47,7 @@ def check_trust(hub: Hub, model: StoredModel) -> Mapping[str, bytes]:
     :class:`PolicyError` if the policy cannot be used, and what the hub raises.
     """
     policy = load_policy()
+    hub = answering(hub, model.name, model.revision)
     place = hub.place(model.name)
     rule = policy.rule(place) if policy is not None else None
     if policy is None or rule is None or rule.threshold == 0:
