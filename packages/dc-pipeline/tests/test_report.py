@@ -364,7 +364,7 @@ def test_the_page_shows_parameters_seed_digests_and_versions(page, split):
 
 
 def test_a_label_that_changes_changes_the_digest(split):
-    from dc_pipeline.reporting.provenance import dataset_digest
+    from dc_core import dataset_digest
 
     data = split.test
     y = data.y.copy()

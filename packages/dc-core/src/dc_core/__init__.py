@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from dc_core.dataset import NumpyDataset as NumpyDataset
     from dc_core.dataset import check_dataset as check_dataset
     from dc_core.dataset import check_parts as check_parts
+    from dc_core.digests import dataset_digest as dataset_digest
     from dc_core.display import html_table as html_table
     from dc_core.dtypes import dtype_from_name as dtype_from_name
     from dc_core.dtypes import dtype_name as dtype_name
@@ -52,6 +53,8 @@ if TYPE_CHECKING:
     from dc_core.metric import check_metrics as check_metrics
     from dc_core.metric import score_all as score_all
     from dc_core.model import Model as Model
+    from dc_core.origins import origins_of as origins_of
+    from dc_core.origins import set_origins as set_origins
     from dc_core.output import escape_controls as escape_controls
     from dc_core.output import json_line as json_line
     from dc_core.parameters import check_count as check_count
@@ -109,7 +112,9 @@ _EXPORTS = {
         "check_dataset",
         "check_parts",
     ],
+    "dc_core.digests": ["dataset_digest"],
     "dc_core.display": ["html_table"],
+    "dc_core.origins": ["origins_of", "set_origins"],
     "dc_core.distributions": ["distributions"],
     "dc_core.dtypes": ["dtype_from_name", "dtype_name", "dtypes", "raw_bits"],
     "dc_core.engines": ["engines"],

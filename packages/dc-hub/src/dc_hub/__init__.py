@@ -44,6 +44,9 @@ if TYPE_CHECKING:
     from dc_hub.hubs.pins import read_lock as read_lock
     from dc_hub.hubs.pins import read_pins as read_pins
     from dc_hub.hubs.pins import update_pins as update_pins
+    from dc_hub.inspecting.ancestry import Lineage as Lineage
+    from dc_hub.inspecting.ancestry import Relative as Relative
+    from dc_hub.inspecting.ancestry import lineage as lineage
     from dc_hub.inspecting.diagnosis import Finding as Finding
     from dc_hub.inspecting.diagnosis import diagnose as diagnose
     from dc_hub.inspecting.difference import Change as Change
@@ -66,6 +69,8 @@ if TYPE_CHECKING:
     from dc_hub.publishing.bundles import list_bundle as list_bundle
     from dc_hub.publishing.bundles import unbundle as unbundle
     from dc_hub.publishing.directories import publish_directory as publish_directory
+    from dc_hub.publishing.editing import card as card
+    from dc_hub.publishing.editing import set_card as set_card
     from dc_hub.publishing.models import check_publishable as check_publishable
     from dc_hub.publishing.models import publish as publish
     from dc_hub.publishing.models import save as save
@@ -104,6 +109,7 @@ _EXPORTS = {
         "set_tag",
     ],
     "dc_hub.inspecting.models": ["Info", "StoredArray", "check_golden", "info", "verify"],
+    "dc_hub.inspecting.ancestry": ["Lineage", "Relative", "lineage"],
     "dc_hub.inspecting.searching": ["search"],
     "dc_hub.inspecting.summaries": ["summary"],
     "dc_hub.loading.models": ["from_pretrained", "load", "load_weights"],
@@ -118,6 +124,7 @@ _EXPORTS = {
         "read_pins",
         "update_pins",
     ],
+    "dc_hub.publishing.editing": ["card", "set_card"],
     "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
     "dc_hub.publishing.signing": ["sign"],
     "dc_hub.site.writing": ["Site", "write_site"],

@@ -17,11 +17,13 @@ import typer
 from dc_core import DCError
 from dc_hub.command import (
     bundling,
+    carding,
     converting,
     diagnosing,
     fetching,
     locking,
     reading,
+    relating,
     searching,
     showing,
     signing,
@@ -89,6 +91,8 @@ for _command in (
     bundling.unbundle,
     writing.publish,
     signing.sign,
+    carding.card,
+    relating.lineage,
     converting.convert,
     writing.rm,
     writing.index,

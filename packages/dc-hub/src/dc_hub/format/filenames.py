@@ -1,5 +1,6 @@
 """The names of the files in a model directory."""
 
+import re
 from typing import Final
 
 PARAMS: Final = "params.json"
@@ -14,7 +15,14 @@ SIGNATURE: Final = "MANIFEST.json.sig"
 SIGNATURES: Final = (BUNDLE, SIGNATURE)
 """Files that a model directory may contain although its manifest does not list them."""
 
+_SHARD: Final = re.compile(r"model-[0-9]{5}-of-[0-9]{5}\.safetensors")
+
 
 def shard_name(number: int, count: int) -> str:
     """Return the name of weights file ``number`` (from 1) of ``count``."""
     return f"model-{number:05d}-of-{count:05d}.safetensors"
+
+
+def is_weights(name: str) -> bool:
+    """Tell whether a file of that name holds weights, in one file or in shards."""
+    return name in (WEIGHTS, INDEX) or _SHARD.fullmatch(name) is not None

@@ -83,6 +83,11 @@ class Staging:
         with self.create(name) as file:
             file.write(data)
 
+    @property
+    def entries(self) -> tuple[Entry, ...]:
+        """The files that were written so far."""
+        return tuple(self._entries)
+
     def sign_with(self, sign: Sign) -> None:
         """Let ``sign`` make signature files when the manifest is known.
 

@@ -18,6 +18,7 @@ from dc_hub.hubs.contract import HubLike
 from dc_hub.hubs.pins import lock_in_use
 from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import locate, open_model
+from dc_hub.loading.origins import remember_origin
 from dc_hub.loading.predictions import check_predictions, log_version_changes
 from dc_hub.loading.restoring import give, names_of, restore
 from dc_hub.loading.training_state import resume
@@ -76,6 +77,7 @@ def from_pretrained(
             check_predictions(model, opened)
         if training:
             resume(model, opened)
+        remember_origin(model, opened)
     return model
 
 
@@ -133,5 +135,6 @@ def load_weights(
                 unexpected=unknown,
             )
         loaded: T = give(opened.stored, holder, allow_missing, renamed)
+        remember_origin(loaded, opened)
         log_version_changes(opened)
     return loaded

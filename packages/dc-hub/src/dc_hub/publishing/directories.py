@@ -14,6 +14,7 @@ from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
 from dc_hub.hubs.locating import whole_model
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
+from dc_hub.loading.verifying import Contents
 from dc_hub.trust.keyring import Key, load_key
 
 _BLOCK: Final = 1 << 22
@@ -52,12 +53,17 @@ def publish_directory(
 
         def write(staging: Staging) -> None:
             for file in names:
-                with contents.open(file) as original, staging.create(file) as copy:
-                    while block := original.read(_BLOCK):
-                        copy.write(block)
+                copy_file(contents, file, staging)
             contents.check_unchanged()
             staging.sign_with(lambda _: signatures)
             if signer is not None:
                 staging.sign_with(signer.sign)
 
         return where.publish(model, write, tags_to_move(tag, move_main))
+
+
+def copy_file(contents: Contents, file: str, staging: Staging) -> None:
+    """Copy a file of a model that was verified into a new model directory."""
+    with contents.open(file) as original, staging.create(file) as copy:
+        while block := original.read(_BLOCK):
+            copy.write(block)

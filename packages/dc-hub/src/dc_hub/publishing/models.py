@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
 
@@ -27,19 +27,21 @@ from dc_core import (
 from dc_hub.conversion import with_path
 from dc_hub.errors import NotSerializable, ParamsError
 from dc_hub.files.storage import make_directory, writing
-from dc_hub.files.urls import local_path
+from dc_hub.files.urls import is_url, local_path
 from dc_hub.format.filenames import CARD, GOLDEN, PARAMS, TRAINING
 from dc_hub.format.golden import golden_tensors
 from dc_hub.format.record import Record, StoredWeight
 from dc_hub.format.shards import SHARD_SIZE, write_weights
 from dc_hub.format.tensors import check_tensors, write_tensors
 from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
-from dc_hub.hubs.locating import whole_model
+from dc_hub.hubs.locating import in_hub, whole_model
 from dc_hub.hubs.staging import Staging
+from dc_hub.loading.origins import WeightsDigests, all_origins, digests_of, known_origins
 from dc_hub.loading.restoring import Stored
 from dc_hub.loading.training_state import training_tensors
-from dc_hub.publishing.card import model_card
+from dc_hub.publishing.card import model_card, with_author
 from dc_hub.publishing.describing import Described, describe
+from dc_hub.publishing.facts import Resolve, plain, with_facts
 from dc_hub.publishing.fitting import check_fitted
 from dc_hub.publishing.packages import packages
 from dc_hub.publishing.restoring import can_be_built, check_restores
@@ -47,25 +49,41 @@ from dc_hub.trust.keyring import Key, Signer, load_key
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
-    """A model that passed all checks and is ready to be written."""
+class Texts:
+    """The small files of a model: its params.json and its card."""
 
     params: bytes
     card: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A model that passed all checks and is ready to be written.
+
+    If its weights turn out to be ``same_as`` those that it was loaded with, nothing was derived,
+    and ``unchanged`` are its texts: the links to origins are those of the model that was loaded.
+    """
+
+    texts: Texts
     weights: Mapping[str, np.ndarray]
     beside: Mapping[str, Mapping[str, np.ndarray]]
     shard_size: int
+    same_as: WeightsDigests | None = None
+    unchanged: Texts | None = None
 
     def write(self, staging: Staging, signer: Signer | None = None) -> None:
         """Write the files, weights first and the card last; ``signer`` signs the manifest."""
         write_weights(
             staging.create, self.weights, shard_size=self.shard_size, metadata={"format": "pt"}
         )
+        texts = self.texts
+        if self.unchanged is not None and digests_of(staging.entries) == self.same_as:
+            texts = self.unchanged
         for name, tensors in self.beside.items():
             with staging.create(name) as file:
                 write_tensors(file, tensors)
-        staging.write(PARAMS, self.params)
-        staging.write(CARD, self.card)
+        staging.write(PARAMS, texts.params)
+        staging.write(CARD, texts.card)
         if signer is not None:
             staging.sign_with(signer.sign)
 
@@ -79,6 +97,11 @@ def publish(
     tag: str | Iterable[str] = (),
     move_main: bool = True,
     metadata: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    dataset: Any = None,
+    licence: str | None = None,
+    derived_from: Any = None,
+    card: str | None = None,
     golden: Any = None,
     training: bool = False,
     unfitted: bool = False,
@@ -95,8 +118,18 @@ def publish(
         hub: A hub or its path. Default: ``DEEPCHEM_MODEL_HUB``, then the user's data folder.
         tag: A tag, or several, to point at this revision: ``"v2"``.
         move_main: Whether the tag ``main``, the default revision, moves too.
-        metadata: Anything about the model that JSON can hold: task, units, dataset, metrics,
-            licence, pretrained_on, description … It is stored, and shown in the model card.
+        metadata: Anything about the model that JSON can hold: task, units, split, featurizer,
+            description … It is stored, and shown in the model card.
+        metrics: Scores by name, as ``evaluate`` returns them, intervals with ``value``, ``low`` and
+            ``high``, or several of these by the part of the data: ``{"test": scores}``.
+        dataset: What the model learned from: a name, a dataset, of which the digest is stored, or
+            both: ``("freesolv", train)``; or a list of these.
+        licence: The SPDX identifier of the model's licence: ``"MIT"``.
+        derived_from: The models that this one was made from, by name, ``name@revision`` or
+            :class:`StoredModel`. By default, those that it or its parts were loaded from, unless
+            the weights are still the same.
+        card: The author's part of the model card, Markdown, around what is generated; see
+            :func:`set_card`.
         golden: Sample inputs to store with the model's outputs, for :func:`check_golden`: an array,
             a list of strings, a dataset, or a :class:`Golden` with tolerances.
         training: Store the training state too, so that training can be resumed exactly.
@@ -114,8 +147,16 @@ def publish(
     :class:`NotFitted`, and the errors of :meth:`LocalHub.publish`.
     """
     signer = None if sign is None else load_key(sign)
+    known = with_facts(
+        metadata,
+        _resolve_in(lambda: whole_model(name, hub)[1]),
+        metrics=metrics,
+        dataset=dataset,
+        licence=licence,
+        derived_from=derived_from,
+    )
     prepared = prepare(
-        model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
+        model, known, golden, card, training=training, unfitted=unfitted, shard_size=shard_size
     )
     called, where = whole_model(name, hub)
     write = partial(prepared.write, signer=signer)
@@ -128,6 +169,11 @@ def save(
     directory: str | os.PathLike[str],
     *,
     metadata: Mapping[str, Any] | None = None,
+    metrics: Mapping[str, Any] | None = None,
+    dataset: Any = None,
+    licence: str | None = None,
+    derived_from: Any = None,
+    card: str | None = None,
     golden: Any = None,
     training: bool = False,
     unfitted: bool = False,
@@ -141,8 +187,16 @@ def save(
     contains something else.
     """
     signer = None if sign is None else load_key(sign)
+    known = with_facts(
+        metadata,
+        _resolve_in(lambda: None),
+        metrics=metrics,
+        dataset=dataset,
+        licence=licence,
+        derived_from=derived_from,
+    )
     prepared = prepare(
-        model, metadata, golden, training=training, unfitted=unfitted, shard_size=shard_size
+        model, known, golden, card, training=training, unfitted=unfitted, shard_size=shard_size
     )
     path = local_path(directory)
     with writing(path):
@@ -168,6 +222,7 @@ def prepare(
     model: Any,
     metadata: Mapping[str, Any] | None,
     golden: Any,
+    author: str | None = None,
     *,
     training: bool = False,
     unfitted: bool = False,
@@ -202,6 +257,12 @@ def prepare(
     weights = {info.native or relative: exported[relative] for relative, info in table.items()}
     _check_distinct(name, table, described.arrays)
     needed = packages(described.classes, described.backends)
+    origins = all_origins(model)
+    said = {
+        **plain(metadata or {}),
+        "created_with": dict(needed.versions),
+        "parameters": sum(array.size for array in weights.values()),
+    }
     record = Record(
         cls=described.cls,
         class_version=described.class_version,
@@ -211,11 +272,7 @@ def prepare(
             f"{prefix}/{relative}": StoredWeight(info.native or relative, info.aliases)
             for relative, info in table.items()
         },
-        metadata={
-            **_plain(metadata or {}),
-            "created_with": dict(needed.versions),
-            "parameters": sum(array.size for array in weights.values()),
-        },
+        metadata={**_linked(map(str, origins)), **said},
         classes=model.classes if isinstance(model, Estimator) else {},
     )
     params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})
@@ -230,13 +287,34 @@ def prepare(
     )
     if not isinstance(model, Component) and restored is not None and not unfitted:
         check_fitted(restored)
-    card = model_card(
-        record,
-        weights,
-        needed.install,
-        is_model=not isinstance(model, Component) or isinstance(model, Model),
-    )
-    return Prepared(params, card.encode(), weights, beside, shard_size)
+    is_model = not isinstance(model, Component) or isinstance(model, Model)
+
+    def texts(of: Record) -> Texts:
+        card = model_card(of, weights, needed.install, is_model=is_model)
+        card = card if author is None else with_author(card, author)
+        return Texts(of.to_bytes(), card.encode())
+
+    own = known_origins(model)
+    if len(own) != 1:
+        return Prepared(texts(record), weights, beside, shard_size)
+    unchanged = replace(record, metadata={**_linked(own[0].derived_from), **said})
+    return Prepared(texts(record), weights, beside, shard_size, own[0].weights, texts(unchanged))
+
+
+def _linked(origins: Iterable[str]) -> dict[str, Any]:
+    """Return the metadata that name ``origins``, none if there are none."""
+    links = list(dict.fromkeys(origins))
+    return {"derived_from": links} if links else {}
+
+
+def _resolve_in(hub: Callable[[], HubLike]) -> Resolve:
+    """Return what finds the model that a name or address means: a name, in the hub given."""
+
+    def resolve(origin: str) -> StoredModel:
+        reference, where = in_hub(origin, None if is_url(origin) else hub())
+        return where.resolve(reference.name, reference.revision)
+
+    return resolve
 
 
 def _predicting(model: Any, holder: WeightHolder, described: Described) -> Component:
@@ -269,14 +347,3 @@ def _check_distinct(
             path=twice[0],
             hint="Rename an attribute or an argument so that the names differ.",
         )
-
-
-def _plain(value: Any) -> Any:
-    """Return metadata as JSON: NumPy's numbers as Python's, tuples as lists."""
-    if isinstance(value, np.generic):
-        return value.item()
-    if isinstance(value, Mapping):
-        return {key: _plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
-    return value

@@ -12,7 +12,17 @@ from typing import Any, Final, Self
 
 import numpy as np
 
-from dc_core import Dataset, Estimator, Model, NormalDistribution, check_names, construct, explained
+from dc_core import (
+    Dataset,
+    Estimator,
+    Model,
+    NormalDistribution,
+    check_names,
+    construct,
+    explained,
+    origins_of,
+    set_origins,
+)
 from dc_core.errors import ParameterError, WeightsMismatch
 
 _SHOWN: Final = 4
@@ -112,6 +122,8 @@ def transfer_weights(
     target.import_weights(
         {new: theirs[old] for new, old in copied.items()}, (*mismatched, *missing)
     )
+    if isinstance(source, Model):
+        set_origins(target, dict.fromkeys((*origins_of(target), *origins_of(source))))
     return Transfer(
         {f"{target.name}/{new}": f"{name}/{old}" for new, old in copied.items()},
         tuple(f"{target.name}/{new}" for new in mismatched),
