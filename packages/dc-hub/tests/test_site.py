@@ -203,7 +203,16 @@ def test_a_page_says_how_to_load_exactly_this_revision(site, filled):
 def test_a_page_shows_metrics_files_weights_revisions_and_lineage(site, filled):
     pages = site()
     text = " ".join("".join(parse(pages["models/lab~linear.html"]).itertext()).split())
-    for shown in ("test rmse", "0.5", "0.7 to 0.9", "log mol/L", "coefficients", "4 × 2", "v1"):
+    for shown in (
+        "test RMSE",
+        "test R²",
+        "0.5",
+        "0.7 to 0.9",
+        "log mol/L",
+        "coefficients",
+        "4 × 2",
+        "v1",
+    ):
         assert shown in text
     for digest in filled.revisions("lab/linear"):
         assert digest[:16] in text

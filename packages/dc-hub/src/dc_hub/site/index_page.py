@@ -15,7 +15,7 @@ from typing import Any, Final
 from dc_hub.format.summary import Score, Summary
 from dc_hub.hubs.contract import MAIN
 from dc_hub.site.links import page_of
-from dc_hub.site.markup import Markup, count, element, number, size, visible
+from dc_hub.site.markup import Markup, count, element, metric, number, size, visible
 from dc_hub.site.page import page
 
 MAX_VALUES: Final = 1000
@@ -68,7 +68,12 @@ def row(summary: Summary, tags: Iterable[str]) -> Row:
             element("h2", element("a", summary.title or summary.name, href=page_of(summary.name))),
             summary.title and element("p", summary.name, class_="name"),
             summary.description and element("p", summary.description, class_="about", limit=_LONG),
-            element("div", " · ".join(facts[:_FEW]), tag_list(others), class_="facts"),
+            element(
+                "ul",
+                *(element("li", fact) for fact in facts[:_FEW]),
+                others and element("li", tag_list(others)),
+                class_="facts",
+            ),
         ),
         _best(summary),
     )
@@ -149,7 +154,7 @@ def headline(summary: Summary) -> tuple[str, Score] | None:
 
     def order(found: tuple[str, Score]) -> tuple[bool, bool, int]:
         name = found[0].lower()
-        usual = [i for i, metric in enumerate(_USUAL) if name.endswith(metric)]
+        usual = [i for i, ending in enumerate(_USUAL) if name.endswith(ending)]
         place = usual[0] if usual else len(_USUAL)
         return not name.startswith("test"), not name.startswith("valid"), place
 
@@ -161,8 +166,8 @@ def _best(summary: Summary) -> Markup | None:
     if found is None:
         return None
     name, score = found
-    shown = visible(name, 40).replace("/", " ").replace("_", " ")
-    return element("p", element("b", number(score.value)), element("span", shown), class_="score")
+    value = element("b", number(score.value))
+    return element("p", value, element("span", metric(name)), class_="score")
 
 
 def _facts(rows: Sequence[Row]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ in as it is.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Iterable, Sequence
 from html import escape
 from typing import Final
@@ -18,6 +19,11 @@ MAX_TEXT: Final = 300
 
 _VOID: Final = frozenset({"br", "col", "hr", "input", "link", "meta", "wbr"})
 _UNITS: Final = ("bytes", "kB", "MB", "GB", "TB", "PB")
+
+_METRICS: Final = {
+    **{word: word.upper() for word in ("auc", "mae", "mse", "rmse", "roc", "prc", "ap", "bedroc")},
+    "r2": "R²",
+}
 
 Content = object
 """Text or a number, which is escaped; :class:`Markup`; nothing (None or False); or several."""
@@ -66,6 +72,17 @@ def element(tag: str, *contents: Content, limit: int = MAX_TEXT, **attributes: o
     if tag in _VOID:
         return Markup(f"<{tag}{given}>")
     return Markup(f"<{tag}{given}>{markup(contents, limit)}</{tag}>")
+
+
+def breakable(text: str, limit: int = MAX_TEXT) -> Markup:
+    """Return a long name that a browser may break after its dots, slashes and underscores."""
+    return Markup(re.sub(r"([./_]+)(?=[^./_])", r"\1<wbr>", escape(visible(text, limit))))
+
+
+def metric(name: str) -> str:
+    """Return the name of a metric as people write it: ``test/roc_auc`` is "test ROC AUC"."""
+    words = re.split(r"[/_ ]+", visible(name, 60))
+    return " ".join(_METRICS.get(word.lower(), word) for word in words)
 
 
 def _attribute(value: object) -> str:

@@ -15,7 +15,7 @@ from dc_hub.site.card import render_card
 from dc_hub.site.figures import figures
 from dc_hub.site.index_page import tag_list
 from dc_hub.site.links import page_of
-from dc_hub.site.markup import Content, Markup, element, number, size, visible
+from dc_hub.site.markup import Content, Markup, breakable, element, metric, number, size
 from dc_hub.site.page import page
 from dc_hub.site.reading import Described
 
@@ -204,7 +204,7 @@ def _metrics(described: Described) -> _Section | None:
     if not summary.metrics and not shown:
         return None
     stats = [
-        element("div", element("dt", _readable(name)), element("dd", _score(score)))
+        element("div", element("dt", metric(name)), element("dd", _score(score)))
         for name, score in summary.metrics.items()
     ]
     return _section(
@@ -220,10 +220,6 @@ def _metrics(described: Described) -> _Section | None:
         if shown
         else None,
     )
-
-
-def _readable(metric: str) -> str:
-    return visible(metric, 60).replace("/", " ").replace("_", " ")
 
 
 def _score(score: Score) -> Content:
@@ -242,7 +238,7 @@ def _card(described: Described, files: Sequence[str]) -> _Section | None:
 
 def _arguments(described: Described) -> _Section | None:
     rows = [
-        (element("code", name), as_written(value))
+        (element("code", breakable(name)), as_written(value))
         for name, value in described.record.params.items()
     ]
     if not rows:
@@ -252,7 +248,7 @@ def _arguments(described: Described) -> _Section | None:
 
 def _weights(described: Described) -> _Section | None:
     rows = [
-        (element("code", w.name), w.dtype, " × ".join(map(str, w.shape)) or "scalar")
+        (element("code", breakable(w.name)), w.dtype, " × ".join(map(str, w.shape)) or "scalar")
         for w in described.weights
     ]
     if not rows:
@@ -266,7 +262,11 @@ def _files(described: Described) -> _Section:
     for entry in described.manifest.entries:
         digest = element("code", entry.sha256, class_="digest")
         rows.append(
-            (element("code", entry.path, id=f"file-{entry.path}"), size(entry.size), digest)
+            (
+                element("code", entry.path, id=f"file-{entry.path}"),
+                size(entry.size),
+                digest,
+            )
         )
     return _section("files", "Files", _table(("File", "Size", "SHA-256"), rows, right=(1,)))
 
@@ -294,7 +294,7 @@ def _revisions(summary: Summary, history: History) -> _Section:
                 *scores,
             )
         )
-    head = ("Revision", "Tags", "Size", *map(_readable, names))
+    head = ("Revision", "Tags", "Size", *map(metric, names))
     right = tuple(range(2, len(head)))
     return _section("revisions", "Revisions", _table(head, rows, right=right))
 
@@ -369,7 +369,9 @@ def _signatures(described: Described) -> _Section | None:
 
 def _others(described: Described) -> _Section | None:
     metadata = described.record.metadata
-    rows = [(name, as_written(metadata[name])) for name in sorted(metadata.keys() - _SHOWN)]
+    rows = [
+        (breakable(name), as_written(metadata[name])) for name in sorted(metadata.keys() - _SHOWN)
+    ]
     if not rows:
         return None
     return _section("metadata", "Further metadata", _table(("Key", "Value"), rows))

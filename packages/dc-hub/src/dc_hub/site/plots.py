@@ -44,7 +44,7 @@ def predicted_against_measured(
     margin = 0.04 * (high - low) or max(abs(low), 1.0) * 0.1
     if not math.isfinite(high - low) or not math.isfinite(margin):
         return None
-    axis = _Axis(low - margin, high + margin)
+    axis = _Axis(low - margin, high + margin, steps=7)
     height = _WIDTH - _LEFT - _RIGHT + _TOP + _BOTTOM
     frame = _Frame(axis, axis, height)
     shown = _evenly(len(x))
