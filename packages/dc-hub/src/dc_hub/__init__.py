@@ -61,6 +61,9 @@ if TYPE_CHECKING:
     from dc_hub.inspecting.searching import search as search
     from dc_hub.inspecting.signatures import signatures as signatures
     from dc_hub.inspecting.summaries import summary as summary
+    from dc_hub.inspecting.verification import Verified as Verified
+    from dc_hub.inspecting.verification import verify_cache as verify_cache
+    from dc_hub.inspecting.verification import verify_models as verify_models
     from dc_hub.loading.models import from_pretrained as from_pretrained
     from dc_hub.loading.models import load as load
     from dc_hub.loading.models import load_weights as load_weights
@@ -75,6 +78,8 @@ if TYPE_CHECKING:
     from dc_hub.publishing.models import publish as publish
     from dc_hub.publishing.models import save as save
     from dc_hub.publishing.signing import sign as sign
+    from dc_hub.remote.collecting import Garbage as Garbage
+    from dc_hub.remote.collecting import gc as gc
     from dc_hub.site.writing import Site as Site
     from dc_hub.site.writing import write_site as write_site
     from dc_hub.trust.checking import CheckedSignature as CheckedSignature
@@ -86,6 +91,8 @@ if TYPE_CHECKING:
     from dc_hub.trust.keys import PublicKey as PublicKey
 
 _EXPORTS = {
+    "dc_hub.inspecting.verification": ["Verified", "verify_cache", "verify_models"],
+    "dc_hub.remote.collecting": ["Garbage", "gc"],
     "dc_hub.converting.models": ["Conversion", "convert"],
     "dc_hub.publishing.bundles": ["Bundled", "bundle", "list_bundle", "unbundle"],
     "dc_hub.publishing.directories": ["publish_directory"],

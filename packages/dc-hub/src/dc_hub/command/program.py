@@ -18,6 +18,7 @@ from dc_core import DCError
 from dc_hub.command import (
     bundling,
     carding,
+    collecting,
     converting,
     diagnosing,
     fetching,
@@ -89,6 +90,7 @@ for _command in (
     locking.lock,
     bundling.bundle,
     bundling.unbundle,
+    collecting.gc,
     writing.publish,
     signing.sign,
     carding.card,

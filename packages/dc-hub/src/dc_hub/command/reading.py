@@ -8,13 +8,13 @@ from typing import Annotated, Any
 import typer
 
 from dc_hub.command.options import NO, HubOption, JsonOption, ModelArgument
-from dc_hub.command.printing import MAX_TEXT, cut, out, plain, print_columns, print_json
+from dc_hub.command.printing import MAX_TEXT, counting, cut, out, plain, print_columns, print_json
 from dc_hub.command.signing import signature_row
 from dc_hub.format.written import as_written
 from dc_hub.hubs import managing
 from dc_hub.hubs.locating import place
 from dc_hub.hubs.opening import open_hub
-from dc_hub.inspecting import difference
+from dc_hub.inspecting import difference, verification
 from dc_hub.inspecting import models as inspecting
 from dc_hub.inspecting.signatures import signatures_in
 
@@ -67,8 +67,49 @@ def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fals
     )
 
 
-def verify(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """Hash every file of a model and check it, and its signatures."""
+def verify(
+    models: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="[MODEL]...", help="Names, name@revision, or ./directories."),
+    ] = None,
+    everything: Annotated[
+        bool, typer.Option("--all", help="All revisions of all models of the hub.")
+    ] = False,
+    cache: Annotated[bool, typer.Option("--cache", help="All models in the cache.")] = False,
+    repair: Annotated[
+        bool, typer.Option("--repair", help="Fetch again what is damaged in the cache.")
+    ] = False,
+    hub: HubOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Hash every file of models and check them, and their signatures.
+
+    Of several models, all that are damaged are listed, and then the exit code is 1.
+    """
+    names = models or []
+    if not names and not everything and not cache:
+        raise typer.BadParameter("Give the models, or --all, or --cache.")
+    if len(names) == 1 and not (everything or cache or repair):
+        _verify_one(names[0], hub, as_json)
+        return
+    found = []
+    with counting("verified") as report:
+        if names or everything:
+            found += verification.verify_models(
+                names, hub=hub, everything=everything, repair=repair, report=report
+            )
+        if cache:
+            found += verification.verify_cache(hub=hub, repair=repair, report=report)
+    if as_json:
+        print_json([dataclasses.asdict(model) | {"intact": model.intact} for model in found])
+    else:
+        for model in found:
+            _print_verified(model)
+    if not all(model.intact for model in found):
+        raise typer.Exit(NO)
+
+
+def _verify_one(model: str, hub: str | None, as_json: bool) -> None:
     source = inspecting.verify(model, hub=hub)
     signed = signatures_in(source, place(model, hub))
     if as_json:
@@ -77,6 +118,16 @@ def verify(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = Fa
         return
     out.print(f"[green]verified[/]  {plain(model)}  revision {source.revision}")
     print_columns(map(signature_row, signed))
+
+
+def _print_verified(model: verification.Verified) -> None:
+    name = plain(model.name or model.path)
+    if model.intact:
+        done = "repaired" if model.repaired else "verified"
+        out.print(f"[green]{done}[/]  {name}  revision {model.revision}")
+    else:
+        out.print(f"[red]damaged[/]  {name}  revision {model.revision or 'unknown'}")
+        out.print(f"  {plain(model.error)}")
 
 
 def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:

@@ -27,6 +27,9 @@ from dc_hub.files.system import create_file, is_busy, patiently, process_is_dead
 TERM: Final = 5.0
 """Seconds after which an unchanged lease is considered abandoned."""
 
+LONGEST: Final = 86_400.0
+"""Seconds after which a lease that was not renewed is not believed to be held."""
+
 MAX_BYTES: Final = 1024
 """The most that is read of who holds a lease."""
 
@@ -97,6 +100,17 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
     finally:
         if mine.held():
             patiently(lambda: path.unlink(missing_ok=True))
+
+
+def is_held(path: Path) -> bool:
+    """Tell whether the lease ``path`` is held by a process that may be alive.
+
+    That of another machine is believed for ``LONGEST`` seconds after it was renewed.
+    """
+    text = _read(path)
+    if text is None or owner_is_dead(text):
+        return False
+    return time.time() - _renewed(path) / 1e9 < LONGEST
 
 
 def owner() -> str:

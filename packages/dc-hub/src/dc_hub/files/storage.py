@@ -9,7 +9,7 @@ import shutil
 import stat
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Final
@@ -87,20 +87,22 @@ def write_atomically(path: Path, data: bytes, *, aside: Path | None = None) -> N
     sync_directory(path.parent)
 
 
-def remove_leftovers(folder: Path, older_than: float) -> list[Path]:
-    """Remove what crashed processes left in ``folder``, and return the paths removed, sorted.
+def find_leftovers(folder: Path, older_than: float) -> list[Path]:
+    """Return what crashed processes left in ``folder``, sorted.
 
-    These are temporary files and directories, and leases, which have not changed for
-    ``older_than`` seconds. What belongs to another user may have to stay. Raises ``OSError`` if the
-    folder cannot be read.
+    These are temporary files and directories, and leases, in which nothing has changed for
+    ``older_than`` seconds. Raises ``OSError`` if the folder cannot be read.
     """
-    removed = []
-    now = time.time()
     with os.scandir(folder) as entries:
         names = sorted(entry.name for entry in entries if _LEFTOVER.fullmatch(entry.name))
-    for path in (folder / name for name in names):
-        if now - last_change(path, now) < older_than:
-            continue
+    now = time.time()
+    return [path for name in names if now - newest_change(path := folder / name) >= older_than]
+
+
+def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
+    """Remove ``paths``, and return those that are gone: others' may have to stay."""
+    removed = []
+    for path in paths:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -109,6 +111,18 @@ def remove_leftovers(folder: Path, older_than: float) -> list[Path]:
         if not os.path.lexists(path):
             removed.append(path)
     return removed
+
+
+def newest_change(path: Path) -> float:
+    """Return when ``path``, or something in that directory, was last changed.
+
+    What has just been removed counts as changed now.
+    """
+    newest = last_change(path, time.time())
+    if path.is_dir() and not path.is_symlink():
+        with suppress(FileNotFoundError):
+            newest = max([newest, *(last_change(inner, 0.0) for inner in path.iterdir())])
+    return newest
 
 
 def last_change(path: Path, default: float) -> float:

@@ -1,7 +1,7 @@
 """Which models of a cache are used, and when each was used last.
 
     <cache>/models/<64 hex>/        a model
-    <cache>/used/<64 hex>           was changed when the model was used last
+    <cache>/used/<64 hex>           where it came from; was changed when it was used last
     <cache>/used/<64 hex>.<id>      one for each process that is loading the model, with its owner
 
 A process that dies leaves its mark behind: one whose owner is a dead process of this machine, or
@@ -17,13 +17,14 @@ import time
 import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from dc_hub.errors import FileMissing, HubError
-from dc_hub.files.lease import MAX_BYTES, owner, owner_is_dead
-from dc_hub.files.paths import open_regular
-from dc_hub.files.storage import last_change
+from dc_hub.files.lease import LONGEST, MAX_BYTES, owner, owner_is_dead
+from dc_hub.files.paths import check_name, open_regular, read_small
+from dc_hub.files.storage import last_change, write_atomically
 from dc_hub.files.system import create_file, patiently
 
 MODELS: Final = "models"
@@ -32,23 +33,40 @@ USED: Final = "used"
 GRACE: Final = 5.0
 """Seconds after its last use in which a model is not removed: between being found and opened."""
 
-LONGEST: Final = 86_400.0
-"""Seconds after which a mark is not believed any more: the number of its process may be another's
-now."""
-
 logger = logging.getLogger(__name__)
 
 
-def touch(cache: Path, revision: str) -> None:
-    """Note that a model of ``cache`` is used now."""
+@dataclass(frozen=True, slots=True)
+class Origin:
+    """Where a model was fetched from: the URL of the hub, without secrets, and its name there."""
+
+    hub: str
+    name: str
+
+
+def touch(cache: Path, revision: str, origin: Origin | None = None) -> None:
+    """Note that a model of ``cache`` is used now, and that it came from ``origin``."""
     file = cache / USED / revision
     try:
-        try:
-            os.utime(file)
-        except FileNotFoundError:
-            file.touch()
+        if origin is not None:
+            write_atomically(file, f"{origin.hub}\n{origin.name}\n".encode())
+        else:
+            try:
+                os.utime(file)
+            except FileNotFoundError:
+                file.touch()
     except OSError as error:
         logger.debug("the use of %s is not noted: %s", revision, error)
+
+
+def origin_of(cache: Path, revision: str) -> Origin | None:
+    """Return where a model of ``cache`` was fetched from; None if that is not known."""
+    try:
+        hub, name = read_small(cache / USED, revision, MAX_BYTES).decode().splitlines()
+        return Origin(hub, check_name(name)) if hub.isprintable() else None
+    except (HubError, ValueError) as error:
+        logger.debug("the origin of %s is not known: %s", revision, error)
+        return None
 
 
 def last_used(cache: Path, revision: str) -> float:
@@ -103,7 +121,7 @@ def is_abandoned(mark: Path) -> bool:
 
 def abandoned_marks(cache: Path) -> list[Path]:
     """Return the marks that processes left that are dead, and notes of models that are gone."""
-    found = sorted((cache / USED).glob("*"))
+    found = sorted(path for path in (cache / USED).glob("*") if path.name[0] != ".")
     return [
         mark
         for mark in found

@@ -34,6 +34,7 @@ from dc_hub.files.paths import (
     reading,
 )
 from dc_hub.files.storage import (
+    find_leftovers,
     last_change,
     make_directory,
     remove_leftovers,
@@ -305,6 +306,10 @@ class LocalHub:
         not changed for ``older_than`` seconds is removed; what belongs to another user may have to
         stay. Raises :class:`ModelNotFound` if there is no directory for ``name``.
         """
+        return remove_leftovers(self.leftovers(name, older_than=older_than))
+
+    def leftovers(self, name: str | None = None, *, older_than: float = 86_400.0) -> list[Path]:
+        """Return what :meth:`gc` would remove."""
         if name is None:
             self._check_there()
             firsts = [
@@ -320,13 +325,13 @@ class LocalHub:
             homes = [self.path / name]
         else:
             homes = [self._home(name)]
-        removed = []
+        found = []
         for home in homes:
             for folder in ("", "revisions", "refs"):
                 if not folder or is_directory(home, folder):
                     with reading(str(home / folder)):
-                        removed += remove_leftovers(home / folder, older_than)
-        return removed
+                        found += find_leftovers(home / folder, older_than)
+        return found
 
     def _take_away(self, home: Path, tags: Iterable[str], source: Path, aside: Path) -> None:
         """Delete ``tags`` and rename ``source``; if that is refused, put the tags back."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -124,6 +125,8 @@ class Staging:
         except OSError as error:
             if error.errno not in _OCCUPIED:
                 raise
+            with suppress(OSError):  # it may be another user's
+                os.utime(destination)  # published now, so that no `gc` takes it for abandoned
             self._check_same(destination, self._manifest)
             add_signatures(destination, self._signatures)
         sync_directory(destination.parent)

@@ -23,20 +23,30 @@ from pathlib import Path
 from dc_core import sync_directory
 from dc_hub.errors import NoRoom
 from dc_hub.files.cache import LIMIT, cache_limit
-from dc_hub.files.lease import lease
-from dc_hub.files.paths import is_directory
+from dc_hub.files.lease import is_held, lease
+from dc_hub.files.paths import is_directory, reading
 from dc_hub.files.sizes import show_size
 from dc_hub.files.storage import (
     FULL,
+    find_leftovers,
     last_change,
     make_directory,
+    newest_change,
     remove_leftovers,
     size_of,
     temporary,
     writing,
 )
 from dc_hub.files.system import patiently
-from dc_hub.files.using import MODELS, USED, is_used, last_used, touch
+from dc_hub.files.using import (
+    MODELS,
+    USED,
+    Origin,
+    abandoned_marks,
+    is_used,
+    last_used,
+    touch,
+)
 from dc_hub.hubs.contract import is_digest
 
 Fill = Callable[[Path], None]
@@ -78,11 +88,12 @@ class Cache:
         }
         return sorted(times, key=lambda revision: times[revision])
 
-    def add(self, revision: str, fill: Fill, *, wait: float) -> Path:
+    def add(self, revision: str, fill: Fill, *, wait: float, origin: Origin | None = None) -> Path:
         """Return the directory of a revision, which ``fill`` fetches unless it is there.
 
-        What was fetched of it before is still in the directory that ``fill`` gets. If another
-        process is fetching it, this one waits, for up to ``wait`` seconds.
+        ``origin`` is noted as where it came from. What was fetched of it before is still in the
+        directory that ``fill`` gets. If another process is fetching it, this one waits, for up to
+        ``wait`` seconds.
 
         Raises :class:`LockTimeout`, :class:`ReadOnlyHub`, :class:`NoRoom` or
         :class:`HubUnavailable` if the cache cannot be written, and what ``fill`` raises.
@@ -102,7 +113,7 @@ class Cache:
                 if not self.has(revision):
                     touch(self.folder, revision)  # before it appears, so that nobody removes it
                     self._fill(revision, fill)
-            touch(self.folder, revision)
+            touch(self.folder, revision, origin)
         return final
 
     def _fill(self, revision: str, fill: Fill) -> None:
@@ -168,26 +179,29 @@ class Cache:
             shutil.rmtree(gone, ignore_errors=True)
 
     def gc(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:
-        """Remove what was left unfinished and has not changed for ``older_than`` seconds.
+        """Remove what was left unfinished, and return the paths removed.
 
-        That is what was not fetched to its end, and temporary files of crashed processes.
+        That is what was not fetched to its end, temporary files of crashed processes, and marks of
+        dead ones. Only what has not changed for ``older_than`` seconds is removed, and nothing that
+        a process is fetching now.
         """
-        removed = []
-        for path in sorted((self.folder / "partial").glob("*")):
-            newest = 0.0
-            with suppress(FileNotFoundError):
-                newest = max(p.stat().st_mtime for p in [path, *path.glob("*")])
-            if time.time() - newest < older_than:
-                continue
-            if path.is_dir():
-                shutil.rmtree(path, ignore_errors=True)
-            else:
-                path.unlink(missing_ok=True)
-            removed.append(path)
-        for folder in sorted(self.folder.glob("*")):
-            if is_directory(self.folder, folder.name):
-                removed += remove_leftovers(folder, older_than)
-        return removed
+        return remove_leftovers(self.leftovers(older_than=older_than))
+
+    def leftovers(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:
+        """Return what :meth:`gc` would remove."""
+        partial = self.folder / "partial"
+        now = time.time()
+        with reading(str(self.folder)):
+            found = [
+                path
+                for path in (sorted(partial.iterdir()) if partial.is_dir() else ())
+                if now - newest_change(path) >= older_than
+                and not is_held(partial / f"{path.name.removesuffix('.lock')}.lock")
+            ]
+            for folder in sorted(self.folder.glob("*")):
+                if folder != partial and is_directory(self.folder, folder.name):
+                    found += find_leftovers(folder, older_than)
+        return found + abandoned_marks(self.folder)
 
     def _make_room(self, revision: str, size: int, keep: Collection[str]) -> None:
         """Remove revisions, except ``keep``, until one of ``size`` bytes is within the limit."""

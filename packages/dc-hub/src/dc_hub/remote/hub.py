@@ -28,6 +28,7 @@ from dc_hub.errors import (
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import check_name, check_tag, open_directory
 from dc_hub.files.sizes import show_size
+from dc_hub.files.using import Origin
 from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.manifest import (
     MAX_BYTES,
@@ -172,7 +173,12 @@ class RemoteHub:
         """
         if verify and self.cache.has(model.revision):
             self._discard_if_damaged(model)
-        self.cache.add(model.revision, partial(self._fill, model, report), wait=WAIT)
+        self.cache.add(
+            model.revision,
+            partial(self._fill, model, report),
+            wait=WAIT,
+            origin=Origin(self.url, model.name),
+        )
         return model
 
     def place(self, name: str) -> str:
