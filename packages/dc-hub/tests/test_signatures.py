@@ -122,6 +122,14 @@ def test_copying_a_directory_keeps_its_signatures(hub, linear, alice, bob, tmp_p
     assert {one.key_id for one in signatures_in(copied.path)} == {alice.id, bob.id}
 
 
+def test_a_model_with_another_card_is_another_revision_and_is_not_signed(hub, linear, alice):
+    signed = publish(linear, "m", hub=hub, sign="alice")
+    edited = dc_hub.set_card("m", "# By hand", hub=hub)
+    assert edited.revision != signed.revision
+    assert not (edited.path / SIGNATURE).exists()
+    assert (signed.path / SIGNATURE).exists()
+
+
 def test_signers_at_the_same_time_lose_no_signature(hub, linear):
     path = publish(linear, "m", hub=hub).path
     keys = [SigningKey.generate() for _ in range(8)]

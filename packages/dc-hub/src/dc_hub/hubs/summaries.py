@@ -26,8 +26,6 @@ def summarize(hub: Hub, model: StoredModel, tags: Iterable[str] = ()) -> Summary
     that names the file if a small file is not what the manifest says, and :class:`SignatureError`
     if the user's trust policy does not allow it.
     """
-    if model.name:  # a directory in no hub was checked when it was found
-        check_trust(hub, model)
     files = SmallFiles(hub, model)
     record = Record.from_bytes(files.read(PARAMS, MAX_BYTES), what=f"{model.path}/{PARAMS}")
     entry = files.manifest.entry(CARD)
@@ -46,7 +44,12 @@ class SmallFiles:
     """The small files of a model that was resolved, where it is or where ``hub`` has it."""
 
     def __init__(self, hub: Hub, model: StoredModel) -> None:
-        """Read the manifest; a directory that is in no hub has any revision."""
+        """Read the manifest; a directory that is in no hub has any revision.
+
+        Raises what :func:`check_trust` raises.
+        """
+        if model.name:  # a directory in no hub was checked when it was found
+            check_trust(hub, model)
         self._hub: Hub = LocalHub(model.path.parent) if is_directory(model.path) else hub
         self._model = model
         self.manifest: Manifest = self._hub.manifest(model)

@@ -7,8 +7,9 @@ from collections.abc import Iterable
 from dc_core import explained
 from dc_hub.errors import FileMissing
 from dc_hub.files.paths import read_small
-from dc_hub.format.filenames import CARD, MANIFEST
+from dc_hub.format.filenames import CARD, MANIFEST, SIGNATURES
 from dc_hub.hubs.contract import MAIN, HubLike, StoredModel, tags_to_move
+from dc_hub.hubs.fetching import fetch
 from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.locating import hub_of, in_hub
 from dc_hub.hubs.reference import ModelName, parse
@@ -64,14 +65,14 @@ def set_card(
     reference, where = in_hub(name, hub, revision)
     source = where.resolve(reference.name, reference.revision)
     was_main = where.tags(reference.name).get(MAIN) == source.revision
-    source = where.fetch(source)
+    source = fetch(where, source)
     with open_model(source, versioned=True) as opened:
         contents = opened.contents
         old = ""
         if CARD in contents.names:
             old = contents.read(CARD, CARD_BYTES).decode(errors="replace")
         new = with_author(old, text).encode()
-        names = sorted(contents.sizes().keys() - {CARD, MANIFEST})
+        names = sorted(contents.sizes().keys() - {CARD, MANIFEST, *SIGNATURES})
 
         def write(staging: Staging) -> None:
             for file in names:
