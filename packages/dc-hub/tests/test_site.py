@@ -14,9 +14,11 @@ import numpy as np
 import pytest
 
 from dc_hub import Golden, errors, publish, publish_directory, write_site
-from dc_hub.site.card import MAX_RENDERED, render_card
-from dc_hub.site.links import file_of
+from dc_hub.format.summary import BEGIN, END
+from dc_hub.site.card import MAX_RENDERED, MAX_SHOWN, render_card
+from dc_hub.site.links import file_of, name_of
 from dc_hub.site.markup import element
+from dc_hub.site.reading import MAX_CARD
 
 EVIL = (
     "</script></style><script>alert(1)</script><img src=x onerror=alert(2)>\"'&\u2028\x1b[31m\u202e"
@@ -196,8 +198,10 @@ def test_a_page_says_how_to_load_exactly_this_revision(site, filled):
     revision = filled.tags("lab/linear")["main"]
     page = site(address="https://models.example/hub")["models/lab~linear.html"]
     code = parse(page).find(".//code[@id='code']")
-    line = f'dc_hub.from_pretrained("lab/linear@{revision}", hub="https://models.example/hub")'
-    assert line in "".join(code.itertext())
+    assert "".join(code.itertext()) == (
+        "import dc_hub\n\nmodel = dc_hub.from_pretrained(\n"
+        f'    "lab/linear@{revision}",\n    hub="https://models.example/hub",\n)'
+    )
 
 
 def test_a_page_shows_metrics_files_weights_revisions_and_lineage(site, filled):
@@ -329,13 +333,15 @@ def test_a_failure_leaves_the_old_site(site, filled, tmp_path, monkeypatch):
     assert {path.name for path in tmp_path.iterdir()} == {"cache", "hub", "site"}
 
 
-def test_no_two_names_have_one_page():
+def test_no_two_names_have_one_page_even_if_case_is_ignored():
     names = ["a/b", "a.b", "a-b", "a_b", "ab", "a", "a.html", "a.html/b", "models/a", "index"]
-    assert len({file_of(name) for name in names}) == len(names)
+    names += ["A/b", "a/B", "AB", "aB"]
+    assert len({file_of(name).lower() for name in names}) == len(names)
+    assert [name_of(file_of(name)) for name in names] == names
 
 
 def test_a_name_that_no_hub_can_have_has_no_page():
-    for name in ("../a", "a/../b", "A", "a/b/c", "", "a~b"):
+    for name in ("../a", "a/../b", "a/b/c", "", "a~b", "a=b"):
         with pytest.raises(errors.UnsafePath):
             file_of(name)
 
@@ -406,6 +412,29 @@ def test_a_long_card_of_one_pattern_is_rendered_in_time(unit):
     html = render_card(card)
     assert time.process_time() - start < 20
     assert len(html) < 20 * MAX_RENDERED
+
+
+@pytest.mark.parametrize("unit", ["\n<!-- ", f"\n{BEGIN}", "---\n", "\n# ", "<!-- x -->\n"])
+def test_a_card_as_long_as_can_be_is_shown_in_time(unit):
+    card = (unit * MAX_CARD)[:MAX_CARD]
+    start = time.process_time()
+    html = render_card(card)
+    assert time.process_time() - start < 20
+    assert len(html) < 10 * MAX_SHOWN
+
+
+def test_what_dc_hub_generated_and_comments_are_left_out_of_a_card():
+    card = f"# T\n\n<!-- hint -->\nmine\n\n{BEGIN}\n\ntheirs\n\n{END}\n\n`<!-- code -->`\n<!-- open"
+    html = render_card(card)
+    assert "mine" in html
+    assert "code" in html
+    assert "open" in html
+    assert "hint" not in html
+    assert "theirs" not in html
+
+
+def test_a_card_of_headings_alone_is_not_shown():
+    assert render_card(f"# T\n\n{BEGIN}\nx\n{END}\n\n## Limitations\n\n<!-- what? -->\n") == ""
 
 
 def test_a_card_that_is_too_long_to_render_is_shown_as_it_is_written():

@@ -279,8 +279,8 @@ def test_the_button_copies_the_line_that_loads_the_model(driver, shop):
             copied = driver.execute_async_script(script)
             assert copied == driver.find_element(By.ID, "code").text
             revision = shop.tags("solubility")["main"]
-            line = f'dc_hub.from_pretrained("solubility@{revision}", hub="{server.url}")'
-            assert line in copied
+            assert f'"solubility@{revision}"' in copied
+            assert f'hub="{server.url}"' in copied
         finally:
             driver.get("about:blank")
             server.shutdown()

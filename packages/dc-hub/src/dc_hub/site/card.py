@@ -27,7 +27,6 @@ MAX_SHOWN: Final = 200_000
 
 _FRONT_MATTER: Final = re.compile(r"\A---[ \t]*\n(?:.*\n)*?(?:---|\.\.\.)[ \t]*(?:\n|\Z)")
 _TITLE: Final = re.compile(r"\A\s*# [^\n]*(?:\n|\Z)")
-_GENERATED: Final = re.compile(f"{re.escape(BEGIN)}.*?{re.escape(END)}", re.DOTALL)
 _ALIGNED: Final = {"text-align:right": "right", "text-align:center": "centre"}
 _LOWEST: Final = 6
 
@@ -35,11 +34,15 @@ _LOWEST: Final = 6
 def render_card(text: str, files: Collection[str] = ()) -> Markup:
     """Return the card ``text`` as HTML, without its front matter and its first heading.
 
-    The part that dc-hub generated is left out: the page says all of it. ``files`` are the model's:
-    a link to one of them leads to its row on the page, ``#file-<name>``.
+    The part that dc-hub generated is left out, since the page says all of it, and so are comments.
+    Nothing is returned for a card that has only headings besides. ``files`` are the model's: a link
+    to one of them leads to its row on the page, ``#file-<name>``.
     """
-    text = _GENERATED.sub("\n\n", text.replace("\r\n", "\n"))
-    body = _TITLE.sub("", _FRONT_MATTER.sub("", text, count=1), count=1)
+    text = _FRONT_MATTER.sub("", text.replace("\r\n", "\n"), count=1)
+    text = _without(_without(text, BEGIN, END), "<!--", "-->")
+    body = _TITLE.sub("", text, count=1)
+    if not any(line.strip() and not line.startswith("#") for line in body.split("\n")):
+        return Markup()
     if len(body) > MAX_RENDERED:
         more = "" if len(body) <= MAX_SHOWN else f"\n… ({len(body):,} characters in all)"
         return element("pre", _literal(body[:MAX_SHOWN] + more), class_="written", tabindex="0")
@@ -48,6 +51,22 @@ def render_card(text: str, files: Collection[str] = ()) -> Markup:
     tokens = parser.parse(body)
     _tame(tokens, frozenset(files))
     return Markup(parser.renderer.render(tokens, parser.options, {}))
+
+
+def _without(text: str, begin: str, end: str) -> str:
+    """Return ``text`` without what is between lines that start with ``begin`` and an ``end``.
+
+    It is found by searching forward once: a regular expression would begin again at each start.
+    """
+    kept: list[str] = []
+    place = 0
+    while True:
+        start = 0 if place == 0 and text.startswith(begin) else text.find(f"\n{begin}", place)
+        stop = text.find(end, start + len(begin)) if start >= 0 else -1
+        if stop < 0:
+            return "".join((*kept, text[place:]))
+        kept.append(text[place:start])
+        place = stop + len(end)
 
 
 def _may_be_followed(url: str) -> bool:

@@ -1,30 +1,34 @@
 """Where the page of a model is.
 
-All pages are in one folder. ``~`` stands for the slash of a name, which no other part of a name can
-be, so no two models have one page, and no page is where another needs a folder.
+All pages are in one folder. In the name of a file ``~`` stands for the slash of a model's name and
+``=a`` for a capital A. No name has these characters, so no two models have one page, not even where
+file systems ignore case, and no page is where another needs a folder.
 """
 
 from __future__ import annotations
 
+import re
 from typing import Final
 from urllib.parse import quote
 
-from dc_hub.files.paths import check_name
+from dc_hub.files.paths import check_any_name
 
 FOLDER: Final = "models"
 
 
 def file_of(name: str) -> str:
     """Return the file name of the page of a model in the folder. Raises :class:`UnsafePath`."""
-    return f"{check_name(name).replace('/', '~')}.html"
+    plain = re.sub("[A-Z]", lambda found: f"={found[0].lower()}", check_any_name(name))
+    return f"{plain.replace('/', '~')}.html"
+
+
+def name_of(file: str) -> str:
+    """Return the model whose page has the file name ``file``. Raises :class:`UnsafePath`."""
+    plain = file.removesuffix(".html").replace("~", "/")
+    return check_any_name(re.sub("=([a-z])", lambda found: found[1].upper(), plain))
 
 
 def page_of(name: str, *, inside: bool = False) -> str:
     """Return the link to the page of a model from the index, or from ``inside`` the folder."""
     link = quote(file_of(name))
     return link if inside else f"{FOLDER}/{link}"
-
-
-def name_of(file: str) -> str:
-    """Return the model whose page has the file name ``file``. Raises :class:`UnsafePath`."""
-    return check_name(file.removesuffix(".html").replace("~", "/"))

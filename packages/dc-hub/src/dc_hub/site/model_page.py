@@ -144,19 +144,26 @@ def _path(title: str, name: str) -> Markup:
 
 
 def _use(summary: Summary, hub: str) -> Markup:
-    where = f"{summary.name}@{summary.revision}"
-    address = f', hub="{hub}"' if hub else ""
     namespace, _, cls = (summary.cls or "").partition("/")
+    call = "model = dc_hub.from_pretrained"
     if not namespace:
-        line = f'dc_hub.load_weights("{where}", into=module{address})'
+        call = "dc_hub.load_weights"
     elif namespace == "local":
-        line = f'model = {cls}.from_pretrained("{where}"{address})'
-    else:
-        line = f'model = dc_hub.from_pretrained("{where}"{address})'
+        call = f"model = {cls}.from_pretrained"
+    arguments = [
+        f'"{summary.name}@{summary.revision}"',
+        *([] if namespace else ["into=module"]),
+        *([f'hub="{hub}"'] if hub else []),
+    ]
+    if len(arguments) > 1:
+        arguments = ["", *(f"    {argument}," for argument in arguments), ""]
+    given = "\n".join(arguments)
     start = "" if namespace == "local" else "import dc_hub\n\n"
     return element(
         "div",
-        element("pre", element("code", *_lines(start + line), id="code", limit=2 * _LONG)),
+        element(
+            "pre", element("code", *_lines(f"{start}{call}({given})"), id="code", limit=2 * _LONG)
+        ),
         element("button", "Copy", id="copy", type="button", hidden=True),
         element("span", id="told", role="status", class_="quiet"),
         class_="use",
@@ -226,6 +233,8 @@ def _score(score: Score) -> Content:
     if score.low is None or score.high is None:
         return number(score.value)
     bounds = f" {number(score.low)} to {number(score.high)}"
+    if score.level is not None:
+        bounds += f" ({number(100 * score.level)} %)"
     return number(score.value), element("small", bounds)
 
 

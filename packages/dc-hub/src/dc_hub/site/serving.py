@@ -30,7 +30,7 @@ from dc_hub.errors import (
     RevisionNotFound,
     UnsafePath,
 )
-from dc_hub.files.paths import check_name, check_tag
+from dc_hub.files.paths import check_any_name, check_tag
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.manifest import CHUNK, Entry
@@ -146,11 +146,11 @@ class HubServer(ThreadingHTTPServer):
             return self._known[1]
 
     def _tag(self, name: str, tag: str) -> bytes:
-        revision = self.hub.resolve(check_name(name), check_tag(tag)).revision
+        revision = self.hub.resolve(check_any_name(name), check_tag(tag)).revision
         return strict_json.dumps({"revision": revision})
 
     def _file(self, name: str, digest: str, file: str) -> Answer:
-        model = self.hub.resolve(check_name(name), digest)
+        model = self.hub.resolve(check_any_name(name), digest)
         if file in SIGNATURES:
             signatures = self.hub.signatures(model)
             if file in signatures:
