@@ -27,6 +27,7 @@ NAMES = (
     "eager",
     "tiny",
     "pulling",
+    "catalogue",
     "forest",
     "neighbors",
     "ecfp",

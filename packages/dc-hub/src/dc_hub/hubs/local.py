@@ -42,7 +42,7 @@ from dc_hub.files.storage import (
     write_atomically,
     writing,
 )
-from dc_hub.files.system import patiently
+from dc_hub.files.system import Where, join, patiently
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST
@@ -99,9 +99,12 @@ class LocalHub:
         Raises :class:`ModelNotFound`.
         """
         home = self._home(name)
-        names = _tag_names(home / "refs") if is_directory(home, "refs") else []
-        read = {tag: self._tag(home, tag) for tag in names}
-        return {tag: revision for tag, revision in read.items() if revision is not None}
+        found = {}
+        with suppress(FileMissing), open_directory(home, "refs") as refs:
+            for tag in _tag_names(refs):
+                with suppress(FileMissing):  # it was deleted meanwhile
+                    found[tag] = _read_tag(refs, tag, home)
+        return found
 
     def revisions(self, name: str) -> list[str]:
         """Return the digests of a model's revisions, sorted. Raises :class:`ModelNotFound`."""
@@ -364,14 +367,12 @@ class LocalHub:
 
     def _tag(self, home: Path, tag: str) -> str | None:
         """Return the revision that a tag of the model in ``home`` points at, or None."""
-        name = f"{check_tag(tag)}.json"
-        shown = f"{home}/refs/{name}"
+        check_tag(tag)
         try:
-            with open_directory(home, "refs") as folder:
-                data = read_small(folder, name, 4096)
+            with open_directory(home, "refs") as refs:
+                return _read_tag(refs, tag, home)
         except FileMissing:
             return None
-        return read_tag(data, tag, shown)
 
     def _home(self, name: str) -> Path:
         home = self.path / check_name(name)
@@ -418,13 +419,19 @@ class LocalHub:
         )
 
 
-def _tag_names(refs: Path) -> list[str]:
+def _tag_names(refs: Where) -> list[str]:
     """Return the names of the tags in the directory ``refs``, sorted."""
-    with reading(str(refs)), os.scandir(refs) as entries:
+    with reading(join(refs, ".")), os.scandir(refs) as entries:
         found = sorted(entry.name for entry in entries)
     return [
         name.removesuffix(".json") for name in found if name.endswith(".json") and name[0] != "."
     ]
+
+
+def _read_tag(refs: Where, tag: str, home: Path) -> str:
+    """Return the revision that a tag in the directory ``refs`` of the model in ``home`` names."""
+    name = f"{check_tag(tag)}.json"
+    return read_tag(read_small(refs, name, 4096), tag, f"{home}/refs/{name}")
 
 
 def _delete(files: Iterable[Path]) -> None:
