@@ -13,6 +13,7 @@ from dc_hub import (
     errors,
     ls,
     move_tag,
+    open_hub,
     publish,
     rm,
     set_tag,
@@ -270,3 +271,11 @@ def test_a_hub_of_another_kind_has_a_catalogue_too(filled):
             return getattr(self.hub, name)
 
     assert told(Other(filled)) == told(LocalHub(filled.path))
+
+
+def test_several_hubs_have_one_catalogue_in_which_the_first_answers(filled, tmp_path, linear):
+    first = publish(linear, "b/c", hub=tmp_path / "first")
+    several = open_hub([tmp_path / "first", filled])
+    assert [listing.name for listing in ls(hub=several)] == ["a", "b/c", "b/d", "z"]
+    assert told(several)["b/c"][:2] == ({"main": first.revision}, (first.revision,))
+    assert told(several)["a"] == told(filled)["a"]
