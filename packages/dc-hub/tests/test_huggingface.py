@@ -15,6 +15,7 @@ import dc_hub
 from dc_core.errors import ParameterError
 from dc_hub import errors, from_pretrained, info, load_weights, open_hub, publish, pull
 from dc_hub.format.manifest import CHUNK, Manifest
+from dc_hub.format.signatures import Signature, parse_signatures, signature_bytes
 from dc_hub.remote import http
 
 hf = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
@@ -116,6 +117,37 @@ def test_a_published_model_is_one_for_those_who_know_only_hugging_face(
     assert card.data.library_name == "dc-hub"
     assert card.data.license == "mit"
     assert "dc-model" in card.data.tags
+
+
+def test_what_their_client_downloads_is_a_model_directory(site, linear, tmp_path):
+    revision = publish(linear, "hf://org/m").revision
+    directory = hf.snapshot_download("org/m", local_dir=tmp_path / "m", endpoint=site.url)
+    assert {".cache", ".gitattributes"} < {path.name for path in Path(directory).iterdir()}
+    assert dc_hub.load(directory).alpha == linear.alpha
+    assert dc_hub.verify(Path(directory)).revision == revision
+    assert dc_hub.publish_directory(directory, "copy", hub=tmp_path / "hub").revision == revision
+    (tmp_path / "m" / ".hidden").touch()
+    with pytest.raises(errors.UnexpectedFile):
+        dc_hub.load(directory)
+
+
+def test_signatures_are_joined_to_a_revision_that_is_there_and_found_with_it(site, org, linear):
+    publish(linear, "m", hub=org)
+    model = org.resolve("m")
+    assert org.signatures(model) == {}
+    one, two = (signature_bytes([Signature(key * 64, bytes(64))]) for key in ("a", "b"))
+    org.add_signatures(model, {"MANIFEST.json.sig": one})
+    org.add_signatures(model, {"MANIFEST.json.sig": two})
+    other = open_hub("hf://org")
+    found = other.signatures(other.resolve("m"))["MANIFEST.json.sig"]
+    assert [signature.key_id[0] for signature in parse_signatures(found)] == ["a", "b"]
+    assert org.tags("m") == {"main": model.revision}
+    commits = len(site.repositories["org/m"].history)
+    org.add_signatures(model, {"MANIFEST.json.sig": one})
+    assert len(site.repositories["org/m"].history) == commits
+    from_pretrained("hf://org/m")
+    assert org.remove("m", model.revision, remove_tags=True) == [model.revision]
+    assert set(site.repositories["org/m"].branches) == {"main"}
 
 
 def test_pytorch_weights_are_loaded_by_the_safetensors_package(site, tmp_path):
@@ -583,3 +615,16 @@ def test_without_the_library_the_error_says_what_to_install(monkeypatch):
     with pytest.raises(errors.HubUnavailable) as caught:
         open_hub("hf://org")
     assert 'pip install "dc-hub[hf]"' in caught.value.hint
+
+
+@unversioned
+def test_it_is_one_of_several_hubs_in_order(site, linear, other, arrays, tmp_path, monkeypatch):
+    publish(linear, "mine", hub=tmp_path / "hub")
+    publish(other, "mine", hub="hf://org")
+    publish(other, "theirs", hub="hf://org")
+    site.add("org/Plain", {"model.safetensors": safetensors.save(arrays)})
+    monkeypatch.setenv("DEEPCHEM_MODEL_HUB", f"{tmp_path / 'hub'};hf://org")
+    assert from_pretrained("mine").alpha == linear.alpha
+    assert from_pretrained("theirs").alpha == other.alpha
+    load_weights("Plain", into=linear)
+    assert [listing.name for listing in dc_hub.ls()] == ["mine", "theirs"]

@@ -9,7 +9,7 @@ import pytest
 import dc_core
 from dc_core import Component, Estimator, NumpyDataset, register_component, register_model
 from dc_core.registry import models as registered_models
-from dc_hub import errors, from_pretrained, load, load_weights, publish, save
+from dc_hub import errors, from_pretrained, load, load_weights, publish, save, write_tensors
 
 
 @pytest.fixture
@@ -419,3 +419,22 @@ def test_a_directory_that_is_missing_is_told_how_hubs_are_loaded_from(tmp_path):
         load(tmp_path / "raw")
     with pytest.raises(errors.FileMissing, match="Correct the path"):
         load(tmp_path / "so raw")
+
+
+def test_a_directory_with_weights_alone_is_loaded_into_an_object(tmp_path, linear, models, dataset):
+    tensors = {"coefficients": linear.coefficients, "intercept": linear.intercept}
+    with (tmp_path / "model.safetensors").open("wb") as file:
+        write_tensors(file, tensors)
+    mine = models["Linear"]().fit(dataset)
+    with pytest.warns(errors.HubWarning, match="not verified"):
+        load_weights(tmp_path, into=mine)
+    np.testing.assert_array_equal(mine.coefficients, linear.coefficients)
+    with pytest.raises(errors.FileMissing, match=r"params\.json"), pytest.warns(errors.HubWarning):
+        from_pretrained(tmp_path)
+
+
+def test_pickled_weights_are_not_loaded_and_the_error_says_what_to_do(tmp_path, linear):
+    (tmp_path / "pytorch_model.bin").write_bytes(b"x")
+    with pytest.raises(errors.FileMissing) as caught, pytest.warns(errors.HubWarning):
+        load_weights(tmp_path, into=linear)
+    assert "dc-hub convert" in caught.value.hint

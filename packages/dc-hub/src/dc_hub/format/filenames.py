@@ -15,6 +15,12 @@ SIGNATURE: Final = "MANIFEST.json.sig"
 SIGNATURES: Final = (BUNDLE, SIGNATURE)
 """Files that a model directory may contain although its manifest does not list them."""
 
+UNREAD: Final = (".cache", ".git", ".gitattributes")
+"""What git and Hugging Face's client leave in a directory that they fetch. Nobody reads it."""
+
+PICKLES: Final = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
+"""How the names of weights files end that can run code. Nothing here loads them."""
+
 _SHARD: Final = re.compile(r"model-[0-9]{5}-of-[0-9]{5}\.safetensors")
 
 
@@ -23,6 +29,11 @@ def shard_name(number: int, count: int) -> str:
     return f"model-{number:05d}-of-{count:05d}.safetensors"
 
 
+def is_shard(name: str) -> bool:
+    """Tell whether ``name`` is that of a weights file among several."""
+    return _SHARD.fullmatch(name) is not None
+
+
 def is_weights(name: str) -> bool:
     """Tell whether a file of that name holds weights, in one file or in shards."""
-    return name in (WEIGHTS, INDEX) or _SHARD.fullmatch(name) is not None
+    return name in (WEIGHTS, INDEX) or is_shard(name)

@@ -38,7 +38,7 @@ from dc_hub.files.paths import (
 )
 from dc_hub.files.system import Where, create_file, read_at, read_into, status_of
 from dc_hub.format import strict_json
-from dc_hub.format.filenames import MANIFEST, SIGNATURES
+from dc_hub.format.filenames import MANIFEST, SIGNATURES, UNREAD
 
 CHUNK: Final = 1 << 24
 MAX_BYTES: Final = 1 << 24
@@ -361,7 +361,7 @@ def check_files(
     at = f"{shown}/" if shown else ""
     listed = {entry.path: entry for entry in manifest.entries}
     there = set(list_names(folder) if names is None else names)
-    for name in sorted(there - listed.keys() - {MANIFEST, *SIGNATURES}):
+    for name in sorted(there - listed.keys() - {MANIFEST, *SIGNATURES, *UNREAD}):
         raise UnexpectedFile(
             f"{at}{name} is not listed in the manifest.",
             path=f"{at}{name}",

@@ -7,7 +7,6 @@ on with ``model.safetensors.index.json``, which maps each tensor to its file.
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import AbstractContextManager, ExitStack
 from functools import partial
@@ -19,7 +18,7 @@ import numpy as np
 from dc_hub.errors import FileMissing, WeightsFileError
 from dc_hub.files.paths import list_names, open_regular, read_all
 from dc_hub.format import strict_json
-from dc_hub.format.filenames import INDEX, WEIGHTS, shard_name
+from dc_hub.format.filenames import INDEX, PICKLES, WEIGHTS, is_shard, shard_name
 from dc_hub.format.header import LIMITS, Limits, TensorInfo
 from dc_hub.format.tensors import (
     Readable,
@@ -35,13 +34,6 @@ SHARD_SIZE: Final = 5 << 30
 
 MAX_INDEX: Final = 1 << 24
 """The largest index that is read, in bytes."""
-
-_SHARD: Final = re.compile(r"model-(\d{5})-of-(\d{5})\.safetensors")
-
-
-def is_shard(name: str) -> bool:
-    """Tell whether ``name`` is that of a weights file among several."""
-    return _SHARD.fullmatch(name) is not None
 
 
 def write_weights(
@@ -189,10 +181,13 @@ def _homes(
     if WEIGHTS in there:
         return None
     if INDEX not in there:
+        pickles = sorted(name for name in there if name.endswith(PICKLES))
         raise FileMissing(
             f"{shown}{WEIGHTS} is missing, and so is {INDEX}.",
             path=f"{shown}{WEIGHTS}",
-            hint="A model directory contains one of the two.",
+            hint=f"{pickles[0]} can run code, and is not loaded. If you trust it: dc-hub convert."
+            if pickles
+            else "A model directory contains one of the two.",
         )
     what = f"{shown}{INDEX}"
     with open_file(INDEX) as file:

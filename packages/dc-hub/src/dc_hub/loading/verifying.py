@@ -41,7 +41,7 @@ from dc_hub.files.paths import (
 )
 from dc_hub.files.storage import temporary
 from dc_hub.files.system import Where, create_file, is_private, others_can_write, status_of
-from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.filenames import MANIFEST, UNREAD
 from dc_hub.format.manifest import (
     Manifest,
     check_files,
@@ -182,7 +182,7 @@ def open_contents(
     if mode not in ("changed", "full"):
         raise ParamsError(f"verify={mode!r} is unknown.", hint="Use 'changed' or 'full'.")
     with reading(str(directory)), open_directory(directory) as folder:
-        names = frozenset(list_names(folder))
+        names = frozenset(list_names(folder)).difference(UNREAD)
         if versioned or revision or MANIFEST in names:
             manifest = read_manifest(folder, revision, f"{directory}/{MANIFEST}")
             marks, kept = _verify(directory, folder, names, manifest, mode)

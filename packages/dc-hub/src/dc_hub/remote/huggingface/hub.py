@@ -48,15 +48,13 @@ from dc_hub.files.urls import without_secrets
 from dc_hub.format.filenames import (
     CARD,
     GOLDEN,
-    INDEX,
     MANIFEST,
     PARAMS,
     SIGNATURES,
     TRAINING,
-    WEIGHTS,
+    is_weights,
 )
 from dc_hub.format.manifest import MAX_BYTES, Manifest, parse_manifest
-from dc_hub.format.shards import is_shard
 from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
 from dc_hub.format.signatures import merge_signatures, read_signature_files
 from dc_hub.hubs.catalogue import looked_up
@@ -99,7 +97,7 @@ _OPTIONS: Final = frozenset({"endpoint", "token", "private"})
 _URL: Final = re.compile(r"hf://(?:models(?:/|$))?([A-Za-z0-9][A-Za-z0-9._-]{0,95})?/?", re.I)
 _PREFIX: Final = re.compile(r"[0-9a-f]{12,63}")
 _OTHER_KINDS: Final = frozenset({"buckets", "datasets", "kernels", "spaces"})
-_OURS: Final = frozenset({CARD, GOLDEN, INDEX, MANIFEST, PARAMS, TRAINING, WEIGHTS, *SIGNATURES})
+_OURS: Final = frozenset({CARD, GOLDEN, MANIFEST, PARAMS, TRAINING, *SIGNATURES})
 
 
 @hookimpl
@@ -531,7 +529,7 @@ class HFHub(RemoteHub):
         if head is None:
             return set()
         there = self.store.files(repository, head)
-        return {name for name in there if name in _OURS or is_shard(name)} - set(names)
+        return {name for name in there if name in _OURS or is_weights(name)} - set(names)
 
     def _repository(self, name: str) -> str:
         """Return the repository of a model. Raises :class:`UnsafePath`."""

@@ -32,7 +32,7 @@ from dc_hub.files.lease import lease
 from dc_hub.files.paths import read_small
 from dc_hub.files.storage import make_directory, write_atomically, writing
 from dc_hub.format import strict_json
-from dc_hub.format.filenames import INDEX, MANIFEST, WEIGHTS
+from dc_hub.format.filenames import INDEX, MANIFEST, PICKLES, WEIGHTS
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.format.shards import MAX_INDEX, parse_index
 from dc_hub.hubs.contract import Report, StoredModel, read_tag
@@ -41,7 +41,6 @@ from dc_hub.remote.download import open_own, write_at
 from dc_hub.remote.huggingface.store import HFStore, RepositoryFile
 from dc_hub.remote.store import RangesUnsupported
 
-_PICKLES: Final = (".bin", ".ckpt", ".pkl", ".pt", ".pth")
 _SMALL: Final = 1 << 24
 """The largest file outside the large file storage that is fetched, in bytes."""
 
@@ -121,7 +120,7 @@ def _weights(
     if WEIGHTS in there:
         return {WEIGHTS: there[WEIGHTS]}
     if INDEX not in there:
-        raise _no_weights(shown, sorted(name for name in there if name.endswith(_PICKLES)))
+        raise _no_weights(shown, sorted(name for name in there if name.endswith(PICKLES)))
     path = f"{model.repository}/resolve/{model.commit}/{INDEX}"
     named = set(parse_index(store.read(path, MAX_INDEX), f"{shown}/{INDEX}").values())
     missing = sorted(named.difference(there))
