@@ -6,12 +6,13 @@ import json
 import os
 import sys
 import zipfile
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dc_core.errors import ConversionError as CoreConversionError
-from dc_hub import convert, from_pretrained, info, load_weights, verify
+from dc_hub import convert, from_pretrained, info, load_weights, read_tensors, verify
 from dc_hub.command import program
 from dc_hub.converting.naming import left_out, renamed
 from dc_hub.converting.recognizing import recognize
@@ -28,6 +29,7 @@ torch = pytest.importorskip("torch", reason="needs torch")
 pytest.importorskip("dc_torch", reason="needs dc-torch")
 
 nn = torch.nn
+FOREIGN = Path(__file__).parent / "data" / "foreign"
 
 
 def network():
@@ -119,17 +121,6 @@ def test_a_legacy_state_dict_with_tied_weights_loads_into_the_module(tmp_path):
         assert torch.equal(again.state_dict()[name], tensor), name
 
 
-def checkpoint(file, pickled, storages=()):
-    """Write a zip archive as torch.save does, around any pickle."""
-    with zipfile.ZipFile(file, "w") as archive:
-        archive.writestr("archive/data.pkl", pickled)
-        archive.writestr("archive/byteorder", "little")
-        archive.writestr("archive/version", "3\n")
-        for number, data in enumerate(storages):
-            archive.writestr(f"archive/data/{number}", data)
-    return file
-
-
 class Runs:
     """Unpickles by calling a function."""
 
@@ -178,6 +169,18 @@ def test_a_billion_laughs_in_the_hyper_parameters_is_a_typed_error(tmp_path):
         convert(tmp_path / "laughs.ckpt", tmp_path / "model")
 
 
+@pytest.mark.needs("resource limits")
+def test_a_zip_bomb_is_a_typed_error(tmp_path):
+    plain, bomb = tmp_path / "plain.pt", tmp_path / "bomb.pt"
+    torch.save({"weight": torch.zeros(1 << 26)}, plain)
+    with zipfile.ZipFile(plain) as archive, zipfile.ZipFile(bomb, "w") as new:
+        for member in archive.infolist():
+            new.writestr(member.filename, archive.read(member), zipfile.ZIP_DEFLATED)
+    assert bomb.stat().st_size < 1 << 19
+    with pytest.raises(LimitExceeded, match="memory"):
+        convert(bomb, tmp_path / "model", memory=1 << 26)
+
+
 def test_reading_that_takes_too_long_is_given_up(deepchem, tmp_path):
     with pytest.raises(LimitExceeded, match=r"more than 0\.05 s"):
         convert(deepchem[0], tmp_path / "model", timeout=0.05)
@@ -190,6 +193,30 @@ def test_a_damaged_checkpoint_is_a_typed_error(deepchem, tmp_path):
         file.write_bytes(damaged)
         with pytest.raises(ConversionError):
             convert(file, tmp_path / "model")
+
+
+def test_a_checkpoint_of_chemprop_keeps_its_hyper_parameters_without_importing_its_classes(
+    tmp_path,
+):
+    found = convert(FOREIGN / "chemprop-2.3.1.pt", tmp_path / "model")
+    assert found.what == "a checkpoint of Chemprop 2"
+    assert found.omitted == {}
+    parameters = found.facts["hyper_parameters"]
+    assert parameters["message_passing"]["cls"] == (
+        "chemprop.nn.message_passing.base.BondMessagePassing"
+    )
+    assert parameters["message_passing"]["d_h"] == 8
+    assert parameters["message_passing"]["activation"]["arguments"] == ["relu"]
+    assert found.facts["output_columns"] == ["logS"]
+    weights = read_tensors(tmp_path / "model" / "model.safetensors")
+    assert weights["message_passing.W_h.weight"].shape == (8, 8)
+    assert weights["bn.num_batches_tracked"].dtype == np.int64
+
+
+@pytest.mark.parametrize("name", ["xgboost-3.2.0.json", "xgboost-3.2.0.ubj", "lightgbm-4.7.0.txt"])
+def test_boosted_trees_are_recognized_and_refused_because_nothing_loads_them(name):
+    with pytest.raises(CoreConversionError, match="which nothing could load"):
+        recognize(FOREIGN / name)
 
 
 @pytest.mark.parametrize(

@@ -74,6 +74,7 @@ if TYPE_CHECKING:
     from dc_hub.publishing.directories import publish_directory as publish_directory
     from dc_hub.publishing.editing import card as card
     from dc_hub.publishing.editing import set_card as set_card
+    from dc_hub.publishing.exporting import export as export
     from dc_hub.publishing.models import check_publishable as check_publishable
     from dc_hub.publishing.models import publish as publish
     from dc_hub.publishing.models import save as save
@@ -132,6 +133,7 @@ _EXPORTS = {
         "update_pins",
     ],
     "dc_hub.publishing.editing": ["card", "set_card"],
+    "dc_hub.publishing.exporting": ["export"],
     "dc_hub.publishing.models": ["check_publishable", "publish", "save"],
     "dc_hub.publishing.signing": ["sign"],
     "dc_hub.site.writing": ["Site", "write_site"],

@@ -7,13 +7,16 @@ from typing import Annotated, Any
 
 import typer
 
-from dc_hub.command.options import HubOption, JsonOption
-from dc_hub.command.printing import out, plain, print_columns, print_json
+from dc_hub.command.options import HubOption, JsonOption, ModelArgument
+from dc_hub.command.printing import cut, out, plain, print_columns, print_json
 from dc_hub.converting import models
 from dc_hub.errors import ParamsError
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json, values
 from dc_hub.format.written import as_written
+from dc_hub.publishing import exporting
+
+_MAX_FACT = 200
 
 
 def convert(
@@ -100,10 +103,13 @@ def convert(
         [
             ("recognized", f"{result.recognized}: {result.what}"),
             ("sha256", result.sha256),
-            ("class", result.cls or "none: load_weights(..., into=object) takes the weights"),
+            ("class", result.cls or _how_to_use(result)),
             ("weights", f"{result.weights:,}"),
         ],
-        ((f"facts.{name}", as_written(value)) for name, value in result.facts.items()),
+        (
+            (f"facts.{name}", cut(as_written(value), _MAX_FACT))
+            for name, value in result.facts.items()
+        ),
         ((f"left out: {name}", reason) for name, reason in result.omitted.items()),
         [
             ("revision", result.model.revision),
@@ -111,6 +117,31 @@ def convert(
             ("confined by", ", ".join(result.confined_by)),
         ],
     )
+
+
+def export(
+    model: ModelArgument,
+    output: Annotated[
+        str, typer.Option("--output", "-o", metavar="PATH", help="Where to write it.")
+    ],
+    form: Annotated[
+        str,
+        typer.Option(
+            "--format",
+            metavar="FORMAT",
+            help="directory: the whole model; safetensors, npz: its weights, in one file.",
+        ),
+    ] = "directory",
+    hub: HubOption = None,
+    as_json: JsonOption = False,
+) -> None:
+    """Write a model out of a hub: a verified copy with its signatures, or its weights alone."""
+    exported = exporting.export(model, local_path(output), format=form, hub=hub)  # type: ignore[arg-type]
+    if as_json:
+        print_json(dataclasses.asdict(exported))
+        return
+    out.print(f"[green]exported[/]  {plain(model)}  revision {exported.revision or 'none'}")
+    out.print(plain(str(exported.path)))
 
 
 def _arguments(text: str) -> dict[str, Any]:
@@ -127,6 +158,12 @@ def _no_objects(kind: str, body: Any, where: str) -> Any:
         path=where,
         hint="Use dc_hub.convert in Python.",
     )
+
+
+def _how_to_use(result: models.Conversion) -> str:
+    if result.backend is None:
+        return "none: dc_hub.read_tensors reads the weights"
+    return "none: dc_hub.load_weights(..., into=object) takes the weights"
 
 
 def _object(text: str, what: str) -> dict[str, Any]:

@@ -96,6 +96,7 @@ for _command in (
     carding.card,
     relating.lineage,
     converting.convert,
+    converting.export,
     writing.rm,
     writing.index,
     showing.site,

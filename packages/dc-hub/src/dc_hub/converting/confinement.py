@@ -65,6 +65,9 @@ _ON_FILES: Final[dict[str, tuple[int, ...]]] = {
 }
 """Events about changes of files, and which of their arguments are paths."""
 
+_UNKNOWN_SPACE: Final = 8 << 30
+"""The bytes that libraries are taken to have, where the system does not tell."""
+
 _WRITING: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 
 _SYSTEM: Final = (
@@ -85,25 +88,36 @@ _SYSTEM: Final = (
 
 
 def limit_resources(*, memory: int, seconds: int, file_size: int) -> bool:
-    """Limit the bytes of address space, the CPU seconds, and the bytes of each file written.
+    """Limit further address space, the CPU seconds, and the size of each file written.
 
-    A process over the limit of time or file size is killed; memory raises ``MemoryError``. Returns
-    False if the system has no such limits.
+    ``memory`` is in bytes, and in addition to what the process has now. A process over the limit
+    of time or file size is killed; memory raises ``MemoryError``. Returns False if the system has
+    no such limits.
     """
     if sys.platform == "win32":
         return False
     import resource
 
-    for kind, limit in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CPU, seconds),
-        (resource.RLIMIT_FSIZE, file_size),
-        (resource.RLIMIT_CORE, 0),
+    for kind, limit, grace in (
+        (resource.RLIMIT_AS, _address_space() + memory, 0),
+        # The signal that says why comes before the one that cannot be ignored.
+        (resource.RLIMIT_CPU, seconds, 1),
+        (resource.RLIMIT_FSIZE, file_size, 0),
+        (resource.RLIMIT_CORE, 0, 0),
     ):
         _, most = resource.getrlimit(kind)
-        lower = limit if most == resource.RLIM_INFINITY else min(limit, most)
-        resource.setrlimit(kind, (lower, lower))
+        hard = limit + grace if most == resource.RLIM_INFINITY else min(limit + grace, most)
+        resource.setrlimit(kind, (min(limit, hard), hard))
     return True
+
+
+def _address_space() -> int:
+    """Return the bytes of address space that this process has, as far as the system tells."""
+    try:
+        pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    except OSError:
+        return _UNKNOWN_SPACE
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def confine(file: Path, folder: Path) -> list[str]:

@@ -28,8 +28,8 @@ from dc_hub.loading.verifying import mark
 from dc_hub.publishing.models import publish, save
 from dc_hub.publishing.weights import write_described
 
-MEMORY: Final = 4 << 30
-"""Bytes of address space that reading any file may take; libraries alone take gigabytes of it."""
+MEMORY: Final = 2 << 30
+"""Bytes of memory that reading any file may take."""
 
 _MEMORY_PER_BYTE: Final = 6
 _FILE_SIZE: Final = 1 << 30
@@ -44,7 +44,8 @@ class Conversion:
 
     ``kind`` is the kind of file, ``recognized`` why it was taken for that, and ``what`` is what it
     turned out to be. ``cls`` is the class of the model, None for weights alone, which
-    :func:`load_weights` gives to an object of your own. ``weights`` is the number of arrays.
+    :func:`load_weights` gives to an object of your own if a ``backend`` can; otherwise
+    :func:`read_tensors` reads them. ``weights`` is the number of arrays.
     ``facts`` are other plain data of the file, which are stored as metadata. ``omitted`` maps what
     is in the file and not in the model to the reason. ``confined_by`` are the
     measures that confined the process that read the file.
@@ -56,6 +57,7 @@ class Conversion:
     sha256: str
     model: StoredModel
     cls: str | None
+    backend: str | None
     weights: int
     facts: Mapping[str, Any]
     omitted: Mapping[str, str]
@@ -101,7 +103,7 @@ def convert(
         tag: A tag, or several, to point at this revision.
         move_main: Whether the tag ``main`` moves too.
         timeout: Seconds after which reading is given up.
-        memory: Bytes of address space for reading. Default: 4 GiB and six times the file.
+        memory: Bytes that reading may take. Default: 2 GiB and six times the file.
 
     The file is read in a process of its own,
     which is confined, and what that process returns is checked like a stranger's model.
@@ -143,6 +145,7 @@ def convert(
             sha256=digest,
             model=stored,
             cls=None if model is None else registry.models.stored_name(type(model)),
+            backend=opened.record.backend,
             weights=len(opened.record.weights),
             facts=report.facts,
             omitted=report.omitted,

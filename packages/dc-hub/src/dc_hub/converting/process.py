@@ -48,6 +48,9 @@ _ERRORS: Final[Mapping[str, type[HubError]]] = {
 }
 """What the process may say that went wrong; everything else is a :class:`ConversionError`."""
 
+_LIMITS: Final = ("SIGXCPU", "SIGXFSZ", "SIGKILL")
+"""The signals by which systems end a process that exceeds a limit."""
+
 _TEXTS: Final = ("kind", "recognized", "what")
 _OBJECTS: Final = ("facts", "omitted", "versions")
 
@@ -108,9 +111,9 @@ def _run(request: Request, folder: Path, timeout: float) -> str:
             ) from error
         finally:
             _end(process)
-    if process.returncode in (-getattr(signal, name, 0) for name in ("SIGXCPU", "SIGXFSZ")):
+    if process.returncode in (-getattr(signal, name, 0) for name in _LIMITS):
         raise LimitExceeded(
-            f"Reading {request.file} took too much time or would write too large a file.",
+            f"Reading {request.file} took too much time or memory, or wrote too large a file.",
             path=request.file,
             hint="The file may be hostile: a few bytes that unfold into many.",
         )

@@ -29,13 +29,16 @@ MODEL: Final = "model"
 REPORT: Final = "report.json"
 
 _MAX_TEXT: Final = 2_000
+_FOR_LIBRARIES: Final = 8 << 30
+"""Bytes of address space, of which libraries take much and use little, before the file is read."""
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
     """What the worker is asked to do; passed as JSON.
 
-    The limits are in bytes and seconds. A ``kind`` that is not empty is taken as given.
+    The limits are in bytes and seconds; ``memory`` is in addition to what libraries take. A
+    ``kind`` that is not empty is taken as given.
     """
 
     file: str
@@ -76,13 +79,15 @@ def _error(name: str, message: str, hint: str = "") -> bytes:
 
 
 def _convert(request: Request, folder: Path) -> dict[str, Any]:
-    limit_resources(memory=request.memory, seconds=request.seconds, file_size=request.file_size)
+    limits = {"seconds": request.seconds, "file_size": request.file_size}
+    limit_resources(memory=request.memory + _FOR_LIBRARIES, **limits)
     file = Path(request.file)
     kind, what = request.kind, "the caller said so"
     if not kind:
         found = recognize(file)
         kind, what = found.kind, found.what
     CONVERTERS.load(kind)
+    limit_resources(memory=request.memory, **limits)
     measures = confine(file, folder)
     with byte_budget(request.memory):
         foreign = plugins.read_file(kind, file, trusted=request.trusted)

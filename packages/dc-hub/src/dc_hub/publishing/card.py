@@ -41,6 +41,7 @@ _KEY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*):(?: +(.*))?")
 _ITEM: Final = re.compile(r"( *)- +(.+)")
 _FLOW: Final = re.compile(r"\[[\w ,./+-]*\]")
 _PLAIN: Final = re.compile(r"[\w./+(][\w ,./+()=@%-]*", re.ASCII)
+_FACTS: Final = "converted_from / facts"
 
 
 def model_card(
@@ -313,8 +314,13 @@ def _others(metadata: Mapping[str, Any], summary: Summary) -> dict[str, Any]:
 
 
 def _rows(metadata: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, Any]]:
-    """Flatten the other metadata into rows of a table."""
+    """Flatten the other metadata into rows of a table.
+
+    The plain data of a converted file, which may be long, are left to params.json.
+    """
     for key, value in sorted(metadata.items()):
+        if prefix + key == _FACTS:
+            continue
         if isinstance(value, dict):
             yield from _rows(value, f"{prefix}{key} / ")
         else:
@@ -322,6 +328,8 @@ def _rows(metadata: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, 
 
 
 def _usage(record: Record, *, is_model: bool) -> list[str]:
+    if record.cls is None and record.backend is None:
+        return ["import dc_hub", "", 'dc_hub.read_tensors("<directory>/model.safetensors")']
     if record.cls is None:
         return ["import dc_hub", "", 'dc_hub.load_weights("<name or ./directory>", into=module)']
     namespace, _, cls = record.cls.partition("/")

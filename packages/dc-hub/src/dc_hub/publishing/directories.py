@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from dc_core import explained
@@ -13,7 +13,7 @@ from dc_hub.format.signatures import read_signature_files
 from dc_hub.hubs.contract import HubLike, StoredModel, tags_to_move
 from dc_hub.hubs.locating import whole_model
 from dc_hub.hubs.staging import Staging
-from dc_hub.loading.opening import locate, open_model
+from dc_hub.loading.opening import Opened, locate, open_model
 from dc_hub.loading.verifying import Contents
 from dc_hub.trust.keyring import Key, load_key
 
@@ -41,25 +41,38 @@ def publish_directory(
     signer = None if sign is None else load_key(sign)
     model, where = whole_model(name, hub)
     with open_model(locate(local_path(directory)), "full") as opened:
-        contents = opened.contents
-        for file in contents.names.intersection((GOLDEN, TRAINING)):
-            opened.read_tensors(file)
-        if contents.manifest is not None:
-            names = [entry.path for entry in contents.manifest.entries]
-            signatures = read_signature_files(opened.source.path)
-        else:
-            names = sorted(contents.names.difference(SIGNATURES))
-            signatures = {}
+        copy = copy_of(opened)
 
         def write(staging: Staging) -> None:
-            for file in names:
-                copy_file(contents, file, staging)
-            contents.check_unchanged()
-            staging.sign_with(lambda _: signatures)
+            copy(staging)
             if signer is not None:
                 staging.sign_with(signer.sign)
 
         return where.publish(model, write, tags_to_move(tag, move_main))
+
+
+def copy_of(opened: Opened) -> Callable[[Staging], None]:
+    """Return what writes an opened model again, byte for byte and with its signatures.
+
+    The headers of its other weights files are read first. Raises the errors of loading.
+    """
+    contents = opened.contents
+    for file in contents.names.intersection((GOLDEN, TRAINING)):
+        opened.read_tensors(file)
+    if contents.manifest is not None:
+        names = [entry.path for entry in contents.manifest.entries]
+        signatures = read_signature_files(opened.source.path)
+    else:
+        names = sorted(contents.names.difference(SIGNATURES))
+        signatures = {}
+
+    def write(staging: Staging) -> None:
+        for file in names:
+            copy_file(contents, file, staging)
+        contents.check_unchanged()
+        staging.sign_with(lambda _: signatures)
+
+    return write
 
 
 def copy_file(contents: Contents, file: str, staging: Staging) -> None:

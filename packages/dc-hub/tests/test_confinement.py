@@ -1,0 +1,255 @@
+"""What the process that reads a file cannot do, whatever the file makes it try."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from dc_hub.converting import process
+from dc_hub.converting.process import reading_apart
+from dc_hub.converting.worker import Request
+from dc_hub.errors import ConversionError, HubError, LimitExceeded, UnsafePath, UntrustedFile
+
+ATTEMPTS = """
+import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
+from dc_hub.converting import confinement
+folder, other = map(pathlib.Path, sys.argv[1:3])
+file, secret = other / "file", other / "secret"
+libc = ctypes.CDLL(None)
+number = {{"x86_64": (57, 41), "aarch64": (220, 198)}}.get(os.uname().machine)
+if {measure!r} == "audit":
+    confinement.refuse_by_audit(folder)
+else:
+    from dc_hub.converting import linux
+    if not linux.restrict_files([file, *confinement._libraries()], folder):
+        sys.exit(77)
+    if not linux.restrict_calls():
+        sys.exit(77)
+
+def attempt(action):
+    try:
+        return repr(action())
+    except OSError as error:
+        return "refused"
+
+def child():
+    if os.fork() == 0:
+        os._exit(0)
+
+def through_libc():
+    return libc.syscall(number[1], 2, 1, 0) if libc.syscall(number[0], 0) != 0 else "a child"
+
+actions = {{
+    "read": lambda: file.read_bytes(),
+    "write inside": lambda: (folder / "made").write_bytes(b"x"),
+    "write outside": lambda: (other / "made").write_bytes(b"x"),
+    "remove": lambda: secret.unlink(),
+    "rename out": lambda: (folder / "made").rename(other / "moved"),
+    "make a directory": lambda: (other / "new").mkdir(),
+    "link out": lambda: os.symlink(secret, other / "link"),
+    "system": lambda: os.system(f"touch {{other}}/system"),
+    "subprocess": lambda: subprocess.run(["/bin/true"]).returncode,
+    "fork": child,
+    "socket": lambda: socket.socket(),
+    "kill": lambda: os.kill(os.getppid(), 0),
+}}
+if {measure!r} == "linux":
+    actions["read others"] = lambda: secret.read_bytes()
+    actions["exec"] = lambda: os.execv("/bin/true", ["true"])
+    actions["through libc"] = through_libc
+    threading.Thread(target=lambda: None).start()
+else:
+    actions["ctypes"] = lambda: ctypes.CDLL(None)
+print(json.dumps({{name: attempt(action) for name, action in actions.items()}}))
+"""
+
+
+def tried(measure, tmp_path):
+    folder, other = tmp_path / "folder", tmp_path / "other"
+    folder.mkdir()
+    other.mkdir()
+    for name in ("file", "secret"):
+        (other / name).write_bytes(b"content")
+    script = textwrap.dedent(ATTEMPTS.format(measure=measure))
+    run = subprocess.run(
+        [sys.executable, "-c", script, str(folder), str(other)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if run.returncode == 77:
+        pytest.skip("this system has no Landlock or no seccomp")
+    assert run.returncode == 0, run.stderr
+    assert sorted(path.name for path in other.iterdir()) == ["file", "secret"]
+    return json.loads(run.stdout)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Landlock and seccomp are Linux's")
+def test_linux_refuses_programs_processes_sockets_and_other_files_to_a_confined_process(tmp_path):
+    results = tried("linux", tmp_path)
+    assert results.pop("read") == repr(b"content")
+    assert results.pop("write inside") == "1"
+    # The C library's system() returns a status where it could not start a process.
+    assert results.pop("system") not in ("0", "refused")
+    assert results.pop("through libc") == "-1"
+    assert set(results.values()) == {"refused"}, results
+
+
+@pytest.mark.needs("fork")
+def test_the_audit_hook_refuses_programs_sockets_ctypes_and_changes_of_other_files(tmp_path):
+    results = tried("audit", tmp_path)
+    assert results.pop("read") == repr(b"content")
+    assert results.pop("write inside") == "1"
+    assert set(results.values()) == {"refused"}, results
+
+
+@pytest.mark.needs("resource limits")
+@pytest.mark.parametrize(
+    ("code", "message"),
+    [
+        ("bytearray(1 << 34)", "MemoryError"),
+        ("while True: pass", "signal 24"),
+        ("open('big', 'wb').write(bytes(1 << 21))", "File too large"),
+    ],
+    ids=["memory", "time", "file size"],
+)
+def test_memory_time_and_the_size_of_files_are_limited(code, message, tmp_path):
+    script = (
+        "from dc_hub.converting.confinement import limit_resources\n"
+        f"limit_resources(memory=1 << 32, seconds=1, file_size=1 << 20)\n{code}"
+    )
+    run = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert run.returncode != 0
+    assert message in run.stderr + f"signal {-run.returncode}"
+
+
+@pytest.mark.needs("resource limits")
+@pytest.mark.parametrize("name", ["SIGXCPU", "SIGKILL"])
+def test_a_process_that_a_limit_has_ended_is_said_to_have_exceeded_it(leaving, name):
+    with pytest.raises(LimitExceeded, match="too much time or memory"):
+        leaving(f"import os, signal; os.kill(os.getpid(), signal.{name})")
+
+
+def request(file="file"):
+    return Request(
+        file=str(file),
+        kind="",
+        trusted=False,
+        rename={},
+        omit=(),
+        memory=1 << 33,
+        seconds=60,
+        file_size=1 << 24,
+    )
+
+
+@pytest.fixture
+def leaving(monkeypatch):
+    """Return a function that lets another program stand in for the reader, and reads its result."""
+
+    def leave(code):
+        monkeypatch.setattr(process, "_PROGRAM", code)
+        with reading_apart(request(), 20) as (report, _):
+            return report
+
+    return leave
+
+
+REPORT = {
+    "kind": "torch",
+    "recognized": "a",
+    "what": "b",
+    "facts": {},
+    "omitted": {},
+    "versions": {},
+    "confined_by": [],
+}
+
+
+@pytest.mark.parametrize(
+    ("code", "error"),
+    [
+        ("", ConversionError),
+        ("import os; os.abort()", ConversionError),
+        ("open('report.json', 'w').write('{')", ConversionError),
+        ("open('report.json', 'w').write('[]')", ConversionError),
+        ("open('report.json', 'w').write('{\"error\": \"SystemExit\"}')", ConversionError),
+        ("open('report.json', 'w').write('{\"error\": \"UntrustedFile\"}')", UntrustedFile),
+        ("open('report.json', 'w').write('a' * (1 << 21))", LimitExceeded),
+        ("import os; os.symlink('/etc/passwd', 'report.json')", UnsafePath),
+        ("import os; os.mkdir('report.json')", HubError),
+    ],
+)
+def test_a_report_that_is_missing_or_malformed_is_a_typed_error(leaving, code, error):
+    with pytest.raises(error) as caught:
+        leaving(code)
+    assert isinstance(caught.value, HubError)
+
+
+@pytest.mark.needs("FIFOs")
+def test_a_pipe_in_the_place_of_the_report_is_not_waited_for(leaving):
+    with pytest.raises(UnsafePath):
+        leaving("import os; os.mkfifo('report.json')")
+
+
+@pytest.mark.parametrize("change", [{"kind": 1}, {"facts": []}, {"omitted": {"a": 1}}])
+def test_a_report_of_another_form_is_a_typed_error(leaving, change):
+    text = json.dumps(REPORT | change)
+    with pytest.raises(ConversionError, match="malformed"):
+        leaving(f"open('report.json', 'w').write({text!r})")
+
+
+def test_a_model_directory_that_leads_elsewhere_or_is_damaged_is_a_typed_error(
+    leaving, linear, tmp_path
+):
+    from dc_hub import save
+
+    save(linear, tmp_path / "elsewhere")
+    report = f"open('report.json', 'w').write({json.dumps(REPORT)!r}); import os, shutil; "
+    with pytest.raises(ConversionError, match="Nothing was read"):
+        leaving(report)
+    with pytest.raises(UnsafePath):
+        leaving(f"{report}os.symlink({str(tmp_path / 'elsewhere')!r}, 'model')")
+    copy = f"{report}shutil.copytree({str(tmp_path / 'elsewhere')!r}, 'model'); "
+    assert leaving(copy).kind == "torch"
+    for damage in (
+        "open('model/model.safetensors', 'ab').write(b'x')",
+        "os.remove('model/MANIFEST.json')",
+        "open('model/surplus', 'w').close()",
+    ):
+        with pytest.raises(HubError):
+            leaving(copy + damage)
+
+
+def test_a_process_that_does_not_end_is_killed_with_its_children(monkeypatch, tmp_path):
+    marker = tmp_path / "alive"
+    child = f"import time, pathlib; time.sleep(3); pathlib.Path({str(marker)!r}).touch()"
+    code = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {child!r}])"
+    monkeypatch.setattr(process, "_PROGRAM", code)
+    with pytest.raises(LimitExceeded, match="more than 1 s"), reading_apart(request(), 1):
+        pass
+    if hasattr(os, "killpg"):
+        import time
+
+        time.sleep(3)
+        assert not marker.exists()
+
+
+def test_the_environment_of_the_program_is_not_passed_on(monkeypatch, tmp_path):
+    monkeypatch.setenv("DC_TEST_SECRET", "secret")
+    out = tmp_path / "environment"
+    code = f"import json, os; open({str(out)!r}, 'w').write(json.dumps(dict(os.environ)))"
+    monkeypatch.setattr(process, "_PROGRAM", code)
+    with pytest.raises(ConversionError), reading_apart(request(), 20):
+        pass
+    found = json.loads(out.read_text())
+    assert "DC_TEST_SECRET" not in found
+    assert found["HOME"] != str(Path.home())
