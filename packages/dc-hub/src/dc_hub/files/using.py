@@ -23,7 +23,7 @@ from typing import Final
 
 from dc_hub.errors import FileMissing, HubError
 from dc_hub.files.lease import LONGEST, MAX_BYTES, owner, owner_is_dead
-from dc_hub.files.paths import check_name, open_regular, read_small
+from dc_hub.files.paths import check_any_name, open_regular, read_small
 from dc_hub.files.storage import last_change, write_atomically
 from dc_hub.files.system import create_file, patiently
 
@@ -63,7 +63,7 @@ def origin_of(cache: Path, revision: str) -> Origin | None:
     """Return where a model of ``cache`` was fetched from; None if that is not known."""
     try:
         hub, name = read_small(cache / USED, revision, MAX_BYTES).decode().splitlines()
-        return Origin(hub, check_name(name)) if hub.isprintable() else None
+        return Origin(hub, check_any_name(name)) if hub.isprintable() else None
     except (HubError, ValueError) as error:
         logger.debug("the origin of %s is not known: %s", revision, error)
         return None

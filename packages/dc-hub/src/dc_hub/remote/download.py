@@ -16,6 +16,7 @@ import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -34,6 +35,9 @@ _BLOCK: Final = 1 << 20
 
 Arrived = Callable[[int], None]
 """Is told how many more bytes are there, from several threads."""
+
+Write = Callable[[bytes, int], None]
+"""Writes some bytes to a file, from a byte on."""
 
 Known = Callable[[str, int], bytes | None]
 """Returns the chunk of a digest and a length if it is on this machine, else None."""
@@ -60,12 +64,13 @@ def download(
         with _opened(directory, entry.path, entry.size) as file:
             missing = [i for i, there in enumerate(_there(file, entry)) if not there]
             report(entry.size - sum(_length(entry, i) for i in missing))
+            write = partial(_write_in_place, file, directory / entry.path)
             if missing:
                 try:
-                    _fetch(store, path, entry, missing, file, report, known)
+                    _fetch(store, path, entry, missing, write, report, known)
                 except RangesUnsupported:  # perhaps not at once
                     missing = [i for i, there in enumerate(_there(file, entry)) if not there]
-                    _stream(store, path, entry, missing, file, report)
+                    _stream(store, path, entry, missing, write, report)
             os.fsync(file.fileno())
 
     for entry in manifest.entries:
@@ -176,7 +181,7 @@ def _fetch(
     path: str,
     entry: Entry,
     chunks: list[int],
-    file: io.FileIO,
+    write: Write,
     report: Arrived,
     known: Known,
 ) -> None:
@@ -187,7 +192,7 @@ def _fetch(
         data = known(entry.chunks[i], _length(entry, i))
         data = _read(store, path, entry, i) if data is None else data
         with writing:
-            write_at(file, data, i * CHUNK)
+            write(data, i * CHUNK)
         report(len(data))
 
     _in_parallel(fetch, chunks)
@@ -227,7 +232,7 @@ def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
 
 
 def _stream(
-    store: Store, path: str, entry: Entry, chunks: list[int], file: io.FileIO, report: Arrived
+    store: Store, path: str, entry: Entry, chunks: list[int], write: Write, report: Arrived
 ) -> None:
     """Fetch a file from its start to its end, and write those ``chunks`` of it."""
     missing = set(chunks)
@@ -241,7 +246,7 @@ def _stream(
             del data[:length]
             if i in missing:
                 _check(chunk, entry, i, path)
-                write_at(file, chunk, i * CHUNK)
+                write(chunk, i * CHUNK)
                 report(length)
             i += 1
 
@@ -260,6 +265,16 @@ def _check(data: bytes, entry: Entry, chunk: int, path: str) -> bytes:
             "what it sends.",
         )
     return data
+
+
+def _write_in_place(file: io.FileIO, place: Path, data: bytes, start: int) -> None:
+    """Write ``data`` to ``file`` if it is still in its ``place``; raise ``OSError`` otherwise.
+
+    Another process, which took the lease meanwhile, may have moved it to where it is loaded from.
+    """
+    if not os.path.samestat(place.lstat(), os.fstat(file.fileno())):
+        raise OSError(errno.ENOENT, "Moved while it was being written", os.fspath(place))
+    write_at(file, data, start)
 
 
 def write_at(file: io.FileIO, data: bytes, start: int) -> None:
