@@ -15,8 +15,9 @@ from dc_hub.errors import (
     TagMoved,
 )
 from dc_hub.format import strict_json
-from dc_hub.format.filenames import MANIFEST
+from dc_hub.format.filenames import MANIFEST, SIGNATURE
 from dc_hub.format.manifest import CHUNK, Manifest, verify_directory
+from dc_hub.format.signatures import merge_signatures
 from dc_hub.hubs.contract import MAIN
 from dc_hub.hubs.staging import Staging
 from dc_hub.testing import HubSuite
@@ -214,6 +215,7 @@ class FetchesToLook(LocalHub):
 @breaks("files_come_back_as_they_were_stored", "The fetched MANIFEST.json is not the one")
 @breaks("equal_models_have_equal_revisions", "Its revision is")
 @breaks("publish_returns_what_it_stored", "It published")
+@breaks("a_model_has_the_signatures_that_it_was_published_with", "Its revision is")
 class Spoils(LocalHub):
     def publish(self, name, write, tags=(MAIN,)):
         return super().publish(name, lambda staging: write(Spoiling(staging)), tags)
@@ -227,6 +229,9 @@ class Spoiling:
         if name == "model.safetensors":
             data = data[:-1] + bytes([data[-1] ^ 0x80])
         self.staging.write(name, data)
+
+    def sign_with(self, sign):
+        self.staging.sign_with(sign)
 
 
 class Lends(LocalHub):
@@ -538,6 +543,69 @@ class DamagesTheOther(Queues):
             if (self.path / model.name / "revisions" / revision / "README.md").exists():
                 damage(self, model.name, revision)
         return model
+
+
+# Signing
+
+COMES = "a_model_has_the_signatures_that_it_was_published_with"
+JOINED = "signatures_are_joined_and_none_is_lost"
+
+
+@breaks(COMES, "Of an unsigned model, it has")
+class InventsSignatures(LocalHub):
+    def signatures(self, model):
+        return super().signatures(model) or {SIGNATURE: b"mine"}
+
+
+@breaks(COMES, "It has: {} instead of")
+@breaks(JOINED, "Of two signers, it has: {} instead of")
+class LosesSignatures(LocalHub):
+    def signatures(self, model):
+        return {}
+
+
+@breaks(COMES, "In its directory are")
+class FetchesNoSignatures(Lends):
+    def fetch(self, model, **options):
+        copy = self.copy(model)
+        (copy.path / SIGNATURE).unlink(missing_ok=True)
+        return copy
+
+
+@breaks(JOINED, "Asked to add a signature", publishes=False, put=LocalSuite.put)
+class SignsAllTheSame(LocalHub):
+    pass
+
+
+@breaks(JOINED, "Of two signers, it has")
+class ReplacesSignatures(LocalHub):
+    def add_signatures(self, model, files):
+        for name, data in files.items():
+            (model.path / name).write_bytes(data)
+
+
+@breaks(JOINED, "Of two at once, it has")
+class SignsInTurns(LocalHub):
+    def add_signatures(self, model, files):
+        merged = merge_signatures(self.signatures(model), files)
+        time.sleep(0.3)
+        for name, data in merged.items():
+            (model.path / name).write_bytes(data)
+
+
+@breaks(JOINED, "Published again, it has")
+class ForgetsSignatures(LocalHub):
+    def publish(self, name, write, tags=(MAIN,)):
+        model = super().publish(name, write, tags)
+        (model.path / SIGNATURE).unlink(missing_ok=True)
+        return model
+
+
+@breaks(JOINED, "After it was signed, there is")
+class TagsWhatIsSigned(LocalHub):
+    def add_signatures(self, model, files):
+        super().add_signatures(model, files)
+        write_tag(self, model.name, "signed", model.revision)
 
 
 # Tags

@@ -310,6 +310,25 @@ def test_a_private_key_is_removed_only_if_asked_for(alice):
     assert list(keys_folder().iterdir()) == []
 
 
+@pytest.mark.needs("file modes")
+def test_a_folder_that_cannot_be_written_is_a_typed_error_and_leaves_no_half_key(
+    tmp_path, monkeypatch
+):
+    (tmp_path / "config").write_text("a file")
+    with pytest.raises(KeyFileError, match="cannot be written"):
+        new_key("alice")
+    (tmp_path / "config").unlink()
+    new_key("bob")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(KeyFileError, match="No space left"):
+        new_key("alice")
+    assert sorted(file.name for file in keys_folder().iterdir()) == ["bob.key", "bob.pub"]
+
+
 def test_a_key_is_never_replaced_by_a_new_one(alice):
     with pytest.raises(AlreadyExists):
         new_key("alice")

@@ -7,6 +7,8 @@ with it are required or preferred anywhere: that is what the trust policy says.
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -14,7 +16,7 @@ from dc_core import explained, sync_directory
 from dc_hub.errors import AlreadyExists, FileMissing, HubError, KeyFileError, UnsafePath
 from dc_hub.files.config import config_folder, read_secret, read_unshared
 from dc_hub.files.paths import check_tag, reading
-from dc_hub.files.storage import make_directory, writing
+from dc_hub.files.storage import make_directory
 from dc_hub.files.system import create_file
 from dc_hub.files.urls import local_path
 from dc_hub.trust.keys import MAX_BYTES, PublicKey, SigningKey, is_locked, load_private
@@ -49,7 +51,7 @@ def new_key(name: str, *, passphrase: str | None = None) -> PublicKey:
         if os.path.lexists(file):
             raise _exists(name, file)
     key = SigningKey.generate()
-    with writing(private, undone="No key was made."):
+    with _writing(private):
         _make_folder(private.parent)
         _create(private, key.to_bytes(passphrase), 0o600)
         _create(public, key.public.to_text().encode("ascii"), 0o644)
@@ -69,7 +71,7 @@ def trust_key(file: str | os.PathLike[str], name: str) -> PublicKey:
         if read_public(mine) == key:
             return key
         raise _exists(name, mine)
-    with writing(mine, undone="No key was added."):
+    with _writing(mine):
         _make_folder(mine.parent)
         _create(mine, key.to_text().encode("ascii"), 0o644)
     return key
@@ -104,7 +106,7 @@ def remove_key(name: str, *, private: bool = False) -> None:
             path=str(secret),
             hint="Keep a copy of it elsewhere if you need one, and pass private=True.",
         )
-    with writing(public, undone="No key was removed."):
+    with _writing(public):
         for file in there:
             file.unlink()
         sync_directory(public.parent)
@@ -190,12 +192,30 @@ def _make_folder(folder: Path) -> None:
 
 
 def _create(file: Path, data: bytes, mode: int) -> None:
-    """Write a new file of that mode, whatever the umask adds; nothing may be there."""
-    with os.fdopen(create_file(file.parent, file.name, mode), "wb") as stream:
-        stream.write(data)
-        stream.flush()
-        os.fsync(stream.fileno())
+    """Write a new file of that mode, whole or not at all; nothing may be there."""
+    descriptor = create_file(file.parent, file.name, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+    except BaseException:
+        file.unlink(missing_ok=True)
+        raise
     sync_directory(file.parent)
+
+
+@contextmanager
+def _writing(file: Path) -> Iterator[None]:
+    """Convert an ``OSError`` to :class:`KeyFileError`."""
+    try:
+        yield
+    except OSError as error:
+        raise KeyFileError(
+            f"{file} cannot be written: {error.strerror}.",
+            path=str(file),
+            hint="Check the folder and the disk, or name another folder: DEEPCHEM_CONFIG.",
+        ) from error
 
 
 def _exists(name: str, file: Path) -> HubError:
