@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import threading
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ import yaml
 from werkzeug.serving import make_server
 
 TOKEN = "hf_of_a_writer"
+LICENCES = ("apache-2.0", "cc-by-4.0", "mit", "other")  # some of those that it accepts
 LARGE = 1000
 """Bytes from which on a file goes into the large file storage, as *.safetensors always do."""
 
@@ -190,6 +192,11 @@ def make_app(hub):
             found = yaml.safe_load(content.split("---\n")[1]) if content.startswith("---\n") else {}
         except yaml.YAMLError as error:
             return {"errors": [{"message": str(error)}], "warnings": []}, 400
+        if found.get("license", "mit") not in LICENCES:
+            return {"errors": [{"message": '"license" must be one of a list'}], "warnings": []}, 400
+        for key in ("datasets", "base_model"):
+            if not all(re.fullmatch(r"[\w.-]+(/[\w.-]+)?", name) for name in found.get(key, ())):
+                return {"errors": [{"message": f'"{key}" is not valid'}], "warnings": []}, 400
         warnings = [] if found else [{"message": "empty or missing yaml metadata in repo card"}]
         return {"errors": [], "warnings": warnings}
 

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import dc_hub
-from dc_core import NumpyDataset, dataset_digest, escape_controls
+from dc_core import NumpyDataset, dataset_digest
 from dc_hub import card as read_card
 from dc_hub import errors, from_pretrained, publish, save, set_card, set_tag, summary, verify
 from dc_hub.format.summary import BEGIN, END, DataSource, Score
@@ -66,7 +66,8 @@ def test_text_cannot_leave_its_place(card):
     evil = "x\n---\nlicense: other | <script>alert(1)</script> \x85\u2028 'µ\""
     text = card(licence=evil, title=evil, description="<b>bold</b>", task=evil, note=evil)
     found = front_matter(text)
-    assert found["license"] == escape_controls(evil.lower())
+    assert found["license"] == "other"
+    assert found["license_name"] == "x-license-other-script-alert-1-script"
     body = text.split("---\n", 2)[2]
     assert "<script>" not in body
     assert "<b>" not in body
@@ -79,7 +80,7 @@ def test_nothing_in_a_card_is_invisible_or_steers_a_terminal(card):
     text = card(title=evil, description=f"{evil}\n\tcode", task=evil, note=evil, licence="MIT 🧪")
     assert all(line.isprintable() for line in text.split("\n"))
     assert "a\\x1b]0;x\\x07\\x9b31m\\u202eb\\x08\n    code\n" in text
-    assert 'license: "mit 🧪"' in text
+    assert 'license_name: "mit"' in text
 
 
 def test_the_card_names_neither_hub_nor_day(card, hub):
@@ -340,3 +341,18 @@ def test_the_card_of_a_model_on_the_web_is_read_alone(hub, linear, monkeypatch):
     monkeypatch.setattr(dc_hub.LocalHub, "read_chunk", noted)
     assert "Words." in read_card("m", hub=hub)
     assert read == ["README.md"]
+
+
+@pytest.mark.parametrize(
+    ("licence", "identifier", "name"),
+    [
+        ("Apache-2.0", "apache-2.0", None),
+        ("GPL-3.0-or-later", "gpl-3.0", None),
+        ("CC-BY-NC-4.0", "cc-by-nc-4.0", None),
+        ("Our Own Licence, v2", "other", "our-own-licence-v2"),
+        ("\u00b5", "other", "unnamed"),
+    ],
+)
+def test_a_licence_is_one_that_hugging_face_knows_or_has_a_name(card, licence, identifier, name):
+    found = front_matter(card(licence=licence))
+    assert (found["license"], found.get("license_name")) == (identifier, name)

@@ -119,6 +119,14 @@ def test_a_published_model_is_one_for_those_who_know_only_hugging_face(
     assert "dc-model" in card.data.tags
 
 
+def test_a_card_is_accepted_whatever_is_in_the_metadata(site, linear):
+    metadata = {"licence": "Our own", "dataset": "Free Solv!", "derived_from": ["hf://a b@x"]}
+    publish(linear, "hf://org/m", metadata=metadata)
+    card = hf.ModelCard(main(site)["README.md"].data.decode())
+    assert (card.data.license, card.data.license_name) == ("other", "our-own")
+    assert card.data.datasets is None
+
+
 def test_what_their_client_downloads_is_a_model_directory(site, linear, tmp_path):
     revision = publish(linear, "hf://org/m").revision
     directory = hf.snapshot_download("org/m", local_dir=tmp_path / "m", endpoint=site.url)

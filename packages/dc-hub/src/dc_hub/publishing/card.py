@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 from dc_core import escape_controls
 from dc_hub.errors import LimitExceeded, ParamsError
 from dc_hub.format.summary import BEGIN, END, Summary
+from dc_hub.publishing import licences
 
 if TYPE_CHECKING:
     import numpy as np
@@ -29,14 +30,22 @@ if TYPE_CHECKING:
 MAX_CHARACTERS: Final = 1 << 18
 """The largest text of an author that is accepted."""
 
-_DATASET: Final = re.compile(r"[\w.-]+(/[\w.-]+)?")
-"""What Hugging Face's hub accepts as the name of a dataset."""
+_NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
+"""What Hugging Face's hub accepts as the name of a dataset or a model."""
 
 _LIMITATIONS: Final = (
     "## Limitations\n\n"
     "<!-- For what inputs and decisions is this model not meant? Whom can one ask? -->\n"
 )
-_OURS: Final = ("library_name", "license", "tags", "datasets", "metrics", "base_model")
+_OURS: Final = (
+    "library_name",
+    "license",
+    "license_name",
+    "tags",
+    "datasets",
+    "metrics",
+    "base_model",
+)
 _KEY: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*):(?: +(.*))?")
 _ITEM: Final = re.compile(r"( *)- +(.+)")
 _FLOW: Final = re.compile(r"\[[\w ,./+-]*\]")
@@ -224,18 +233,20 @@ def _front_matter(record: Record, summary: Summary) -> dict[str, tuple[str, ...]
     metadata = record.metadata
     tags = ["dc-model", *filter(None, [record.backend, record.cls]), *_strings(metadata, "task")]
     names = [source.name for source in summary.datasets]
-    bases = [origin.partition("@")[0] for origin in summary.derived_from]
+    bases = [origin.partition("@")[0].removeprefix("hf://") for origin in summary.derived_from]
     metrics = [name.rpartition("/")[2] if "/" in name else name for name in _metric_names(summary)]
     blocks = {
         "library_name": ('library_name: "dc-hub"',),
         "tags": _sequence("tags", tags),
-        "datasets": _sequence("datasets", [name for name in names if _DATASET.fullmatch(name)]),
+        "datasets": _sequence("datasets", [name for name in names if _NAME.fullmatch(name)]),
         "metrics": _sequence("metrics", metrics),
-        "base_model": _sequence("base_model", filter(None, bases)),
+        "base_model": _sequence("base_model", filter(_NAME.fullmatch, bases)),
     }
     licence = metadata.get("licence", metadata.get("license"))
     if isinstance(licence, str):
-        blocks["license"] = (f"license: {_quoted(licence.lower())}",)
+        identifier, name = licences.in_card(licence)
+        blocks["license"] = (f"license: {_quoted(identifier)}",)
+        blocks["license_name"] = (f"license_name: {_quoted(name)}",) if name else ()
     return {key: blocks[key] for key in _OURS if blocks.get(key)}
 
 
