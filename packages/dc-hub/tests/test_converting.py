@@ -38,10 +38,26 @@ def network():
     return net.eval()
 
 
+class DeepChemRegressor(nn.Module):
+    """Has the layers of DeepChem's MultitaskRegressor, under its names."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList([nn.Linear(10, 20), nn.Linear(20, 8)])
+        self.output_layer = nn.Linear(8, 1)
+        self.uncertainty_layer = nn.Linear(8, 1)
+
+    def forward(self, x):
+        for layer in self.layers:
+            x = torch.relu(layer(x))
+        return self.output_layer(x)
+
+
 @pytest.fixture(scope="module")
 def deepchem(tmp_path_factory):
     """A checkpoint as TorchModel.save_checkpoint of DeepChem 2.8 writes it, and its network."""
-    net = network()
+    torch.manual_seed(0)
+    net = DeepChemRegressor()
     optimizer = torch.optim.Adam(net.parameters())
     net(torch.ones(2, 10)).sum().backward()
     optimizer.step()
@@ -57,8 +73,9 @@ def deepchem(tmp_path_factory):
 
 AS_MULTITASK = {
     "cls": "torch/MultitaskRegressor",
-    "params": {"n_tasks": 1, "n_features": 10, "layer_sizes": [20]},
-    "rename": {"0.": "layers.0.", "3.": "layers.3."},
+    "params": {"n_tasks": 1, "n_features": 10, "layer_sizes": [20, 8]},
+    "rename": {"layers.1.": "layers.3.", "output_layer.": "layers.6."},
+    "omit": ["uncertainty_layer."],
 }
 
 
@@ -88,16 +105,16 @@ def test_what_a_model_was_converted_from_is_stored_with_what_was_left_out(deepch
     assert origin["facts"] == {"global_step": 7}
     assert set(origin["omitted"]) == set(found.omitted) == {"optimizer_state_dict"}
     verify("lab/net", hub=tmp_path / "hub")
-    into = load_weights("lab/net", into=network(), hub=tmp_path / "hub")
+    into = load_weights("lab/net", into=DeepChemRegressor(), hub=tmp_path / "hub")
     for name, tensor in into.state_dict().items():
         assert torch.equal(tensor, net.state_dict()[name])
 
 
 def test_a_checkpoint_that_does_not_fit_the_class_names_the_weights(deepchem, tmp_path):
     wrong = {**AS_MULTITASK, "rename": {}}
-    with pytest.raises(WeightsMismatch, match=r"layers\.0\.weight") as caught:
+    with pytest.raises(WeightsMismatch, match=r"layers\.6\.weight") as caught:
         convert(deepchem[0], tmp_path / "model", **wrong)
-    assert "3.weight" in caught.value.args[0]
+    assert "output_layer.weight" in caught.value.args[0]
     assert not (tmp_path / "model").exists()
 
 
@@ -179,6 +196,13 @@ def test_a_zip_bomb_is_a_typed_error(tmp_path):
     assert bomb.stat().st_size < 1 << 19
     with pytest.raises(LimitExceeded, match="memory"):
         convert(bomb, tmp_path / "model", memory=1 << 26)
+
+
+def test_a_link_to_a_file_is_followed_because_the_caller_chose_it(deepchem, tmp_path):
+    link = tmp_path / "link.pt"
+    link.symlink_to(deepchem[0])
+    assert convert(link, tmp_path / "model").weights == 8
+    assert info(tmp_path / "model").metadata["converted_from"]["file"] == "link.pt"
 
 
 def test_reading_that_takes_too_long_is_given_up(deepchem, tmp_path):
@@ -279,21 +303,22 @@ def run(monkeypatch, capsys):
 
 
 def test_the_command_converts_and_says_what_it_recognized_and_left_out(run, deepchem, tmp_path):
-    params = json.dumps({"n_tasks": 1, "n_features": 10, "layer_sizes": {"$tuple": [20]}})
+    params = json.dumps({"n_tasks": 1, "n_features": 10, "layer_sizes": {"$tuple": [20, 8]}})
     code, out, err = run(
         *("convert", deepchem[0], "-o", tmp_path / "model", "--params", params),
         *("--class", "torch/MultitaskRegressor"),
-        *("--rename", "0.=layers.0.", "--rename", "3.=layers.3."),
+        *("--rename", "layers.1.=layers.3.", "--rename", "output_layer.=layers.6."),
+        *("--omit", "uncertainty_layer."),
     )
     assert (code, err) == (0, "")
     words = " ".join(out.split())
     assert "a checkpoint of a DeepChem TorchModel" in words
     assert "left out: optimizer_state_dict" in words
-    assert info(tmp_path / "model").params["layer_sizes"] == {"$tuple": [20]}
-    code, out, err = run("convert", deepchem[0], "--publish", "x", "--omit", "3.", "--json")
+    assert info(tmp_path / "model").params["layer_sizes"] == {"$tuple": [20, 8]}
+    code, out, err = run("convert", deepchem[0], "--publish", "x", "--omit", "layers.", "--json")
     assert (code, err) == (0, "")
-    assert json.loads(out)["weights"] == 2
-    assert info("x").weights.keys() == {"model/0/0", "model/0/1"}
+    assert json.loads(out)["weights"] == 4
+    assert "model/output_layer/0" in info("x").weights
     assert run("convert", deepchem[0])[0] == 2
     assert run("convert", deepchem[0], "-o", "x", "--publish", "y")[0] == 2
     assert "OLD=NEW" in run("convert", deepchem[0], "-o", "x", "--rename", "a")[2]

@@ -113,7 +113,8 @@ def convert(
     and the errors of :func:`publish` and :func:`save`.
     """
     reference = _checked(where, cls, params, rename, omit, hub, tag, move_main)
-    path = local_path(file)
+    given = local_path(file)
+    path = given.resolve()
     digest, size, seen = _digest(path)
     request = Request(
         file=str(path),
@@ -134,7 +135,7 @@ def convert(
                 path=str(path),
                 hint="Convert it again once nothing writes to it.",
             )
-        about = {**(metadata or {}), **_origin(report, path.name, digest, size)}
+        about = {**(metadata or {}), **_origin(report, given.name, digest, size)}
         model = _model(opened, cls, params or {})
         options = {"hub": hub, "tag": tag, "move_main": move_main}
         stored = _store(model, opened, reference, about, options)
