@@ -153,6 +153,13 @@ SMILES = ["CCO", "CCN", "C", "CCCC", "NCO", "OCCO", "CN", "CCCN"]
 
 
 @pytest.fixture(autouse=True)
+def no_proxies(monkeypatch):
+    """Reach servers on loopback directly, whatever the environment says."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("no_proxy", "127.0.0.1,localhost")
+
+
+@pytest.fixture(autouse=True)
 def cache(tmp_path, monkeypatch):
     """Keep stamps, keys and the default hub out of the user's folders."""
     monkeypatch.setenv("DEEPCHEM_CACHE", str(tmp_path / "cache"))

@@ -37,7 +37,7 @@ from dc_hub.hubs.catalogue import write_index
 from dc_hub.hubs.index import parse_index
 from dc_hub.loading.opening import look_into
 from dc_hub.remote import cache as cache_module
-from dc_hub.remote import http
+from dc_hub.remote import http, retrying
 from dc_hub.remote import hub as hub_module
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.download import download as download_files
@@ -68,7 +68,7 @@ def large(hub, models):
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch):
     monkeypatch.setattr(http, "READ", 2.0)
-    monkeypatch.setattr(http, "PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
 
 
 def weights_of(server, name="big"):
@@ -80,6 +80,21 @@ def test_a_model_is_loaded_from_a_server_as_from_its_directory(served, hub, line
     model = from_pretrained("lab/m", hub=served.url)
     np.testing.assert_array_equal(model.predict(dataset), linear.predict(dataset))
     assert open_hub(served.url).resolve("lab/m").revision == hub.resolve("lab/m").revision
+
+
+def test_a_file_without_ranges_that_breaks_in_the_middle_is_asked_for_again(large):
+    large.ranges = False
+    large.faults["model.safetensors"] = web.times(2, web.cut)
+    from_pretrained("big", hub=large.url)
+    name = weights_of(large).relative_to(large.root).as_posix()
+    assert large.counts[name] >= 3
+
+
+def test_a_file_without_ranges_that_always_breaks_is_a_typed_error(large):
+    large.ranges = False
+    large.faults["model.safetensors"] = web.cut
+    with pytest.raises(HubUnavailable, match=r"cannot be read: .*bytes"):
+        from_pretrained("big", hub=large.url)
 
 
 def test_the_default_hub_can_be_a_server(served, dataset, monkeypatch):

@@ -24,6 +24,8 @@ from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded
 from dc_hub.files.urls import without_secrets
 from dc_hub.remote.hub import RemoteHub
+from dc_hub.remote.proxies import Proxy, proxy_of
+from dc_hub.remote.retrying import TryAgain, persist, persist_stream
 from dc_hub.remote.store import RangesUnsupported
 
 T = TypeVar("T")
@@ -38,18 +40,12 @@ GRACE: Final = 60.0
 SLOWEST: Final = 50_000
 """Bytes a second: an answer may take ``GRACE`` seconds, and its size divided by this."""
 
-PAUSE: Final = 0.2
-"""Seconds before a request is made again; four times as many before the next."""
-
-LONGEST_PAUSE: Final = 60.0
-"""Seconds that a server may ask to wait (``Retry-After``); for longer ones nobody waits."""
-
-_ATTEMPTS: Final = 4
 _REDIRECTS: Final = 5
 _PIECE: Final = 1 << 20
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _DENIED: Final = frozenset({401, 403, 407})
+_PASSING: Final = (TryAgain, HTTPError, OSError)
 
 
 @hookimpl
@@ -61,14 +57,6 @@ def dc_open_hub(url: str, options: Mapping[str, Any]) -> RemoteHub:
             f"A hub on a web server has no option {min(unknown)!r}.", hint="It takes headers=."
         )
     return RemoteHub(HTTPStore(url, options.get("headers") or {}))
-
-
-class _TryAgain(Exception):
-    """The request failed in a way that may pass, after ``pause`` seconds if the server says so."""
-
-    def __init__(self, message: str, pause: float = 0.0) -> None:
-        super().__init__(message)
-        self.pause = pause
 
 
 class _Timely(HTTPConnection):
@@ -101,6 +89,20 @@ class _HTTPSPool(urllib3.HTTPSConnectionPool):
     ConnectionCls = _TimelySecure
 
 
+def _connections(proxy: Proxy | None) -> urllib3.PoolManager:
+    """Return a pool of connections that are made through ``proxy``, if there is one."""
+    timeout = urllib3.Timeout(connect=CONNECT, read=READ)
+    if proxy is None:
+        pool = urllib3.PoolManager(maxsize=8, timeout=timeout, retries=False)
+    else:
+        headers = {"proxy-authorization": proxy.authorization} if proxy.authorization else None
+        pool = urllib3.ProxyManager(
+            proxy.url, proxy_headers=headers, maxsize=8, timeout=timeout, retries=False
+        )
+    pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+    return pool
+
+
 class HTTPStore:
     """The files below a URL. ``headers`` go to its host alone, whatever it redirects to."""
 
@@ -114,10 +116,8 @@ class HTTPStore:
             )
         self.url = url.rstrip("/")
         self._headers = _checked(headers or {})
-        self._pool = urllib3.PoolManager(
-            maxsize=8, timeout=urllib3.Timeout(connect=CONNECT, read=READ), retries=False
-        )
-        self._pool.pool_classes_by_scheme = {"http": _HTTPPool, "https": _HTTPSPool}
+        self._pools: dict[Proxy | None, urllib3.PoolManager] = {}
+        self._making = threading.Lock()
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole file; see :class:`Store`."""
@@ -133,7 +133,7 @@ class HTTPStore:
                         path=self._shown(path),
                     )
                 if len(data) < size:
-                    raise _TryAgain(f"{len(data)} of {size} bytes came")
+                    raise TryAgain(f"{len(data)} of {size} bytes came")
                 return data
 
         return self._persist(path, attempt)
@@ -151,43 +151,50 @@ class HTTPStore:
                     raise self._nonsense(path, f"the range {told!r} for {wanted['Range']!r}")
                 data = b"".join(_pieces(answer, stop - start))
                 if len(data) != stop - start:
-                    raise _TryAgain(f"{len(data)} of {stop - start} bytes came")
+                    raise TryAgain(f"{len(data)} of {stop - start} bytes came")
                 return data
 
         return self._persist(path, attempt)
 
     def stream(self, path: str, size: int) -> Generator[bytes]:
-        """Yield a whole file in pieces; see :class:`Store`."""
+        """Yield a whole file in pieces; see :class:`Store`.
 
-        def opened() -> Any:
-            manager = self._answer(path, {})
-            return manager, manager.__enter__()
+        If it breaks, the file is asked for again, and what was yielded is skipped.
+        """
 
-        manager, answer = self._persist(path, opened)
-        done = 0
+        def pieces(done: int) -> Iterator[bytes]:
+            came = 0
+            with self._answer(path, {}) as answer:
+                self._check_whole(answer, path)
+                told = answer.length_remaining
+                for piece in _pieces(answer, size):
+                    came += len(piece)
+                    if came > done:
+                        yield piece[-(came - done) :]
+            if came != size and told == size:
+                raise TryAgain(f"{came} of {size} bytes came")
+            if came != size:
+                raise self._nonsense(path, f"{came} bytes of {size}")
+
         try:
-            self._check_whole(answer, path)
-            for piece in _pieces(answer, size):
-                done += len(piece)
-                yield piece
-        except (_TryAgain, HTTPError, OSError) as error:
+            yield from persist_stream(pieces, _PASSING)
+        except _PASSING as error:
             raise self._failed(path, error) from error
-        finally:
-            manager.__exit__(None, None, None)
-        if done != size:
-            raise self._nonsense(path, f"{done} bytes of {size}")
 
     def _persist(self, path: str, attempt: Callable[[], T]) -> T:
-        """Return what ``attempt`` returns, after a pause if it failed in a way that may pass."""
-        for number in range(_ATTEMPTS):
-            try:
-                return attempt()
-            except (_TryAgain, HTTPError, OSError) as error:
-                asked = error.pause if isinstance(error, _TryAgain) else 0.0
-                if number == _ATTEMPTS - 1 or asked > LONGEST_PAUSE:
-                    raise self._failed(path, error) from error
-                time.sleep(max(PAUSE * 4**number, asked))
-        raise AssertionError  # pragma: no cover
+        """Return what ``attempt`` returns, if need be at the last of several times."""
+        try:
+            return persist(attempt, _PASSING)
+        except _PASSING as error:
+            raise self._failed(path, error) from error
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        """Return the connections by which ``url`` is reached: directly, or through a proxy."""
+        proxy = proxy_of(url)
+        with self._making:
+            if proxy not in self._pools:
+                self._pools[proxy] = _connections(proxy)
+            return self._pools[proxy]
 
     @contextmanager
     def _answer(self, path: str, headers: Mapping[str, str]) -> Iterator[Any]:
@@ -195,7 +202,7 @@ class HTTPStore:
         url = f"{self.url}/{quote(path)}"
         for _ in range(_REDIRECTS + 1):
             own = self._headers if _host(url) == _host(self.url) else {}
-            answer = self._pool.request(
+            answer = self._pool(url).request(
                 "GET",
                 url,
                 headers={"Accept-Encoding": "identity", **own, **headers},
@@ -242,7 +249,7 @@ class HTTPStore:
         if answer.status in _AGAIN:
             pause = _seconds(answer.headers.get("Retry-After", ""))
             when = f" and asks to wait {pause:g} s" if pause else ""
-            raise _TryAgain(f"the server answers {answer.status}{when}", pause)
+            raise TryAgain(f"the server answers {answer.status}{when}", pause)
         if answer.status not in (200, 206):
             raise self._nonsense(path, f"the status {answer.status}")
         if answer.headers.get("Content-Encoding", "identity") != "identity":
@@ -292,7 +299,7 @@ def _pieces(answer: Any, limit: int) -> Iterator[bytes]:
         left -= len(piece)
         yield piece
         if time.monotonic() > deadline:
-            raise _TryAgain(f"the server is slower than {SLOWEST} bytes a second")
+            raise TryAgain(f"the server is slower than {SLOWEST} bytes a second")
 
 
 def _host(url: str) -> tuple[str, str, int] | None:

@@ -1,0 +1,60 @@
+"""Make requests again that failed in a way that may pass, each time after a longer pause."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Generator, Iterator
+from itertools import count
+from typing import Final, TypeVar
+
+T = TypeVar("T")
+
+PAUSE: Final = 0.2
+"""Seconds before a request is made again; four times as many before the next."""
+
+LONGEST_PAUSE: Final = 60.0
+"""Seconds that a server may ask to wait (``Retry-After``); for longer ones nobody waits."""
+
+_ATTEMPTS: Final = 4
+
+
+class TryAgain(Exception):
+    """A request failed in a way that may pass, after ``pause`` seconds if the server says so."""
+
+    def __init__(self, message: str, pause: float = 0.0) -> None:
+        super().__init__(message)
+        self.pause = pause
+
+
+def persist(attempt: Callable[[], T], passing: tuple[type[Exception], ...]) -> T:
+    """Return what ``attempt`` returns, or raise the last of the ``passing`` errors."""
+    for number in count(1):
+        try:
+            return attempt()
+        except passing as error:
+            _wait(number, error)
+    raise AssertionError  # pragma: no cover
+
+
+def persist_stream(
+    pieces: Callable[[int], Iterator[bytes]], passing: tuple[type[Exception], ...]
+) -> Generator[bytes]:
+    """Yield what ``pieces(done)`` yields, called again if it breaks after ``done`` bytes."""
+    done = 0
+    for number in count(1):
+        try:
+            for piece in pieces(done):
+                done += len(piece)
+                yield piece
+        except passing as error:
+            _wait(number, error)
+        else:
+            return
+
+
+def _wait(number: int, error: Exception) -> None:
+    """Wait before the next attempt; raise ``error`` if attempt ``number`` was the last."""
+    asked = error.pause if isinstance(error, TryAgain) else 0.0
+    if number == _ATTEMPTS or asked > LONGEST_PAUSE:
+        raise error
+    time.sleep(max(PAUSE * 4 ** (number - 1), asked))
