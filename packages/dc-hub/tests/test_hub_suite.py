@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from dc_hub import LocalHub, write_index
+from dc_hub.remote.buckets import BucketHub
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.http import HTTPStore
 from dc_hub.remote.hub import RemoteHub
-from dc_hub.remote.s3 import S3Hub, S3Store
+from dc_hub.remote.s3 import S3Store
 from dc_hub.testing import HubSuite
 
 web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
@@ -120,10 +121,10 @@ class TestBucket(HubSuite):
         buckets.create_bucket(Bucket="suite")
 
     def make(self, folder):
-        return S3Hub(S3Store(f"s3://suite/{uuid.uuid4()}"), Cache(folder))
+        return BucketHub(S3Store(f"s3://suite/{uuid.uuid4()}"), Cache(folder))
 
     def reopen(self, hub, folder):
-        return S3Hub(S3Store(hub.store.url), Cache(folder))
+        return BucketHub(S3Store(hub.store.url), Cache(folder))
 
     def change(self, hub, name, revision, file, new):
         prefix = hub.store.url.rpartition("/")[2]

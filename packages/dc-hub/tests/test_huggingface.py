@@ -16,7 +16,7 @@ from dc_core.errors import ParameterError
 from dc_hub import errors, from_pretrained, info, load_weights, open_hub, publish, pull
 from dc_hub.format.manifest import CHUNK, Manifest
 from dc_hub.format.signatures import Signature, parse_signatures, signature_bytes
-from dc_hub.remote import http
+from dc_hub.remote import retrying
 
 hf = pytest.importorskip("huggingface_hub", reason="huggingface_hub is not installed")
 safetensors = pytest.importorskip("safetensors.numpy", reason="safetensors is not installed")
@@ -44,7 +44,7 @@ def site(endpoint, monkeypatch, tmp_path):
     endpoint.storage_requests.clear()
     monkeypatch.setenv("HF_ENDPOINT", endpoint.url)
     monkeypatch.setenv("HF_TOKEN", server.TOKEN)
-    monkeypatch.setattr(http, "PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
     # The endpoint speaks the protocol of git's large files, as self-hosted ones do.
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_DISABLE_XET", True)
     return endpoint

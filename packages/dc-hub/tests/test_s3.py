@@ -1,7 +1,11 @@
 """Hubs in buckets: published by conditional writes, on a server of the protocol on loopback."""
 
 import json
+import runpy
 import threading
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -24,10 +28,13 @@ from dc_hub.errors import (
 )
 from dc_hub.format.filenames import MANIFEST, SIGNATURE
 from dc_hub.format.signatures import parse_signatures
+from dc_hub.remote import retrying
 from dc_hub.remote import s3 as s3_module
-from dc_hub.remote.s3 import Refused, S3Store
+from dc_hub.remote.buckets import Refused
+from dc_hub.remote.s3 import S3Store
 
 botocore = pytest.importorskip("botocore", reason="boto3 is not installed")
+web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
 boto3 = pytest.importorskip("boto3", reason="boto3 is not installed")
 server = pytest.importorskip("moto.server", reason="moto's server is not installed")
 
@@ -176,6 +183,129 @@ def test_tags_are_set_moved_and_deleted(s3, linear, models, dataset):
         s3.move_tag("m", "x", "a" * 64, expected=None)
 
 
+def second_of(hub):
+    """The same hub, as another process has it."""
+    return open_hub(hub.store.url)
+
+
+def test_what_is_removed_while_it_is_published_is_stored_again(s3, linear, dataset, monkeypatch):
+    publish(linear, "m", hub=s3, tag="v1")
+    revision = s3.resolve("m").revision
+    dc_hub.rm("m", hub=s3)
+    move = s3._move
+
+    def meanwhile(name, tag, digest, before):
+        if tag == "main":
+            second_of(s3).remove("m", digest)
+        move(name, tag, digest, before)
+
+    monkeypatch.setattr(s3, "_move", meanwhile)
+    publish(linear, "m", hub=s3)
+    assert s3.tags("m") == {"main": revision}
+    assert from_pretrained("m", hub=s3).predict(dataset).shape == (20, 2)
+
+
+def test_what_is_removed_with_its_tags_while_it_is_published_is_stored_again(
+    s3, linear, dataset, monkeypatch
+):
+    upload, removals = s3._repair, [1]
+
+    def meanwhile(*arguments):
+        if removals.pop():
+            second_of(s3).remove("m", remove_tags=True)
+            removals.append(0)
+        upload(*arguments)
+
+    monkeypatch.setattr(s3, "_repair", meanwhile)
+    revision = publish(linear, "m", hub=s3).revision
+    assert s3.tags("m") == {"main": revision}
+    assert from_pretrained("m", hub=s3).predict(dataset).shape == (20, 2)
+
+
+def test_a_publish_that_is_removed_again_and_again_is_a_typed_error(s3, linear, monkeypatch):
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
+    upload = s3._upload
+
+    def removed(directory, base):
+        upload(directory, base)
+        s3.store.delete(f"{base}/{MANIFEST}")
+
+    monkeypatch.setattr(s3, "_upload", removed)
+    with pytest.raises(HubUnavailable, match=r"somebody else removes MANIFEST\.json"):
+        publish(linear, "m", hub=s3)
+
+
+def test_a_revision_that_is_tagged_while_it_is_removed_is_kept(s3, linear, monkeypatch):
+    revision = publish(linear, "m", hub=s3).revision
+    dc_hub.delete_tag("m", "main", hub=s3, force=True)
+    delete = s3.store.delete
+
+    def meanwhile(path, **options):
+        if path.endswith(MANIFEST):
+            second_of(s3).move_tag("m", "v1", revision, expected=None)
+        delete(path, **options)
+
+    monkeypatch.setattr(s3.store, "delete", meanwhile)
+    with pytest.raises(RevisionTagged, match="v1"):
+        s3.remove("m", revision)
+    assert from_pretrained("m@v1", hub=s3) is not None
+
+
+@pytest.mark.parametrize("before", [False, True])
+def test_a_tag_is_not_left_on_what_is_removed_meanwhile(
+    s3, linear, models, dataset, monkeypatch, before
+):
+    first = publish(linear, "m", hub=s3).revision
+    second = publish(models["Linear"](5.0).fit(dataset), "m", hub=s3).revision
+    if before:
+        s3.move_tag("m", "v1", second, expected=None)
+    move = s3._move
+
+    def meanwhile(name, tag, digest, then):
+        if digest == first:
+            second_of(s3).remove("m", first)
+        move(name, tag, digest, then)
+
+    monkeypatch.setattr(s3, "_move", meanwhile)
+    with pytest.raises(RevisionNotFound):
+        s3.move_tag("m", "v1", first, expected=second if before else None)
+    assert s3.tags("m") == {"main": second} | ({"v1": second} if before else {})
+
+
+def test_a_revision_that_is_published_again_while_it_is_removed_is_kept(
+    s3, linear, dataset, monkeypatch
+):
+    revision = publish(linear, "m", hub=s3).revision
+    dc_hub.delete_tag("m", "main", hub=s3, force=True)
+    delete, again = s3.store.delete, [True]
+
+    def meanwhile(path, **options):
+        delete(path, **options)
+        if not path.endswith(MANIFEST) and again.pop():
+            publish(linear, "m", hub=second_of(s3))
+            again.append(False)
+
+    monkeypatch.setattr(s3.store, "delete", meanwhile)
+    s3.remove("m", revision)
+    assert s3.resolve("m").revision == revision
+    assert from_pretrained("m", hub=s3).predict(dataset).shape == (20, 2)
+
+
+def test_a_bucket_is_listed_by_one_request_and_one_for_each_tag(s3, linear):
+    for name in ("a", "b/c"):
+        publish(linear, name, hub=s3, tag=("v1", "v2"))
+    asked = []
+    s3.store._client.meta.events.register(
+        "before-call.s3", lambda model, **_: asked.append(model.name)
+    )
+    found = dc_hub.ls(hub=s3)
+    assert [(listing.name, sorted(listing.tags)) for listing in found] == [
+        ("a", ["main", "v1", "v2"]),
+        ("b/c", ["main", "v1", "v2"]),
+    ]
+    assert sorted(asked) == ["GetObject"] * 6 + ["ListObjectsV2"]
+
+
 def test_revisions_and_models_are_removed(s3, bucket, linear, models, dataset):
     first = publish(linear, "m", hub=s3, tag="v1").revision
     second = publish(models["Linear"](5.0).fit(dataset), "m", hub=s3).revision
@@ -273,29 +403,57 @@ def test_models_are_listed_by_one_request_for_every_thousand_objects(s3, bucket,
     assert asked == ["ListObjectsV2"]
 
 
-def test_a_body_that_is_cut_is_asked_for_again(bucket, monkeypatch):
-    store = S3Store(URL)
-    store.write("a", b"content")
-    monkeypatch.setattr(s3_module, "PAUSE", 0.0)
-    cuts = [3]
+@pytest.fixture
+def naughty(bucket, tmp_path, monkeypatch):
+    """A server that misbehaves when told to, and its store, which holds the object ``a``."""
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
+    (tmp_path / "store" / "models" / "team").mkdir(parents=True)
+    (tmp_path / "store" / "models" / "team" / "a").write_bytes(b"content" * 100)
+    tagged(monkeypatch)
+    with web.serve(tmp_path / "store") as server:
+        yield server, S3Store(URL, endpoint_url=server.url)
 
-    class Cut(botocore.response.StreamingBody):
-        def read(self, amt=None):
-            cuts[0] -= 1
-            if cuts[0] >= 0:
-                raise botocore.exceptions.ResponseStreamingError(error="cut")
-            return super().read(amt)
 
-    monkeypatch.setattr("botocore.endpoint.StreamingBody", Cut)
-    assert store.read_range("a", 1, 3, 7) == b"on"
-    cuts[0] = 4
-    with pytest.raises(HubUnavailable, match="cut"):
-        store.read_range("a", 1, 3, 7)
+def tagged(monkeypatch):
+    """Let the web server send the header that every store of the protocol sends."""
+
+    def end_headers(handler):
+        handler.send_header("ETag", '"one"')
+        BaseHTTPRequestHandler.end_headers(handler)
+
+    monkeypatch.setattr(web.Handler, "end_headers", end_headers, raising=False)
+
+
+def test_a_body_that_is_cut_is_asked_for_again(naughty):
+    server, store = naughty
+    server.faults["team/a"] = web.times(3, web.cut)
+    assert store.read("a", 1000) == b"content" * 100
+    server.faults["team/a"] = web.times(3, web.cut)
+    assert b"".join(store.stream("a", 700)) == b"content" * 100
+    assert store.read_range("a", 1, 3, 700) == b"on"
+
+
+def test_a_body_that_is_always_cut_is_a_typed_error(naughty):
+    server, store = naughty
+    server.faults["team/a"] = web.cut
+    with pytest.raises(HubUnavailable, match="350"):
+        store.read("a", 1000)
+    with pytest.raises(HubUnavailable, match="350"):
+        list(store.stream("a", 700))
+
+
+def test_a_store_that_drips_is_given_up(naughty, monkeypatch):
+    server, store = naughty
+    monkeypatch.setattr(s3_module, "GRACE", 0.2)
+    monkeypatch.setattr(s3_module, "SLOWEST", 10_000)
+    server.faults["team/a"] = web.dripping
+    with pytest.raises(HubUnavailable, match="slower than"):
+        store.read("a", 1000)
 
 
 def test_a_write_that_meets_another_is_repeated(bucket, monkeypatch):
     store = S3Store(URL)
-    monkeypatch.setattr(s3_module, "PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
     put, conflicts = store._client.put_object, [2]
 
     def conflict(**options):
@@ -417,7 +575,7 @@ def test_a_model_in_a_bucket_is_signed_later_and_keeps_its_signatures(s3, bucket
 
 
 def test_a_signature_that_another_adds_meanwhile_is_kept(s3, bucket, linear, alice, monkeypatch):
-    monkeypatch.setattr(s3_module, "PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
     bob = dc_hub.new_key("bob")
     published = publish(linear, "m", hub=s3)
     read = s3.store.read_tagged

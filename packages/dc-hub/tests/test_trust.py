@@ -27,7 +27,7 @@ from dc_hub.format.record import Record
 from dc_hub.format.signatures import parse_signatures, signature_bytes
 from dc_hub.hubs.local import LocalHub
 from dc_hub.loading import opening
-from dc_hub.remote import http
+from dc_hub.remote import retrying
 from dc_hub.trust.keyring import keys_folder, new_key
 from dc_hub.trust.keys import SigningKey
 from dc_hub.trust.policy import load_policy, parse_policy, place_of
@@ -91,7 +91,7 @@ def test_the_error_names_the_keys_and_the_revision(hub, linear, strict, alice):
 @pytest.fixture
 def served(hub, linear, alice, policy, monkeypatch):
     """A server of a hub with one signed model, whose signature the policy requires."""
-    monkeypatch.setattr(http, "PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
     publish(linear, "m", hub=hub, sign="alice")
     with web.serve(hub.path) as server:
         policy(f"[hubs.'{server.url}']\nrequire_signature = ['alice']\n")

@@ -76,7 +76,7 @@ def download(
     for entry in manifest.entries:
         if entry.size > CHUNK:
             fetch(entry)
-    _in_parallel(fetch, [entry for entry in manifest.entries if entry.size <= CHUNK])
+    in_parallel(fetch, [entry for entry in manifest.entries if entry.size <= CHUNK])
     write_small(directory, MANIFEST, manifest.to_bytes())
 
 
@@ -195,7 +195,7 @@ def _fetch(
             write(data, i * CHUNK)
         report(len(data))
 
-    _in_parallel(fetch, chunks)
+    in_parallel(fetch, chunks)
 
 
 def _read(store: Store, path: str, entry: Entry, index: int) -> bytes:
@@ -208,7 +208,7 @@ def _read(store: Store, path: str, entry: Entry, index: int) -> bytes:
     return _check(data, entry, index, path)
 
 
-def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
+def in_parallel(action: Callable[[T], None], items: Sequence[T], jobs: int = JOBS) -> None:
     """Call ``action`` with each of ``items``, several at a time, until one fails."""
     if len(items) <= 1:
         for item in items:
@@ -220,10 +220,10 @@ def _in_parallel(action: Callable[[T], None], items: Sequence[T]) -> None:
         if not stopped.is_set():
             action(item)
 
-    with ThreadPoolExecutor(min(JOBS, len(items)), "fetch") as pool:
-        jobs: list[Future[None]] = [pool.submit(run, item) for item in items]
+    with ThreadPoolExecutor(min(jobs, len(items)), "fetch") as pool:
+        running: list[Future[None]] = [pool.submit(run, item) for item in items]
         try:
-            done, _ = wait(jobs, return_when=FIRST_EXCEPTION)
+            done, _ = wait(running, return_when=FIRST_EXCEPTION)
             for job in done:
                 job.result()
         finally:

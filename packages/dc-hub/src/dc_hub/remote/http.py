@@ -157,20 +157,16 @@ class HTTPStore:
         return self._persist(path, attempt)
 
     def stream(self, path: str, size: int) -> Generator[bytes]:
-        """Yield a whole file in pieces; see :class:`Store`.
+        """Yield a whole file in pieces; see :class:`Store`."""
 
-        If it breaks, the file is asked for again, and what was yielded is skipped.
-        """
-
-        def pieces(done: int) -> Iterator[bytes]:
+        def pieces() -> Iterator[bytes]:
             came = 0
             with self._answer(path, {}) as answer:
                 self._check_whole(answer, path)
                 told = answer.length_remaining
                 for piece in _pieces(answer, size):
                     came += len(piece)
-                    if came > done:
-                        yield piece[-(came - done) :]
+                    yield piece
             if came != size and told == size:
                 raise TryAgain(f"{came} of {size} bytes came")
             if came != size:

@@ -37,15 +37,18 @@ def persist(attempt: Callable[[], T], passing: tuple[type[Exception], ...]) -> T
 
 
 def persist_stream(
-    pieces: Callable[[int], Iterator[bytes]], passing: tuple[type[Exception], ...]
+    pieces: Callable[[], Iterator[bytes]], passing: tuple[type[Exception], ...]
 ) -> Generator[bytes]:
-    """Yield what ``pieces(done)`` yields, called again if it breaks after ``done`` bytes."""
+    """Yield the bytes that ``pieces`` yields; if it breaks, from its start, but none twice."""
     done = 0
     for number in count(1):
         try:
-            for piece in pieces(done):
-                done += len(piece)
-                yield piece
+            came = 0
+            for piece in pieces():
+                came += len(piece)
+                if came > done:
+                    yield piece[done - came :]
+                    done = came
         except passing as error:
             _wait(number, error)
         else:

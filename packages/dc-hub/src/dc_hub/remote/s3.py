@@ -1,48 +1,29 @@
-"""Hubs in buckets of S3, or of any store that speaks its protocol.
+"""Buckets of S3, or of any store that speaks its protocol.
 
-A revision is there once its manifest is, which is written last and never replaced. A tag is moved
-by a conditional write, so that of two who move it at once one is told. Readers see the old state or
-the new one.
+The store is not trusted: what it sends is bounded, the content of objects has to come in time, and
+is compared with digests by those who asked for it.
 """
 
 from __future__ import annotations
 
 import os
 import re
-import tempfile
 import time
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Generator, Iterator, Mapping
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from dc_core import hookimpl
 from dc_core.errors import ParameterError
-from dc_hub.errors import (
-    FileMissing,
-    HashMismatch,
-    HubUnavailable,
-    LimitExceeded,
-    ModelNotFound,
-    ReadOnlyHub,
-    RevisionTagged,
-)
-from dc_hub.files.paths import can_be_segment, check_name, check_tag
+from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded, ReadOnlyHub
 from dc_hub.files.urls import without_secrets
-from dc_hub.format import strict_json
-from dc_hub.format.filenames import MANIFEST, SIGNATURES
-from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
-from dc_hub.format.signatures import merge_signatures, read_signature_files
-from dc_hub.hubs.contract import MAIN, StoredModel, moved_tag, read_tag
-from dc_hub.hubs.index import FILE as INDEX
-from dc_hub.hubs.index import Index, Listed
-from dc_hub.hubs.staging import Staging
-from dc_hub.remote.cache import Cache
-from dc_hub.remote.hub import RemoteHub
+from dc_hub.remote.buckets import BucketHub, Refused
+from dc_hub.remote.http import GRACE, SLOWEST
+from dc_hub.remote.retrying import TryAgain, persist, persist_stream
 from dc_hub.remote.store import check_online
 
 _PIECE: Final = 1 << 20
-_TAG_BYTES: Final = 4096
 _BUCKET: Final = re.compile(r"s3://([A-Za-z0-9._-]+)((?:/[^?#@]*)?)", re.IGNORECASE)
 _OPTIONS: Final = frozenset({"endpoint_url", "profile", "region"})
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
@@ -51,19 +32,10 @@ _CONFLICT: Final = frozenset({"409", "ConditionalRequestConflict"})
 _DENIED: Final = frozenset(
     {"401", "403", "AccessDenied", "InvalidAccessKeyId", "SignatureDoesNotMatch"}
 )
-_MANIFEST_KEY: Final = re.compile(rf"(.+)/revisions/([0-9a-f]{{64}})/{re.escape(MANIFEST)}")
-
-PAUSE: Final = 0.2
-"""Seconds before a request is made again; four times as many before the next."""
-
-_ATTEMPTS: Final = 4
-
-_Tagged = tuple[str | None, str | None]
-"""The revision that a tag points at, and the entity tag of its object; None without one."""
 
 
 @hookimpl
-def dc_open_hub(url: str, options: Mapping[str, Any]) -> S3Hub:
+def dc_open_hub(url: str, options: Mapping[str, Any]) -> BucketHub:
     """Return the hub at ``s3://bucket/prefix``.
 
     ``endpoint_url`` is that of a store other than Amazon's, ``profile`` and ``region`` are those of
@@ -75,11 +47,7 @@ def dc_open_hub(url: str, options: Mapping[str, Any]) -> S3Hub:
             f"A hub in a bucket has no option {min(unknown)!r}.",
             hint=f"Its options are: {', '.join(sorted(_OPTIONS))}.",
         )
-    return S3Hub(S3Store(url, **options))
-
-
-class Refused(Exception):
-    """A conditional write was refused: its condition does not hold."""
+    return BucketHub(S3Store(url, **options))
 
 
 class _Conflict(Refused):
@@ -147,13 +115,18 @@ class S3Store:
 
     def stream(self, path: str, size: int) -> Generator[bytes]:
         """Yield a whole object in pieces; see :class:`Store`."""
-        with self._asking(path):
-            answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path))
-            with closing(answer["Body"]) as body:
-                left = size
-                while left and (piece := body.read(min(_PIECE, left))):
-                    left -= len(piece)
+
+        def pieces() -> Iterator[bytes]:
+            with self._body(path, {}) as (body, answer):
+                came = 0
+                for piece in self._pieces(body, size):
+                    came += len(piece)
                     yield piece
+                if came < min(size, answer["ContentLength"]):
+                    raise TryAgain(f"{came} of {size} bytes came")
+
+        with self._asking(path):
+            yield from persist_stream(pieces, (TryAgain,))
 
     def write(
         self, path: str, data: bytes, *, new: bool = False, expected: str | None = None
@@ -164,17 +137,14 @@ class S3Store:
         """
         condition: dict[str, str] = {"IfNoneMatch": "*"} if new else {}
         condition |= {} if expected is None else {"IfMatch": expected}
-        for number in range(_ATTEMPTS):
-            try:
-                with self._asking(path):
-                    self._client.put_object(
-                        Bucket=self._bucket, Key=self._key(path), Body=data, **condition
-                    )
-                return
-            except _Conflict:
-                if number == _ATTEMPTS - 1:
-                    raise
-                time.sleep(PAUSE * 4**number)
+
+        def attempt() -> None:
+            with self._asking(path):
+                self._client.put_object(
+                    Bucket=self._bucket, Key=self._key(path), Body=data, **condition
+                )
+
+        persist(attempt, (_Conflict,))
 
     def upload(self, path: str, file: Path) -> None:
         """Write an object with the content of a file, in parts if it is large."""
@@ -186,14 +156,6 @@ class S3Store:
         condition = {} if expected is None else {"IfMatch": expected}
         with self._asking(path):
             self._client.delete_object(Bucket=self._bucket, Key=self._key(path), **condition)
-
-    def folders(self, path: str) -> list[str]:
-        """Return the names of the folders in the folder ``path``, sorted."""
-        return sorted(
-            found["Prefix"].rstrip("/").rpartition("/")[2]
-            for page in self._pages(path, Delimiter="/")
-            for found in page.get("CommonPrefixes", ())
-        )
 
     def files(self, path: str) -> list[str]:
         """Return the names of the objects in the folder ``path``, sorted."""
@@ -212,24 +174,47 @@ class S3Store:
 
     def _get(self, path: str, limit: int, **options: str) -> tuple[bytes, str]:
         """Return the content of an object and its entity tag; ask again if it is cut."""
-        for number in range(_ATTEMPTS):
-            with self._asking(path):
-                answer = self._client.get_object(
-                    Bucket=self._bucket, Key=self._key(path), **options
-                )
-                with closing(answer["Body"]) as body:
-                    if answer["ContentLength"] > limit:
-                        raise LimitExceeded(
-                            f"{self._shown(path)} has more than the {limit} bytes allowed.",
-                            path=self._shown(path),
-                        )
-                    try:
-                        return body.read(limit + 1), answer["ETag"]
-                    except self._boto.failed:
-                        if number == _ATTEMPTS - 1:
-                            raise
-            time.sleep(PAUSE * 4**number)
-        raise AssertionError  # pragma: no cover
+
+        def attempt() -> tuple[bytes, str]:
+            with self._body(path, options) as (body, answer):
+                size = answer["ContentLength"]
+                if size > limit:
+                    raise LimitExceeded(
+                        f"{self._shown(path)} has more than the {limit} bytes allowed.",
+                        path=self._shown(path),
+                    )
+                data = b"".join(self._pieces(body, size))
+                if len(data) < size:
+                    raise TryAgain(f"{len(data)} of {size} bytes came")
+                return data, answer["ETag"]
+
+        with self._asking(path):
+            return persist(attempt, (TryAgain,))
+
+    @contextmanager
+    def _body(self, path: str, options: Mapping[str, str]) -> Iterator[tuple[Any, Any]]:
+        """Ask for an object, and yield its body and the answer."""
+        answer = self._client.get_object(Bucket=self._bucket, Key=self._key(path), **options)
+        with closing(answer["Body"]) as body:
+            yield body, answer
+
+    def _pieces(self, body: Any, size: int) -> Iterator[bytes]:
+        """Yield up to ``size`` bytes of a body as they come, in time."""
+        stream = getattr(body, "_raw_stream", body)  # which also tells what has come so far
+        read = getattr(stream, "read1", stream.read)
+        deadline = time.monotonic() + GRACE + size / SLOWEST
+        left = size
+        while left:
+            try:
+                piece = read(min(_PIECE, left))
+            except self._boto.failed as error:
+                raise TryAgain(str(error)) from error
+            if not piece:
+                return
+            left -= len(piece)
+            yield piece
+            if left and time.monotonic() > deadline:
+                raise TryAgain(f"the store is slower than {SLOWEST} bytes a second")
 
     def _no_range(self, path: str, came: str, wanted: int) -> HubUnavailable:
         return HubUnavailable(
@@ -255,9 +240,14 @@ class S3Store:
         """Convert the errors of the client to those of the hub."""
         shown = self._shown(path)
         check_online(shown)
+        failures: tuple[type[Exception], ...] = (
+            TryAgain,
+            self._boto.refused,
+            *self._boto.failed,
+        )
         try:
             yield
-        except (self._boto.refused, *self._boto.failed) as failed:
+        except failures as failed:
             # An upload wraps the error that says why.
             error: Any = next(
                 (e for e in _causes(failed) if isinstance(e, self._boto.refused)), None
@@ -279,215 +269,6 @@ class S3Store:
                 path=shown,
                 hint="Check the bucket and the credentials, which are those of every AWS program.",
             ) from error
-
-
-class S3Hub(RemoteHub):
-    """A hub in a bucket, which is read through the cache and written by conditional writes."""
-
-    store: S3Store
-
-    def __init__(self, store: S3Store, cache: Cache | None = None) -> None:
-        super().__init__(store, cache)
-
-    def names(self) -> list[str]:
-        """Return the names of the models, sorted."""
-        return sorted(
-            name
-            for name in {
-                found[1] for found in map(_MANIFEST_KEY.fullmatch, self.store.below("")) if found
-            }
-            if name.count("/") <= 1 and all(map(can_be_segment, name.split("/")))
-        )
-
-    def tags(self, name: str) -> dict[str, str]:
-        """Return the revision that each tag of a model points at, sorted by tag."""
-        self._check_there(name)
-        files = self.store.files(f"{name}/refs")
-        found = {
-            file.removesuffix(".json"): self._tag(name, file.removesuffix(".json"))
-            for file in files
-            if file.endswith(".json")
-        }
-        return {tag: revision for tag, revision in found.items() if revision is not None}
-
-    def revisions(self, name: str) -> list[str]:
-        """Return the digests of a model's revisions, sorted."""
-        self._check_there(name)
-        return self._complete(name)
-
-    def listed(self) -> Index:
-        """Return the tags and revisions of all models as they are now."""
-        return {name: Listed(self.tags(name), tuple(self.revisions(name))) for name in self.names()}
-
-    def write_index(self, data: bytes) -> str:
-        """Replace ``index.json``, which searches read, and return its URL."""
-        self.store.write(INDEX, data)
-        return f"{self.store.url}/{INDEX}"
-
-    def add_signatures(self, model: StoredModel, files: Mapping[str, bytes]) -> None:
-        """Join signature files to those of a model that was resolved; see :class:`LocalHub`."""
-        if model.revision not in self._complete(check_name(model.name)):
-            raise self._no_revision(model.name, model.revision)
-        self._join(f"{model.name}/revisions/{model.revision}", files)
-
-    def publish(
-        self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
-    ) -> StoredModel:
-        """Store the model directory that ``write`` writes; see :meth:`LocalHub.publish`.
-
-        It is written on this machine first. The manifest goes last, and only if there is none: a
-        revision of that digest is the same model.
-        """
-        check_name(name)
-        before = {check_tag(tag): self._tagged(name, tag) for tag in tags}
-        with (
-            tempfile.TemporaryDirectory(prefix="dc-hub-") as folder,
-            Staging(Path(folder)) as staging,
-        ):
-            write(staging)
-            revision = staging.seal()
-            self._upload(staging.path, f"{name}/revisions/{revision}")
-        for tag in tags:
-            self._move(name, tag, revision, before[tag])
-        return StoredModel(name, revision, self.cache.path(revision))
-
-    def move_tag(self, name: str, tag: str, revision: str, *, expected: str | None) -> None:
-        """Point ``tag`` at ``revision`` if it points at ``expected``; see :class:`LocalHub`."""
-        if revision not in self._complete(check_name(name)):
-            raise self._no_revision(name, revision)
-        now = self._tagged(name, check_tag(tag))
-        if now[0] != revision and now[0] != expected:
-            raise moved_tag(name, tag, now[0], expected, revision)
-        self._move(name, tag, revision, now)
-
-    def delete_tag(self, name: str, tag: str, *, expected: str | None = None) -> None:
-        """Delete ``tag``; the revision that it points at is kept."""
-        now, entity = self._tagged(check_name(name), check_tag(tag))
-        if now is None:
-            raise self._no_revision(name, tag)
-        if expected is not None and now != expected:
-            raise moved_tag(name, tag, now, expected)
-        self._delete_tag(name, tag, entity)
-
-    def remove(
-        self, name: str, revision: str | None = None, *, remove_tags: bool = False
-    ) -> list[str]:
-        """Remove one revision of a model, or the whole model; see :meth:`LocalHub.remove`.
-
-        Tags go first, then the manifest, so that readers find a whole revision or none.
-        """
-        digests = self.revisions(name)
-        tags = self.tags(name)
-        if revision is not None:
-            digest = self.resolve(name, revision).revision
-            if digest not in digests:
-                raise self._no_revision(name, digest)
-            pointing = [tag for tag, target in tags.items() if target == digest]
-            if pointing and not remove_tags:
-                raise RevisionTagged(
-                    f"The revision {digest} of {name!r} is tagged: {', '.join(pointing)}.",
-                    path=name,
-                    hint="Move or delete the tags first, or pass remove_tags=True "
-                    "(dc-hub rm --remove-tags).",
-                )
-            tags = dict.fromkeys(pointing, digest) if digests != [digest] else tags
-            digests = [digest]
-        for tag, target in tags.items():
-            now, entity = self._tagged(name, tag)
-            if now == target:  # otherwise it was moved to another revision meanwhile
-                self._delete_tag(name, tag, entity)
-        for digest in digests:
-            base = f"{name}/revisions/{digest}"
-            self.store.delete(f"{base}/{MANIFEST}")
-            for file in self.store.files(base):
-                self.store.delete(f"{base}/{file}")
-        return digests
-
-    def _upload(self, directory: Path, base: str) -> None:
-        names = sorted(path.name for path in directory.iterdir())
-        for file in names:
-            if file not in (MANIFEST, *SIGNATURES):
-                self.store.upload(f"{base}/{file}", directory / file)
-        self._join(base, read_signature_files(directory))
-        data = (directory / MANIFEST).read_bytes()
-        try:
-            self.store.write(f"{base}/{MANIFEST}", data, new=True)
-        except Refused as error:
-            if self.store.read(f"{base}/{MANIFEST}", len(data)) != data:
-                raise HashMismatch(
-                    f"{self.store.url}/{base} has a manifest of another model.",
-                    path=f"{self.store.url}/{base}",
-                    hint="The hub is damaged: remove that revision.",
-                ) from error
-
-    def _join(self, base: str, files: Mapping[str, bytes]) -> None:
-        """Join signature files to those of a revision by conditional writes, until one holds."""
-        for name, data in files.items():
-            path = f"{base}/{name}"
-            for number in range(_ATTEMPTS):
-                there: dict[str, bytes] = {}
-                entity = None
-                with suppress(FileMissing):
-                    there[name], entity = self.store.read_tagged(path, SIGNATURE_BYTES)
-                merged = merge_signatures(there, {name: data}, what=f"{self.store.url}/{base}")
-                if merged == there:
-                    break
-                try:
-                    self.store.write(path, merged[name], new=entity is None, expected=entity)
-                    break
-                except (Refused, FileMissing):  # another was faster: join what it has written
-                    if number == _ATTEMPTS - 1:
-                        raise
-                    time.sleep(PAUSE * 4**number)
-
-    def _tagged(self, name: str, tag: str) -> _Tagged:
-        """Return the revision that a tag points at, and the entity tag of its object."""
-        path = f"{name}/refs/{tag}.json"
-        try:
-            data, entity = self.store.read_tagged(path, _TAG_BYTES)
-        except FileMissing:
-            return None, None
-        return read_tag(data, tag, f"{self.store.url}/{path}"), entity
-
-    def _move(
-        self, name: str, tag: str, revision: str, before: tuple[str | None, str | None]
-    ) -> None:
-        """Point ``tag`` at ``revision``, if nobody has moved it since it was looked up."""
-        then, entity = before
-        if then == revision:
-            return
-        path = f"{name}/refs/{tag}.json"
-        data = strict_json.dumps({"revision": revision})
-        try:
-            self.store.write(path, data, new=entity is None, expected=entity)
-        except (Refused, FileMissing) as error:
-            now = self._tagged(name, tag)[0]
-            if now != revision:
-                raise moved_tag(name, tag, now, then, revision) from error
-
-    def _delete_tag(self, name: str, tag: str, entity: str | None) -> None:
-        try:
-            self.store.delete(f"{name}/refs/{tag}.json", expected=entity)
-        except FileMissing:
-            return  # another process has deleted it
-        except Refused as error:
-            raise moved_tag(name, tag, self._tagged(name, tag)[0], None) from error
-
-    def _complete(self, name: str) -> list[str]:
-        keys = self.store.below(f"{name}/revisions")
-        founds = map(_MANIFEST_KEY.fullmatch, keys)
-        return sorted(found[2] for found in founds if found and found[1] == name)
-
-    def _has(self, name: str) -> bool:
-        return bool(self._complete(name))
-
-    def _check_there(self, name: str) -> None:
-        if not self._has(check_name(name)):
-            raise ModelNotFound(
-                f"There is no model {name!r} in {self.store.url}.",
-                path=f"{self.store.url}/{name}",
-                hint="`dc-hub ls` lists its models; hub= or DEEPCHEM_MODEL_HUB selects another.",
-            )
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -81,6 +81,7 @@ from dc_hub.remote.huggingface.client import (
     is_offline,
 )
 from dc_hub.remote.huggingface.store import COMMIT, HFStore, Refs
+from dc_hub.remote.retrying import persist
 
 DIGEST_TAG: Final = "sha256-"
 """What the git tag of a revision begins with."""
@@ -91,7 +92,6 @@ UNFINISHED: Final = "dc-hub-unfinished-"
 SIGNED: Final = "dc-hub-signed-"
 """What the branch begins with that has the signatures which a revision got later."""
 
-_ATTEMPTS: Final = 4
 
 _OPTIONS: Final = frozenset({"endpoint", "token", "private"})
 _URL: Final = re.compile(r"hf://(?:models(?:/|$))?([A-Za-z0-9][A-Za-z0-9._-]{0,95})?/?", re.I)
@@ -291,23 +291,21 @@ class HFHub(RemoteHub):
         repository = self._own_repository(model.name)
         commit = self._commit(repository, model.name, model.revision)
         branch = f"{SIGNED}{model.revision}"
-        for number in range(_ATTEMPTS):
+
+        def join() -> None:
             head = self._refs(repository).branches.get(branch)
             there = self._signatures(repository, commit, head)
             merged = merge_signatures(there, files, what=self.place(model.name))
             if merged == there:
                 return
             message = f"Sign revision {model.revision[:12]}"
-            try:
-                if head is None:
-                    self._client.create_branch(repository, branch, commit)
-                self._client.upload(
-                    repository, merged, branch=branch, parent=head or commit, message=message
-                )
-                return
-            except Refused:  # another was faster: join what it has written
-                if number == _ATTEMPTS - 1:
-                    raise
+            if head is None:
+                self._client.create_branch(repository, branch, commit)
+            self._client.upload(
+                repository, merged, branch=branch, parent=head or commit, message=message
+            )
+
+        persist(join, (Refused,))  # if another is faster, what it has written is joined
 
     def publish(
         self, name: str, write: Callable[[Staging], None], tags: Sequence[str] = (MAIN,)
