@@ -171,6 +171,7 @@ def test_no_text_of_a_model_becomes_markup(site, hostile):
 def test_the_facts_of_the_filters_are_those_of_the_models_whatever_they_say(site, filled, hostile):
     page = site()["index.html"]
     (script,) = (s for s in parse(page).iter("script") if s.get("id") == "facts")
+    assert not set(script.text) & set("<>&")
     facts = json.loads(script.text)
     rows = parse(page).findall(".//ul[@class='models']/li")
     assert len(facts["models"]) == len(rows) == 5

@@ -16,7 +16,7 @@
     const totals = facts.values[field].map(() => 0);
     for (const row of rows) for (const value of row.values[field]) totals[value] += 1;
     facts.values[field].forEach((name, value) => {
-      select.add(new Option(`${name} (${totals[value]})`, name));
+      select.add(new Option(`${name} (${totals[value].toLocaleString("en")})`, name));
     });
     select.closest("label").hidden = totals.length === 0;
   });
