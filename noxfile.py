@@ -227,9 +227,26 @@ def minimum(session: nox.Session) -> None:
 @nox.session(default=False)
 @constrained
 def fuzz(session: nox.Session) -> None:
-    """Change 20 000 stored models, load and use them; `-- --seed 1 --report FILE` and the like."""
-    install_editable(session, DEMO, "pytest")
-    session.run("python", "tests/fuzz", *session.posargs)
+    """Change 20 000 stored models, load and use them; `-- --seed 1 --report FILE` and the like.
+
+    `-- parsers` changes the files of the format a million times instead, and `--coverage` lets
+    atheris choose how; `-- faults` kills every operation of dc-hub at each system call, and lets
+    each call fail.
+    """
+    first, *rest = session.posargs or [""]
+    if first not in ("parsers", "faults"):
+        install_editable(session, DEMO, "pytest")
+        session.run("python", "tests/fuzz", *session.posargs)
+        return
+    install_editable(session, ["dc-hub"], *test_requirements(["dc-hub"]))
+    tests = PACKAGES["dc-hub"] / "tests"
+    if first == "faults":
+        session.env["DC_HUB_TESTS_EVERY_CALL"] = "1"
+        session.run("pytest", str(tests / "test_faults.py"), *rest)
+        return
+    if "--coverage" in rest:
+        session.install("atheris")
+    session.run("python", str(tests / "fuzzing.py"), *rest)
 
 
 @nox.session(default=False)

@@ -245,10 +245,20 @@ def check_recovery(world, operation, new):
     assert collect(world) == []
 
 
+def anything(call):
+    return True
+
+
+def changing(call):
+    return call.changes
+
+
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_an_operation_killed_at_any_call_leaves_the_old_state_or_the_new(world, operation):
+def test_an_operation_killed_at_any_call_leaves_the_old_state_or_the_new(
+    world, operation, record_property
+):
     old, new = begin(world, operation)
-    counted = (lambda call: True) if EVERY_CALL else (lambda call: call.changes)
+    counted = anything if EVERY_CALL else changing
     number, seen = 0, []
     while True:
         number += 1
@@ -264,6 +274,7 @@ def test_an_operation_killed_at_any_call_leaves_the_old_state_or_the_new(world, 
         seen.append(found)
         check_recovery(world, operation, new)
         world.reset()
+    record_property("trials", number)
     assert run.error == "", run.trace
     assert number > 5
     assert old in seen
@@ -297,22 +308,17 @@ def failing(world, operation, call, code, states, **how):
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-def test_a_call_that_fails_is_a_typed_error_and_nothing_is_lost(world, operation):
+def test_a_call_that_fails_is_a_typed_error_and_nothing_is_lost(world, operation, record_property):
     states = begin(world, operation)
-    if EVERY_CALL:
-        for code in CODES:
-            call = 1
-            while failing(world, operation, call, code, states):
-                call += 1
-        return
+    trials = 0
     for number, code in enumerate(CODES):
-        for call in range(number + 1, 1000, len(CODES)):
-            if not failing(world, operation, call, code, states, which=changing):
+        calls = range(1, 10**6) if EVERY_CALL else range(number + 1, 10**6, len(CODES))
+        which = anything if EVERY_CALL else changing
+        for call in calls:
+            trials += 1
+            if not failing(world, operation, call, code, states, which=which):
                 break
-
-
-def changing(call):
-    return call.changes
+    record_property("trials", trials)
 
 
 @pytest.mark.parametrize("code", [errno.ENOSPC, errno.EROFS], ids=["full", "read-only"])

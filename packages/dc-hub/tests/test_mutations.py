@@ -17,6 +17,7 @@ from dc_hub.errors import LimitExceeded, WeightsFileError
 from dc_hub.format.tensors import read_tensors, write_tensors
 
 PROGRAM = Path(__file__).with_name("mutating.py")
+PARSERS = Path(__file__).with_name("fuzzing.py")
 
 
 @pytest.fixture(scope="module")
@@ -58,3 +59,19 @@ def test_a_mutated_directory_gives_a_model_or_a_typed_error_within_128_mib(tmp_p
     assert run.returncode == 0, run.stderr
     refused = int(re.fullmatch(r"(\d+) of 250 refused\n", run.stdout)[1])
     assert 125 < refused < 250
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="limits of memory hold on Linux")
+def test_every_parser_gives_what_it_read_again_or_a_typed_error_within_128_mib():
+    """A slice of ``nox -s fuzz -- parsers``."""
+    run = subprocess.run(
+        [sys.executable, str(PARSERS), "--executions", "20000", "--seed", "7"],
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+    assert run.returncode == 0, run.stdout + run.stderr
+    counts = re.findall(r"(\w+) (\d+) \((\d+) accepted\)", run.stdout)
+    assert len(counts) == 10
+    assert all(0 < int(accepted) < int(count) == 2000 for _, count, accepted in counts)
