@@ -257,17 +257,19 @@ class Session:
         return numbers
 
     def _metadata(self) -> dict[str, Any]:
+        """Return what the model's card shows; the keys are those of the model format."""
         scores = {
-            f"{part}_{name}": value
+            part: {name: float(value) for name, value in found.items() if np.isfinite(value)}
             for part, found in self.scores.items()
-            for name, value in found.items()
-            if np.isfinite(value)
         }
         source = self.rows.source
+        classes = self.pipeline.predicts_classes
+        kind = {} if classes is None else {"task": "classification" if classes else "regression"}
         return {
-            "dataset": f"{Path(source['name']).name} (SHA-256 {source['sha256']})",
-            "metrics": scores,
+            **kind,
             "tasks": list(self.rows.dataset.tasks),
+            "dataset": {"name": Path(source["name"]).name, "sha256": source["sha256"]},
+            "metrics": {part: found for part, found in scores.items() if found},
         }
 
 
