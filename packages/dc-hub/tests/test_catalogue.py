@@ -78,6 +78,7 @@ def test_a_catalogue_says_what_the_directories_say(filled):
     assert told(filled) == truth(filled)
 
 
+@pytest.mark.needs("file owners")
 def test_what_was_read_is_not_read_again(filled, settled, reads):
     first = told(filled)
     assert len(reads) == 4
@@ -85,6 +86,7 @@ def test_what_was_read_is_not_read_again(filled, settled, reads):
     assert len(reads) == 4
 
 
+@pytest.mark.needs("file owners")
 @pytest.mark.parametrize(
     "change",
     [
@@ -123,6 +125,7 @@ def test_two_changes_in_one_tick_of_the_clock_show(filled, models, dataset):
         assert told(filled) == truth(filled)
 
 
+@pytest.mark.needs("file owners")
 def test_a_listing_needs_no_summaries_and_a_search_after_it_has_them(filled, settled, reads):
     assert [listing.name for listing in ls(hub=filled)] == ["a", "b/c", "b/d", "z"]
     assert reads == []

@@ -138,6 +138,27 @@ def test_a_hub_with_an_index_is_listed_and_takes_prefixes(served, hub):
         remote.tags("lab/other")
 
 
+def test_a_hub_on_a_server_is_searched_by_its_index_alone(served, hub):
+    write_index(hub.path)
+    (found,) = dc_hub.search("lab", hub=served.url)
+    assert found == dc_hub.summary("lab/m", hub=hub)
+    assert [path.rsplit("/")[-1] for path, _, _ in served.requests] == ["index.json"]
+
+
+def test_a_summary_and_a_lineage_of_a_model_on_a_server_fetch_no_weights(served, hub):
+    write_index(hub.path)
+    assert dc_hub.summary("lab/m", hub=served.url) == dc_hub.summary("lab/m", hub=hub)
+    assert dc_hub.lineage("lab/m", hub=served.url) == dc_hub.lineage("lab/m", hub=hub)
+    assert "model.safetensors" not in {path.rsplit("/")[-1] for path, _, _ in served.requests}
+
+
+def test_without_an_index_a_lineage_has_ancestors_and_says_that_it_is_not_complete(served, hub):
+    found = dc_hub.lineage("lab/m", hub=served.url)
+    assert (found.model.name, found.complete) == ("lab/m", False)
+    with pytest.raises(HubUnavailable, match=r"index\.json"):
+        dc_hub.search(hub=served.url)
+
+
 def test_a_hub_without_an_index_says_how_to_write_one(served):
     with pytest.raises(HubUnavailable, match=r"has no index\.json.*dc-hub index"):
         open_hub(served.url).names()

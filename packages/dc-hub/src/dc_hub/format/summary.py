@@ -24,7 +24,7 @@ _SOME: Final = 64
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
 _ORIGIN: Final = re.compile(r"(?:[a-z0-9_][a-z0-9._/-]{0,192})?@[0-9a-f]{64}")
 
-BEGIN: Final = "<!-- dc-hub: generated, written again whenever the card is edited -->"
+BEGIN: Final = "<!-- dc-hub: this part is generated; write above or below it -->"
 END: Final = "<!-- dc-hub: end of the generated part -->"
 """The lines around what dc-hub writes in a card; the rest is the author's."""
 
