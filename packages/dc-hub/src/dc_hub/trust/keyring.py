@@ -199,10 +199,10 @@ def _create(file: Path, data: bytes, mode: int) -> None:
             stream.write(data)
             stream.flush()
             os.fsync(stream.fileno())
+        sync_directory(file.parent)
     except BaseException:
         file.unlink(missing_ok=True)
         raise
-    sync_directory(file.parent)
 
 
 @contextmanager
