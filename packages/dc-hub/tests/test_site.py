@@ -13,7 +13,7 @@ import html5lib
 import numpy as np
 import pytest
 
-from dc_hub import Golden, errors, publish, publish_directory, write_site
+from dc_hub import Golden, errors, publish, publish_directory, save, write_site, write_tensors
 from dc_hub.format.summary import BEGIN, END
 from dc_hub.site.card import MAX_RENDERED, MAX_SHOWN, render_card
 from dc_hub.site.links import file_of, name_of
@@ -247,6 +247,49 @@ def test_predicted_values_are_drawn_against_measured_ones_where_those_are_stored
     text = pages["models/without.html"]
     assert "Predicted against measured" not in text
     assert "no measured values are stored" in text
+
+
+@pytest.mark.parametrize(
+    ("outputs", "measured", "drawn"),
+    [
+        (np.zeros((1, 400_000)), None, 6),
+        (np.zeros((2, 1, 200_000)), np.zeros((2, 1)), 0),
+        (np.full((2, 20), 0.05), np.zeros(2), 0),
+        (np.array([[0.2, 0.8], [0.6, 0.4]]), np.array([1.0, 0.0]), 1),
+        (np.array([[0.2, 0.8], [0.6, 0.4]]), np.array([7.5, np.nan]), 0),
+        (np.full((3, 1), np.nan), np.zeros((3, 1)), 0),
+        (np.full((3, 1), np.inf), None, 0),
+        (np.array([[-1.7e308], [1.7e308]]), np.array([[1.7e308], [-1.7e308]]), 0),
+        (np.array([[5e-324], [0.0]]), np.array([[0.0], [5e-324]]), 1),
+        (np.ones((4, 1), np.complex64), None, 0),
+        (np.zeros((2, 2, 2, 2)), None, 0),
+        (np.zeros((0, 3)), None, 0),
+        (np.array([True, False]), np.array([1.0, 0.0]), 1),
+    ],
+    ids=[
+        *("many outputs", "many classes", "too many classes", "two classes", "unknown classes"),
+        *("not a number", "infinite", "huge", "tiny", "complex", "four axes", "empty", "bool"),
+    ],
+)
+def test_golden_rows_of_any_form_give_few_figures_or_none(
+    site, hub, linear, dataset, tmp_path, edit_params, outputs, measured, drawn
+):
+    path = save(linear, tmp_path / "model", golden=dataset.X).path
+    tensors = {"inputs": dataset.X, "tolerance": np.zeros(2), "outputs": outputs}
+    if measured is not None:
+        tensors["measured"] = measured
+    with (path / "golden.safetensors").open("wb") as file:
+        write_tensors(file, tensors)
+    edit_params(path, lambda content: None)
+    place = hub.path / "m" / "revisions"
+    place.mkdir(parents=True)
+    digest = hashlib.sha256((path / "MANIFEST.json").read_bytes()).hexdigest()
+    path.rename(place / digest)
+    page = site()["models/m.html"]
+    parse(page)
+    assert "cannot be read" not in page
+    assert page.count("<figure>") == drawn
+    assert len(page) < 100_000
 
 
 def test_a_model_that_cannot_be_read_has_a_page_that_says_why(site, filled, tmp_path):

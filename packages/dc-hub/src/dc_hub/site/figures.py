@@ -9,6 +9,7 @@ import numpy as np
 
 from dc_hub.site.markup import Markup, element, visible
 from dc_hub.site.plots import (
+    MAX_CLASSES,
     class_probabilities,
     confusion,
     distribution,
@@ -35,36 +36,36 @@ def figures(described: Described) -> list[Markup]:
     outputs = golden.outputs.astype(np.float64)
     if outputs.ndim == 0 or not outputs.size:
         return []
-    measured = golden.measured
-    tasks = _by_task(outputs, measured)
-    names = _names(described, len(tasks))
+    outputs, measured = _by_task(outputs, golden.measured)
+    count = outputs.shape[1]
+    names = _names(described, count)
     found = []
-    for number, (output, truth) in enumerate(tasks[:MAX_TASKS]):
-        figure = _figure(described, names[number], output, truth)
+    for task in range(min(count, MAX_TASKS)):
+        truth = None if measured is None else measured[:, task]
+        figure = _figure(described, names[task], outputs[:, task], truth)
         if figure is not None:
-            head = element("h3", names[number]) if len(tasks) > 1 else None
-            found.append(element("div", head, figure))
+            found.append(element("div", element("h3", names[task]) if count > 1 else None, figure))
     return found
 
 
 def _by_task(
     outputs: np.ndarray, measured: np.ndarray | None
-) -> list[tuple[np.ndarray, np.ndarray | None]]:
-    """Return the output ``(n,)`` or ``(n, classes)``, and the measured values, of each task."""
+) -> tuple[np.ndarray, np.ndarray | None]:
+    """Return outputs ``(n, tasks)`` or ``(n, tasks, classes)``, and measured values ``(n, tasks)``.
+
+    What has another form has no tasks.
+    """
     if measured is not None and measured.ndim == 1:
         measured = measured[:, None]
     if outputs.ndim == 1:
         outputs = outputs[:, None]
     if outputs.ndim == 2 and measured is not None and measured.shape[1] != outputs.shape[1]:
         outputs = outputs[:, None, :]  # one task, by classes
-    if outputs.ndim > 3 or (measured is not None and measured.shape[1] != outputs.shape[1]):
-        return []
     if outputs.ndim == 2 and measured is None and _are_probabilities(outputs):
         outputs = outputs[:, None, :]
-    return [
-        (outputs[:, task], None if measured is None else measured[:, task])
-        for task in range(outputs.shape[1])
-    ]
+    if outputs.ndim > 3 or (measured is not None and measured.shape[1] != outputs.shape[1]):
+        return np.empty((0, 0)), None
+    return outputs, measured
 
 
 def _figure(
@@ -76,7 +77,7 @@ def _figure(
         if measured is None:
             return distribution(output, f"output ({visible(unit, 30)})" if unit else "output")
         return predicted_against_measured(measured, output, unit)
-    if not _are_probabilities(output):
+    if output.shape[1] > MAX_CLASSES or not _are_probabilities(output):
         return None
     classes = _classes(described, task, output.shape[1])
     if measured is None:
@@ -97,11 +98,12 @@ def _are_probabilities(output: np.ndarray) -> bool:
 
 
 def _names(described: Described, count: int) -> Sequence[str]:
+    """Return the names of ``count`` tasks, or of the first of them."""
     names = list(described.record.classes) or list(described.summary.tasks)
     if len(described.summary.tasks) == count:
         names = list(described.summary.tasks)
     if len(names) != count:
-        return [f"output {number}" for number in range(1, count + 1)]
+        return [f"output {number}" for number in range(1, min(count, MAX_TASKS) + 1)]
     return names
 
 

@@ -22,7 +22,7 @@ from dc_hub.hubs.contract import Hub
 from dc_hub.loading.chunks import ChunkedContents
 
 MAX_CARD: Final = 1 << 20
-MAX_GOLDEN: Final = 1 << 24
+MAX_GOLDEN: Final = 1 << 22
 """Larger cards and golden rows are not read."""
 
 MAX_WEIGHTS: Final = 300
