@@ -325,7 +325,8 @@ def test_what_crashed_publishers_left_is_removed_when_it_is_old(hub, linear):
     for name, age in ((".tmp-old", 100_000), (".tmp-new", 10)):
         (revisions / name).mkdir()
         (revisions / name / "model.safetensors").write_bytes(b"half")
-        os.utime(revisions / name, (time.time() - age,) * 2)
+        for path in (revisions / name / "model.safetensors", revisions / name):
+            os.utime(path, (time.time() - age,) * 2)
     publish(linear, "m", hub=hub)
     assert sorted(path.name for path in leftovers(hub)) == [".tmp-new"]
 

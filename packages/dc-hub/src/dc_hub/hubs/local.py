@@ -87,7 +87,7 @@ class LocalHub:
         found = []
         for first in filter(can_be_segment, _directories(self.path)):
             within = _subdirectories(f"{self.path}/{first}")
-            if "revisions" in within and self._has(first):
+            if "revisions" in within:
                 found.append(first)
             seconds = (f"{first}/{second}" for second in filter(can_be_segment, within))
             found += filter(self._has, seconds)
