@@ -543,6 +543,7 @@ def test_a_server_that_denies_what_it_does_not_have_serves_unsigned_models(
 ):
     policy("")
     served.faults[SIGNATURE] = served.faults[BUNDLE] = web.status(code)
+    assert dc_hub.info("m", hub=served.url).signatures == ()
     loads(hub=served.url)
     assert "comes without its signatures" in caplog.text
 

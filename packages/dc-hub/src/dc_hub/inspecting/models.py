@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from dc_core import Model, dtype_name, explained
-from dc_hub.errors import FileMissing
+from dc_hub.errors import FileMissing, HubUnavailable
 from dc_hub.format.filenames import GOLDEN
 from dc_hub.format.golden import CheckResult, compare_golden
 from dc_hub.hubs.contract import HubLike, StoredModel
@@ -20,6 +21,8 @@ from dc_hub.loading.opening import Opened, locate, look_into, open_model
 from dc_hub.loading.restoring import restore
 from dc_hub.loading.versions import version_changes
 from dc_hub.trust.checking import CheckedSignature
+
+logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,11 @@ def info(
         if opened.is_local:
             found = signatures_in(opened.source, place(name, hub=hub))
         else:
-            found = signatures(name, hub=hub, revision=revision)
+            found = []
+            try:
+                found = signatures(name, hub=hub, revision=revision)
+            except HubUnavailable as error:  # some servers deny access to what they do not have
+                logger.warning("the signatures of %s cannot be read: %s", name, error)
     return dataclasses.replace(described, signatures=tuple(found))
 
 
