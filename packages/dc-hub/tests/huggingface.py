@@ -425,6 +425,8 @@ def make_storage(hub):
 
     @app.put("/<oid>")
     def put(oid):
+        if "put" in hub.faults:
+            return hub.faults["put"](oid)
         data = flask.request.get_data()
         if hashlib.sha256(data).hexdigest() != oid:
             return "the content has another digest", 400

@@ -566,8 +566,8 @@ def test_files_that_make_no_sense_are_a_typed_error(site, linear, entry):
 
 
 def test_an_upload_that_fails_names_no_signed_url_and_changes_nothing(site, org, linear):
-    site.faults["batch"] = lambda path: ("no", 400)
-    with pytest.raises(errors.HubUnavailable) as caught:
+    site.faults["put"] = lambda oid: ("no", 403)
+    with pytest.raises(errors.HubUnavailable, match="Forbidden") as caught:
         publish(linear, "m", hub=org)
     assert "secret" not in str(caught.value)
     assert set(main(site)) == {".gitattributes"}
