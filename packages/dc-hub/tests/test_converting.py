@@ -170,6 +170,13 @@ def test_a_command_is_refused_even_in_a_trusted_checkpoint(tmp_path):
     assert not marker.exists()
 
 
+def test_a_pickled_module_needs_trust_and_then_gives_its_weights(tmp_path):
+    torch.save(network(), tmp_path / "whole.pt")
+    with pytest.raises(UntrustedFile, match=r"torch\.nn\.modules\.container\.Sequential"):
+        convert(tmp_path / "whole.pt", tmp_path / "model")
+    assert convert(tmp_path / "whole.pt", tmp_path / "model", trust=True).weights == 4
+
+
 def test_a_weight_that_unfolds_into_terabytes_is_a_typed_error(tmp_path):
     torch.save({"weight": torch.ones(1).expand(1 << 40)}, tmp_path / "bomb.pt")
     with pytest.raises(LimitExceeded, match="weight"):

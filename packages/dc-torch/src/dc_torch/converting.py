@@ -56,6 +56,8 @@ def dc_read_file(path: Path, trusted: bool) -> Foreign:
         name = type(content).__qualname__
         facts = {"module": f"{type(content).__module__}.{name}"}
         return _foreign(f"a pickled module {name} of PyTorch", _state(content), facts, {})
+    if isinstance(content, _Inert):
+        raise _refused(f"it holds an object of {content.__class_name__}")
     if not isinstance(content, Mapping):
         raise ConversionError(
             f"The file holds a {type(content).__name__} where weights by name were expected.",

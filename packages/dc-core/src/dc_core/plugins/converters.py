@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Final
 
-from dc_core.errors import ConversionError
+from dc_core.errors import ConversionError, PluginError
 from dc_core.plugins.foreign import Foreign
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import ConverterHooks
@@ -19,11 +19,22 @@ CONVERTERS: Final = PluginGroup(
 
 
 def recognize_file(path: Path) -> tuple[str, str] | None:
-    """Return the converter that recognizes the file and what it says of it, None if none does."""
+    """Return the converter that recognizes the file and what it says of it, None if none does.
+
+    Plugins that cannot be used are passed over; the error of one is raised if no other recognizes
+    the file.
+    """
+    unusable: PluginError | None = None
     for name in CONVERTERS:
-        found = CONVERTERS.call(name, "dc_recognize_file", path=path)
+        try:
+            found = CONVERTERS.call(name, "dc_recognize_file", path=path)
+        except PluginError as error:
+            unusable = error
+            continue
         if found and isinstance(found[0], str):
             return name, found[0]
+    if unusable is not None:
+        raise unusable
     return None
 
 

@@ -8,6 +8,7 @@ nothing better, and to name what was tried.
 
 from __future__ import annotations
 
+import mmap
 import os
 import sys
 import sysconfig
@@ -117,7 +118,7 @@ def _address_space() -> int:
         pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     except OSError:
         return _UNKNOWN_SPACE
-    return pages * os.sysconf("SC_PAGE_SIZE")
+    return pages * mmap.PAGESIZE
 
 
 def confine(file: Path, folder: Path) -> list[str]:
@@ -125,7 +126,7 @@ def confine(file: Path, folder: Path) -> list[str]:
 
     Returns the names of the measures that the system has. What is imported already keeps working.
     """
-    measures = []
+    measures: list[str] = []
     if sys.platform == "linux":
         from dc_hub.converting import linux
 

@@ -130,17 +130,16 @@ def _environment(folder: Path) -> dict[str, str]:
         **{name: os.environ[name] for name in _KEPT if name in os.environ},
         **dict.fromkeys(ours, str(folder)),
         **dict.fromkeys(threads, "1"),
-        "KERAS_BACKEND": "numpy",
     }
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
     """Kill the process and its group, if anything of it is left."""
-    if hasattr(os, "killpg"):
+    if sys.platform == "win32":
+        process.kill()
+    else:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
-    else:
-        process.kill()
     process.wait()
 
 
