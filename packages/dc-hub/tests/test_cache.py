@@ -424,3 +424,22 @@ def test_a_hub_object_may_have_a_cache_with_a_limit_of_its_own(served, add, tmp_
     remote.cache = Cache(tmp_path / "other", limit=1000)
     with pytest.raises(NoRoom):
         from_pretrained("a", hub=remote)
+
+
+def test_a_pull_tells_at_a_terminal_what_was_reused_and_is_quiet_elsewhere(
+    served, add, monkeypatch, capsys
+):
+    from dc_hub.command import printing, program
+
+    def pull():
+        monkeypatch.setattr(sys, "argv", ["dc-hub", "pull", "m", "--hub", served.url])
+        with pytest.raises(SystemExit):
+            program.main()
+        return capsys.readouterr().err
+
+    add("m", alpha=1.0)
+    assert "from other models" not in pull()
+    add("m", alpha=2.0)
+    monkeypatch.setattr(printing.err, "_force_terminal", True)
+    told = pull()
+    assert "800 kB of it from other models in the cache" in told

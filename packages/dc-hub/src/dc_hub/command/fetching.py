@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from dc_hub.command.options import HubOption, OptionalLockOption
-from dc_hub.command.printing import out, plain, progress
+from dc_hub.command.printing import out, plain, progress, telling
 from dc_hub.hubs import managing, pins
 
 
@@ -20,12 +20,13 @@ def pull(
 ) -> None:
     """Fetch a model of a remote hub, so that it loads without the network.
 
-    What has arrived stays if this is interrupted, and the next call goes on. With --lock, all
+    What has arrived stays if this is interrupted, and the next call goes on; what other models in
+    the cache have is copied from them, which is told at a terminal. With --lock, all
     models that the file pins are fetched.
     """
     if (model is None) == (lock is None):
         raise typer.BadParameter("Give a model or --lock.")
-    with progress() as report:
+    with telling(), progress() as report:
         if model is not None:
             found = [managing.pull(model, hub=hub, report=report)]
         else:

@@ -7,6 +7,7 @@ padding of a column never exceeds ``MAX_PADDING``.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from itertools import islice
@@ -61,6 +62,28 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
     with Progress(*columns, console=err, transient=True) as bar:
         task = bar.add_task("fetching", total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)
+
+
+@contextmanager
+def telling() -> Iterator[None]:
+    """Print what dc-hub logs as information while the block runs, if somebody would see it."""
+    if not err.is_terminal:
+        yield
+        return
+    logger = logging.getLogger("dc_hub")
+    before, handler = logger.level, _Told(logging.INFO)
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)
+
+
+class _Told(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        err.print(plain(record.getMessage()), style="dim")
 
 
 @contextmanager
