@@ -127,7 +127,8 @@ def world(memory, models, dataset, monkeypatch):
         (hub.path / leftover).mkdir()
         for file in ("one", "two"):
             (hub.path / leftover / file).write_bytes(b"half")
-        os.utime(hub.path / leftover, (old, old))
+        for path in [*(hub.path / leftover).glob("*"), hub.path / leftover]:
+            os.utime(path, (old, old))
     monkeypatch.setenv("DEEPCHEM_CACHE", str(memory / "world" / "cache"))
     # A lease that was created and has no owner yet can only be waited for.
     monkeypatch.setattr("dc_hub.files.lease.TERM", 0.05)
