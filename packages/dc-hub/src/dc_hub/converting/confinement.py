@@ -88,28 +88,26 @@ _SYSTEM: Final = (
 """What libraries read besides themselves."""
 
 
-def limit_resources(*, memory: int, seconds: int, file_size: int) -> bool:
+def limit_resources(*, memory: int, seconds: int, file_size: int) -> None:
     """Limit further address space, the CPU seconds, and the size of each file written.
 
     ``memory`` is in bytes, and in addition to what the process has now. A process over the limit
-    of time or file size is killed; memory raises ``MemoryError``. Returns False if the system has
-    no such limits.
+    of time is killed; memory raises ``MemoryError``, and file size ``OSError``. Windows has no such
+    limits.
     """
-    if sys.platform == "win32":
-        return False
-    import resource
+    if sys.platform != "win32":
+        import resource
 
-    for kind, limit, grace in (
-        (resource.RLIMIT_AS, _address_space() + memory, 0),
-        # The signal that says why comes before the one that cannot be ignored.
-        (resource.RLIMIT_CPU, seconds, 1),
-        (resource.RLIMIT_FSIZE, file_size, 0),
-        (resource.RLIMIT_CORE, 0, 0),
-    ):
-        _, most = resource.getrlimit(kind)
-        hard = limit + grace if most == resource.RLIM_INFINITY else min(limit + grace, most)
-        resource.setrlimit(kind, (min(limit, hard), hard))
-    return True
+        for kind, limit, grace in (
+            (resource.RLIMIT_AS, _address_space() + memory, 0),
+            # The signal that says why comes before the one that cannot be ignored.
+            (resource.RLIMIT_CPU, seconds, 1),
+            (resource.RLIMIT_FSIZE, file_size, 0),
+            (resource.RLIMIT_CORE, 0, 0),
+        ):
+            _, most = resource.getrlimit(kind)
+            hard = limit + grace if most == resource.RLIM_INFINITY else min(limit + grace, most)
+            resource.setrlimit(kind, (min(limit, hard), hard))
 
 
 def _address_space() -> int:
