@@ -20,11 +20,11 @@ import pytest
 
 import dc_hub
 from dc_hub import from_pretrained, open_hub, publish
-from dc_hub.errors import HashMismatch, HubError, HubUnavailable, LimitExceeded, ReadOnlyHub
+from dc_hub.errors import HashMismatch, HubError, ReadOnlyHub
 from dc_hub.files import lease as lease_module
 from dc_hub.files.lease import lease
 from dc_hub.format.manifest import CHUNK
-from dc_hub.remote import http
+from dc_hub.remote import http, retrying
 from dc_hub.remote.cache import Cache
 
 web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
@@ -33,7 +33,7 @@ web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
 @pytest.fixture(autouse=True)
 def brisk(monkeypatch):
     monkeypatch.setattr(http, "READ", 5.0)
-    monkeypatch.setattr(http, "PAUSE", 0.0)
+    monkeypatch.setattr(retrying, "PAUSE", 0.0)
 
 
 @pytest.fixture
@@ -111,18 +111,23 @@ def test_a_gigabyte_of_zeros_in_a_megabyte_is_never_unpacked(hub, linear, told):
         with web.serve(hub.path) as server:
             server.faults[file] = answer
             started = time.process_time()
-            with pytest.raises((HubUnavailable, HashMismatch, LimitExceeded, HubError)):
+            with pytest.raises(HubError):
                 from_pretrained("m", hub=server.url)
             assert time.process_time() - started < 1
 
 
 def test_a_clock_that_goes_back_breaks_no_lease_that_is_held(tmp_path, monkeypatch):
-    monkeypatch.setattr(lease_module, "TERM", 0.3)
-    now = time.time()
-    with lease(tmp_path / ".lock") as mine, mine.renewed():
-        monkeypatch.setattr(time, "time", lambda: now - 1e6)
-        os.utime(tmp_path / ".lock", (now - 1e6, now - 1e6))
-        with pytest.raises(dc_hub.errors.LockTimeout), lease(tmp_path / ".lock", wait=0.8):
+    """A minute passes for the waiter, and an hour back for the file system and the machine."""
+    path, now = tmp_path / ".lock", [0.0]
+    with lease(path) as mine:
+
+        def sleep(seconds):
+            now[0] += max(seconds, 0.5)
+            os.utime(path, (1e9 - 60 * now[0],) * 2)  # the holder renews it
+
+        clock = SimpleNamespace(monotonic=lambda: now[0], sleep=sleep, time=lambda: 1e9 - now[0])
+        monkeypatch.setattr(lease_module, "time", clock)
+        with pytest.raises(dc_hub.errors.LockTimeout), lease(path, wait=60.0):
             raise AssertionError
         assert mine.held()
 

@@ -141,7 +141,7 @@ def test_a_file_that_is_not_regular_is_refused(directory, tmp_path, kind, name):
     started = time.monotonic()
     with pytest.raises(errors.UnsafePath, match=name):
         load(directory)
-    assert time.monotonic() - started < 1
+    assert time.monotonic() - started < 10
 
 
 def test_shards_of_two_revisions_are_not_mixed(hub, models, dataset, reseal):
