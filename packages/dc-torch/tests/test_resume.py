@@ -1,13 +1,17 @@
 """The training state: five epochs and five more are ten, to the bit."""
 
+import itertools
+import signal
+
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dc_core import NumpyDataset
-from dc_core.errors import TrainingStateError
+from dc_core import Dataset, NumpyDataset
+from dc_core.errors import DatasetError, TrainingStateError
 from dc_torch import Callback, Checkpoint, MultitaskRegressor, TorchModel
+from dc_torch.rng import isolated_rng, seed_step
 
 
 def regressor(**options):
@@ -172,10 +176,20 @@ def changed(state, change):
         "shape": lambda s: s.update({"optimizer/layers.0.bias/exp_avg": np.zeros(3, np.float32)}),
         "no history": lambda s: s.pop("history/loss"),
         "ragged history": lambda s: s.update({"history/loss": np.zeros(7)}),
-        "no generator": lambda s: s.pop("rng/torch"),
-        "broken generator": lambda s: s.update({"rng/torch": np.zeros(3, np.uint8)}),
-        "position": lambda s: s.update({"rng/numpy/position": np.array([10**6, 0])}),
-        "broken key": lambda s: s.update({"rng/numpy/key": np.zeros(3, np.uint32)}),
+        "no step count": lambda s: s.pop("partial/steps"),
+        "negative steps": lambda s: s.update({"partial/steps": np.array(-1)}),
+        "more losses than steps": lambda s: s.update(
+            {"partial/losses": np.zeros(2), "partial/weights": np.ones(2)}
+        ),
+        "a weight of nothing": lambda s: s.update(
+            {
+                "partial/steps": np.array(2),
+                "partial/losses": np.zeros(2),
+                "partial/weights": np.array([1.0, np.nan]),
+            }
+        ),
+        "half a skipped step": lambda s: s.update({"history/skipped": np.array([0.5, 0.0])}),
+        "digest": lambda s: s.update({"data/rows": np.zeros(31, np.uint8)}),
         "best": lambda s: s.pop("best/layers.0.bias"),
         "best shape": lambda s: s.update({"best/layers.0.bias": np.zeros(2, np.float32)}),
         "best dtype": lambda s: s.update({"best/layers.0.bias": np.zeros(16, np.float64)}),
@@ -226,6 +240,147 @@ def test_training_resumes_from_any_checkpoint(rows, more_rows):
         again.set_training_state(state)
         again.fit(rows, valid=more_rows, resume=True)
         assert_same_end(whole, again, since=epochs)
+
+
+class Noisy(nn.Module):
+    """Has what a step may change besides parameters: statistics, a count, and random numbers."""
+
+    def __init__(self, fails_at=None):
+        super().__init__()
+        self.norm, self.dropout = nn.BatchNorm1d(8), nn.Dropout(0.3)
+        self.layer = nn.Linear(8, 1)
+        self.register_buffer("runs", torch.zeros(()))
+        self.calls, self.fails_at = 0, fails_at
+
+    def forward(self, x):
+        if self.training:
+            self.runs = self.runs + 1  # in the place of the old one
+            x = x + 0.1 * np.random.random_sample()  # noqa: NPY002
+        output = self.layer(self.dropout(self.norm(x)))
+        self.calls += 1
+        if self.calls == self.fails_at:
+            raise RuntimeError("out of memory")
+        return output
+
+
+def noisy(fails_at=None, **options):
+    torch.manual_seed(0)
+    settings = {"epochs": 4, "batch_size": 16, "learning_rate": 0.05, "seed": 3, **options}
+    return TorchModel(Noisy(fails_at), **settings)
+
+
+class StopAfter(Callback):
+    """Interrupts training after so many steps."""
+
+    def __init__(self, steps, interrupt):
+        self.left, self.interrupt = steps, interrupt
+
+    def on_step(self, model, step, steps):
+        self.left -= 1
+        if self.left == 0:
+            self.interrupt()
+
+
+def pressed():
+    raise KeyboardInterrupt
+
+
+def ctrl_c():
+    signal.raise_signal(signal.SIGINT)
+
+
+@pytest.mark.parametrize("steps", [1, 2, 4, 5, 11])
+@pytest.mark.parametrize("validated", [False, True])
+@pytest.mark.parametrize("interrupt", [pressed, ctrl_c])
+def test_training_that_is_interrupted_after_any_step_goes_on_with_the_next(
+    rows, misleading_rows, steps, validated, interrupt
+):
+    valid = misleading_rows if validated else None
+    whole = noisy().fit(rows, valid=valid)
+    first = noisy()
+    with pytest.raises(KeyboardInterrupt):
+        first.fit(rows, valid=valid, callbacks=[StopAfter(steps, interrupt)])
+    assert int(first.get_training_state()["partial/steps"]) == steps - 4 * len(first.history)
+    second = carried_over(first, noisy)
+    second.fit(rows, valid=valid, resume=True)
+    assert_same_end(whole, second, since=len(first.history) + 1)
+
+
+@pytest.mark.parametrize("call", [1, 2, 6, 13])
+def test_a_step_that_fails_changes_nothing_and_is_done_again(rows, call):
+    whole, failing = noisy().fit(rows), noisy(fails_at=call)
+    with pytest.raises(DatasetError, match="out of memory"):
+        failing.fit(rows)
+    assert int(failing.module.runs) == call - 1
+    failing.fit(rows, resume=True)
+    assert_same_end(whole, failing, since=4)
+
+
+def test_the_end_of_the_process_is_taken_between_steps(rows):
+    def terminate():
+        signal.raise_signal(signal.SIGTERM)
+
+    model = noisy()
+    with pytest.raises(SystemExit) as ended:
+        model.fit(rows, callbacks=[StopAfter(6, terminate)])
+    assert ended.value.code == 128 + signal.SIGTERM
+    model.fit(rows, resume=True)
+    assert_same_end(noisy().fit(rows), model, since=4)
+
+
+def test_an_interruption_during_validation_costs_no_step(rows, more_rows):
+    class Slow(Dataset):
+        tasks = more_rows.tasks
+
+        def __len__(self):
+            return len(more_rows)
+
+        def rows(self, indices, parts=("X", "y", "w", "ids")):
+            ctrl_c()
+            return more_rows.rows(indices, parts)
+
+        def select(self, indices):
+            return more_rows.select(indices)
+
+    model = noisy()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rows, valid=Slow())
+    assert model.history == ()
+    model.fit(rows, valid=more_rows, resume=True)
+    assert_same_end(noisy().fit(rows, valid=more_rows), model, since=4)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda rows: rows.select(range(59)),
+        lambda rows: rows.select([*range(1, 60), 0]),
+        lambda rows: NumpyDataset(rows.X, rows.y + 1),
+        lambda rows: NumpyDataset(rows.X, rows.y, 2 * rows.w),
+        lambda rows: NumpyDataset(rows.X.astype(np.float64), rows.y),
+        lambda rows: NumpyDataset(rows.X, rows.y, tasks=["other"]),
+    ],
+    ids=["fewer", "order", "labels", "weights", "dtype", "task"],
+)
+def test_training_is_not_resumed_with_other_data(rows, change):
+    model = carried_over(noisy().fit(rows, epochs=2), noisy)
+    before = model.get_weights()
+    with pytest.raises(TrainingStateError, match="other data"):
+        model.fit(change(rows), resume=True)
+    assert all(np.array_equal(model[name], array) for name, array in before.items())
+    assert len(model.fit(rows, resume=True).history) == 4
+
+
+@isolated_rng()
+def test_what_a_step_draws_depends_on_seed_epoch_and_step_alone():
+    drawn = {}
+    for arguments in itertools.product((0, 1, 2**63 - 1), (1, 2), (0, 1, 2)):
+        seed_step(*arguments)
+        drawn[arguments] = float(torch.rand(())), np.random.random_sample()  # noqa: NPY002
+    assert len(set(drawn.values())) == len(drawn)
+    for arguments, values in reversed(drawn.items()):
+        seed_step(*arguments)
+        assert (float(torch.rand(())), np.random.random_sample()) == values  # noqa: NPY002
 
 
 @pytest.mark.gpu

@@ -7,7 +7,15 @@ from torch import nn
 
 from dc_core import Batch, Dataset, NumpyDataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
-from dc_torch import Callback, MultitaskClassifier, MultitaskRegressor, TorchModel, TrainingDiverged
+from dc_torch import (
+    Callback,
+    MultitaskClassifier,
+    MultitaskRegressor,
+    TorchModel,
+    TrainingDiverged,
+    trainer,
+)
+from dc_torch.stepping import Buffers
 
 
 def regressor(**options):
@@ -321,16 +329,104 @@ def test_an_output_that_is_not_a_tensor_is_refused(rows):
         TorchModel(Pair(8, 1)).predict(rows)
 
 
-def test_a_diverging_loss_names_its_step(rows):
-    y = rows.y.copy()
-    y[5] = np.inf
-    model = regressor()
-    before = model.get_weights()
-    with pytest.raises(TrainingDiverged, match=r"step \d of epoch 1.*learning_rate") as caught:
-        model.fit(NumpyDataset(rows.X, y))
-    assert isinstance(caught.value, ArithmeticError)
-    assert all(np.isfinite(array).all() for array in model.get_weights().values())
-    assert before.keys() == model.get_weights().keys()
+class Rooted(nn.Linear):
+    """Its gradient is infinite for a row of zeros, where its output is finite."""
+
+    def forward(self, x):
+        return torch.sqrt(torch.abs(super().forward(x)))
+
+
+def networks(optimizer, options):
+    """Two equal models of a batch norm and dropout, and one with a root of no finite slope at 0."""
+
+    def model(module):
+        settings = {"epochs": 5, "batch_size": 15, "learning_rate": 0.02}
+        return TorchModel(module, optimizer=optimizer, optimizer_options=options, **settings)
+
+    made = []
+    for last in (nn.Linear, nn.Linear, Rooted):
+        torch.manual_seed(0)
+        first = [nn.BatchNorm1d(8), nn.Dropout(0.2)] if last is nn.Linear else []
+        made.append(model(nn.Sequential(*first, last(8, 1, bias=last is nn.Linear))))
+    return made
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "adagrad"])
+@pytest.mark.parametrize("options", [{}, {"foreach": True}], ids=["default", "foreach"])
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_step_whose_loss_is_not_finite_is_as_if_its_batch_had_no_labels(
+    rows, optimizer, options, on_device, monkeypatch
+):
+    skipping, without, _ = networks(optimizer, options)
+    bad = np.random.default_rng([0, 1]).permutation(60)[15:30]  # the second batch of epoch 1
+    y, w = rows.y.copy(), np.ones_like(rows.y)
+    y[bad[0]] = np.inf
+    w[bad] = 0
+    if on_device:
+        decide_on_the_device(monkeypatch)
+    skipping.fit(NumpyDataset(rows.X, y), epochs=1)
+    without.fit(NumpyDataset(rows.X, rows.y, w), epochs=1)
+    assert same_weights(skipping, without)
+    assert skipping.history[0].skipped == 1
+    assert np.isnan(skipping.history[0].steps[1])
+    assert skipping.history[0].loss == pytest.approx(without.history[0].loss, rel=1e-6)
+    first, second = skipping.get_training_state(), without.get_training_state()
+    moments = [name for name in first if name.startswith("optimizer/")]
+    assert all(np.array_equal(first[name], second[name]) for name in moments)
+
+
+def decide_on_the_device(monkeypatch):
+    """Take the way of a GPU on the CPU, for the optimizers that torch has fused for both."""
+    make = trainer.Trainer.__init__
+
+    def made(self, module, config):
+        make(self, module, config)
+        self._decides = bool(self._optimizer.defaults.get("fused"))
+
+    monkeypatch.setattr(trainer.Trainer, "__init__", made)
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_a_step_whose_gradient_is_not_finite_is_not_applied_and_is_logged(
+    rows, on_device, monkeypatch, caplog
+):
+    if on_device:
+        decide_on_the_device(monkeypatch)
+    *_, rooted = networks("adam", {})
+    X = rows.X.copy()
+    X[7] = 0
+    rooted.fit(NumpyDataset(X, rows.y), epochs=2)
+    assert [epoch.skipped for epoch in rooted.history] == [1, 1]
+    assert all(np.isfinite(array).all() for array in rooted.get_weights().values())
+    assert "epoch 2: the loss or the gradient" in caplog.text
+    assert "was not applied" in caplog.text
+
+
+def test_a_large_table_among_the_buffers_is_copied_once_and_changing_ones_each_time():
+    module = nn.BatchNorm1d(2)
+    module.register_buffer("table", torch.zeros(1 << 16))
+    module.register_buffer("memory", torch.zeros(1 << 16))
+    buffers = Buffers(module)
+    with buffers.restored_on_error():
+        module.memory[0] = 1.0
+    buffers.drop_constants()
+
+    def change():
+        with buffers.restored_on_error():
+            module.memory += 1.0
+            module.table += 1.0
+            module.running_mean += 1.0
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        change()
+    assert (module.memory[0], module.running_mean[0], module.table[0]) == (1.0, 0.0, 1.0)
+
+
+def test_an_epoch_without_a_step_that_can_be_applied_is_an_error(rows):
+    y = np.full_like(rows.y, np.inf)
+    with pytest.raises(TrainingDiverged, match=r"1 step in a row.*epoch 1"):
+        regressor(batch_size=60).fit(NumpyDataset(rows.X, y))
 
 
 def test_a_diverging_validation_loss_is_an_error(rows, more_rows):

@@ -47,6 +47,8 @@ if TYPE_CHECKING:
     from dc_core.files import sync_directory as sync_directory
     from dc_core.files import sync_file as sync_file
     from dc_core.holders import WeightHolder as WeightHolder
+    from dc_core.interrupts import DeferredSignals as DeferredSignals
+    from dc_core.interrupts import deferred_signals as deferred_signals
     from dc_core.interrupts import uninterrupted as uninterrupted
     from dc_core.mapped import MappedDataset as MappedDataset
     from dc_core.metric import Metric as Metric
@@ -122,7 +124,7 @@ _EXPORTS = {
     "dc_core.failures": ["Failure", "FailureReport"],
     "dc_core.files": ["sync_directory", "sync_file"],
     "dc_core.holders": ["WeightHolder"],
-    "dc_core.interrupts": ["uninterrupted"],
+    "dc_core.interrupts": ["DeferredSignals", "deferred_signals", "uninterrupted"],
     "dc_core.lazy": ["lazy"],
     "dc_core.mapped": ["MappedDataset"],
     "dc_core.metric": ["Metric", "check_metrics", "score_all"],

@@ -1,4 +1,4 @@
-"""Change an object as a whole, even if the user presses Ctrl-C."""
+"""Change an object as a whole, even if the user presses Ctrl-C or the system ends the process."""
 
 from __future__ import annotations
 
@@ -7,6 +7,9 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from types import FrameType
+from typing import Any, Final
+
+_DEFERRED: Final = (signal.SIGINT, signal.SIGTERM)
 
 
 @contextmanager
@@ -29,3 +32,65 @@ def uninterrupted() -> Iterator[None]:
         signal.signal(signal.SIGINT, handler)
         if held:
             handler(signal.SIGINT, held[0])
+
+
+class DeferredSignals:
+    """Ctrl-C and SIGTERM of a block that takes them between its steps; see `deferred_signals`."""
+
+    def __init__(self) -> None:
+        self._handlers: dict[int, Any] = {}
+        self._pending: tuple[int, FrameType | None] | None = None
+        self._whole = False
+
+    def check(self) -> None:
+        """Raise what a signal asks for that has come: between two steps nothing is half done."""
+        if self._pending is not None:
+            (number, frame), self._pending = self._pending, None
+            self._deliver(number, frame)
+
+    @contextmanager
+    def whole(self) -> Iterator[None]:
+        """Let nothing interrupt the block, not even a second signal."""
+        self._whole = True
+        try:
+            yield
+        finally:
+            self._whole = False
+
+    def _receive(self, number: int, frame: FrameType | None) -> None:
+        impatient = self._pending is not None and not self._whole
+        self._pending = (number, frame)
+        if impatient:
+            self.check()
+
+    def _deliver(self, number: int, frame: FrameType | None) -> None:
+        handler = self._handlers[number]
+        if callable(handler):
+            handler(number, frame)
+        else:
+            raise SystemExit(128 + number)
+
+
+@contextmanager
+def deferred_signals() -> Iterator[DeferredSignals]:
+    """Take Ctrl-C and SIGTERM between the steps of the block, where it calls ``check()``.
+
+    ``check()`` raises ``KeyboardInterrupt`` for Ctrl-C, and for SIGTERM ``SystemExit(143)``, unless
+    the program handles these signals itself; then it calls those handlers. A second signal does not
+    wait for the step to end, but never comes within ``whole()``. Signals that a program ignores
+    stay ignored. Threads other than the main one receive no signals; there it does nothing.
+    """
+    deferred = DeferredSignals()
+    if threading.current_thread() is threading.main_thread():
+        for number in _DEFERRED:
+            handler = signal.getsignal(number)
+            if callable(handler) or (handler is signal.SIG_DFL and number == signal.SIGTERM):
+                deferred._handlers[number] = handler
+    try:
+        for taken in deferred._handlers:
+            signal.signal(taken, deferred._receive)
+        yield deferred
+    finally:
+        for taken, handler in deferred._handlers.items():
+            signal.signal(taken, handler)
+        deferred.check()

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any, Final, NamedTuple, TypeAlias
+import hashlib
+from collections.abc import Iterator, Mapping
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import Batch, Column, Columns, Dataset, Ragged, concatenate_rows
+from dc_core import Batch, Column, Columns, Dataset, Ragged
 from dc_core.errors import DatasetError
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import aligned, to_tensor
@@ -26,26 +27,36 @@ class Labels(NamedTuple):
     given: np.ndarray
 
 
-def training_batches(dataset: Dataset, size: int, seed: int, epoch: int) -> Iterator[Batch]:
-    """Yield all rows in the shuffled order of ``(seed, epoch)``.
+def training_batches(
+    dataset: Dataset, size: int, seed: int, epoch: int, first: int = 0
+) -> Iterator[Batch]:
+    """Yield all rows in the shuffled order of ``(seed, epoch)``, from the batch ``first`` on.
 
     A single row left at the end joins the batch before it: statistics of one row are undefined.
     """
-    waiting: Batch | None = None
-    for batch in dataset.batches(size, shuffle=True, seed=seed, epoch=epoch, parts=LABELLED):
-        if waiting is not None and len(batch.y) == 1 < size:
-            batch = _joined(waiting, batch)
-        elif waiting is not None:
-            yield waiting
-        waiting = batch
-    if waiting is not None:
-        yield waiting
+    chosen = list(dataset.batch_indices(size, shuffle=True, seed=seed, epoch=epoch))
+    if len(chosen) > 1 and len(chosen[-1]) == 1 < size:
+        chosen[-2:] = [np.concatenate(chosen[-2:])]
+    for indices in chosen[first:]:
+        yield dataset.rows(indices, LABELLED)
 
 
-def _joined(first: Batch, second: Batch) -> Batch:
-    absent: Any = None
-    X, y, w = (concatenate_rows((getattr(first, p), getattr(second, p))) for p in LABELLED)
-    return Batch(X, y, w, ids=absent)
+def fingerprint(dataset: Dataset) -> np.ndarray:
+    """Return a digest of what ``dataset`` is, 32 bytes: its size, its tasks, and some of its rows.
+
+    The rows are at most 16, at equal distances, so that this is quick however large the dataset is.
+    """
+    rows = np.unique(np.linspace(0, len(dataset) - 1, 16).astype(np.int64))
+    batch = dataset.rows(rows, LABELLED)
+    digest = hashlib.sha256(repr((len(dataset), tuple(dataset.tasks))).encode())
+    columns = batch.X if isinstance(batch.X, Mapping) else {"": batch.X}
+    for name, column in (*columns.items(), ("y", batch.y), ("w", batch.w)):
+        arrays = (column.values, column.offsets) if isinstance(column, Ragged) else (column,)
+        for array in arrays:
+            text = array.dtype.kind in "STU"
+            digest.update(repr((name, array.shape, "text" if text else array.dtype.str)).encode())
+            digest.update(repr(array.tolist()).encode() if text else array.tobytes())
+    return np.frombuffer(digest.digest(), dtype=np.uint8)
 
 
 def steps_per_epoch(rows: int, size: int) -> int:

@@ -67,14 +67,17 @@ class TorchModel(TrainedModule, Estimator):
         Training continues from the present weights, with a new optimizer and the config's seed;
         so the classes have to be the model's. ``model.unfitted().fit(dataset)`` starts afresh. With
         ``resume`` it continues exactly where the last call, or the training state, stopped, for the
-        remaining epochs of the config or for ``epochs``. An epoch that is interrupted (Ctrl-C) or
-        fails is undone; resuming repeats it.
+        remaining epochs of the config or for ``epochs``, an epoch that has begun included. The
+        dataset must be the same. Ctrl-C and SIGTERM take effect between two steps, and no step that
+        is done is lost. A step whose loss or gradient is not finite is not applied: it is logged,
+        and counted in ``history``.
 
         ``progress`` shows a progress bar or not; None shows it in a terminal.
 
         Raises :class:`EmptyDataset`; :class:`DatasetError` if the data do not fit the module;
-        :class:`ParameterError`; :class:`TrainingStateError` if there is nothing to resume; and
-        :class:`TrainingDiverged` if the loss is not finite.
+        :class:`ParameterError`; :class:`TrainingStateError` if there is nothing to resume, or if
+        training began with other data; and :class:`TrainingDiverged` if three steps in a row cannot
+        be applied, or if the validation loss is not finite.
         """
         for given in (dataset,) if valid is None else (dataset, valid):
             check_dataset(given)

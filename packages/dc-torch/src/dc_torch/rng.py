@@ -1,20 +1,22 @@
-"""The states of the random-number generators, for training and for the rest of the program.
+"""Random numbers: those of training, and those of the rest of the program.
 
-Training neither changes the program's random numbers nor depends on them: it has its own states of
-the generators, which are part of the training state.
+Training neither changes the program's random numbers nor depends on them. Each of its steps is
+seeded by itself, so that what a step draws depends on nothing that was drawn before: training is
+resumed at any step without a state of the generators.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 import torch
+from torch import Tensor
 
-from dc_core.errors import TrainingStateError
+_WORD: Final = 2**64 - 1
 
 _SHARES: Final = ContextVar("shares", default=False)
 """Whether nested :func:`isolated_rng` leave the restoring to the outermost one."""
@@ -56,45 +58,37 @@ def seed_rng(seed: int) -> None:
     np.random.seed(seed % 2**32)  # noqa: NPY002 - modules may draw from the global generator
 
 
-def get_rng_state() -> dict[str, np.ndarray]:
-    """Return the generators' states as arrays."""
-    state = {"torch": torch.get_rng_state().numpy().copy()}
-    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-        for i, device in enumerate(torch.cuda.get_rng_state_all()):
-            state[f"cuda/{i}"] = device.numpy().copy()
-    _, key, position, has_gauss, gauss = np.random.get_state()  # noqa: NPY002
-    state["numpy/key"] = np.array(key)
-    state["numpy/position"] = np.array([position, has_gauss], dtype=np.int64)
-    state["numpy/gauss"] = np.array(gauss, dtype=np.float64)
-    return state
+def seed_step(seed: int, epoch: int, step: int) -> None:
+    """Seed the generators for one step; equal arguments give equal random numbers.
 
-
-def set_rng_state(state: Mapping[str, np.ndarray]) -> None:
-    """Set the generators to what :func:`get_rng_state` returned.
-
-    States of CUDA devices that this machine lacks are ignored. Raises :class:`TrainingStateError`
-    if the arrays are not such a state.
+    The arguments are mixed as in SplitMix64 (Steele, Lea and Flood 2014,
+    doi:10.1145/2714064.2660195), so that neighbours have nothing in common.
     """
-    try:
-        key = state["numpy/key"]
-        position, has_gauss = (int(value) for value in state["numpy/position"])
-        # NumPy does not check the position: it would read out of bounds.
-        if key.shape != (624,) or not 0 <= position <= 624:
-            raise ValueError(f"a key of shape {key.shape} and position {position}")
-        legacy = ("MT19937", key, position, has_gauss, float(state["numpy/gauss"]))
-        np.random.set_state(legacy)  # noqa: NPY002
-        torch.set_rng_state(_bytes(state["torch"]))
-        if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
-            for i in range(torch.cuda.device_count()):
-                if f"cuda/{i}" in state:
-                    torch.cuda.set_rng_state(_bytes(state[f"cuda/{i}"]), i)
-    except (KeyError, RuntimeError, TypeError, ValueError) as error:
-        raise TrainingStateError(
-            f"The state of the random-number generators cannot be used: {error}.",
-            hint="The training state is incomplete, or of another version.",
-        ) from error
+    mixed = (seed * 0x9E3779B97F4A7C15 + epoch * 0xD1B54A32D192ED03 + step + 1) & _WORD
+    mixed = (mixed * 0x9E3779B97F4A7C15) & _WORD
+    mixed = ((mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9) & _WORD
+    mixed = ((mixed ^ mixed >> 27) * 0x94D049BB133111EB) & _WORD
+    seed_rng(mixed ^ mixed >> 31)
 
 
-def _bytes(state: np.ndarray) -> torch.Tensor:
-    # torch.tensor() would follow a default device, such as the meta device of a skeleton.
-    return torch.from_numpy(state.copy())
+class RandomState(NamedTuple):
+    """The states of the generators of torch, of each CUDA device in use, and of NumPy."""
+
+    torch: Tensor
+    cuda: tuple[Tensor, ...]
+    numpy: Any
+
+
+def get_rng_state() -> RandomState:
+    """Return the states of the generators."""
+    used = torch.cuda.is_initialized()  # type: ignore[no-untyped-call]
+    cuda = tuple(torch.cuda.get_rng_state_all()) if used else ()
+    return RandomState(torch.get_rng_state(), cuda, np.random.get_state())  # noqa: NPY002
+
+
+def set_rng_state(state: RandomState) -> None:
+    """Set the generators to what :func:`get_rng_state` returned."""
+    torch.set_rng_state(state.torch)
+    for i, device in enumerate(state.cuda):
+        torch.cuda.set_rng_state(device, i)
+    np.random.set_state(state.numpy)  # noqa: NPY002

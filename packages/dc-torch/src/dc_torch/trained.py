@@ -203,6 +203,7 @@ class TrainedModule(Model):
             )
         if self._trainer is None or not resume:
             self._trainer = Trainer(self.module, self.config)
+        self._trainer.check_data(dataset)
         self._keep_first_weights()
         if epochs is None:
             epochs = max(0, self.config.epochs - len(self._trainer.epochs))

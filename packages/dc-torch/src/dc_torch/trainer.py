@@ -1,8 +1,12 @@
-"""``Trainer``: one training of a module, epoch by epoch, and its state between epochs.
+"""``Trainer``: one training of a module, step by step, and its state between steps.
 
-The state holds everything that the next epoch depends on, besides the module's weights: the
-optimizer's moments, the random-number generators, the records of the epochs (schedules and early
-stopping are functions of them), and the best and the last weights if they differ from the module's.
+The state holds everything that the next step depends on, besides the module's weights: the
+optimizer's moments, the records of the epochs (schedules and early stopping are functions of them),
+how far the present epoch has come, and the best and the last weights if they differ from the
+module's. Random numbers are functions of the seed, the epoch and the step.
+
+A step is applied as a whole or not at all, so that training can end after any step, whatever ends
+it, and is resumed as if it had not ended. Nothing is copied for that but the module's buffers.
 
 The trainer knows neither models nor callbacks: it yields each epoch, and the caller decides whether
 to ask for another.
@@ -10,22 +14,24 @@ to ask for another.
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Callable, Collection, Generator, Mapping
 from contextlib import AbstractContextManager, nullcontext
-from copy import deepcopy
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dc_core import Dataset
+from dc_core import Dataset, DeferredSignals, deferred_signals, uninterrupted
 from dc_core.errors import DatasetError, ParameterError, TrainingStateError
 from dc_torch import history
 from dc_torch.batches import (
     LABELLED,
+    Labels,
+    fingerprint,
     input_dtype,
     input_of,
     labels_of,
@@ -34,12 +40,21 @@ from dc_torch.batches import (
 )
 from dc_torch.errors import TrainingDiverged
 from dc_torch.freezing import frozen, matching
-from dc_torch.history import Epoch
+from dc_torch.history import Epoch, Partial
 from dc_torch.inference import evaluating, outputs, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
-from dc_torch.rng import get_rng_state, isolated_rng, seed_rng, set_rng_state
+from dc_torch.rng import isolated_rng, seed_step
+from dc_torch.stepping import Buffers, FiniteCheck
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import numpy_dtype, to_array, to_tensor
+
+SKIPPED_IN_A_ROW: Final = 3
+"""Training ends when so many steps in a row cannot be applied."""
+
+_READ_EVERY: Final = 64
+"""On a GPU, losses are read after so many steps: reading each would stall it."""
+
+logger = logging.getLogger(__name__)
 
 
 class Trainer:
@@ -67,11 +82,16 @@ class Trainer:
         self._schedule = config.make_schedule()
         self._loss = config.loss_function()
         self._mixed = config.is_mixed(self.device)
+        self._buffers = Buffers(module)
+        self._began = False
+        self._finite = FiniteCheck(self.device)
+        # A fused optimizer decides on the device whether it applies a step.
+        self._decides = self.device.type == "cuda" and bool(self._optimizer.defaults.get("fused"))
+        self._partial = Partial()
+        self._unread: list[Tensor] = []
+        self._data: np.ndarray | None = None
         self._best: dict[str, Tensor] = {}
         self._last: dict[str, Tensor] = {}
-        with isolated_rng():
-            seed_rng(config.seed)
-            self._rng = get_rng_state()
 
     def run(
         self,
@@ -82,44 +102,50 @@ class Trainer:
     ) -> Generator[Epoch, None, None]:
         """Train for at most ``epochs`` epochs, and yield the record of each when it ends.
 
-        ``on_step(step, steps)`` is called after each step. Between epochs the module has the last
-        weights. Close the generator, or exhaust it, to end training: with ``valid`` the module then
-        has the weights of the best epoch.
+        An epoch that has begun is ended first, and counts. ``on_step(step, steps)`` is called after
+        each step. Between epochs the module has the last weights. Close the generator, or exhaust
+        it, to end training: with ``valid`` the module then has the weights of the best epoch.
 
-        An epoch that does not end, whatever the reason, leaves no trace: the weights and the
-        training state are those from before it.
+        Whatever ends training, the steps that are done count. Ctrl-C and SIGTERM are taken between
+        two steps; see :func:`dc_core.deferred_signals`. A step whose loss or gradient is not finite
+        is not applied, and logged.
 
         Raises :class:`DatasetError` if the data do not fit the module, and
-        :class:`TrainingDiverged`.
+        :class:`TrainingDiverged` if steps in a row cannot be applied.
         """
-        before: dict[str, Tensor] = {}
+        if self._data is None:
+            self._data = fingerprint(dataset)
         try:
-            _restore(self.module, self._last)
-            self._last = {}
+            with uninterrupted():
+                _restore(self.module, self._last)
+                self._last = {}
             for _ in range(epochs):
                 if self._out_of_patience():
                     break
-                before = _snapshot(self.module, before)
-                moments = deepcopy(self._optimizer.state_dict()["state"])
-                finished = len(self.epochs)
-                try:
-                    with isolated_rng():
-                        epoch = self._epoch(dataset, valid, on_step)
-                finally:
-                    if len(self.epochs) == finished:
-                        _restore(self.module, before)
-                        groups = self._optimizer.state_dict()["param_groups"]
-                        self._optimizer.load_state_dict({"state": moments, "param_groups": groups})
+                with isolated_rng(), deferred_signals() as signals:
+                    epoch = self._epoch(dataset, valid, on_step, signals)
                 yield epoch
         finally:
-            self._keep_best()
+            with uninterrupted():
+                self._keep_best()
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Raise :class:`TrainingStateError` unless training began with ``dataset``."""
+        if self._data is not None and not np.array_equal(self._data, fingerprint(dataset)):
+            raise TrainingStateError(
+                "Training began with other data: their number, tasks or rows differ.",
+                hint="Resume with the same rows in the same order, or call fit() without resume to "
+                "train on with others.",
+            )
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the state that resuming needs besides the module's weights, as named arrays."""
+        self._read_losses()
         parts = {
             "history": history.to_arrays(self.epochs),
+            "partial": self._partial.to_arrays(),
+            "data": {} if self._data is None else {"rows": self._data.copy()},
             "optimizer": optimizer_state(self._optimizer, self._parameters),
-            "rng": self._rng,
             "best": {name: to_array(tensor) for name, tensor in self._best.items()},
             "last": {name: to_array(tensor) for name, tensor in self._last.items()},
         }
@@ -132,7 +158,7 @@ class Trainer:
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set the state that :meth:`state` returned; raising TrainingStateError changes nothing."""
         parts: dict[str, dict[str, np.ndarray]] = {
-            part: {} for part in ("history", "optimizer", "rng", "best", "last")
+            part: {} for part in ("history", "partial", "data", "optimizer", "best", "last")
         }
         for path, array in state.items():
             part, _, name = path.partition("/")
@@ -148,80 +174,140 @@ class Trainer:
                 )
             parts[part][name] = array
         epochs = history.from_arrays(parts["history"])
+        partial = Partial.from_arrays(parts["partial"])
+        data = parts["data"].pop("rows", None)
+        if parts["data"] or (
+            data is not None and not (data.shape == (32,) and data.dtype == np.uint8)
+        ):
+            raise TrainingStateError("The digest of the training rows is not one.")
         best, last = (_snapshot_from(self.module, parts[part]) for part in ("best", "last"))
-        with isolated_rng():
-            set_rng_state(parts["rng"])
         load_optimizer_state(self._optimizer, self._parameters, parts["optimizer"])
-        self.epochs, self._best, self._last, self._rng = epochs, best, last, parts["rng"]
+        self.epochs, self._best, self._last = epochs, best, last
+        self._partial, self._unread = partial, []
+        self._data = None if data is None else data.copy()
 
     def _epoch(
-        self, dataset: Dataset, valid: Dataset | None, on_step: Callable[[int, int], None]
+        self,
+        dataset: Dataset,
+        valid: Dataset | None,
+        on_step: Callable[[int, int], None],
+        signals: DeferredSignals,
     ) -> Epoch:
-        """Train on all rows once, validate, and return the record."""
+        """Train on the rows that the present epoch has left, validate, and return the record."""
         number = len(self.epochs) + 1
-        set_rng_state(self._rng)
         self.module.train()
         with frozen(self.module, self._frozen if self._freezes(number) else ()):
-            losses, weights = self._steps(dataset, number, on_step)
-        if not any(weights):
+            self._steps(dataset, number, on_step, signals)
+        self._read_losses()
+        partial = self._partial
+        loss = partial.mean()
+        if math.isnan(loss):
+            if partial.losses:
+                raise self._diverged(number)
             raise DatasetError(
                 "No row of the dataset has a label with a weight.",
                 hint="Check y and w: a label of weight 0 counts as missing.",
             )
-        loss = float(np.average(losses, weights=weights))
-        valid_loss = math.nan if valid is None else self._validate(valid)
-        epoch = Epoch(number, loss, valid_loss, self._rate, tuple(losses))
-        if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
-            self._best = _snapshot(self.module, self._best)
-        # Assigned together, so that an interruption cannot come between them.
-        rng = get_rng_state()
-        self.epochs, self._rng = [*self.epochs, epoch], rng
+        valid_loss = math.nan if valid is None else self._validate(valid, signals)
+        epoch = Epoch(number, loss, valid_loss, self._rate, partial.skipped, tuple(partial.losses))
+        with signals.whole():
+            if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
+                self._best = _snapshot(self.module, self._best)
+            self.epochs, self._partial = [*self.epochs, epoch], Partial()
         return epoch
 
     def _steps(
-        self, dataset: Dataset, number: int, on_step: Callable[[int, int], None]
-    ) -> tuple[list[float], list[float]]:
-        """Return the loss of each step, and the total weight of its labels."""
-        config, on_cpu = self.config, self.device.type == "cpu"
+        self,
+        dataset: Dataset,
+        number: int,
+        on_step: Callable[[int, int], None],
+        signals: DeferredSignals,
+    ) -> None:
+        """Do the steps that are left of the epoch ``number``."""
+        config, partial = self.config, self._partial
         dtype = input_dtype(self.module, config)
         monitored = [epoch.monitored for epoch in self.epochs]
         steps = steps_per_epoch(len(dataset), config.batch_size)
-        losses: list[Tensor] = []
-        weights: list[float] = []
-        batches = training_batches(dataset, config.batch_size, config.seed, number)
-        for step, batch in enumerate(batches):
+        batches = training_batches(
+            dataset, config.batch_size, config.seed, number, first=partial.steps
+        )
+        for batch in batches:
             labels = labels_of(batch)
             weight = float(labels.w.sum())
             if weight > 0:
-                progress = (number - 1 + (step + 0.5) / steps) / config.epochs
+                progress = (number - 1 + (partial.steps + 0.5) / steps) / config.epochs
                 self._set_learning_rate(self._schedule.factor(progress, monitored))
-                X = input_of(batch.X, dtype, self.device)
-                with self._precision():
-                    output = self._loss.with_tasks(run(self.module, X))
-                self._loss.check(output, labels.y, labels.given)
-                loss = self._weighted(output, labels.y, labels.w) / weight
-                # On a GPU this is checked after the epoch: reading each loss would stall it.
-                if on_cpu and not math.isfinite(loss.item()):
-                    raise _diverged(number, step)
-                self._update(loss)
-                losses.append(loss.detach())
-                weights.append(weight)
-            on_step(step + 1, steps)
-        values: list[float] = torch.stack(losses).tolist() if losses else []
-        for step, value in enumerate(values):
-            if not math.isfinite(value):
-                raise _diverged(number, step)
-        return values, weights
+                seed_step(config.seed, number, partial.steps)
+                with self._buffers.restored_on_error():
+                    X = input_of(batch.X, dtype, self.device)
+                    loss = self._gradients(X, labels, weight)
+                    with signals.whole():
+                        self._apply(loss, weight)
+            else:
+                partial.steps += 1
+            on_step(partial.steps, steps)
+            if len(self._unread) >= _READ_EVERY:
+                self._read_losses()
+            if partial.skipped_last >= SKIPPED_IN_A_ROW:
+                raise self._diverged(number)
+            signals.check()
 
-    def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()
-
-    def _update(self, loss: Tensor) -> None:
+    def _gradients(self, X: Any, labels: Labels, weight: float) -> Tensor:
+        """Return the loss of a batch, after computing the gradients of the parameters."""
+        with self._precision():
+            output = self._loss.with_tasks(run(self.module, X))
+        self._loss.check(output, labels.y, labels.given)
+        loss = self._weighted(output, labels.y, labels.w) / weight
         self._optimizer.zero_grad(set_to_none=True)
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
-        self._optimizer.step()
+        return loss.detach()
+
+    def _apply(self, loss: Tensor, weight: float) -> None:
+        """Change the parameters if the loss and the gradients are finite, and note the step."""
+        partial = self._partial
+        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
+        faults = self._finite.faults(loss, gradients)
+        if self._decides:
+            self._optimizer.found_inf = faults  # type: ignore[attr-defined]
+            self._optimizer.step()
+            self._buffers.restore(faults)
+            self._unread.append(torch.where(faults.bool(), math.nan, loss))
+        elif faults.item():
+            self._buffers.restore()
+            partial.losses.append(math.nan)
+            self._log_skipped(len(partial.losses) - 1, loss.item())
+        else:
+            self._optimizer.step()
+            partial.losses.append(loss.item())
+        partial.weights.append(weight)
+        partial.steps += 1
+        if not self._began:
+            self._buffers.drop_constants()
+            self._began = True
+
+    def _read_losses(self) -> None:
+        """Add the losses that are still on the device to the record of the epoch."""
+        if self._unread:
+            known = len(self._partial.losses)
+            self._partial.losses += torch.stack(self._unread).tolist()
+            self._unread = []
+            for i, value in enumerate(self._partial.losses[known:], start=known):
+                if math.isnan(value):
+                    self._log_skipped(i, value)
+
+    def _log_skipped(self, place: int, loss: float) -> None:
+        logger.warning(
+            "epoch %d: the loss or the gradient of the batch number %d with labels is not finite "
+            "(loss %g), and its step was not applied",
+            len(self.epochs) + 1,
+            place + 1,
+            loss,
+        )
+
+    def _precision(self) -> AbstractContextManager[Any]:
+        return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()
 
     def _weighted(self, output: Tensor, y: np.ndarray, w: np.ndarray) -> Tensor:
         """Return the weighted sum of the losses of the labels."""
@@ -230,7 +316,7 @@ class Trainer:
         weight = to_tensor(w).to(self.device, output.dtype)
         return (self._loss.elementwise(output, target) * weight).sum()
 
-    def _validate(self, valid: Dataset) -> float:
+    def _validate(self, valid: Dataset, signals: DeferredSignals) -> float:
         total, weight = 0.0, 0.0
         with evaluating(self.module):
             for batch, output in outputs(self.module, self.config, self.device, valid, LABELLED):
@@ -238,6 +324,7 @@ class Trainer:
                 self._loss.check(output, labels.y, labels.given)
                 total += float(self._weighted(output, labels.y, labels.w))
                 weight += float(labels.w.sum())
+                signals.check()
         if weight == 0:
             raise DatasetError("No validation row has a label with a weight.")
         if not math.isfinite(total):
@@ -262,6 +349,14 @@ class Trainer:
             return False
         return len(losses) - 1 - int(np.nanargmin(losses)) >= self.config.patience
 
+    def _diverged(self, number: int) -> TrainingDiverged:
+        count = self._partial.skipped_last
+        return TrainingDiverged(
+            f"The loss or the gradient was not finite in {count} step{'s' if count > 1 else ''} in "
+            f"a row, up to step {self._partial.steps} of epoch {number}; none was applied.",
+            hint=_REMEDY,
+        )
+
     def _keep_best(self) -> None:
         """Give the module its best weights, and keep the last ones for resuming."""
         self.module.eval()
@@ -274,12 +369,6 @@ _REMEDY = (
     "Lower learning_rate, set gradient_clip=1.0, "
     "or look for infinite or very large values in X and y."
 )
-
-
-def _diverged(number: int, step: int) -> TrainingDiverged:
-    return TrainingDiverged(
-        f"The loss is not finite at step {step + 1} of epoch {number}.", hint=_REMEDY
-    )
 
 
 def _trainable(module: nn.Module, frozen_names: Collection[str]) -> dict[str, nn.Parameter]:

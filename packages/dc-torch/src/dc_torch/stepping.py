@@ -1,0 +1,102 @@
+"""Apply a training step as a whole, or not at all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Final
+
+import torch
+from torch import Tensor, nn
+
+_LARGE: Final = 1 << 16
+"""The number of values from which a buffer is large: copying it takes more than a call does."""
+
+
+class FiniteCheck:
+    """Tells whether the loss and all gradients of a step are finite."""
+
+    def __init__(self, device: torch.device) -> None:
+        self._found = torch.zeros((), device=device)
+        self._one = torch.ones((), device=device)
+
+    @torch.no_grad()
+    def faults(self, loss: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+        """Return 1 if one of them is not finite and 0 otherwise, as a scalar on their device.
+
+        Nothing waits for the device. The tensor is used again at the next call.
+        """
+        self._found.copy_(~torch.isfinite(loss.detach()))
+        kinds = {(g.dtype, g.layout) for g in gradients}
+        if len(kinds) == 1 and gradients[0].is_floating_point() and not gradients[0].is_sparse:
+            # What torch's own scaler of gradients uses: one pass over all of them.
+            torch._amp_foreach_non_finite_check_and_unscale_(
+                list(gradients), self._found, self._one
+            )
+        else:
+            for gradient in gradients:
+                values = gradient.coalesce().values() if gradient.is_sparse else gradient
+                self._found.logical_or_(~torch.isfinite(values).all())
+        return self._found.clamp_(max=1)
+
+
+class Buffers:
+    """The buffers of a module, such as the statistics of a batch norm, as they were before a step.
+
+    They change while the module runs, before it is known whether the step is applied. A large one
+    that the first step did not change is taken for a constant, such as a table of positions.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._places = [
+            (part, name)
+            for part in module.modules()
+            for name, buffer in part._buffers.items()
+            if buffer is not None
+        ]
+        self._kept: list[tuple[Tensor, Tensor]] = []
+
+    @torch.no_grad()
+    def keep(self) -> None:
+        """Copy the buffers."""
+        now = [part._buffers[name] for part, name in self._places]
+        if not self._kept:
+            self._kept = [(buffer, buffer.clone()) for buffer in now if buffer is not None]
+            return
+        for i, buffer in enumerate(now):
+            if buffer is not None:
+                copy = self._kept[i][1]
+                copy.copy_(buffer)
+                self._kept[i] = buffer, copy
+
+    @torch.no_grad()
+    def restore(self, faults: Tensor | None = None) -> None:
+        """Set the buffers to what was kept; with ``faults``, only if that is 1 on the device."""
+        for (part, name), (buffer, copy) in zip(self._places, self._kept, strict=True):
+            current = part._buffers[name]
+            if faults is None:
+                part._buffers[name] = buffer
+                buffer.copy_(copy)
+            elif current is not None:
+                current.copy_(torch.where(faults.bool(), copy, current))
+
+    def drop_constants(self) -> None:
+        """Leave out large buffers that have not changed since they were kept."""
+        left = [
+            (place, (buffer, copy))
+            for place, (buffer, copy) in zip(self._places, self._kept, strict=True)
+            if buffer.numel() < _LARGE
+            or place[0]._buffers[place[1]] is not buffer
+            or not torch.equal(buffer, copy)
+        ]
+        self._places, self._kept = [place for place, _ in left], [kept for _, kept in left]
+
+    @contextmanager
+    def restored_on_error(self) -> Iterator[None]:
+        """Keep the buffers, and restore them if the block raises."""
+        self.keep()
+        try:
+            yield
+        except BaseException:
+            self.restore()
+            raise
