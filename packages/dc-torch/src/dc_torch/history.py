@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import takewhile
 from typing import Self
 
 import numpy as np
@@ -56,8 +57,7 @@ class Partial:
     @property
     def skipped_last(self) -> int:
         """The number of steps in a row that were not applied, up to the last step."""
-        applied = [i for i, loss in enumerate(self.losses) if not math.isnan(loss)]
-        return len(self.losses) - (applied[-1] + 1 if applied else 0)
+        return sum(1 for _ in takewhile(math.isnan, reversed(self.losses)))
 
     def mean(self) -> float:
         """Return the weighted mean of the losses of the steps that were applied; NaN without any.

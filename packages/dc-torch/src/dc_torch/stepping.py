@@ -14,19 +14,19 @@ _LARGE: Final = 1 << 16
 
 
 class FiniteCheck:
-    """Tells whether the loss and all gradients of a step are finite."""
+    """Tells whether all gradients of a step are finite."""
 
     def __init__(self, device: torch.device) -> None:
         self._found = torch.zeros((), device=device)
         self._one = torch.ones((), device=device)
 
     @torch.no_grad()
-    def faults(self, loss: Tensor, gradients: Sequence[Tensor]) -> Tensor:
+    def faults(self, gradients: Sequence[Tensor]) -> Tensor:
         """Return 1 if one of them is not finite and 0 otherwise, as a scalar on their device.
 
         Nothing waits for the device. The tensor is used again at the next call.
         """
-        self._found.copy_(~torch.isfinite(loss.detach()))
+        self._found.zero_()
         kinds = {(g.dtype, g.layout) for g in gradients}
         if len(kinds) == 1 and gradients[0].is_floating_point() and not gradients[0].is_sparse:
             # What torch's own scaler of gradients uses: one pass over all of them.
@@ -37,7 +37,7 @@ class FiniteCheck:
             for gradient in gradients:
                 values = gradient.coalesce().values() if gradient.is_sparse else gradient
                 self._found.logical_or_(~torch.isfinite(values).all())
-        return self._found.clamp_(max=1)
+        return self._found
 
 
 class Buffers:

@@ -258,7 +258,8 @@ class Trainer:
             output = self._loss.with_tasks(run(self.module, X))
         self._loss.check(output, labels.y, labels.given)
         loss = self._weighted(output, labels.y, labels.w) / weight
-        self._optimizer.zero_grad(set_to_none=True)
+        for parameter in self._parameters.values():
+            parameter.grad = None
         loss.backward()  # type: ignore[no-untyped-call]
         if self.config.gradient_clip is not None:
             nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
@@ -267,20 +268,22 @@ class Trainer:
     def _apply(self, loss: Tensor, weight: float) -> None:
         """Change the parameters if the loss and the gradients are finite, and note the step."""
         partial = self._partial
-        gradients = [p.grad for p in self._parameters.values() if p.grad is not None]
-        faults = self._finite.faults(loss, gradients)
+        faults = self._finite.faults(
+            [p.grad for p in self._parameters.values() if p.grad is not None]
+        )
         if self._decides:
+            faults.logical_or_(~torch.isfinite(loss))
             self._optimizer.found_inf = faults  # type: ignore[attr-defined]
             self._optimizer.step()
             self._buffers.restore(faults)
             self._unread.append(torch.where(faults.bool(), math.nan, loss))
-        elif faults.item():
+        elif math.isfinite(value := loss.item()) and not faults.item():
+            self._optimizer.step()
+            partial.losses.append(value)
+        else:
             self._buffers.restore()
             partial.losses.append(math.nan)
-            self._log_skipped(len(partial.losses) - 1, loss.item())
-        else:
-            self._optimizer.step()
-            partial.losses.append(loss.item())
+            self._log_skipped(len(partial.losses) - 1, value)
         partial.weights.append(weight)
         partial.steps += 1
         if not self._began:
