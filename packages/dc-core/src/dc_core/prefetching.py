@@ -8,6 +8,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any, Final, TypeVar
 
 from dc_core.calls import explained
+from dc_core.interrupts import uninterrupted
 from dc_core.parameters import check_count
 
 T = TypeVar("T")
@@ -34,8 +35,10 @@ def prefetch(items: Iterable[T], depth: int = 2) -> Iterator[T]:
 
 def _read_ahead(source: Iterator[T], depth: int) -> Iterator[T]:
     with ThreadPoolExecutor(1, thread_name_prefix="prefetch") as thread:
-        ahead: deque[Future[T]] = deque(thread.submit(next, source, _END) for _ in range(depth))
+        ahead: deque[Future[T]] = deque()
         try:
+            with uninterrupted():  # while it starts its thread, the pool does not know it yet
+                ahead.extend(thread.submit(next, source, _END) for _ in range(depth))
             while (item := ahead.popleft().result()) is not _END:
                 ahead.append(thread.submit(next, source, _END))
                 yield item

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from dc_core.errors import ConversionError, PluginError
+from dc_core.plugins.backends import BACKENDS
 from dc_core.plugins.foreign import Foreign
 from dc_core.plugins.group import PluginGroup
 from dc_core.plugins.hookspecs import ConverterHooks
@@ -15,6 +16,7 @@ CONVERTERS: Final = PluginGroup(
     ConverterHooks,
     {"joblib": "dc-sklearn", "keras": "dc-hub", "skops": "dc-sklearn", "torch": "dc-torch"},
     reserved=(),
+    after=BACKENDS,
 )
 
 

@@ -65,6 +65,9 @@ class PluginGroup:
     ``hooks`` is the class of hookspecs that they implement. ``known`` maps the names of known
     plugins to their distributions, which errors about missing plugins name. Names in ``built_in``
     are those of dc-core's own, which no plugin can have; nor can it have one in ``reserved``.
+
+    A plugin of a distribution that has plugins in the group ``after`` too is loaded after those: a
+    framework that cannot be imported is then imported once, and its cause is named.
     """
 
     def __init__(
@@ -74,8 +77,10 @@ class PluginGroup:
         known: dict[str, str],
         built_in: Collection[str] = (),
         reserved: Collection[str] = RESERVED,
+        after: PluginGroup | None = None,
     ) -> None:
         self.group = group
+        self.after = after
         self.built_in = built_in
         self.reserved = reserved
         self.hooks = hooks
@@ -179,6 +184,7 @@ class PluginGroup:
         if len(found) > 1:
             raise self._conflict(name, found)
         (entry,) = found
+        self._load_others(distribution_of(entry))
         try:
             # Not under the lock: importing a plugin may load another.
             plugin = importing.load(entry)
@@ -191,6 +197,13 @@ class PluginGroup:
             raise self.broken(name, error) from error
         self._loaded[name] = plugin
         return plugin
+
+    def _load_others(self, distribution: str) -> None:
+        """Load the plugins of ``distribution`` in the group that this one comes after."""
+        if self.after is not None:
+            for name, entries in self.after.entries.items():
+                if distribution in map(distribution_of, entries):
+                    self.after.load(name)
 
     def _register(self, name: str, plugin: Any) -> None:
         """Register ``plugin``, once even if it has several names; raise if a hook is unknown."""
