@@ -76,9 +76,10 @@ def report() -> list[PluginStatus]:
 
     Distributions whose entry points cannot be read have a line too.
     """
+    backends = BACKENDS.report(_check)  # first, as others may import a framework by the way
     groups = (PRETRAINED, HUBS, CONVERTERS, ENGINES)
     others = [line for group in groups for line in group.report()]
-    return [*BACKENDS.report(_check), *others, *unreadable()]
+    return [*backends, *others, *unreadable()]
 
 
 def _check(name: str) -> None:
