@@ -28,6 +28,7 @@ from dc_hub.format.signatures import parse_signatures, signature_bytes
 from dc_hub.hubs.local import LocalHub
 from dc_hub.loading import opening
 from dc_hub.remote import retrying
+from dc_hub.site.serving import HubServer
 from dc_hub.trust.keyring import keys_folder, new_key
 from dc_hub.trust.keys import SigningKey
 from dc_hub.trust.policy import load_policy, parse_policy, place_of
@@ -361,6 +362,7 @@ MALFORMED = [
     "version = 1\n[hubs.relative]\nrequire_signature = false",
     "version = 1\n[hubs.'http://']\nrequire_signature = false",
     "version = 1\n[hubs.'http://h:x/']\nrequire_signature = false",
+    "version = 1\n[hubs.'http://h/a/../b']\nrequire_signature = false",
     "version = 1\n[hubs.'']\nrequire_signature = false",
     "version = 1\n[hubs.'/a']\nrequire_signature = false\n[hubs.'/a/']\nrequire_signature = false",
     "version = 1\nhubs.'/a' = false",
@@ -397,6 +399,27 @@ def test_a_policy_that_others_can_write_is_refused(hub, linear, strict):
     loads(hub=hub)
 
 
+@pytest.mark.needs("file owners")
+def test_a_policy_in_a_folder_where_others_can_replace_a_link_is_refused(hub, linear, strict):
+    publish(linear, "m", hub=hub, sign="alice")
+    target = strict.parent / "dotfiles" / "trust.toml"
+    target.parent.mkdir(mode=0o700)
+    strict.rename(target)
+    strict.symlink_to(target)
+    loads(hub=hub)
+    strict.parent.chmod(0o777)
+    with pytest.raises(PolicyError, match="Others can write"):
+        loads(hub=hub)
+
+
+def test_a_policy_that_is_a_link_to_nothing_is_not_ignored(hub, linear, strict, tmp_path):
+    publish(linear, "m", hub=hub)
+    strict.unlink()
+    strict.symlink_to(tmp_path / "unmounted" / "trust.toml")
+    with pytest.raises(PolicyError, match="does not exist"):
+        loads(hub=hub)
+
+
 @pytest.mark.needs("FIFOs")
 def test_a_policy_that_is_no_file_is_refused_at_once(hub, linear, strict):
     publish(linear, "m", hub=hub, sign="alice")
@@ -414,10 +437,12 @@ def test_a_policy_that_is_no_file_is_refused_at_once(hub, linear, strict):
     ("one", "other"),
     [
         ("https://Host/hub", "HTTPS://host:443/hub/"),
-        ("http://host/a/b", "http://host:80//a/./b"),
+        ("http://host/a/b", "http://host:80/a/b//"),
         ("http://host/a%2Db", "http://host/a-b"),
-        ("https://host./x", "https://host/y/../x"),
-        ("s3://bucket/models/", "s3://bucket/models"),
+        ("https://host./x", "https://host/x"),
+        ("s3://bucket/models/", "S3://bucket/models"),
+        ("hf://Org/Net", "hf://org/net/"),
+        ("hf://models/org/net", "hf://org/net"),
         ("file:///srv/x", "/srv/y/../x"),
     ],
 )
@@ -434,10 +459,48 @@ def test_equal_places_are_equal_however_they_are_written(one, other):
         ("https://host/hub", "https://evil/host/hub"),
         ("s3://bucket/hub", "s3://buckets/hub"),
         ("s3://bucket/hub", "/bucket/hub"),
+        ("s3://bucket/a%2Db", "s3://bucket/a-b"),
+        ("s3://bucket/Hub", "s3://bucket/hub"),
+        ("https://host/Hub", "https://host/hub"),
     ],
 )
 def test_different_places_stay_apart(one, other):
     assert place_of(one) != place_of(other)
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        "https://host/theirs//../ours",  # which clients make https://host/theirs/ours of
+        "https://host/theirs/../ours",
+        "https://host/theirs/%2e%2e/ours",
+        "https://host/theirs%2F..%2Fours",
+        "https://host/./ours",
+        "https://host//ours",
+        "https://host/ou\nrs",
+        "https://host/ours?x",
+        "https://host/ours#x",
+        "https://host/theirs\\..\\ours",
+        "https://h\N{LATIN SMALL LETTER O WITH DIAERESIS}st/ours",
+        "https://host:99999/ours",
+        "s3://bucket/theirs/../ours",  # which is a key of its own
+        "s3://bucket//ours",
+        "s3://bucket/ou\trs",
+        "s3:///ours",
+    ],
+)
+def test_a_place_that_can_be_read_in_two_ways_satisfies_no_rule(where, tmp_path):
+    text = "version = 1\n"
+    for trusted in ("https://host/ours", "s3://bucket/ours"):
+        text += f"[hubs.'{trusted}']\nrequire_signature = false\n"
+    policy = parse_policy(text.encode(), tmp_path, {})
+    with pytest.raises(PolicyError, match="cannot tell which rule holds"):
+        policy.rule(where)
+
+
+def test_a_rule_for_hugging_faces_hub_holds_for_all_organisations(tmp_path):
+    text = b"version = 1\n[hubs.'hf://']\nrequire_signature = false\n"
+    assert parse_policy(text, tmp_path, {}).rule("hf://org/net") is not None
 
 
 def test_a_prefix_ends_where_a_name_ends(tmp_path):
@@ -475,6 +538,91 @@ def test_a_mirror_that_drops_signatures_is_refused_before_anything_is_fetched(se
     assert asked == {"main.json", SIGNATURE, BUNDLE}
     assert not open_hub(served.url).cache.has(digest(hub))
     refused(lambda: dc_hub.info("m", hub=served.url))
+
+
+def test_of_several_hubs_the_one_that_has_the_name_decides_what_a_cached_digest_needs(
+    served, hub, linear, policy, tmp_path
+):
+    """The cache does not tell which of the hubs a model is of."""
+    free = LocalHub(tmp_path / "free")
+    free.path.mkdir()
+    policy("")
+    drop_signatures(served)
+    with web.serve(free.path) as other:
+        dc_hub.write_index(free)
+        loads(hub=[other.url, served.url])
+        policy(f"[hubs.'{served.url}']\nrequire_signature = ['alice']\n")
+        refused(lambda: loads(hub=[other.url, served.url], revision=digest(hub)), served.url)
+        policy(f"[hubs.'{other.url}']\nrequire_signature = ['alice']\n")
+        loads(hub=[other.url, served.url], revision=digest(hub))
+
+
+def test_a_served_hub_passes_on_no_model_that_the_policy_refuses(hub, linear, strict):
+    publish(linear, "m", hub=hub)
+    with HubServer(hub, 0) as server:
+        for file in (MANIFEST, "params.json"):
+            refused(lambda file=file: server.answer(f"/m/revisions/{digest(hub)}/{file}"), "alice")
+        dc_hub.sign("m", hub=hub, key="alice")
+        assert server.answer(f"/m/revisions/{digest(hub)}/{MANIFEST}").size
+
+
+REMOTE = {
+    "from_pretrained": lambda url, linear, folder: from_pretrained("m", hub=url),
+    "the address": lambda url, linear, folder: from_pretrained(f"{url}/m"),
+    "load_weights": lambda url, linear, folder: load_weights("m", linear, hub=url),
+    "info": lambda url, linear, folder: dc_hub.info("m", hub=url),
+    "summary": lambda url, linear, folder: dc_hub.summary("m", hub=url),
+    "card": lambda url, linear, folder: dc_hub.card("m", hub=url),
+    "lineage": lambda url, linear, folder: dc_hub.lineage("m", hub=url),
+    "diff": lambda url, linear, folder: dc_hub.diff("m", "m", hub=url),
+    "diff, fetched": lambda url, linear, folder: dc_hub.diff("m", "m", hub=url, fetch=True),
+    "pull": lambda url, linear, folder: dc_hub.pull("m", hub=url),
+    "verify": lambda url, linear, folder: dc_hub.verify("m", hub=url),
+    "verify, many": lambda url, linear, folder: dc_hub.verify_models("m", hub=url, repair=True),
+    "check_golden": lambda url, linear, folder: dc_hub.check_golden("m", hub=url),
+    "export": lambda url, linear, folder: dc_hub.export("m", folder / "copy", hub=url),
+    "bundle": lambda url, linear, folder: dc_hub.bundle("m", folder / "m.tar", hub=url),
+}
+
+
+@pytest.mark.parametrize("route", REMOTE)
+def test_nothing_of_an_unsigned_model_of_a_server_is_asked_for_but_signatures(
+    route, served, linear, tmp_path
+):
+    drop_signatures(served)
+    refused(lambda: REMOTE[route](served.url, linear, tmp_path), "no such signature")
+    asked = {path.rsplit("/")[-1] for path, _, _ in served.requests}
+    assert asked <= {"main.json", "index.json", SIGNATURE, BUNDLE}
+    assert not (tmp_path / "copy").exists()
+
+
+def test_an_unsigned_model_has_neither_a_page_nor_a_card_on_a_site(served, hub, linear, tmp_path):
+    dc_hub.write_index(hub)
+    drop_signatures(served)
+    site = dc_hub.write_site(served.url, to=tmp_path / "site")
+    page = (site.path / "models" / "m.html").read_text()
+    assert "must be signed" in page
+    assert {"MANIFEST.json", "params.json"}.isdisjoint(
+        path.rsplit("/")[-1] for path, _, _ in served.requests
+    )
+
+
+@pytest.mark.parametrize(
+    "data",
+    [b'{"format": "dc-signatures", "format_version": [2, 0]}', b"[" * 60_000, b"{}"],
+    ids=["version", "deep", "malformed"],
+)
+def test_what_another_hub_left_in_the_cache_does_not_hide_the_signature_of_this_one(
+    data, served, hub
+):
+    def answer(handler, _):
+        handler.answer(200, data)
+        return True
+
+    with web.serve(hub.path) as other:
+        other.faults[SIGNATURE] = answer
+        loads(hub=other.url)
+    loads(hub=served.url)
 
 
 def test_a_model_in_the_cache_without_its_signature_gets_it_when_it_is_needed(served, policy, hub):

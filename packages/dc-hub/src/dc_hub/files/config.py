@@ -30,18 +30,20 @@ def read_unshared(path: Path, limit: int, error: type[HubError]) -> bytes:
     """Return the content of a file that nobody but this user (and root) can write or replace.
 
     Links to it are followed, since configuration is often linked. Where the system does not say
-    who can write, it is read all the same. Raises ``error`` if others can write the file or the
-    folder that contains it, :class:`FileMissing`, and :class:`LimitExceeded`.
+    who can write, it is read all the same. Raises ``error`` if others can write the file, or the
+    folder that contains it or the link to it, :class:`FileMissing`, and :class:`LimitExceeded`.
     """
     with reading(str(path)):
         real = path.resolve()
-        folder = real.parent.stat()
+        folders = {folder: folder.stat() for folder in (real.parent, path.parent)}
     with open_regular(real.parent, real.name, single_link=False) as file:
         found = os.fstat(file.fileno())
         if system.OWNERS and system.others_can_write(found):
             raise _shared(real, error)
-        if system.OWNERS and system.others_can_write(folder) and not folder.st_mode & stat.S_ISVTX:
-            raise _shared(real.parent, error)
+        for folder, status in folders.items():
+            kept = status.st_mode & stat.S_ISVTX  # files in it can be replaced by their owner alone
+            if system.OWNERS and system.others_can_write(status) and not kept:
+                raise _shared(folder, error)
         return read_all(file, limit, str(path))
 
 

@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
 
-from dc_hub.errors import FileMissing, SignatureError
+from dc_hub.errors import FileMissing, FormatVersionError, LimitExceeded, SignatureError
 from dc_hub.files.paths import is_directory, open_directory, read_small
 from dc_hub.files.storage import write_atomically, writing
 from dc_hub.format.filenames import MANIFEST
@@ -63,7 +63,7 @@ def check_trust(hub: Hub, model: StoredModel) -> Mapping[str, bytes]:
     )
     try:
         check(there)
-    except SignatureError:
+    except (SignatureError, FormatVersionError, LimitExceeded):
         # What was fetched from another hub, or before it was signed, may be signed by now.
         found = hub.signatures(model)
         if found == there:

@@ -13,6 +13,7 @@ asked, because nothing comes after it.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any
 
 from dc_core.errors import ParameterError
@@ -21,6 +22,7 @@ from dc_hub.files.paths import check_any_name, check_name, is_directory
 from dc_hub.format.manifest import Entry, Manifest
 from dc_hub.hubs.contract import MAIN, Hub, Report, StoredModel, is_digest
 from dc_hub.hubs.staging import Staging
+from dc_hub.trust.policy import load_policy
 
 
 class HubsInOrder:
@@ -42,14 +44,27 @@ class HubsInOrder:
         """Return the hub that answers for ``name``: the first that has it, or else the last one.
 
         A ``revision`` that is a full digest and was fetched before is in the cache of any hub that
-        has one, which need not be asked. Raises what the hubs raise, and :class:`HubUnavailable` if
-        one cannot tell whether it has the name.
+        has one, which need not be asked, unless the trust policy says different things of the hubs.
+        Raises what the hubs raise, :class:`PolicyError`, and :class:`HubUnavailable` if one cannot
+        tell whether it has the name.
         """
         check_any_name(name)
         for hub in self.hubs[:-1]:
-            if _is_fetched(hub, name, revision) or _has(hub, name):
+            is_fetched = _is_fetched(hub, name, revision)
+            if (is_fetched and self._trusted_alike(name)) or _has(hub, name):
                 return hub
         return self.hubs[-1]
+
+    def _trusted_alike(self, name: str) -> bool:
+        """Tell whether one rule of the trust policy, or none, holds for ``name`` in all hubs."""
+        policy = load_policy()
+        if policy is None:
+            return True
+        places = []
+        for hub in self.hubs:
+            with suppress(UnsafePath):  # it cannot have such a name
+                places.append(hub.place(name))
+        return len({id(policy.rule(place)) for place in places}) == 1
 
     def names(self) -> list[str]:
         """Return the names of the models in all hubs, sorted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 from dc_hub.errors import UnexpectedFile
 from dc_hub.files.paths import read_all
@@ -16,17 +16,20 @@ from dc_hub.hubs.fetching import check_trust
 
 @dataclass(frozen=True, slots=True)
 class ChunkedContents:
-    """The files of ``model`` where its ``hub`` has them; see :class:`Contents`.
-
-    Raises what :func:`check_trust` raises.
-    """
+    """The files of ``model`` where its ``hub`` has them; see :class:`Contents`."""
 
     hub: Hub
     model: StoredModel
     manifest: Manifest
 
-    def __post_init__(self) -> None:
-        check_trust(self.hub, self.model)
+    @classmethod
+    def of(cls, hub: Hub, model: StoredModel) -> Self:
+        """Return the files of a model that ``hub`` resolved, if the trust policy allows it.
+
+        Raises what :func:`check_trust` and :meth:`Hub.manifest` raise.
+        """
+        check_trust(hub, model)
+        return cls(hub, model, hub.manifest(model))
 
     @property
     def names(self) -> frozenset[str]:

@@ -125,8 +125,7 @@ def look_into(
         where = hub_of(reference, hub)
         model = where.resolve(reference.name, reference.revision)
         if not is_directory(model.path):
-            contents = ChunkedContents(where, model, where.manifest(model))
-            with _open(model, contents) as opened:
+            with _open(model, ChunkedContents.of(where, model)) as opened:
                 yield opened
             return
     with open_model(locate(name, hub=hub, revision=revision)) as opened:

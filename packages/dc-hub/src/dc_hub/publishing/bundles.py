@@ -35,7 +35,7 @@ from dc_hub.format.manifest import MAX_BYTES, Entry, Manifest, parse_manifest
 from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
 from dc_hub.format.tar import Member, TarReader, ending, header, padding
 from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel
-from dc_hub.hubs.fetching import fetch
+from dc_hub.hubs.fetching import check_trust, fetch
 from dc_hub.hubs.index import FILE as INDEX
 from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
 from dc_hub.hubs.index import Index, Listed, index_bytes, parse_index
@@ -78,8 +78,8 @@ def bundle(
     models make equal bundles. ``report`` is told the bytes that are written and those of all files.
 
     Raises :class:`ModelNotFound`, :class:`HashMismatch` if a model is damaged,
-    :class:`ReadOnlyHub` or :class:`NoRoom` if ``output`` cannot be written, and what the hub
-    raises.
+    :class:`SignatureError` if the trust policy does not allow one, :class:`ReadOnlyHub` or
+    :class:`NoRoom` if ``output`` cannot be written, and what the hub raises.
     """
     path = local_path(output)
     index, hubs = _chosen(
@@ -87,6 +87,8 @@ def bundle(
     )
     wanted = [(name, revision) for name in sorted(index) for revision in index[name].revisions]
     models = [hubs[name].resolve(name, revision) for name, revision in wanted]
+    for model in models:
+        check_trust(hubs[model.name], model)  # before anything is read or written
     manifests = [hubs[model.name].manifest(model) for model in models]
     total = sum(entry.size for manifest in manifests for entry in manifest.entries)
     unfinished = temporary(path.parent)

@@ -67,8 +67,8 @@ def describe(hub: Hub, name: str, revision: str, tags: Mapping[str, str]) -> Des
     file that is malformed or not what the manifest says.
     """
     model = hub.resolve(name, revision)
-    manifest = hub.manifest(model)
-    contents = ChunkedContents(hub, model, manifest)
+    contents = ChunkedContents.of(hub, model)
+    manifest = contents.manifest
     sizes = {entry.path: entry.size for entry in manifest.entries}
     shown = f"{name}@{revision[:12]}"
     with byte_budget(_BUDGET):

@@ -36,6 +36,7 @@ from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.manifest import CHUNK, Entry
 from dc_hub.hubs.catalogue import catalogue
 from dc_hub.hubs.contract import HubLike, StoredModel, is_digest
+from dc_hub.hubs.fetching import check_trust
 from dc_hub.hubs.index import FILE, index_bytes
 from dc_hub.hubs.opening import open_hub
 from dc_hub.site.links import FOLDER, name_of
@@ -156,6 +157,7 @@ class HubServer(ThreadingHTTPServer):
             if file in signatures:
                 return Answer.of(_JSON, signatures[file])
             raise FileMissing(f"{name} has no {file}.", path=file)
+        check_trust(self.hub, model)
         manifest = self.hub.manifest(model)
         if file == MANIFEST:
             return Answer.of(_JSON, manifest.to_bytes())

@@ -22,7 +22,6 @@ Nothing else is looked at: no file of a model or of the working directory can ch
 from __future__ import annotations
 
 import os
-import posixpath
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -32,7 +31,7 @@ from urllib.parse import unquote, urlsplit
 
 from dc_hub.errors import FileMissing, HubError, KeyFileError, PolicyError
 from dc_hub.files.config import config_folder, read_unshared
-from dc_hub.files.urls import local_path, scheme_of
+from dc_hub.files.urls import local_path, scheme_of, without_secrets
 from dc_hub.trust.keyring import check_key_name, list_keys
 from dc_hub.trust.keys import PublicKey
 
@@ -75,8 +74,21 @@ class Policy:
         return names_by_id(self.keys)
 
     def rule(self, where: str) -> Rule | None:
-        """Return the rule for the path or URL ``where``: that of the longest prefix, or None."""
-        root, path = place_of(where)
+        """Return the rule for the path or URL ``where``: that of the longest prefix, or None.
+
+        Raises :class:`PolicyError` if it is written in a way that servers read differently, so that
+        nobody can tell which rule holds.
+        """
+        try:
+            root, path = place_of(where)
+        except ValueError as error:
+            shown = without_secrets(where)
+            raise PolicyError(
+                f"The trust policy {self.source} cannot tell which rule holds for {shown!r}: "
+                f"{error}.",
+                path=shown,
+                hint="Write its URL in the shortest way.",
+            ) from error
         fitting = [
             (len(prefix), rule)
             for (top, prefix), rule in self.rules
@@ -90,24 +102,36 @@ def names_by_id(keys: Mapping[str, PublicKey]) -> dict[str, str]:
     return {key.id: name for name, key in sorted(keys.items(), reverse=True)}
 
 
+def policy_file() -> Path:
+    """Return where the user's trust policy is, if there is one."""
+    named = os.environ.get(VARIABLE)
+    return local_path(named) if named else config_folder() / FILE
+
+
 def load_policy() -> Policy | None:
     """Return the user's trust policy; None if there is none.
 
     Raises :class:`PolicyError` if it is malformed, if others can write it, or if the file that
-    ``DEEPCHEM_TRUST`` names does not exist, and :class:`HubUnavailable` if it cannot be read.
+    ``DEEPCHEM_TRUST`` or a link names does not exist, and :class:`HubUnavailable` if it cannot be
+    read.
     """
-    named = os.environ.get(VARIABLE)
-    path = local_path(named) if named else config_folder() / FILE
+    path = policy_file()
     try:
         data = read_unshared(path, MAX_BYTES, PolicyError)
     except FileMissing as error:
-        if not named:
-            return None
-        raise PolicyError(
-            f"{VARIABLE} names {path}, which does not exist.",
-            path=str(path),
-            hint=f"Write the trust policy there, or unset {VARIABLE}.",
-        ) from error
+        if os.environ.get(VARIABLE):
+            raise PolicyError(
+                f"{VARIABLE} names {path}, which does not exist.",
+                path=str(path),
+                hint=f"Write the trust policy there, or unset {VARIABLE}.",
+            ) from error
+        if os.path.lexists(path):
+            raise PolicyError(
+                f"{path} is a link to a file that does not exist.",
+                path=str(path),
+                hint="Write the trust policy there, or remove the link.",
+            ) from error
+        return None
     return parse_policy(data, path, list_keys())
 
 
@@ -132,7 +156,7 @@ def parse_policy(data: bytes, path: Path, known: Mapping[str, PublicKey]) -> Pol
         try:
             place = place_of(where, absolute=True)
         except (HubError, ValueError) as error:
-            raise _wrong(path, f"{where!r} is no absolute path and no URL") from error
+            raise _wrong(path, f"{where!r} is not the place of a hub: {error}") from error
         if place in rules:
             raise _wrong(path, f"{where!r} and {rules[place].where!r} are the same place")
         rules[place] = _rule(path, where, entry, keys)
@@ -149,23 +173,37 @@ def place_of(where: str, *, absolute: bool = False) -> Place:
     """Return the place of a path or URL, equal for equal places however they are written.
 
     Links in a path are followed. With ``absolute``, a path must begin at the root or with ``~``.
-    Raises ``ValueError`` and the errors of :func:`local_path`.
+    Raises ``ValueError``, which says why, for a URL that servers and their clients read differently
+    (``..``, ``//``, ``%2F``, line breaks): a stranger could write the address of a place of their
+    own so that it looks like a trusted one. Raises the errors of :func:`local_path` too.
     """
-    if scheme_of(where) in ("", "file"):
-        begins = where.startswith("~") or scheme_of(where) or Path(where).is_absolute()
-        if absolute and not begins:
-            raise ValueError(where)
+    scheme = scheme_of(where)
+    if scheme in ("", "file"):
+        if absolute and not (where.startswith("~") or scheme or Path(where).is_absolute()):
+            raise ValueError("it is neither an absolute path nor a URL")
         path = os.path.normcase(os.path.realpath(local_path(where)))
         return "", Path(path).parts
+    if not where.isprintable() or {*"?#\\"} & {*where}:
+        raise ValueError("it contains characters that do not belong there")
     parts = urlsplit(where)
-    scheme, host = parts.scheme.lower(), parts.netloc.lower()
-    if scheme in _PORTS:
-        if not parts.hostname:
-            raise ValueError(where)
-        host = f"{parts.hostname.rstrip('.')}:{parts.port or _PORTS[scheme]}"
-    path = posixpath.normpath(unquote(f"/{parts.path.strip('/')}"))
-    segments = tuple(segment for segment in path.split("/") if segment)
-    return f"{scheme}://{host}", segments
+    host = parts.netloc.lower()
+    if not host.isascii():
+        raise ValueError("its host is not written in ASCII (xn--)")
+    path = parts.path.removeprefix("/").rstrip("/")
+    segments = path.split("/") if path else []
+    if scheme == "hf":  # which is one server, where case makes no difference
+        segments = [segment for segment in (host, *map(str.lower, segments)) if segment]
+        host = ""
+        if segments[:1] == ["models"]:
+            del segments[0]
+    elif not host or (scheme in _PORTS and not parts.hostname):
+        raise ValueError("it has no host")
+    if scheme in _PORTS:  # elsewhere a percent sign is one
+        host = f"{str(parts.hostname).rstrip('.')}:{parts.port or _PORTS[scheme]}"
+        segments = [unquote(segment) for segment in segments]
+    if any(segment in ("", ".", "..") or "/" in segment for segment in segments):
+        raise ValueError("its path has empty or relative parts")
+    return f"{scheme}://{host}", tuple(segments)
 
 
 def _rule(path: Path, where: str, entry: Any, keys: Mapping[str, PublicKey]) -> Rule:
