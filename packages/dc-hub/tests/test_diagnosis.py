@@ -45,6 +45,31 @@ def test_a_hub_that_does_not_answer_is_wrong_and_says_why(monkeypatch):
     assert found["network"].status == "absent"
 
 
+def test_a_trust_policy_is_found_and_its_rules_are_counted(tmp_path):
+    file = tmp_path / "config" / "trust.toml"
+    found = by_subject(diagnose())["trust policy"]
+    assert (found.status, found.text) == ("absent", f"{file}: no signature is required")
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("version = 1\n[default]\nrequire_signature = false\n")
+    found = by_subject(diagnose())["trust policy"]
+    assert (found.status, found.text) == ("good", f"{file}: 1 rule")
+    file.write_text(f"{file.read_text()}[hubs.'https://host/hub']\nrequire_signature = false\n")
+    assert by_subject(diagnose())["trust policy"].text == f"{file}: 2 rules"
+
+
+def test_a_trust_policy_that_cannot_be_used_is_wrong_and_says_why(tmp_path):
+    file = tmp_path / "config" / "trust.toml"
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("version = 1\n[default]\nrequire_signature = ['nobody']\n")
+    found = by_subject(diagnose())["trust policy"]
+    assert found.status == "wrong"
+    assert "'nobody'" in found.text
+    assert "dc-hub key trust" in found.hint
+    assert doctor("--json").returncode == 1
+    found = by_subject(diagnose(hub=None))
+    assert found["cache"].status == "good"
+
+
 @pytest.mark.parametrize("limit", ["", "20GB"])
 def test_the_cache_is_tried(tmp_path, monkeypatch, limit):
     monkeypatch.setenv("DEEPCHEM_CACHE", str(tmp_path / "cache"))

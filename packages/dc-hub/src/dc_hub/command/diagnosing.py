@@ -15,7 +15,7 @@ _COLOR: Final = {"good": "green", "absent": "dim", "wrong": "red"}
 
 
 def doctor(hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """Look at versions, the hub, the cache and all plugins.
+    """Look at versions, the hub, the trust policy, the cache and all plugins.
 
     The exit code is 1 if something is wrong. What is absent, such as a backend that is not
     installed, is not wrong.

@@ -1,4 +1,4 @@
-"""What works here and what does not: versions, the hub, the cache and the plugins."""
+"""What works here and what does not: versions, the hub, the trust policy, the cache, plugins."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.opening import open_hub
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.store import OFFLINE, is_offline
+from dc_hub.trust.policy import load_policy, policy_file
 
 _PACKAGES: Final = ("dc-core", "dc-hub", "numpy")
 
@@ -50,7 +51,7 @@ def diagnose(*, hub: HubLike = None) -> list[Finding]:
     The hub is opened and asked for its models, which may need the network. Every plugin is
     imported.
     """
-    return [*_versions(), *_system(), _hub(hub), _cache(), *_offline(), *_plugins()]
+    return [*_versions(), *_system(), _hub(hub), _policy(), _cache(), *_offline(), *_plugins()]
 
 
 def _versions() -> Iterator[Finding]:
@@ -81,6 +82,17 @@ def _hub(hub: HubLike) -> Finding:
     except DCError as error:
         return _wrong("hub", error)
     return Finding("hub", "good", f"{opened!r}: {count} model{'s' if count != 1 else ''}")
+
+
+def _policy() -> Finding:
+    try:
+        policy = load_policy()
+    except DCError as error:
+        return _wrong("trust policy", error)
+    if policy is None:
+        return Finding("trust policy", "absent", f"{policy_file()}: no signature is required")
+    count = len(policy.rules) + (policy.default is not None)
+    return Finding("trust policy", "good", f"{policy.source}: {count} rule{'s' * (count != 1)}")
 
 
 def _cache() -> Finding:
