@@ -225,6 +225,13 @@ def test_a_proxy_that_refuses_is_a_typed_error_without_its_password(
     assert "bWU6c2VjcmV0" not in str(caught.value)  # the same in Base64
 
 
+def test_who_has_no_password_for_the_proxy_is_told_where_to_set_it(served, proxy, monkeypatch):
+    proxy.password = "Basic other"
+    monkeypatch.setenv("HTTP_PROXY", proxy.url)
+    with pytest.raises(HubUnavailable, match=r"the proxy denies access \(407\).*HTTP_PROXY"):
+        from_pretrained("m", hub=served.url)
+
+
 @pytest.mark.parametrize("given", ["socks5://127.0.0.1:1", "http://", "http://host:port"])
 def test_a_proxy_that_cannot_be_used_is_a_typed_error(served, monkeypatch, given):
     monkeypatch.setenv("ALL_PROXY", given)

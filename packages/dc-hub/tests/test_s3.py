@@ -3,6 +3,7 @@
 import json
 import runpy
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
 from types import SimpleNamespace
@@ -449,6 +450,110 @@ def test_a_store_that_drips_is_given_up(naughty, monkeypatch):
     server.faults["team/a"] = web.dripping
     with pytest.raises(HubUnavailable, match="slower than"):
         store.read("a", 1000)
+
+
+def sends(head, body=b"", **headers):
+    """Answer with these bytes, and close the connection."""
+    lines = [
+        f"HTTP/1.1 {head}",
+        *(f"{name.replace('_', '-')}: {headers[name]}" for name in headers),
+    ]
+    answer = "\r\n".join([*lines, "Connection: close", "", ""]).encode() + body
+
+    def fault(handler, data):
+        handler.wfile.write(answer)
+        handler.close_connection = True
+        return True
+
+    return fault
+
+
+NONSENSE = {
+    "no entity tag": sends("200 OK", b"abc", Content_Length=3),
+    "no length": sends("200 OK", b"abc", ETag="x"),
+    "a length in words": sends("200 OK", b"abc", ETag="x", Content_Length="three"),
+    "a date that is none": sends(
+        "200 OK", b"abc", ETag="x", Content_Length=3, Last_Modified="never"
+    ),
+    "no content": sends("204 No Content"),
+    "redirects in a circle": sends("307 Moved", Content_Length=0),
+}
+
+
+@pytest.mark.parametrize("fault", NONSENSE)
+def test_an_object_with_headers_that_make_no_sense_is_a_typed_error(naughty, fault, monkeypatch):
+    server, store = naughty
+    monkeypatch.setattr(web.Handler, "do_HEAD", web.Handler.do_GET, raising=False)
+    server.faults["models"] = NONSENSE[fault]
+    with pytest.raises(HubUnavailable, match="makes no sense"):
+        store.read("a", 10)
+
+
+@pytest.mark.parametrize(
+    ("head", "body"),
+    [("206 Partial", b"abc"), ("200 OK", b"<L><Contents><Size>1</Size></Contents></L>")],
+)
+def test_a_list_that_makes_no_sense_is_a_typed_error(naughty, head, body):
+    server, store = naughty
+    server.faults["list-type"] = sends(head, body, Content_Length=len(body))
+    with pytest.raises(HubUnavailable, match="makes no sense"):
+        store.files("folder")
+
+
+def test_a_list_without_end_is_a_typed_error(naughty, monkeypatch):
+    monkeypatch.setattr(s3_module, "_MAX_PAGES", 3)
+    server, store = naughty
+    pages = []
+
+    def fault(handler, data):
+        pages.append(handler.path)
+        handler.answer(
+            200,
+            b"<ListBucketResult><IsTruncated>true</IsTruncated><NextContinuationToken>%d"
+            b"</NextContinuationToken><Contents><Key>team/%d</Key></Contents></ListBucketResult>"
+            % (len(pages), len(pages)),
+        )
+        return True
+
+    server.faults["list-type"] = fault
+    with pytest.raises(LimitExceeded, match="3 pages"):
+        list(store.below(""))
+    assert len(pages) == 4
+
+
+@pytest.mark.parametrize("code", [200, 400])
+def test_a_list_or_an_error_of_any_length_is_not_read_to_its_end(naughty, monkeypatch, code):
+    monkeypatch.setattr(s3_module, "_MAX_ANSWER", 1 << 16)
+    server, store = naughty
+
+    def endless(handler, data):
+        handler.send_response(code)
+        handler.send_header("Connection", "close")
+        handler.end_headers()
+        with suppress(OSError):  # the client has closed the connection
+            while True:
+                handler.wfile.write(bytes(1 << 16))
+        handler.close_connection = True
+        return True
+
+    server.faults["list-type"] = endless
+    with pytest.raises(HubUnavailable, match="more than 65536 bytes"):
+        store.files("folder")
+
+
+@pytest.mark.parametrize("url", ["http://me:secret@127.0.0.1:1", "http://127.0.0.1:1/?key=secret"])
+def test_credentials_in_the_url_of_an_endpoint_are_in_no_message(bucket, monkeypatch, url):
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    with pytest.raises(HubUnavailable) as caught:
+        open_hub(URL, endpoint_url=url).names()
+    assert "127.0.0.1" in str(caught.value)
+    assert "secret" not in str(caught.value)
+
+
+def test_removing_from_a_store_that_lists_what_was_deleted_ends(s3, linear, monkeypatch):
+    revision = publish(linear, "m", hub=s3).revision
+    monkeypatch.setattr(s3.store, "files", lambda path: ["a"] if "revisions" in path else [])
+    assert s3.remove("m") == [revision]
 
 
 def test_a_write_that_meets_another_is_repeated(bucket, monkeypatch):

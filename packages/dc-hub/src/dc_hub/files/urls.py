@@ -21,6 +21,9 @@ _FILE: Final = re.compile(
     r"file:(?://(?:localhost)?(?=/)|(?!//))(/(?:[^%?#]|%[0-9a-f]{2})*)", re.IGNORECASE | re.DOTALL
 )
 
+_LONGEST: Final = 1000
+"""The length from which on messages of other libraries are cut."""
+
 
 def is_url(text: str) -> bool:
     """Tell whether ``text`` begins with a URL scheme and a slash."""
@@ -35,7 +38,16 @@ def scheme_of(where: str | os.PathLike[str]) -> str:
 
 def without_secrets(url: str) -> str:
     """Return ``url`` as messages may show it: without user, password, query and fragment."""
-    return re.split("[?#]", re.sub("//.*@", "//", url, flags=re.DOTALL), maxsplit=1)[0]
+    return re.split("[?#]", re.sub("(:/*|//).*@", r"\1", url, flags=re.DOTALL), maxsplit=1)[0]
+
+
+def hide_secrets(message: str) -> str:
+    """Return what another library says as messages may show it: in one line that is not too long.
+
+    URLs in it lose user, password and query, which may be a signature.
+    """
+    line = " ".join(message.split())[:_LONGEST]
+    return re.sub(r"\?[^\s'\"`]*", "", re.sub(r"//[^\s/'\"`]*@", "//", line))
 
 
 def local_path(where: str | os.PathLike[str]) -> Path:
@@ -58,8 +70,8 @@ def local_path(where: str | os.PathLike[str]) -> Path:
         text = _path_of_url(text, scheme[1])
     elif isinstance(where, str) and _LIKE_URL.match(text):
         raise HubUnavailable(
-            f"{text!r} looks like a URL, but not like one that is supported.",
-            path=text,
+            f"{without_secrets(text)!r} looks like a URL, but not like one that is supported.",
+            path=without_secrets(text),
             hint="Give a path or its file:// URL; a path with a colon begins with './'.",
         )
     if "\0" in text:
@@ -74,17 +86,18 @@ def local_path(where: str | os.PathLike[str]) -> Path:
 
 
 def _path_of_url(text: str, scheme: str) -> str:
+    shown = without_secrets(text)
     if scheme.lower() != "file":
         raise HubUnavailable(
-            f"{scheme}:// is not supported: {text!r}.",
-            path=text,
+            f"{scheme}:// is not supported: {shown!r}.",
+            path=shown,
             hint="Give a path on this machine, or its file:// URL.",
         )
     found = _FILE.fullmatch(text)
     if found is None:
         raise HubUnavailable(
-            f"{text!r} is not the URL of a path on this machine.",
-            path=text,
+            f"{shown!r} is not the URL of a path on this machine.",
+            path=shown,
             hint="Write file:///path, with '?', '#' and '%' as %3F, %23 and %25; "
             "pathlib.Path(...).as_uri() does.",
         )

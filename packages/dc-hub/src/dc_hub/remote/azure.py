@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple, TypeVar
 from dc_core import hookimpl
 from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded, ReadOnlyHub
-from dc_hub.files.urls import without_secrets
+from dc_hub.files.urls import hide_secrets, without_secrets
 from dc_hub.format.manifest import CHUNK
 from dc_hub.remote.buckets import BucketHub, Refused
 from dc_hub.remote.http import GRACE, SLOWEST
@@ -64,7 +64,7 @@ class AzureStore:
             )
         except ValueError as error:
             raise HubUnavailable(
-                f"{self.url} cannot be opened: {error}.",
+                f"{self.url} cannot be opened: {hide_secrets(str(error))}.",
                 path=self.url,
                 hint="Give account_name= or connection_string=, or set them in the environment.",
             ) from error
@@ -188,8 +188,9 @@ class AzureStore:
             raise Refused from error
         except self._library.failed as error:
             denied = getattr(error, "status_code", None) in _DENIED
+            told = hide_secrets(str(error)) or type(error).__name__
             raise (ReadOnlyHub if denied and writes else HubUnavailable)(
-                f"{shown} cannot be reached: {str(error) or type(error).__name__}.",
+                f"{shown} cannot be reached: {told}.",
                 path=shown,
                 hint="Check the connection, the container and the credentials, and try again.",
             ) from error

@@ -223,8 +223,12 @@ class BucketHub(RemoteHub):
             with suppress(Refused):  # whoever set the tag has written it again
                 self.store.write(f"{base}/{MANIFEST}", manifest, new=True)
             raise self._tagged_revision(name, digest, pointing)
+        deleted: set[str] = set()
         while (files := self.store.files(base)) and MANIFEST not in files:
+            if files[0] in deleted:
+                return  # it is stored again by somebody, who has to finish
             self.store.delete(f"{base}/{files[0]}")
+            deleted.add(files[0])
 
     def _tagged_revision(self, name: str, digest: str, tags: Sequence[str]) -> RevisionTagged:
         return RevisionTagged(

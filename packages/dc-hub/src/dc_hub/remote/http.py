@@ -22,7 +22,7 @@ from urllib3.exceptions import HTTPError
 from dc_core import hookimpl
 from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded
-from dc_hub.files.urls import without_secrets
+from dc_hub.files.urls import hide_secrets, without_secrets
 from dc_hub.remote.hub import RemoteHub
 from dc_hub.remote.proxies import Proxy, proxy_of
 from dc_hub.remote.retrying import TryAgain, persist, persist_stream
@@ -44,7 +44,8 @@ _REDIRECTS: Final = 5
 _PIECE: Final = 1 << 20
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
-_DENIED: Final = frozenset({401, 403, 407})
+_DENIED: Final = frozenset({401, 403})
+_PROXY_DENIED: Final = 407
 _PASSING: Final = (TryAgain, HTTPError, OSError)
 
 
@@ -61,6 +62,9 @@ def dc_open_hub(url: str, options: Mapping[str, Any]) -> RemoteHub:
 
 class _Timely(HTTPConnection):
     """A connection on which the headers of an answer have to come within ``GRACE`` seconds."""
+
+    def __str__(self) -> str:
+        return f"{self.host}:{self.port}"
 
     def getresponse(self) -> Any:
         deadline = time.monotonic() + GRACE
@@ -242,6 +246,13 @@ class HTTPStore:
                 path=shown,
                 hint="Give credentials: open_hub(url, headers={'Authorization': ...}).",
             )
+        if answer.status == _PROXY_DENIED:
+            raise HubUnavailable(
+                f"{shown}: the proxy denies access ({answer.status}).",
+                path=shown,
+                hint="Give its user and password: set HTTP_PROXY and HTTPS_PROXY to "
+                "http://user:password@host:port.",
+            )
         if answer.status in _AGAIN:
             pause = _seconds(answer.headers.get("Retry-After", ""))
             when = f" and asks to wait {pause:g} s" if pause else ""
@@ -267,7 +278,7 @@ class HTTPStore:
 
     def _failed(self, path: str, error: Exception) -> HubUnavailable:
         return HubUnavailable(
-            f"{self._shown(path)} cannot be read: {error}.",
+            f"{self._shown(path)} cannot be read: {hide_secrets(str(error))}.",
             path=self._shown(path),
             hint="Check the connection and the URL, and try again: what was fetched is kept.",
         )

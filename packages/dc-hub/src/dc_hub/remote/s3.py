@@ -16,14 +16,20 @@ from typing import Any, Final, NamedTuple
 
 from dc_core import hookimpl
 from dc_core.errors import ParameterError
-from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded, ReadOnlyHub
-from dc_hub.files.urls import without_secrets
+from dc_hub.errors import FileMissing, HubError, HubUnavailable, LimitExceeded, ReadOnlyHub
+from dc_hub.files.urls import hide_secrets, without_secrets
 from dc_hub.remote.buckets import BucketHub, Refused
 from dc_hub.remote.http import GRACE, SLOWEST
 from dc_hub.remote.retrying import TryAgain, persist, persist_stream
 from dc_hub.remote.store import check_online
 
 _PIECE: Final = 1 << 20
+_MAX_PAGES: Final = 10_000
+"""The most pages of a list that are read; each has up to a thousand objects."""
+
+_MAX_ANSWER: Final = 1 << 24
+"""The most bytes of a page of a list, or of an error, that are read."""
+
 _BUCKET: Final = re.compile(r"s3://([A-Za-z0-9._-]+)((?:/[^?#@]*)?)", re.IGNORECASE)
 _OPTIONS: Final = frozenset({"endpoint_url", "profile", "region"})
 _MISSING: Final = frozenset({"404", "NoSuchKey", "NoSuchBucket", "NotFound"})
@@ -88,9 +94,10 @@ class S3Store:
         try:
             session = self._boto.session(profile_name=profile, region_name=region)
             self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
+            self._client.meta.events.register("before-send.s3", self._send)
         except self._boto.misconfigured as error:
             raise HubUnavailable(
-                f"{self.url} cannot be opened: {error}.",
+                f"{self.url} cannot be opened: {hide_secrets(str(error))}.",
                 path=self.url,
                 hint="Check the profile, the region and the endpoint.",
             ) from error
@@ -159,18 +166,13 @@ class S3Store:
 
     def files(self, path: str) -> list[str]:
         """Return the names of the objects in the folder ``path``, sorted."""
-        return sorted(
-            found["Key"].rpartition("/")[2]
-            for page in self._pages(path, Delimiter="/")
-            for found in page.get("Contents", ())
-        )
+        return sorted(key.rpartition("/")[2] for key in self._keys(path, Delimiter="/"))
 
     def below(self, path: str) -> Iterator[str]:
         """Yield the paths of all objects below the folder ``path``, with that path."""
         start = len(self._key(""))
-        for page in self._pages(path):
-            for found in page.get("Contents", ()):
-                yield found["Key"][start:]
+        for key in self._keys(path):
+            yield key[start:]
 
     def _get(self, path: str, limit: int, **options: str) -> tuple[bytes, str]:
         """Return the content of an object and its entity tag; ask again if it is cut."""
@@ -216,6 +218,18 @@ class S3Store:
             if left and time.monotonic() > deadline:
                 raise TryAgain(f"the store is slower than {SLOWEST} bytes a second")
 
+    def _send(self, request: Any, **_: object) -> Any:
+        """Send a request for the client, which by itself would read lists and errors to no end."""
+        is_object, request.stream_output = request.stream_output, True
+        answer = self._client._endpoint.http_session.send(request)
+        if not is_object or answer.status_code >= 300:
+            pieces = self._pieces(answer.raw, _MAX_ANSWER + 1)
+            answer._content = b"".join(pieces)
+            if len(answer._content) > _MAX_ANSWER:
+                answer.raw.close()
+                raise TryAgain(f"the answer has more than {_MAX_ANSWER} bytes")
+        return answer
+
     def _no_range(self, path: str, came: str, wanted: int) -> HubUnavailable:
         return HubUnavailable(
             f"{self._shown(path)}: {came} bytes came for {wanted}.",
@@ -223,11 +237,21 @@ class S3Store:
             hint="The object was changed, or the store does not send ranges.",
         )
 
-    def _pages(self, path: str, **options: str) -> list[Any]:
+    def _keys(self, path: str, **options: str) -> Iterator[str]:
+        """Yield the keys of the objects below a folder, page by page."""
         prefix = f"{self._key(path)}/" if path else f"{self._prefix}/" if self._prefix else ""
         with self._asking(path):
             pages = self._client.get_paginator("list_objects_v2")
-            return list(pages.paginate(Bucket=self._bucket, Prefix=prefix, **options))
+            found = pages.paginate(Bucket=self._bucket, Prefix=prefix, **options)
+            for number, page in enumerate(found):
+                if number == _MAX_PAGES:
+                    raise LimitExceeded(
+                        f"{self._shown(path)} has more than {_MAX_PAGES} pages of objects.",
+                        path=self._shown(path),
+                        hint="Divide the models among several hubs.",
+                    )
+                for each in page.get("Contents", ()):
+                    yield each["Key"]
 
     def _key(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
@@ -244,17 +268,22 @@ class S3Store:
             TryAgain,
             self._boto.refused,
             *self._boto.failed,
+            *self._boto.confused,
         )
         try:
             yield
+        except HubError:
+            raise
         except failures as failed:
             # An upload wraps the error that says why.
             error: Any = next(
                 (e for e in _causes(failed) if isinstance(e, self._boto.refused)), None
             )
             if error is None:
+                confused = isinstance(failed, self._boto.confused)
+                told = f"the answer makes no sense: {failed!r}" if confused else str(failed)
                 raise HubUnavailable(
-                    f"{shown} cannot be reached: {failed}.",
+                    f"{shown} cannot be reached: {hide_secrets(told)}.",
                     path=shown,
                     hint="Check the connection, the bucket and the credentials, and try again.",
                 ) from failed
@@ -265,7 +294,7 @@ class S3Store:
                 raise (Refused if code in _REFUSED else _Conflict) from error
             kind = ReadOnlyHub if code in _DENIED and _writes(error) else HubUnavailable
             raise kind(
-                f"{shown} cannot be reached: {error}.",
+                f"{shown} cannot be reached: {hide_secrets(str(error))}.",
                 path=shown,
                 hint="Check the bucket and the credentials, which are those of every AWS program.",
             ) from error
@@ -292,6 +321,7 @@ class _Boto(NamedTuple):
     config: Any
     refused: type[Exception]
     failed: tuple[type[Exception], ...]
+    confused: tuple[type[Exception], ...]
     misconfigured: tuple[type[Exception], ...]
 
 
@@ -301,10 +331,13 @@ def _boto() -> _Boto:
         from boto3.exceptions import Boto3Error
         from botocore.config import Config
         from botocore.exceptions import BotoCoreError, ClientError
+        from botocore.parsers import ResponseParserError
         from urllib3.exceptions import HTTPError
     except ModuleNotFoundError as error:
         raise HubUnavailable(
             "Hubs in buckets need boto3.", hint='Run: pip install "dc-hub[s3]"'
         ) from error
     failed = (BotoCoreError, Boto3Error, HTTPError, OSError)
-    return _Boto(Session, Config, ClientError, failed, (*failed, ValueError))
+    # What it raises for answers without a header, with nonsense in one, and for loops of redirects.
+    confused = (ResponseParserError, KeyError, ValueError, RecursionError)
+    return _Boto(Session, Config, ClientError, failed, confused, (*failed, ValueError))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import re
 import sys
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from dc_hub.errors import HubUnavailable, ModelNotFound, ReadOnlyHub
+from dc_hub.files.urls import hide_secrets
 from dc_hub.remote.huggingface.store import LOG_IN
 
 OFFLINE: Final = "HF_HUB_OFFLINE"
@@ -234,8 +234,8 @@ def library() -> _Library:
 
 
 def _told(error: BaseException) -> str:
-    """Return what errors say, in one line and without the queries of URLs, which may be signed."""
+    """Return what an error and its cause say."""
     told = [str(error)]
     if error.__cause__ is not None and isinstance(error, RuntimeError):
         told.append(str(error.__cause__))
-    return re.sub(r"\?[^\s'\"]*", "", " ".join(" ".join(told).split()))
+    return hide_secrets(" ".join(told))
