@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from dc_core import NumpyDataset, Ragged
+from dc_core import NumpyDataset, Ragged, dataset_digest
 from dc_core.errors import DatasetError, ParameterError
 from dc_pipeline import DatasetWriter, DiskDataset, stored_failures
 from dc_pipeline.errors import DiskDatasetError
@@ -142,6 +142,12 @@ def test_batches_are_those_of_the_dataset_in_memory(stored):
             n: plain(c) for n, c in theirs.X.items()
         }
         np.testing.assert_array_equal(ours.y, theirs.y)
+
+
+def test_its_digest_is_that_of_the_same_rows_in_memory(stored):
+    memory = everything(len(stored))
+    assert dataset_digest(stored) == dataset_digest(memory)
+    assert dataset_digest(stored[1:5]) == dataset_digest(memory[1:5])
 
 
 def test_one_column_without_a_name(tmp_path):

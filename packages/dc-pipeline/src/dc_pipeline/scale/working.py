@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-import hashlib
 import logging
 import shutil
-from collections.abc import Mapping
 from pathlib import Path
 
-import numpy as np
-
-from dc_core import Column, Dataset, Ragged
+from dc_core import Dataset, dataset_digest
 from dc_pipeline.disk import DiskDataset
 from dc_pipeline.disk.header import FILENAME
 
@@ -22,7 +18,7 @@ def identity(dataset: Dataset) -> str:
 
     The rows are read for it, by batches, unless the dataset is on disk.
     """
-    return dataset.identity if isinstance(dataset, DiskDataset) else _digest(dataset)
+    return dataset.identity if isinstance(dataset, DiskDataset) else dataset_digest(dataset)
 
 
 def on_disk(dataset: Dataset, identity: str, directory: Path) -> DiskDataset:
@@ -46,27 +42,3 @@ def clear(directory: Path) -> None:
     shutil.rmtree(directory, ignore_errors=True)
     if directory.exists():
         logger.warning("%s could not be removed: delete it to free the disk space", directory)
-
-
-def _digest(dataset: Dataset) -> str:
-    found = hashlib.sha256(repr((dataset.tasks, dict(dataset.classes))).encode())
-    for batch in dataset.batches(4096):
-        X = batch.X if isinstance(batch.X, Mapping) else {"": batch.X}
-        columns = [*X.items(), ("y", batch.y), ("w", batch.w), ("ids", batch.ids)]
-        for name, column in columns:
-            found.update(repr((name, str(column.dtype))).encode())
-            _add(found, column)
-    return found.hexdigest()
-
-
-def _add(found: hashlib._Hash, column: Column) -> None:
-    if isinstance(column, Ragged):
-        _add(found, column.offsets)
-        _add(found, column.values)
-    elif column.dtype.kind == "T":
-        texts = [text.encode() for text in column.ravel().tolist()]
-        _add(found, np.fromiter(map(len, texts), np.int64, len(texts)))
-        found.update(b"".join(texts))
-    else:
-        found.update(repr(column.shape).encode())
-        found.update(np.ascontiguousarray(column).reshape(-1).view(np.uint8).data)
