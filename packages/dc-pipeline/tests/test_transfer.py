@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from dc_core import Estimator, NumpyDataset
+from dc_core import Estimator, NumpyDataset, origins_of, set_origins
 from dc_core.errors import EmptyDataset, ParameterError, WeightsMismatch
 from dc_core.testing import ModelSuite
 from dc_pipeline import FineTuning, NormalizationTransformer, Pipeline, transfer_weights
@@ -43,6 +43,23 @@ class Other(Network):
 def data(n=20, tasks=1, seed=0):
     rng = np.random.default_rng(seed)
     return NumpyDataset(rng.normal(size=(n, 4)), rng.normal(size=(n, tasks)))
+
+
+def test_a_model_with_weights_of_another_comes_from_the_same_models_too():
+    source, target = Network(), Network(seed=1)
+    set_origins(source, ["base", "both"])
+    set_origins(target, ["both", "own"])
+    transfer_weights(source, target)
+    assert origins_of(target) == ("both", "own", "base")
+
+
+def test_a_fitted_pipeline_comes_from_what_its_model_came_from_but_not_its_transformers():
+    pipeline = Pipeline(model=Network(), transformers=[NormalizationTransformer("y")])
+    for part in (pipeline, pipeline.model, *pipeline.transformers):
+        set_origins(part, ["base"])
+    pipeline.fit(data())
+    assert origins_of(pipeline) == origins_of(pipeline.transformers[0]) == ()
+    assert origins_of(pipeline.model) == ("base",)
 
 
 class TestLaws(ModelSuite):

@@ -16,7 +16,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import LinearSVC
 
-from dc_core import NumpyDataset, plugins
+from dc_core import NumpyDataset, origins_of, plugins, set_origins
 from dc_core.errors import (
     DatasetError,
     EmptyDataset,
@@ -45,6 +45,17 @@ def test_a_regressor_predicts_one_column_per_task(regression: NumpyDataset) -> N
     assert model.predict(regression).shape == (120, 1)
     two = NumpyDataset(regression.X, np.hstack((regression.y, -regression.y)))
     assert SklearnModel(Ridge()).fit(two).predict(two).shape == (120, 2)
+
+
+def test_a_model_that_is_fitted_afresh_does_not_come_from_what_it_was_before(
+    regression: NumpyDataset,
+) -> None:
+    model = SklearnModel(Ridge())
+    set_origins(model, ["a link"])
+    with pytest.raises(EmptyDataset):
+        model.fit(regression[:0])
+    assert origins_of(model) == ("a link",)
+    assert origins_of(model.fit(regression)) == ()
 
 
 def test_predictions_are_those_of_the_estimator(diabetes: Data, regression: NumpyDataset) -> None:

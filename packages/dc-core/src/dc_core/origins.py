@@ -1,7 +1,8 @@
 """Where the weights of a component came from: links to stored models, which publishing records.
 
 Loading sets them, training keeps them, and copies have them too. A component that is made anew from
-its arguments has none.
+its arguments has none, and neither has one that is fitted afresh: its former weights had no
+influence. One that only holds others leaves the links to them when it is fitted.
 """
 
 from __future__ import annotations

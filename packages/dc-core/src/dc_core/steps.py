@@ -18,6 +18,7 @@ from dc_core.display import html_table
 from dc_core.errors import DatasetError, LoaderError, Unsupported
 from dc_core.failures import Failure, FailureReport
 from dc_core.fitting import FitsDataset
+from dc_core.origins import set_origins
 
 logger = logging.getLogger(__name__)
 
@@ -162,6 +163,9 @@ class Splitter(Component, ABC):
 
 class Transformer(FitsDataset, Component, ABC):
     """Maps a dataset's arrays, and maps predictions back; its statistics are weights."""
+
+    def _after_fit(self, dataset: Any) -> None:
+        set_origins(self, ())
 
     @abstractmethod
     def fit(self, dataset: Dataset) -> Self:

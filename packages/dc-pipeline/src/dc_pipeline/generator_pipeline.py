@@ -17,6 +17,7 @@ from dc_core import (
     NumpyDataset,
     check_dataset,
     dtypes,
+    set_origins,
     take_rows,
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
@@ -71,6 +72,7 @@ class GeneratorPipeline(Generator):
             failures = FailureReport((*failures, *others))
         self.failures = failures
         self.generator.fit(train, **options)
+        set_origins(self, ())
         return self
 
     def sample(self, n: int, seed: int, **options: Any) -> Dataset:

@@ -26,6 +26,7 @@ from dc_core import (
     check_flag,
     check_metrics,
     score_all,
+    set_origins,
     take_rows,
 )
 from dc_core.errors import EmptyDataset, ParameterError
@@ -157,6 +158,7 @@ class Pipeline(Estimator):
         # A model with a training state, such as a network, trains on from its present weights.
         known = self.training_rows is not None
         self._remember(digests, continued=known and bool(self.model.get_training_state()))
+        set_origins(self, ())
         return self
 
     @overload

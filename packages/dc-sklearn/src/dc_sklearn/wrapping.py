@@ -15,7 +15,16 @@ from sklearn.exceptions import NotFittedError
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
-from dc_core import Columns, Dataset, DCError, Model, NumpyDataset, dense_array, model_name
+from dc_core import (
+    Columns,
+    Dataset,
+    DCError,
+    Model,
+    NumpyDataset,
+    dense_array,
+    model_name,
+    set_origins,
+)
 from dc_core.errors import (
     BackendNotInstalled,
     DatasetError,
@@ -118,6 +127,7 @@ class Wrapper(Model):
         with rejections(native, "learn from", X):
             native.fit(X, *y, **options)
         self._native = native
+        set_origins(self, ())
 
     @contextmanager
     def _using(self, task: str, dataset: Any) -> Iterator[Any]:

@@ -127,7 +127,7 @@ def publish(
         licence: The SPDX identifier of the model's licence: ``"MIT"``.
         derived_from: The models that this one was made from, by name, ``name@revision`` or
             :class:`StoredModel`. By default, those that it or its parts were loaded from, unless
-            the weights are still the same.
+            the weights are still the same, or were fitted afresh by scikit-learn and the like.
         card: The author's part of the model card, Markdown, around what is generated; see
             :func:`set_card`.
         golden: Sample inputs to store with the model's outputs, for :func:`check_golden`: an array,

@@ -19,6 +19,7 @@ from dc_core import (
     check_dataset,
     check_flag,
     check_metrics,
+    set_origins,
 )
 from dc_core.errors import (
     DatasetError,
@@ -138,7 +139,8 @@ class Ensemble(Estimator):
         return FailureReport(tuple(found[key] for key in sorted(found)))
 
     def _after_fit(self, dataset: Any) -> None:
-        """Leave the classes to the members, whose own ``fit`` has noted them."""
+        """Leave classes and origins to the members, whose own ``fit`` has noted them."""
+        set_origins(self, ())
 
     def fit(
         self,
