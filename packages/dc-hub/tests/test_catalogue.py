@@ -21,8 +21,8 @@ from dc_hub import (
     write_index,
 )
 from dc_hub.hubs import catalogue as cataloguing
-from dc_hub.hubs.catalogue import catalogue
-from dc_hub.hubs.index import index_bytes, parse_index
+from dc_hub.hubs.catalogue import catalogue, looked_up
+from dc_hub.hubs.index import Listed, index_bytes, parse_index
 
 
 def line_of(change):
@@ -180,6 +180,38 @@ def test_a_model_that_cannot_be_read_is_listed_without_a_summary(filled, caplog)
     assert found["a"].summary("a").cls is None
     assert found["z"].summary("z").cls == "test/Linear"
     assert "a@" in caplog.text
+
+
+@pytest.mark.parametrize("content", [b"{}", b"\xff", b"x" * 5_000])
+def test_a_model_whose_tag_is_damaged_does_not_hide_the_others(filled, caplog, settled, content):
+    tag = filled.path / "a" / "refs" / "main.json"
+    whole = tag.read_bytes()
+    tag.write_bytes(content)
+    for _ in range(2):
+        assert {name: tags for name, (tags, *_) in told(filled).items()}["a"] == {}
+        assert [(one.name, len(one.tags)) for one in ls(hub=filled)][:2] == [("a", 0), ("b/c", 1)]
+    assert "the tags of a cannot be read" in caplog.text
+    tag.write_bytes(whole)  # which the folder does not show
+    assert told(filled) == truth(filled)
+
+
+def test_origins_that_could_not_be_read_once_are_read_later(filled, linear, settled):
+    derived = publish(linear, "a", hub=filled, derived_from="z", tag="old", move_main=False)
+    params = derived.path / "params.json"
+    whole = params.read_bytes()
+    params.write_bytes(b"{}")
+    told(filled)
+    ls(hub=filled)
+    params.write_bytes(whole)
+    origin = f"z@{filled.resolve('z').revision}"
+    assert dict(catalogue(filled))["a"].derived_from == {derived.revision: (origin,)}
+
+
+def test_an_index_of_version_1_0_tells_nothing_of_origins(filled, linear):
+    derived = publish(linear, "a", hub=filled, derived_from="z", tag="old", move_main=False)
+    known = {"a": Listed(filled.tags("a"), tuple(filled.revisions("a")))}
+    found = dict(looked_up(filled, known))["a"]
+    assert derived.revision in found.derived_from
 
 
 def test_nothing_is_left_in_the_cache_but_the_catalogue(filled, cache):

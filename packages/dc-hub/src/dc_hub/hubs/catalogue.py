@@ -26,7 +26,16 @@ from types import TracebackType
 from typing import Any, Final, Self, TextIO
 
 from dc_core import explained
-from dc_hub.errors import FileMissing, HubError, ModelNotFound, ReadOnlyHub, RevisionNotFound
+from dc_hub.errors import (
+    FileMissing,
+    HubError,
+    LimitExceeded,
+    ModelNotFound,
+    ParamsError,
+    ReadOnlyHub,
+    RevisionNotFound,
+    UnsafePath,
+)
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.storage import temporary, write_atomically, writing
 from dc_hub.files.system import create_file, is_private
@@ -45,6 +54,9 @@ from dc_hub.hubs.several import HubsInOrder
 from dc_hub.hubs.summaries import summarize
 
 _HEAD: Final = ["# dc-catalogue", "1", "", ""]
+_INCOMPLETE: Final = "incomplete"
+"""In the place of the marks of a model, not all of which could be read."""
+
 _SETTLED_NS: Final = 2_000_000_000
 _LINE: Final = 1 << 24
 
@@ -81,7 +93,7 @@ def listing(hub: Hub) -> Iterator[tuple[str, Listed]]:
     else:
         for name in hub.names():
             with suppress(ModelNotFound):  # it was removed meanwhile
-                yield name, Listed(hub.tags(name), tuple(hub.revisions(name)))
+                yield name, Listed(_tags(hub, name)[0], tuple(hub.revisions(name)))
 
 
 @explained
@@ -130,17 +142,18 @@ def looked_up(hub: Hub, known: Mapping[str, Listed]) -> Iterator[tuple[str, List
 
 def _read(hub: Hub, name: str, known: Listed | None) -> tuple[Listed, bool]:
     """Return what ``hub`` says of one model, and whether all of it could be read."""
-    tags, revisions = hub.tags(name), tuple(hub.revisions(name))
+    tags, complete = _tags(hub, name)
+    revisions = tuple(hub.revisions(name))
     shown = shown_revision(tags, revisions)
     facts: Mapping[str, Any] = {}
     origins: dict[str, tuple[str, ...]] = {}
-    complete = True
     for revision in revisions:
-        if known is not None and revision in known.revisions:
+        # Without facts it is a list of revisions alone, such as an index of version 1.0 has.
+        if known is not None and known.facts and revision in known.revisions:
             origins[revision] = known.derived_from.get(revision, ())
             if revision != shown:
                 continue
-            if known.shown == shown and known.facts:
+            if known.shown == shown:
                 facts = known.facts
                 continue
         try:
@@ -170,7 +183,7 @@ def _local(hub: LocalHub, *, facts: bool = True) -> Iterator[tuple[str, Listed]]
         for name in names:
             marks, changed = _marks(hub, name)
             line, known = remembered.find(name)
-            if known is not None and facts and not known.facts:
+            if known is not None and (line[1] == _INCOMPLETE or (facts and not known.facts)):
                 known = None
             if known is not None and line[1] == marks:
                 remembered.write(line)
@@ -180,19 +193,32 @@ def _local(hub: LocalHub, *, facts: bool = True) -> Iterator[tuple[str, Listed]]
                 found, complete = _read(hub, name, known) if facts else _glanced(hub, name, known)
             except ModelNotFound:  # it was removed meanwhile
                 continue
-            settled = complete and changed + _SETTLED_NS < started
-            remembered.add(name, marks if settled else "", found)
+            if not complete:
+                marks = _INCOMPLETE
+            elif changed + _SETTLED_NS >= started:
+                marks = ""
+            remembered.add(name, marks, found)
             yield name, found
 
 
 def _glanced(hub: LocalHub, name: str, known: Listed | None) -> tuple[Listed, bool]:
     """Return the tags and revisions of a model, with the facts that are ``known`` of them."""
-    tags, revisions = hub.tags(name), tuple(hub.revisions(name))
+    tags, complete = _tags(hub, name)
+    revisions = tuple(hub.revisions(name))
     shown = shown_revision(tags, revisions)
     if known is None or known.shown != shown or not {*revisions} <= {*known.revisions}:
-        return Listed(tags, revisions, shown), True
+        return Listed(tags, revisions, shown), complete
     derived = {key: of for key, of in known.derived_from.items() if key in revisions}
-    return Listed(tags, revisions, shown, known.facts, derived), True
+    return Listed(tags, revisions, shown, known.facts, derived), complete
+
+
+def _tags(hub: Hub, name: str) -> tuple[dict[str, str], bool]:
+    """Return the tags of a model and True; no tags and False if the file of one is damaged."""
+    try:
+        return hub.tags(name), True
+    except (LimitExceeded, ParamsError, UnsafePath) as error:
+        logger.warning("the tags of %s cannot be read: %s", name, error)
+        return {}, False
 
 
 def _marks(hub: LocalHub, name: str) -> tuple[str, int]:
