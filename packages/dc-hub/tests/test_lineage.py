@@ -166,6 +166,19 @@ def test_an_ancestor_under_another_name_is_found_by_its_digest(hub, family, line
     assert (found.name, found.found) == ("renamed", True)
 
 
+def test_an_ancestor_has_the_name_that_it_was_made_from(hub, family, linear):
+    publish(linear, "a-copy", hub=hub)
+    found = lineage("a", hub=hub).ancestors[family["base"].revision]
+    assert (found.name, found.found) == ("lab/base", True)
+
+
+def test_an_ancestor_whose_name_this_hub_cannot_have_is_missing(hub, linear):
+    link = f"Org/Base@{'ab' * 32}"
+    publish(linear, "m", hub=hub, derived_from=link)
+    (found,) = lineage("m", hub=hub).ancestors.values()
+    assert (str(found), found.found) == (link, False)
+
+
 def test_a_list_that_says_that_there_is_a_cycle_is_walked_once(family, hub):
     revisions = {name: stored.revision for name, stored in family.items()}
 

@@ -120,6 +120,29 @@ def test_a_malformed_bound_is_a_typed_error(filled, bound):
         search(hub=filled, metrics=[bound])
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        {"text": 5},
+        {"task": ["regression"]},
+        {"metrics": 5},
+        {"metrics": [None]},
+        {"derived_from": 5},
+        {"derived_from": "lab/base@main"},
+        {"derived_from": "lab/base@"},
+    ],
+    ids=str,
+)
+def test_a_malformed_argument_is_a_typed_error(filled, arguments):
+    with pytest.raises(errors.ParamsError):
+        search(hub=filled, **arguments)
+
+
+def test_an_origin_with_capitals_is_found(hub, linear):
+    publish(linear, "m", hub=hub, derived_from=f"Org/Base@{DIGEST}")
+    assert [found.name for found in search(hub=hub, derived_from="Org/Base")] == ["m"]
+
+
 def test_the_summary_is_that_of_main_or_else_of_the_last_tag(hub, models, dataset):
     first = publish(models["Linear"](1.0).fit(dataset), "m", hub=hub, tag="v1", move_main=False)
     publish(models["Linear"](2.0).fit(dataset), "m", hub=hub, tag="v0", move_main=False)

@@ -7,7 +7,7 @@ import pytest
 
 from dc_hub import DataSource, LocalHub, Score, Summary, errors, publish, save, summary
 from dc_hub.format.manifest import verify_directory
-from dc_hub.format.summary import first_paragraph
+from dc_hub.format.summary import first_paragraph, read_origins
 
 DIGEST = "ab" * 32
 
@@ -110,6 +110,13 @@ def test_whatever_metadata_hold_is_bounded_and_never_an_error(hub, linear, edit_
     assert Summary.from_json("evil", found.revision, (), dict.fromkeys(FACTS, evil)) is not None
 
 
+def test_origins_are_links_to_models_that_some_hub_can_have():
+    names = ["", "net", "lab/net", "Org/Net", "../x", "a/../b", "a//b", "a/b/c", "/a", "con", "é"]
+    found = read_origins([f"{name}@{DIGEST}" for name in names])
+    assert [link.partition("@")[0] for link in found] == ["", "net", "lab/net", "Org/Net"]
+    assert read_origins([DIGEST, f"net@{DIGEST[:-1]}", f"net@main@{DIGEST}", "net", "@"]) == ()
+
+
 def test_a_score_is_found_by_the_metrics_name_alone():
     found = Summary("m", DIGEST, metrics={"valid/rmse": Score(1.0), "test/RMSE": Score(2.0)})
     assert found.score("rmse") == Score(2.0)
@@ -124,6 +131,8 @@ def test_a_score_is_found_by_the_metrics_name_alone():
         ("---\na: 1\n---\n\n# Title\n\nOne\nline.\n\nAnother.", "One line."),
         ("# Title\n\n| | |\n|---|---|\n\nAfter the table.", ""),
         ("<!-- a\ncomment -->\nText.", "Text."),
+        ("<!-- a\n\nlong\n\ncomment -->\nText.", "Text."),
+        ("<!-- never closed\n\nText.", ""),
         ("# A\n## B\n\nText.", ""),
         ("---\nnever closed", ""),
         ("a &lt;b&gt; &amp;c", "a <b&gt; &c"),

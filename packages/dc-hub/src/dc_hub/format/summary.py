@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from html import escape
 from typing import Any, Final, Self
 
+from dc_hub.errors import UnsafePath
+from dc_hub.files.paths import check_any_name
 from dc_hub.format.manifest import Manifest
 from dc_hub.format.record import Record
 
@@ -21,8 +23,11 @@ _SHORT: Final = 200
 _LONG: Final = 600
 _FEW: Final = 16
 _SOME: Final = 64
+METRIC_PARTS: Final = 4
+"""How many parts the name of a metric has at most: ``test/rmse`` has two."""
+
 _DIGEST: Final = re.compile(r"(?:sha256:)?([0-9a-f]{64})")
-_ORIGIN: Final = re.compile(r"(?:[a-z0-9_][a-z0-9._/-]{0,192})?@[0-9a-f]{64}")
+_ORIGIN: Final = re.compile(r"([^@]*)@[0-9a-f]{64}")
 
 BEGIN: Final = "<!-- dc-hub: this part is generated; write above or below it -->"
 END: Final = "<!-- dc-hub: end of the generated part -->"
@@ -233,7 +238,7 @@ def read_scores(value: Any) -> dict[str, Score]:
 
     Of more than 64, those whose names have the fewest parts are kept.
     """
-    found = sorted(_scores("", value, 4), key=lambda named: named[0].count("/"))
+    found = sorted(_scores("", value, METRIC_PARTS), key=lambda named: named[0].count("/"))
     return dict(found[:_SOME])
 
 
@@ -266,7 +271,17 @@ def read_datasets(value: Any) -> Iterator[DataSource]:
 
 def read_origins(value: Any) -> tuple[str, ...]:
     """Return the models that the metadata ``derived_from`` names as ``name@digest``."""
-    return tuple(text for text in _texts(value, _SOME, _SHORT * 2) if _ORIGIN.fullmatch(text))
+    return tuple(filter(_is_origin, _texts(value, _SOME, _SHORT * 2)))
+
+
+def _is_origin(text: str) -> bool:
+    found = _ORIGIN.fullmatch(text)
+    if found is None:
+        return False
+    try:
+        return not found[1] or bool(check_any_name(found[1]))
+    except UnsafePath:
+        return False
 
 
 def first_paragraph(card: str) -> str:
@@ -285,8 +300,8 @@ def first_paragraph(card: str) -> str:
             continue
         text = line.strip()
         if text.startswith("<!--") and text not in (BEGIN, END):
-            while "-->" not in text and (text := next(lines, "-->")):
-                pass
+            while "-->" not in text:
+                text = next(lines, "-->")
             continue
         ends = text.startswith(("|", "```", "~~~", "<!--", "## "))
         if ends or (found and (not text or text.startswith("#"))):

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +18,7 @@ from dc_hub.errors import (
     HubUnavailable,
     ModelNotFound,
     RevisionNotFound,
+    UnsafePath,
 )
 from dc_hub.format.summary import Summary
 from dc_hub.hubs.catalogue import catalogue
@@ -142,7 +142,10 @@ def _ancestors(
         if len(found) == MAX_MODELS:
             return found, False
         known = listed.get(revision)
-        found[revision] = one = _read(hub, known.name if known else name, revision, known)
+        one = _read(hub, name, revision, known)
+        if not one.found and known is not None and known.name != name:
+            one = _read(hub, known.name, revision, known)
+        found[revision] = one
         waiting.extend(one.derived_from)
     return found, True
 
@@ -152,10 +155,15 @@ def _read(hub: Hub, name: str, revision: str, known: Relative | None) -> Relativ
     missing = Relative(name, revision, found=False)
     if not name:
         return missing
-    with suppress(ModelNotFound, RevisionNotFound, FileMissing):
-        tags = known.tags if known is not None else ()
-        return _relative(summarize(hub, hub.resolve(name, revision), tags))
-    return missing
+    try:
+        model = hub.resolve(name, revision)
+    except (ModelNotFound, RevisionNotFound, UnsafePath):  # or the hub has no such names
+        return missing
+    tags = known.tags if known is not None and known.name == name else ()
+    try:
+        return _relative(summarize(hub, model, tags))
+    except (ModelNotFound, RevisionNotFound, FileMissing):  # it was removed meanwhile
+        return missing
 
 
 def _descendants(

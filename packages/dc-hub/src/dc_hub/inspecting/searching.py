@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from heapq import nsmallest
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from dc_core import check_count, explained, html_table
 from dc_hub.errors import ParamsError
@@ -89,25 +89,29 @@ def search(
         dataset: A part of the dataset's name, or at least 12 digits of its digest.
         metrics: Bounds of metrics, all of which hold: ``"rmse<1.0"``, ``["test/r2>=0.5"]``. A name
             alone means the score on the test rows; see :meth:`Summary.score`.
-        derived_from: The name of a model that it was made from, or ``name@revision``.
+        derived_from: The name of a model that it was made from, or ``name@`` and the first digits
+            of its revision.
         limit: The maximum number of models returned; None for all.
 
     A model is known by its ``main``, or without it by its last tag. Case makes no difference.
 
-    Raises :class:`ParamsError` for a malformed bound, and the errors of :func:`ls`: a hub on the
+    Raises :class:`ParamsError` for a malformed argument, and the errors of :func:`ls`: a hub on the
     web or in a bucket needs an index, which ``dc-hub index`` writes.
     """
     if limit is not None:
         check_count("limit", limit, minimum=1)
+    bounds: Any = metrics
+    if isinstance(bounds, str) or not isinstance(bounds, Iterable):
+        bounds = [bounds]
     query = _Query(
-        words=tuple(text.lower().split()),
-        task=_lower(task),
-        backend=_lower(backend),
-        cls=_lower(cls),
-        licence=_lower(licence),
-        dataset=_lower(dataset),
-        bounds=tuple(map(Bound.parse, [metrics] if isinstance(metrics, str) else metrics)),
-        derived_from=_lower(derived_from),
+        words=tuple(_lower("text", text).split()),
+        task=_lower("task", task),
+        backend=_lower("backend", backend),
+        cls=_lower("cls", cls),
+        licence=_lower("licence", licence),
+        dataset=_lower("dataset", dataset),
+        bounds=tuple(map(Bound.parse, bounds)),
+        derived_from=_origin(derived_from),
     )
     ranked = ((-score, found.name, found) for score, found in _matches(hub, query))
     if limit is None:
@@ -231,12 +235,30 @@ def _closeness(word: str, text: str) -> int:
 
 def _is_origin(wanted: str, origin: str) -> bool:
     name, _, revision = wanted.partition("@")
-    known, _, digest = origin.partition("@")
+    known, _, digest = origin.lower().partition("@")
     return name == known and digest.startswith(revision)
 
 
-def _lower(text: str | None) -> str:
+def _lower(argument: str, text: str | None) -> str:
+    if not isinstance(text, str | None):
+        raise ParamsError(
+            f"{argument}={text!r:.200} is not a text.", path=argument, hint="Give a str."
+        )
     return (text or "").lower().strip()
+
+
+def _origin(text: str | None) -> str:
+    """Return the argument ``derived_from``, in which a tag could not be looked up."""
+    origin = _lower("derived_from", text)
+    _, at, revision = origin.partition("@")
+    if at and not re.fullmatch("[0-9a-f]{1,64}", revision):
+        raise ParamsError(
+            f"derived_from={text!r:.200} does not name a revision by its digits.",
+            path="derived_from",
+            hint="Give the name of a model, or 'name@' and digits of its revision; "
+            "`dc-hub tag list` shows those that tags point at.",
+        )
+    return origin
 
 
 def _cut(text: str) -> str:
