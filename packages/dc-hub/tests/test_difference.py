@@ -29,6 +29,14 @@ def test_arguments_metadata_and_weights_that_differ_are_named(hub, models, datas
     assert (intercept.before, intercept.after) == ("float64 [2]", "float32 [2]")
 
 
+def test_numbers_of_different_types_differ(hub, models, dataset):
+    for name, value in (("a", 1), ("b", 1.0), ("c", True)):
+        publish(models["Linear"](value).fit(dataset), name, hub=hub)
+    for after in "bc":
+        (change,) = diff("a", after, hub=hub).record
+        assert change.where == "params.alpha"
+
+
 def test_one_changed_bit_of_a_weight_is_a_difference(hub, linear):
     publish(linear, "a", hub=hub)
     linear.intercept = np.nextafter(linear.intercept, np.inf)

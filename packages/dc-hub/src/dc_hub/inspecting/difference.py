@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ def _changes(where: str, before: Any, after: Any) -> Iterable[Change]:
         for key in sorted(before.keys() | after.keys()):
             place = f"{where}.{key}" if where else key
             yield from _changes(place, before.get(key), after.get(key))
-    elif before != after:
-        yield Change(where, before, after)
+    elif json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
+        yield Change(where, before, after)  # 1, 1.0 and true are equal in Python, but not in JSON
 
 
 def _weights(a: Opened, b: Opened) -> Iterator[WeightChange]:
