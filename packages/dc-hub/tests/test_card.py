@@ -91,6 +91,9 @@ def test_the_card_names_neither_hub_nor_day(card, hub):
 
 # What the publisher says
 
+CYCLE: list = []
+CYCLE.append(CYCLE)
+
 
 def test_scores_dataset_and_licence_are_arguments(hub, linear, dataset):
     interval = SimpleNamespace(value=np.float64(1.5), low=1.0, high=float("nan"), level=0.95)
@@ -127,6 +130,16 @@ def test_equal_rows_have_the_same_digest_and_others_another(dataset):
         {"dataset": ""},
         {"dataset": 5},
         {"dataset": []},
+        {"dataset": [["nested"]]},
+        {"dataset": CYCLE},
+        {"metadata": {"a": CYCLE}},
+        {"metrics": {"a": {"b": {"c": {"d": {"e": 1.0}}}}}},
+        {"metrics": {"rmse": SimpleNamespace(value=1.0, low="x", high=2.0)}},
+        {"derived_from": "a/../b@" + "0" * 64},
+        {"card": f"Text.\n\n{BEGIN}\nNo end."},
+        {"card": f"Text.\n\n{BEGIN} \n{END}"},
+        {"card": f"{BEGIN}\n{BEGIN}\n{END}"},
+        {"card": f"{BEGIN}\nours\n{END}\n\n{BEGIN}\n{END}"},
         {"dataset": {"name": "x", "sha256": "5"}},
         {"dataset": {"name": "x", "url": "y"}},
         {"licence": ""},
@@ -181,6 +194,25 @@ def test_the_authors_text_is_around_the_generated_part(hub, linear):
     assert "| task | regression |" in rest.partition(END)[0]
     assert "## Limitations" in rest.partition(END)[2]
     assert summary("m", hub=hub).description == "Predicts *solubility*."
+
+
+def test_a_card_without_a_title_gets_that_of_the_model(hub, linear):
+    publish(linear, "m", hub=hub, card="Some words.", metadata={"title": "Net"})
+    for text in (read_card("m", hub=hub), "---\nlanguage: en\n---\nOther words."):
+        set_card("m", text, hub=hub)
+        titles = [line for line in read_card("m", hub=hub).split("\n") if line.startswith("# ")]
+        assert titles == ["# Net"]
+
+
+def test_a_first_line_that_is_no_title_is_not_kept_for_one():
+    assert "Old" not in with_author(f"Old.\n\n{BEGIN}\nours\n{END}\n", "New.")
+
+
+def test_a_name_and_a_dataset_are_one_dataset_and_a_list_of_them_is_two(hub, linear, dataset):
+    publish(linear, "m", hub=hub, dataset=("esol", dataset))
+    assert [found.name for found in summary("m", hub=hub).datasets] == ["esol"]
+    publish(linear, "m", hub=hub, dataset=["esol", dataset])
+    assert [found.name for found in summary("m", hub=hub).datasets] == ["esol", "unnamed"]
 
 
 def test_hand_written_text_survives_when_the_rest_is_written_again(hub, linear, models, dataset):

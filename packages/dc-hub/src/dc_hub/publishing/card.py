@@ -132,12 +132,19 @@ def with_author(card: str, author: str) -> str:
                 hint="Remove control and format characters.",
             )
     generated, given = Card.parse(card), Card.parse("\n".join(lines))
+    if (author.count(BEGIN), author.count(END)) != ((1, 1) if given.generated else (0, 0)):
+        raise ParamsError(
+            "The card does not have both comments around the generated part, once each.",
+            path="card",
+            hint="Leave both as they are, each on a line of its own, or remove both with what is "
+            "between them.",
+        )
     kept = {key: block for key, block in given.front.items() if key not in _OURS}
     for block in kept.values():
         _check_simple(block)
     above = given.above.strip("\n")
-    if not re.search(r"^# ", above, re.MULTILINE):
-        heading = generated.above.partition("\n")[0]
+    heading = generated.above.strip("\n").partition("\n")[0]
+    if heading.startswith("# ") and not re.search(r"^# ", above, re.MULTILINE):
         above = f"{heading}\n\n{above}".rstrip("\n")
     below = given.below if given.generated else generated.below
     return str(Card({**generated.front, **kept}, f"{above}\n\n", generated.generated, below))

@@ -11,7 +11,8 @@ import numpy as np
 
 from dc_core import Dataset, dataset_digest
 from dc_hub.errors import ParamsError
-from dc_hub.format.summary import Score, read_origins, score_to_json
+from dc_hub.format import strict_json
+from dc_hub.format.summary import METRIC_PARTS, Score, read_origins, score_to_json
 from dc_hub.hubs.contract import StoredModel, is_digest
 
 _LICENCE: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.+() -]{0,99}")
@@ -36,7 +37,7 @@ def with_facts(
     """
     given = {
         "metrics": None if metrics is None else _metrics(metrics),
-        "dataset": None if dataset is None else _dataset(dataset),
+        "dataset": None if dataset is None else _datasets(dataset),
         "licence": None if licence is None else _licence(licence),
         "derived_from": None if derived_from is None else _origins(derived_from, resolve),
     }
@@ -52,26 +53,35 @@ def with_facts(
     return {**known, **facts}
 
 
-def plain(value: Any) -> Any:
-    """Return metadata as JSON: NumPy's numbers as Python's, tuples as lists."""
+def plain(value: Any, depth: int = strict_json.MAX_DEPTH) -> Any:
+    """Return metadata as JSON: NumPy's numbers as Python's, tuples as lists.
+
+    What is nested deeper than ``depth`` is left as it is; writing refuses it.
+    """
     if isinstance(value, np.generic):
         return value.item()
-    if isinstance(value, Mapping):
-        return {key: plain(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [plain(item) for item in value]
+    if isinstance(value, Mapping) and depth:
+        return {key: plain(item, depth - 1) for key, item in value.items()}
+    if isinstance(value, list | tuple) and depth:
+        return [plain(item, depth - 1) for item in value]
     return value
 
 
-def _metrics(value: Any, where: str = "metrics") -> Any:
+def _metrics(value: Any, where: str = "metrics", depth: int = METRIC_PARTS) -> Any:
     """Return scores as JSON: numbers, and objects with ``value`` and bounds."""
     if isinstance(value, Mapping):
+        if not depth:
+            raise ParamsError(
+                f"{where} is nested more than {METRIC_PARTS} deep.",
+                path=where,
+                hint='Give scores by name, or by part and name: {"test": {"rmse": 0.6}}.',
+            )
         for name in value:
             if not isinstance(name, str) or not name:
                 raise ParamsError(
                     f"{where} has the name {name!r}.", path=where, hint="Name metrics by texts."
                 )
-        return {name: _metrics(item, f"{where}.{name}") for name, item in value.items()}
+        return {name: _metrics(item, f"{where}.{name}", depth - 1) for name, item in value.items()}
     if where == "metrics":
         raise ParamsError(
             f"metrics={value!r} are not scores by name.",
@@ -79,10 +89,16 @@ def _metrics(value: Any, where: str = "metrics") -> Any:
             hint='Give what evaluate() returned, or {"test": {"rmse": 0.6}}.',
         )
     if hasattr(value, "value") and hasattr(value, "low") and hasattr(value, "high"):
-        bounds = (getattr(value, name, None) for name in ("low", "high", "level"))
-        known = [None if b is None or not math.isfinite(b) else float(b) for b in bounds]
-        return score_to_json(Score(_number(value.value, where), *known))
+        bounds = (_bound(getattr(value, name, None), where) for name in ("low", "high", "level"))
+        return score_to_json(Score(_number(value.value, where), *bounds))
     return _number(value, where)
+
+
+def _bound(value: Any, where: str) -> float | None:
+    """Return the bound of an interval; None for one that is not known or not finite."""
+    if value is None or (isinstance(value, float | np.floating) and not math.isfinite(value)):
+        return None
+    return float(_number(value, where))
 
 
 def _number(value: Any, where: str) -> float:
@@ -94,6 +110,12 @@ def _number(value: Any, where: str) -> float:
             hint="Give finite numbers, or intervals with value, low and high; leave out the rest.",
         )
     return number
+
+
+def _datasets(value: Any) -> Any:
+    """Return a dataset, or a list of datasets, as JSON."""
+    many = isinstance(value, list) and value
+    return [_dataset(item) for item in value] if many else _dataset(value)
 
 
 def _dataset(value: Any) -> Any:
@@ -108,9 +130,7 @@ def _dataset(value: Any) -> Any:
         case {"name": str(), **others} if set(others) <= {"sha256", "rows"}:
             digest = others.get("sha256")
             if digest is None or (isinstance(digest, str) and is_digest(digest)):
-                return dict(value)
-        case list() if value:
-            return [_dataset(item) for item in value]
+                return plain(value)
     raise ParamsError(
         f"dataset={value!r:.200} does not name a dataset.",
         path="dataset",
