@@ -49,6 +49,23 @@ def test_ls_lists_names_tags_and_revisions(run, published):
     ]
 
 
+def test_several_hubs_are_looked_up_in_order(run, published, hub, linear, tmp_path):
+    mine = publish(linear, "mine", hub=tmp_path / "first").revision
+    both = ("--hub", tmp_path / "first", "--hub", hub.path)
+    code, out, _ = run("ls", "--json", *both)
+    assert code == 0
+    assert [model["name"] for model in json.loads(out)] == ["lab/chain", "mine"]
+    for name, revision in (("mine", mine), ("lab/chain", published.revision)):
+        code, out, _ = run("verify", name, *both)
+        assert (code, revision in out) == (0, True)
+    assert run("tag", "set", "lab/chain", "v1", *both)[0] == 0
+    assert list_tags("lab/chain", hub=hub)["v1"] == published.revision
+    assert run("rm", "mine", "--yes", *both)[0] == 0
+    code, _, err = run("ls", "--hub", tmp_path / "none", "--hub", hub.path)
+    assert code == 2
+    assert "none" in err
+
+
 def test_info_shows_arguments_as_calls_and_weights_by_name(run, published):
     code, out, _ = run("info", "lab/chain")
     assert code == 0

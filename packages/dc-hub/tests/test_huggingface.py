@@ -290,6 +290,13 @@ def test_what_a_tag_of_ours_cannot_be_is_refused(site, org, linear):
 def test_a_name_in_folders_is_refused_where_there_are_none(org, linear):
     with pytest.raises(errors.UnsafePath, match="folders"):
         publish(linear, "lab/m", hub=org)
+    with pytest.raises(errors.ModelNotFound, match="folders"):
+        org.resolve("lab/m")
+
+
+def test_a_name_in_folders_is_looked_up_in_the_next_hub(org, hub, linear):
+    publish(linear, "lab/m", hub=hub)
+    assert from_pretrained("lab/m", hub=["hf://org", hub]).alpha == linear.alpha
 
 
 # --- weights of others ---
@@ -562,6 +569,13 @@ def test_files_that_make_no_sense_are_a_typed_error(site, linear, entry):
     listed = json.dumps([{"type": "file", "path": "model.safetensors", **entry}])
     site.faults["tree"] = lambda path: listed
     with pytest.raises((errors.HubUnavailable, errors.LimitExceeded)):
+        load_weights("hf://org/m", into=linear)
+
+
+def test_a_list_of_files_that_is_not_whole_is_a_typed_error(site, linear, arrays):
+    site.add("org/m", {"model.safetensors": safetensors.save(arrays)})
+    site.faults["tree"] = lambda path: ("[]", 200, {"Link": f'<{site.url}/{path}>; rel="next"'})
+    with pytest.raises(errors.LimitExceeded, match="more files than one page"):
         load_weights("hf://org/m", into=linear)
 
 

@@ -58,7 +58,7 @@ def card(
         out.file.write("\n".join(map(escape_controls, lines)))
 
 
-def _change(model: str, text: str, tag: list[str] | None, hub: str | None) -> None:
+def _change(model: str, text: str, tag: list[str] | None, hub: HubOption) -> None:
     stored = editing.set_card(model, text, hub=hub, tag=tag or ())
     out.print(f"[green]changed[/]  {plain(model)}  revision {stored.revision}")
 

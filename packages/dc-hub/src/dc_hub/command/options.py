@@ -28,8 +28,12 @@ ExpectedOption = Annotated[
     typer.Option(metavar="REVISION", help="Fail unless the tag points at this revision now."),
 ]
 HubOption = Annotated[
-    str | None,
-    typer.Option("--hub", metavar="DIRECTORY", help="The hub: a directory, or the URL of one."),
+    list[str] | None,
+    typer.Option(
+        "--hub",
+        metavar="HUB",
+        help="The hub: a directory, or the URL of one; repeat for several in order.",
+    ),
 ]
 LockOption = Annotated[str, typer.Option("--lock", metavar="FILE", help="The file of pins.")]
 OptionalLockOption = Annotated[

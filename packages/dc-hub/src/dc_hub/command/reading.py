@@ -109,7 +109,7 @@ def verify(
         raise typer.Exit(NO)
 
 
-def _verify_one(model: str, hub: str | None, as_json: bool) -> None:
+def _verify_one(model: str, hub: HubOption, as_json: bool) -> None:
     source = inspecting.verify(model, hub=hub)
     signed = signatures_in(source, place(model, hub))
     if as_json:

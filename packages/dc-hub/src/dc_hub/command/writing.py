@@ -61,7 +61,7 @@ def rm(
         out.print(f"[green]removed[/]  {plain(model)}  revision {revision}")
 
 
-def _confirm_removal(model: str, hub: str | None) -> None:
+def _confirm_removal(model: str, hub: HubOption) -> None:
     """Say what would be removed, and abort unless the answer is yes."""
     if parse(model).directory is None:
         reference, where = in_hub(model, hub)

@@ -530,21 +530,26 @@ class HFHub(RemoteHub):
         return {name for name in there if name in _OURS or is_weights(name)} - set(names)
 
     def _repository(self, name: str) -> str:
-        """Return the repository of a model. Raises :class:`UnsafePath`."""
+        """Return the repository of a model.
+
+        Raises :class:`UnsafePath`, and :class:`ModelNotFound` for a name that none here can have.
+        """
         check_any_name(name)
         if not self._namespace:
             return name
         if "/" in name:
-            raise UnsafePath(
-                f"{name!r} cannot be the name of a model in {self.url}: repositories are not in "
-                "folders.",
+            raise ModelNotFound(
+                f"There is no model {name!r} in {self.url}: repositories are not in folders.",
                 path=name,
                 hint="Give a name without '/'; in the hub hf:// it is 'org/net'.",
             )
         return f"{self._namespace}/{name}"
 
     def _own_repository(self, name: str) -> str:
-        return self._repository(check_name(name))
+        try:
+            return self._repository(check_name(name))
+        except ModelNotFound as error:
+            raise UnsafePath(error.args[0], path=error.path, hint=error.hint) from error
 
     def _refs(self, repository: str) -> Refs:
         self._check_online(repository)

@@ -13,7 +13,14 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from dc_hub.errors import FileMissing, HubError, HubUnavailable, ModelNotFound, RevisionNotFound
+from dc_hub.errors import (
+    FileMissing,
+    HubError,
+    HubUnavailable,
+    LimitExceeded,
+    ModelNotFound,
+    RevisionNotFound,
+)
 from dc_hub.format import strict_json
 from dc_hub.remote.http import HTTPStore
 
@@ -78,7 +85,8 @@ class HFStore(HTTPStore):
     def files(self, repository: str, commit: str) -> dict[str, RepositoryFile]:
         """Return the files in the root of a commit by name.
 
-        Raises :class:`RevisionNotFound` if there is no such commit, and :class:`HubUnavailable`.
+        Raises :class:`RevisionNotFound` if there is no such commit, :class:`HubUnavailable`, and
+        :class:`LimitExceeded` if the endpoint divides the list into pages (of a thousand files).
         """
         path = f"api/models/{repository}/tree/{commit}"
         answer = self._json(path)
@@ -117,6 +125,12 @@ class HFStore(HTTPStore):
 
     def _check(self, answer: Any, path: str) -> None:
         """Raise the error that the endpoint names in a header; see :meth:`HTTPStore._check`."""
+        if path.startswith("api/") and 'rel="next"' in answer.headers.get("Link", ""):
+            raise LimitExceeded(
+                f"{self._shown(_repository(path))} has more files than one page lists.",
+                path=self._shown(path),
+                hint="Move files that are not the model's into a folder.",
+            )
         code = answer.headers.get("X-Error-Code", "")
         if answer.status == 401 and not code:
             raise HubUnavailable(
