@@ -362,6 +362,20 @@ def test_a_public_key_that_others_can_write_is_refused(alice):
         list_keys()
 
 
+def test_an_empty_passphrase_is_refused_and_makes_no_key():
+    with pytest.raises(KeyFileError, match="encrypts nothing"):
+        new_key("alice", passphrase="")
+    assert list_keys() == {}
+
+
+def test_signing_with_the_public_key_of_another_says_what_is_missing(hub, linear, tmp_path):
+    publish(linear, "m", hub=hub)
+    (tmp_path / "bob.pub").write_text(SigningKey.generate().public.to_text())
+    trust_key(tmp_path / "bob.pub", "bob")
+    with pytest.raises(FileMissing, match="only the public part"):
+        dc_hub.sign("m", key="bob", hub=hub)
+
+
 def test_an_encrypted_key_needs_its_passphrase(monkeypatch, hub, linear):
     public = new_key("alice", passphrase="correct horse")
     assert b"ENCRYPTED" in (keys_folder() / "alice.key").read_bytes()

@@ -167,6 +167,11 @@ def test_a_key_with_a_passphrase_signs_a_bundle(hub, linear, tmp_path):
     assert dc_hub.signatures("m", hub=hub)[0].verdict == "valid"
 
 
+def test_a_passphrase_is_not_shown(tmp_path):
+    private, _ = write_pair(tmp_path, "k", passphrase=b"secret words")
+    assert "secret" not in repr(dc_hub.load_key(private, passphrase="secret words"))
+
+
 def test_keys_of_other_kinds_are_a_typed_error(hub, linear, tmp_path):
     key = rsa.generate_private_key(65537, 2048)
     private = tmp_path / "rsa.pem"

@@ -290,6 +290,28 @@ def test_the_manifest_that_is_signed_is_the_one_that_is_read(
         dc_hub.load(good)
 
 
+def test_a_link_that_is_turned_after_the_check_is_not_followed(
+    linear, chain, policy, alice, tmp_path, monkeypatch
+):
+    good = save(linear, tmp_path / "good").path
+    evil = save(chain, tmp_path / "evil").path
+    policy(
+        f"[hubs.'{good}']\nrequire_signature = false\n[default]\nrequire_signature = ['alice']\n"
+    )
+    link = tmp_path / "link"
+    link.symlink_to(good)
+    check = opening.trusted_directory
+
+    def turned(directory):
+        source = check(directory)
+        link.unlink()
+        link.symlink_to(evil)
+        return source
+
+    monkeypatch.setattr(opening, "trusted_directory", turned)
+    assert type(dc_hub.load(link)) is type(linear)
+
+
 def test_a_file_changed_under_a_signed_manifest_is_refused(hub, linear, strict):
     path = publish(linear, "m", hub=hub, sign="alice").path
     weights = path / "model.safetensors"
@@ -578,7 +600,6 @@ REMOTE = {
     "diff, fetched": lambda url, linear, folder: dc_hub.diff("m", "m", hub=url, fetch=True),
     "pull": lambda url, linear, folder: dc_hub.pull("m", hub=url),
     "verify": lambda url, linear, folder: dc_hub.verify("m", hub=url),
-    "verify, many": lambda url, linear, folder: dc_hub.verify_models("m", hub=url, repair=True),
     "check_golden": lambda url, linear, folder: dc_hub.check_golden("m", hub=url),
     "export": lambda url, linear, folder: dc_hub.export("m", folder / "copy", hub=url),
     "bundle": lambda url, linear, folder: dc_hub.bundle("m", folder / "m.tar", hub=url),
@@ -594,6 +615,22 @@ def test_nothing_of_an_unsigned_model_of_a_server_is_asked_for_but_signatures(
     asked = {path.rsplit("/")[-1] for path, _, _ in served.requests}
     assert asked <= {"main.json", "index.json", SIGNATURE, BUNDLE}
     assert not (tmp_path / "copy").exists()
+
+
+def test_all_models_that_lack_signatures_are_listed_with_those_that_are_damaged(
+    hub, linear, chain, strict, tmp_path
+):
+    good = publish(linear, "good", hub=hub, sign="alice")
+    unsigned = publish(chain, "bad", hub=hub)
+    found = dc_hub.verify_models([unsigned.path], hub=hub)
+    found += dc_hub.verify_models(hub=hub, everything=True, repair=True)
+    assert [(one.name, one.intact) for one in found] == [
+        ("", False),
+        ("bad", False),
+        ("good", True),
+    ]
+    assert all(one.error.startswith("SignatureError") for one in found if not one.intact)
+    assert (found[1].revision, found[2].revision) == (unsigned.revision, good.revision)
 
 
 def test_an_unsigned_model_has_neither_a_page_nor_a_card_on_a_site(served, hub, linear, tmp_path):

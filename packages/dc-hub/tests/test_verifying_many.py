@@ -143,7 +143,7 @@ def run(monkeypatch, capsys):
 def test_the_command_lists_all_that_is_damaged_and_exits_with_one(run, hub, three):
     code, out, err = run("verify", "--all", "--hub", hub.path)
     assert (code, err) == (1, "")
-    assert out.count("damaged") == 2
+    assert out.count("failed") == 2
     assert out.count("verified") == 1
     code, out, _ = run("verify", "--all", "--json", "--hub", hub.path)
     assert code == 1

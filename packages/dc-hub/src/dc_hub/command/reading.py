@@ -84,7 +84,8 @@ def verify(
 ) -> None:
     """Hash every file of models and check them, and their signatures.
 
-    Of several models, all that are damaged are listed, and then the exit code is 1.
+    Of several models, all that are damaged, or lack the signatures that the trust policy requires,
+    are listed, and then the exit code is 1.
     """
     names = models or []
     if not names and not everything and not cache:
@@ -126,7 +127,7 @@ def _print_verified(model: verification.Verified) -> None:
         done = "repaired" if model.repaired else "verified"
         out.print(f"[green]{done}[/]  {name}  revision {model.revision}")
     else:
-        out.print(f"[red]damaged[/]  {name}  revision {model.revision or 'unknown'}")
+        out.print(f"[red]failed[/]  {name}  revision {model.revision or 'unknown'}")
         out.print(f"  {plain(model.error)}")
 
 

@@ -8,6 +8,7 @@ is read later must have that digest.
 from __future__ import annotations
 
 import hashlib
+import os
 from collections.abc import Mapping
 from functools import partial
 from pathlib import Path
@@ -76,12 +77,16 @@ def check_trust(hub: Hub, model: StoredModel) -> Mapping[str, bytes]:
 def trusted_directory(directory: Path) -> StoredModel:
     """Return the model in a ``directory``, if the user's trust policy allows it.
 
-    If the policy requires signatures, the revision is that of the manifest that is signed, and
+    If there is a policy, the path is one without links, so that the place is the one that was
+    checked. If it requires signatures, the revision is that of the manifest that is signed, and
     nothing else may be read as the model. Raises :class:`SignatureError` and :class:`PolicyError`.
     """
     policy = load_policy()
-    rule = policy.rule(str(directory)) if policy is not None else None
-    if policy is None or rule is None or rule.threshold == 0:
+    if policy is None:
+        return StoredModel("", "", directory)
+    directory = Path(os.path.realpath(directory))
+    rule = policy.rule(str(directory))
+    if rule is None or rule.threshold == 0:
         return StoredModel("", "", directory)
     with open_directory(directory) as folder:
         try:

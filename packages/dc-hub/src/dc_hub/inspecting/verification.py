@@ -17,6 +17,7 @@ from dc_hub.errors import (
     ModelNotFound,
     ModelRemoved,
     RevisionNotFound,
+    SignatureError,
     SizeMismatch,
 )
 from dc_hub.files.cache import cache_folder
@@ -35,7 +36,7 @@ Counted = Callable[[int, int], None]
 """Is told how many models are verified, and how many there are."""
 
 _GONE: Final = (ModelNotFound, ModelRemoved, RevisionNotFound)
-_SENT_WRONG: Final = (HashMismatch, ManifestError, SizeMismatch)
+_SENT_WRONG: Final = (HashMismatch, ManifestError, SignatureError, SizeMismatch)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,8 +70,9 @@ def verify_models(
     """Hash every file of each of ``names``, read every header, and tell which models are intact.
 
     With ``everything`` these are all revisions of all models of the hub. With ``repair``, what is
-    damaged in the cache is fetched again from its hub. A damaged model raises nothing; one that
-    does not exist does, and so does a hub that cannot be reached.
+    damaged in the cache is fetched again from its hub. A damaged model raises nothing, nor does one
+    without the signatures that the trust policy requires; one that does not exist does, and so does
+    a hub that cannot be reached.
     """
     chosen = [names] if isinstance(names, str) else list(names)
     if everything:
@@ -114,8 +116,12 @@ def verify_cache(
 
 
 def _verified(name: ModelName, hub: HubLike, repair: bool) -> Verified:
-    if parse(name).directory is not None:
-        return _checked(locate(name), None)
+    directory = parse(name).directory
+    if directory is not None:
+        try:
+            return _checked(locate(name), None)
+        except SignatureError as error:
+            return Verified("", "", str(directory), _said(error))
     reference, where = in_hub(name, hub)
     model = where.resolve(reference.name, reference.revision)
     try:

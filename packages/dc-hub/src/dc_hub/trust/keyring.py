@@ -43,10 +43,16 @@ def new_key(name: str, *, passphrase: str | None = None) -> PublicKey:
 
     The private key is written to ``keys/NAME.key`` in the user's configuration folder, which only
     the user can read, encrypted if there is a ``passphrase``; the public key to ``NAME.pub``, for
-    others. Raises :class:`AlreadyExists` if there is a key of that name, :class:`KeyFileError` if
-    ``cryptography`` is not installed, and :class:`UnsafePath` for a name that cannot be.
+    others. Raises :class:`AlreadyExists` if there is a key of that name, and :class:`KeyFileError`
+    for a name that cannot be, for an empty passphrase, and if ``cryptography`` is not installed.
     """
     public, private = _file(name, "pub"), _file(name, "key")
+    if passphrase == "":
+        raise KeyFileError(
+            "An empty passphrase encrypts nothing.",
+            path=str(private),
+            hint="Give one, or leave passphrase= out to store the key as it is.",
+        )
     for file in (public, private):
         if os.path.lexists(file):
             raise _exists(name, file)
@@ -154,9 +160,16 @@ def _private_file(key: str | os.PathLike[str]) -> Path:
     if not isinstance(key, str) or "/" in key or os.sep in key or key.endswith((".key", ".pem")):
         return local_path(key)
     path = _file(key, "key")
-    if not os.path.lexists(path):
-        raise _missing(key)
-    return path
+    if os.path.lexists(path):
+        return path
+    if os.path.lexists(_file(key, "pub")):
+        raise FileMissing(
+            f"Of the key {key!r} only the public part is here, which checks signatures.",
+            path=str(path),
+            hint="Sign with a key of your own (`dc-hub key list`), or give the file of a private "
+            "key.",
+        )
+    raise _missing(key)
 
 
 def read_public(path: Path, *, unshared: bool = False) -> PublicKey:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import tempfile
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,7 @@ class BundleSigner:
     """Signs with the private key on a NIST curve in the PEM file ``private_key``."""
 
     private_key: Path
-    passphrase: str | None = None
+    passphrase: str | None = field(default=None, repr=False)
 
     def sign(self, manifest: bytes) -> dict[str, bytes]:
         """Return the signature file, by its name: a bundle that signs ``manifest``."""
