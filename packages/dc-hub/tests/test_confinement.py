@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 from pathlib import Path
 
@@ -17,12 +19,14 @@ from dc_hub.converting.worker import Request
 from dc_hub.errors import ConversionError, HubError, LimitExceeded, UnsafePath, UntrustedFile
 
 ATTEMPTS = """
-import ctypes, json, os, pathlib, signal, socket, subprocess, sys, threading
+import ctypes, json, os, pathlib, resource, signal, socket, subprocess, sys, threading
 from dc_hub.converting import confinement
 folder, other = map(pathlib.Path, sys.argv[1:3])
 file, secret = other / "file", other / "secret"
 libc = ctypes.CDLL(None)
-number = {{"x86_64": (57, 41), "aarch64": (220, 198)}}.get(os.uname().machine)
+number = {{"x86_64": (57, 41, 234), "aarch64": (220, 198, 131)}}.get(os.uname().machine)
+parent, nice = os.getppid(), os.getpriority(os.PRIO_PROCESS, os.getppid())
+resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 if {measure!r} == "audit":
     confinement.refuse_by_audit(folder)
 else:
@@ -35,12 +39,16 @@ else:
 def attempt(action):
     try:
         return repr(action())
-    except OSError as error:
+    except (OSError, ValueError) as error:  # ValueError: of a limit that is refused
         return "refused"
 
 def child():
     if os.fork() == 0:
         os._exit(0)
+
+def signal_parent():
+    if libc.syscall(number[2], parent, parent, 0) != 0:
+        raise PermissionError
 
 def through_libc():
     return libc.syscall(number[1], 2, 1, 0) if libc.syscall(number[0], 0) != 0 else "a child"
@@ -63,6 +71,21 @@ if {measure!r} == "linux":
     actions["read others"] = lambda: secret.read_bytes()
     actions["exec"] = lambda: os.execv("/bin/true", ["true"])
     actions["through libc"] = through_libc
+    actions["signal a thread of another"] = signal_parent
+    actions["limit another"] = lambda: resource.prlimit(parent, resource.RLIMIT_CORE, (0, 0))
+    actions["slow another"] = lambda: os.setpriority(os.PRIO_PROCESS, parent, nice)
+    actions["pin another"] = lambda: os.sched_setaffinity(parent, {{0}})
+    actions["empty what is read"] = lambda: os.open(file, os.O_RDONLY | os.O_TRUNC)
+    for path in (file, secret):
+        actions[f"mode of {{path.name}}"] = lambda path=path: path.chmod(0o777)
+        actions[f"times of {{path.name}}"] = lambda path=path: os.utime(path)
+        actions[f"owner of {{path.name}}"] = lambda path=path: os.chown(path, -1, os.getgid())
+        actions[f"attribute of {{path.name}}"] = lambda path=path: os.setxattr(path, "user.a", b"")
+        actions[f"length of {{path.name}}"] = lambda path=path: os.truncate(path, 0)
+    actions["root's privileges"] = lambda: os.chroot(folder)
+    actions["raise own limit"] = lambda: resource.setrlimit(resource.RLIMIT_CORE, (9, 9))
+    resource.getrlimit(resource.RLIMIT_AS)
+    signal.pthread_kill(threading.get_ident(), 0)
     threading.Thread(target=lambda: None).start()
 else:
     actions["ctypes"] = lambda: ctypes.CDLL(None)
@@ -98,7 +121,8 @@ def test_linux_refuses_programs_processes_sockets_and_other_files_to_a_confined_
     # The C library's system() returns a status where it could not start a process.
     assert results.pop("system") not in ("0", "refused")
     assert results.pop("through libc") == "-1"
-    assert set(results.values()) == {"refused"}, results
+    allowed = {name: result for name, result in results.items() if result != "refused"}
+    assert allowed == {}
 
 
 @pytest.mark.needs("fork")
@@ -192,6 +216,32 @@ def test_a_report_that_is_missing_or_malformed_is_a_typed_error(leaving, code, e
     with pytest.raises(error) as caught:
         leaving(code)
     assert isinstance(caught.value, HubError)
+
+
+@pytest.mark.needs("open directories")
+def test_what_a_process_leaves_is_removed_however_deep_it_is_nested(monkeypatch, tmp_path):
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    deep = "import os\nfor i in range(1200): os.mkdir('d'); os.chdir('d')\nopen('f', 'w').close()"
+    monkeypatch.setattr(process, "_PROGRAM", deep)
+    with pytest.raises(ConversionError), reading_apart(request(), 60):
+        pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.needs("resource limits")
+def test_what_a_process_complains_is_read_at_its_end_alone(leaving):
+    with pytest.raises(ConversionError) as caught:
+        leaving("import os; os.lseek(2, 1 << 40, 0); os.write(2, b'x' * 9999 + b'\\nthe end')")
+    assert caught.value.args[0].endswith("the end.")
+    assert len(caught.value.args[0]) < 1_000
+
+
+def test_a_request_may_be_longer_than_a_command_line(monkeypatch):
+    asked = dataclasses.replace(request(), rename={f"layer.{i}.": "x" * 90 for i in range(30_000)})
+    code = "import json, sys; print(len(json.load(sys.stdin)['rename']), file=sys.stderr)"
+    monkeypatch.setattr(process, "_PROGRAM", code)
+    with pytest.raises(ConversionError, match="30000"), reading_apart(asked, 60):
+        pass
 
 
 @pytest.mark.needs("FIFOs")

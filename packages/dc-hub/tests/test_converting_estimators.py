@@ -9,17 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dc_core.errors import ConversionError as CoreConversionError
+from dc_core.errors import UntrustedFile as CoreUntrustedFile
 from dc_hub import convert, from_pretrained, info
-from dc_hub.errors import ConversionError, NotSerializable, UntrustedFile
+from dc_hub.errors import ConversionError, NotSerializable
 
 sklearn = pytest.importorskip("sklearn", reason="needs scikit-learn")
-pytest.importorskip("dc_sklearn", reason="needs dc-sklearn")
+joblib_files = pytest.importorskip("dc_sklearn.joblib_files", reason="needs dc-sklearn")
 joblib = pytest.importorskip("joblib", reason="needs joblib")
 
 from sklearn.ensemble import RandomForestClassifier  # noqa: E402
 from sklearn.linear_model import Ridge  # noqa: E402
 from sklearn.pipeline import make_pipeline  # noqa: E402
 from sklearn.preprocessing import FunctionTransformer, StandardScaler  # noqa: E402
+
+from dc_sklearn import skops_files  # noqa: E402
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 4))
@@ -63,29 +67,34 @@ def test_an_estimator_of_skops_needs_trust_only_for_types_that_skops_does_not_kn
     model = from_pretrained(tmp_path / "ridge")
     assert np.array_equal(model.predict(X)[:, 0], ridge.predict(X))
     skops.dump(forest(), tmp_path / "forest.skops")
-    with pytest.raises(UntrustedFile, match=r"sklearn\.tree\._tree\.Tree"):
-        convert(tmp_path / "forest.skops", tmp_path / "forest")
+    with pytest.raises(CoreUntrustedFile, match=r"sklearn\.tree\._tree\.Tree"):
+        skops_files.dc_read_file(tmp_path / "forest.skops", False)
 
 
 def test_a_pickle_that_is_not_trusted_is_never_unpickled(tmp_path):
     marker, file = tmp_path / "ran", tmp_path / "evil.pkl"
     file.write_bytes(pickle.dumps(Runs(Path.touch, marker)))
-    with pytest.raises(UntrustedFile, match="pickle"):
-        convert(file, tmp_path / "model")
+    with pytest.raises(CoreUntrustedFile, match="pickle"):
+        joblib_files.dc_read_file(file, False)
     assert not marker.exists()
 
 
-@pytest.mark.parametrize(
-    "function",
-    [os.system, eval, getattr, joblib.load],
-    ids=lambda function: function.__name__,
-)
-def test_a_trusted_pickle_finds_nothing_but_parts_of_estimators(function, tmp_path):
+def test_a_trusted_pickle_finds_nothing_but_parts_of_estimators(tmp_path):
     file = tmp_path / "evil.joblib"
-    file.write_bytes(pickle.dumps(Runs(function, f"touch {tmp_path}/ran")))
+    file.write_bytes(pickle.dumps(Runs(os.system, f"touch {tmp_path}/ran")))
     with pytest.raises(ConversionError, match=r"names .*, which is no part of an estimator"):
         convert(file, tmp_path / "model", trust=True)
     assert not (tmp_path / "ran").exists()
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["os system", "builtins eval", "builtins getattr", "joblib.numpy_pickle load", "numpy load",
+     "sklearn.datasets fetch_openml", "sklearn.utils.validation np.f2py"],
+)  # fmt: skip
+def test_what_is_no_part_of_an_estimator_is_not_found_for_a_pickle(name):
+    with pytest.raises(CoreConversionError, match="no part of an estimator"):
+        joblib_files.refuse_strange_globals("pickle.find_class", tuple(name.split()))
 
 
 def test_code_in_a_trusted_estimator_is_refused_by_name(tmp_path):
@@ -96,10 +105,9 @@ def test_code_in_a_trusted_estimator_is_refused_by_name(tmp_path):
     assert "log1p" in str(caught.value) or "FunctionTransformer" in str(caught.value)
 
 
-def test_a_file_that_holds_no_estimator_says_what_it_holds(tmp_path):
-    joblib.dump({"model": forest()}, tmp_path / "dict.joblib")
-    with pytest.raises(ConversionError, match="holds a dict"):
-        convert(tmp_path / "dict.joblib", tmp_path / "model", trust=True)
+def test_a_file_that_holds_no_estimator_says_what_it_holds():
+    with pytest.raises(CoreConversionError, match="holds a dict"):
+        joblib_files.foreign({"model": Ridge()}, "joblib", [])
 
 
 def test_an_estimator_of_another_version_says_so_in_the_facts(tmp_path):

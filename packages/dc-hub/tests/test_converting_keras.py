@@ -9,7 +9,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from dc_core.errors import ConversionError as CoreConversionError
 from dc_hub import convert, info, read_tensors, verify
+from dc_hub.converting import keras_files
 from dc_hub.errors import ConversionError, LimitExceeded
 
 h5py = pytest.importorskip("h5py", reason="needs h5py")
@@ -27,24 +29,28 @@ def predict(weights, x):
     return normal @ weights["layers/dense_1/vars/0"] + weights["layers/dense_1/vars/1"]
 
 
-def test_the_weights_of_a_keras_file_predict_what_keras_predicted(tmp_path):
-    found = convert(FOREIGN / "keras-3.15.1.keras", tmp_path / "model")
-    assert found.recognized == "a zip archive of Keras 3"
-    assert found.backend is None
-    verify(tmp_path / "model")
-    weights = read_tensors(tmp_path / "model" / "model.safetensors")
+@pytest.fixture(scope="module")
+def converted(tmp_path_factory):
+    path = tmp_path_factory.mktemp("keras") / "model"
+    return convert(FOREIGN / "keras-3.15.1.keras", path)
+
+
+def test_the_weights_of_a_keras_file_predict_what_keras_predicted(converted):
+    assert converted.recognized == "a zip archive of Keras 3"
+    assert converted.backend is None
+    verify(converted.model.path)
+    weights = read_tensors(converted.model.path / "model.safetensors")
     assert len(weights) == 8
     with np.load(FOREIGN / "keras-3.15.1.npz") as expected:
         np.testing.assert_allclose(predict(weights, expected["x"]), expected["y"], atol=1e-6)
 
 
-def test_the_configuration_of_keras_is_kept_as_data_and_the_optimizer_is_left_out(tmp_path):
-    convert(FOREIGN / "keras-3.15.1.keras", tmp_path / "model")
-    origin = info(tmp_path / "model").metadata["converted_from"]
+def test_the_configuration_of_keras_is_kept_as_data_and_the_optimizer_is_left_out(converted):
+    origin = info(converted.model.path).metadata["converted_from"]
     assert origin["facts"]["config"]["class_name"] == "Sequential"
     assert origin["facts"]["keras_version"] == "3.15.1"
     assert "training" in origin["omitted"]["optimizer"]
-    assert "class_name" not in (tmp_path / "model" / "README.md").read_text()
+    assert "class_name" not in (converted.model.path / "README.md").read_text()
 
 
 def keras_file(path, fill, config="{}"):
@@ -66,7 +72,7 @@ def test_an_array_of_terabytes_in_a_small_file_is_a_typed_error(tmp_path):
         convert(keras_file(tmp_path / "bomb.keras", fill), tmp_path / "model")
 
 
-def test_a_file_that_leads_to_other_files_or_into_itself_is_a_typed_error(tmp_path):
+def test_a_file_that_leads_to_other_files_or_into_itself_is_a_typed_error(tmp_path, monkeypatch):
     secret = tmp_path / "secret"
     secret.write_bytes(b"secret!!")
     with h5py.File(tmp_path / "other.h5", "w") as file:
@@ -86,15 +92,29 @@ def test_a_file_that_leads_to_other_files_or_into_itself_is_a_typed_error(tmp_pa
     def circle(file):
         file.create_group("a")["a"] = file["/"]
 
+    def groups_of_each_other(file):
+        inner = file.create_group("end")
+        for level in range(60):
+            outer = file.create_group(f"level{level}")
+            outer["a"] = outer["b"] = inner
+            inner = outer
+
     def soft_link(file):
         file["a"] = h5py.SoftLink("/b")
 
     def objects(file):
         file["a"] = ["text", "of any length"]
 
-    for fill in (external_link, external_data, virtual, circle, soft_link, objects):
-        with pytest.raises(ConversionError):
-            convert(keras_file(tmp_path / f"{fill.__name__}.keras", fill), tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(keras_files, "_MAX_MEMBERS", 1_000)
+    hostile = (external_link, external_data, virtual, circle, soft_link, objects)
+    for fill in (*hostile, groups_of_each_other):
+        file = keras_file(tmp_path / f"{fill.__name__}.keras", fill)
+        with pytest.raises(CoreConversionError):
+            keras_files.dc_read_file(file, False)
+        (tmp_path / "model.weights.h5").unlink()
+    with pytest.raises(ConversionError, match="link to another place"):
+        convert(tmp_path / "soft_link.keras", tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
 

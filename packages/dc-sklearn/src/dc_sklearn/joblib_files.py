@@ -71,7 +71,7 @@ def dc_read_file(path: Path, trusted: bool) -> Foreign:
             hint="If you trust whoever wrote it: trust=True, --i-trust-this-file. skops stores "
             "estimators in files that need less trust.",
         )
-    sys.addaudithook(_refuse_strange_globals)
+    sys.addaudithook(refuse_strange_globals)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         content = joblib.load(path)
@@ -102,7 +102,7 @@ def foreign(content: Any, library: str, complaints: list[Warning | str]) -> Fore
     )
 
 
-def _refuse_strange_globals(event: str, arguments: tuple[Any, ...]) -> None:
+def refuse_strange_globals(event: str, arguments: tuple[Any, ...]) -> None:
     """Raise unless what a pickle asks for is part of estimators and arrays."""
     if event == "pickle.find_class" and not _is_expected(*arguments):
         module, name = arguments
@@ -113,6 +113,8 @@ def _refuse_strange_globals(event: str, arguments: tuple[Any, ...]) -> None:
 
 
 def _is_expected(module: str, name: str) -> bool:
+    if "." in name:
+        return False  # an attribute of what the module has, such as a module that it imports
     if module in ("builtins", "__builtin__"):
         return name in _BUILTINS
     if module == "numpy":

@@ -32,7 +32,7 @@ _METADATA: Final = "metadata.json"
 _MAX_CONFIG: Final = 1 << 18
 _CONFIG_DEPTH: Final = 24
 _DEPTH: Final = 64
-_MAX_ARRAYS: Final = 100_000
+_MAX_MEMBERS: Final = 100_000
 _BLOCK: Final = 1 << 20
 _TRAINING: Final = "optimizer"
 
@@ -55,7 +55,7 @@ def dc_read_file(path: Path, trusted: bool) -> Foreign:
         others = set(archive.namelist()) - {_WEIGHTS, _CONFIG, _METADATA}
     omitted |= dict.fromkeys(sorted(others)[:_DEPTH], "not known to the converter")
     with h5py.File(unpacked, "r") as file:
-        found = dict(_arrays(file, "", 0))
+        found = dict(_arrays(file))
     training = [name for name in found if name.startswith(f"{_TRAINING}/")]
     if training:
         omitted[_TRAINING] = "the state of training, which only the program that trained it can use"
@@ -96,25 +96,30 @@ def _unpack(archive: zipfile.ZipFile, target: Path) -> Path:
     return target
 
 
-def _arrays(group: Any, prefix: str, depth: int) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the datasets beneath a group by their paths.
+def _arrays(file: Any) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the datasets of a file by their paths.
 
     Raises :class:`ConversionError` for links, which lead to other places and other files, and for
-    groups that are nested without end: a group may contain itself.
+    groups that are nested without end or appear in many places: a group may contain itself.
     """
-    if depth > _DEPTH:
-        raise ConversionError(f"The groups of the file are nested more than {_DEPTH} deep.")
-    if len(group) > _MAX_ARRAYS:
-        raise ConversionError(f"A group of the file has more than {_MAX_ARRAYS} members.")
-    for key in group:
-        name = f"{prefix}{key}"
-        if not isinstance(group.get(key, getlink=True), h5py.HardLink):
-            raise ConversionError(f"{name!r} is a link to another place, which is not followed.")
-        item = group[key]
-        if isinstance(item, h5py.Group):
-            yield from _arrays(item, f"{name}/", depth + 1)
-        else:
-            yield name, _array(name, item)
+    seen = 0
+    pending = [("", 0, file)]
+    while pending:
+        prefix, depth, group = pending.pop()
+        seen += len(group)
+        if depth > _DEPTH:
+            raise ConversionError(f"The groups of the file are nested more than {_DEPTH} deep.")
+        if seen > _MAX_MEMBERS:
+            raise ConversionError(f"The groups of the file have more than {_MAX_MEMBERS} members.")
+        for key in group:
+            name = f"{prefix}{key}"
+            if not isinstance(group.get(key, getlink=True), h5py.HardLink):
+                raise ConversionError(f"{name!r} is a link to another place, and not followed.")
+            item = group[key]
+            if isinstance(item, h5py.Group):
+                pending.append((f"{name}/", depth + 1, item))
+            else:
+                yield name, _array(name, item)
 
 
 def _array(name: str, item: Any) -> np.ndarray:

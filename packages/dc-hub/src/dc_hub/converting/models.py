@@ -36,6 +36,7 @@ _FILE_SIZE: Final = 1 << 30
 _FILE_SIZE_PER_BYTE: Final = 8
 _BLOCK: Final = 1 << 22
 _MAX_SIZE: Final = 1 << 50
+_MAX_SECONDS: Final = 1_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +114,14 @@ def convert(
     and the errors of :func:`publish` and :func:`save`.
     """
     reference = _checked(where, cls, params, rename, omit, hub, tag, move_main)
+    with with_path("memory"):
+        extra = 0 if memory is None else check_count("memory", memory, minimum=1, maximum=_MAX_SIZE)
+    wait: object = timeout
+    if not (isinstance(wait, int | float) and 0 < wait <= _MAX_SECONDS):
+        raise ParamsError(
+            f"timeout={timeout!r} must be a number of seconds, from above 0 to {_MAX_SECONDS}.",
+            path="timeout",
+        )
     given = local_path(file)
     path = given.resolve()
     digest, size, seen = _digest(path)
@@ -122,9 +131,7 @@ def convert(
         trusted=trust,
         rename=dict(rename or {}),
         omit=tuple(omit),
-        memory=check_count("memory", memory, minimum=1, maximum=_MAX_SIZE)
-        if memory is not None
-        else MEMORY + _MEMORY_PER_BYTE * size,
+        memory=extra or MEMORY + _MEMORY_PER_BYTE * size,
         seconds=max(1, int(timeout)),
         file_size=_FILE_SIZE + _FILE_SIZE_PER_BYTE * size,
     )
@@ -187,6 +194,8 @@ def _checked(
         )
     with with_path("omit"):
         check_names("omit", omit)
+    with with_path("rename"):
+        check_names("rename", rename or {})
     return reference
 
 
@@ -203,7 +212,8 @@ def _digest(path: Path) -> tuple[str, int, Any]:
 def _origin(report: Report, name: str, digest: str, size: int) -> dict[str, Any]:
     """Return the metadata that say what a model was converted from."""
     origin: dict[str, Any] = {
-        "file": name,
+        # A name of a file may be any bytes.
+        "file": os.fsencode(name).decode(errors="backslashreplace"),
         "sha256": digest,
         "size": size,
         "what": report.what,

@@ -9,8 +9,10 @@ from __future__ import annotations
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import site
+import stat
 import subprocess
 import sys
 import tempfile
@@ -30,9 +32,12 @@ from dc_hub.hubs.contract import StoredModel
 from dc_hub.loading.opening import Opened, open_model
 
 _PROGRAM: Final = (
-    "import sys; sys.path += sys.argv[2:]; from dc_hub.converting.worker import main; "
-    "main(sys.argv[1])"
+    "import sys; sys.path += sys.argv[1:]; from dc_hub.converting.worker import main; "
+    "main(sys.stdin.read())"
 )
+
+_COMPLAINT: Final = 2_000
+"""The bytes at the end of what the process complained that are looked at."""
 
 _KEPT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
 """The variables of the environment that the process gets, besides those for its folder."""
@@ -75,8 +80,7 @@ def reading_apart(request: Request, timeout: float) -> Iterator[tuple[Report, Op
     Raises :class:`ConversionError`, :class:`UntrustedFile`, :class:`LimitExceeded` if the process
     exceeds a limit or ``timeout`` seconds, and the errors of loading for what it has left.
     """
-    with tempfile.TemporaryDirectory(prefix="dc-hub-", ignore_cleanup_errors=True) as place:
-        folder = Path(place).resolve()
+    with _private_folder() as folder:
         last = _run(request, folder, timeout)
         report = _read_report(request.file, folder, last)
         if not is_directory(folder, MODEL):
@@ -86,17 +90,45 @@ def reading_apart(request: Request, timeout: float) -> Iterator[tuple[Report, Op
             yield report, opened
 
 
+@contextmanager
+def _private_folder() -> Iterator[Path]:
+    """Yield a new folder, and remove it at the end with whatever is in it."""
+    folder = Path(tempfile.mkdtemp(prefix="dc-hub-")).resolve()
+    try:
+        yield folder
+    finally:
+        with suppress(OSError):
+            _flatten(folder)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def _flatten(folder: Path) -> None:
+    """Move all directories that are nested in ``folder`` into it: one may be too deep to remove."""
+    aside = Path(tempfile.mkdtemp(dir=folder))
+    pending = [path for path in folder.iterdir() if path != aside and _is_folder(path)]
+    number = 0
+    while pending:
+        for path in list(filter(_is_folder, pending.pop().iterdir())):
+            number += 1
+            pending.append(path.rename(aside / str(number)))
+
+
+def _is_folder(path: Path) -> bool:
+    return stat.S_ISDIR(path.lstat().st_mode)
+
+
 def _run(request: Request, folder: Path, timeout: float) -> str:
     """Run the process to its end, and return the last line of what it complained."""
-    log = folder / "stderr"
     user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
-    asked = json.dumps(dataclasses.asdict(request))
-    with log.open("xb") as complaints:
+    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as complaints:
+        # Not an argument: systems limit their length, and show them to other users.
+        asked.write(json.dumps(dataclasses.asdict(request)).encode())
+        asked.seek(0)
         process = subprocess.Popen(
-            [sys.executable, "-I", "-B", "-c", _PROGRAM, asked, *user],
+            [sys.executable, "-I", "-B", "-c", _PROGRAM, *user],
             cwd=folder,
             env=_environment(folder),
-            stdin=subprocess.DEVNULL,
+            stdin=asked,
             stdout=subprocess.DEVNULL,
             stderr=complaints,
             start_new_session=True,
@@ -111,20 +143,21 @@ def _run(request: Request, folder: Path, timeout: float) -> str:
             ) from error
         finally:
             _end(process)
+        complaints.seek(max(0, complaints.seek(0, os.SEEK_END) - _COMPLAINT))
+        text = complaints.read(_COMPLAINT).decode(errors="replace")
     if process.returncode in (-getattr(signal, name, 0) for name in _LIMITS):
         raise LimitExceeded(
             f"Reading {request.file} took too much time or memory, or wrote too large a file.",
             path=request.file,
             hint="The file may be hostile: a few bytes that unfold into many.",
         )
-    text = read_small(folder, log.name, request.file_size)[-2_000:].decode(errors="replace")
     lines = [line for line in text.splitlines() if line.strip()]
     return escape_controls(lines[-1])[:500] if lines else f"exit code {process.returncode}"
 
 
 def _environment(folder: Path) -> dict[str, str]:
     ours = ("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "DEEPCHEM_CACHE", "XDG_CACHE_HOME")
-    # Threads that libraries start when they are imported would not be confined.
+    # Each thread takes address space, which is limited.
     threads = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS")
     return {
         **{name: os.environ[name] for name in _KEPT if name in os.environ},

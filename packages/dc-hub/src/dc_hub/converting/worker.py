@@ -1,7 +1,8 @@
 """The program that reads a file of another program, in a process of its own.
 
-It is confined before it opens what could execute code, and it leaves two things in its folder: the
-model directory ``model``, and ``report.json``. The process that started it believes neither.
+It is confined before it opens the file, and before it imports what reads it. It leaves two things
+in its folder: the model directory ``model``, and ``report.json``. The process that started it
+believes neither.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any, Final
 from dc_core import DCError, byte_budget, escape_controls, plugins
 from dc_core.errors import ConversionError
 from dc_core.plugins import CONVERTERS, Foreign
-from dc_hub.converting.confinement import confine, limit_resources
+from dc_hub.converting.confinement import confine, limit_resources, refuse_by_audit
 from dc_hub.converting.naming import left_out, renamed
 from dc_hub.converting.recognizing import recognize
 from dc_hub.format import strict_json
@@ -82,13 +83,15 @@ def _convert(request: Request, folder: Path) -> dict[str, Any]:
     limits = {"seconds": request.seconds, "file_size": request.file_size}
     limit_resources(memory=request.memory + _FOR_LIBRARIES, **limits)
     file = Path(request.file)
+    measures = confine(file, folder)
     kind, what = request.kind, "the caller said so"
     if not kind:
         found = recognize(file)
         kind, what = found.kind, found.what
     CONVERTERS.load(kind)
     limit_resources(memory=request.memory, **limits)
-    measures = confine(file, folder)
+    # Not before: what is imported looks for libraries by ctypes.
+    refuse_by_audit(folder)
     with byte_budget(request.memory):
         foreign = plugins.read_file(kind, file, trusted=request.trusted)
     omitted = dict(foreign.omitted)
@@ -110,7 +113,7 @@ def _convert(request: Request, folder: Path) -> dict[str, Any]:
         "facts": foreign.facts,
         "omitted": omitted,
         "versions": foreign.versions,
-        "confined_by": measures,
+        "confined_by": [*measures, "audit hook"],
     }
 
 
@@ -135,4 +138,4 @@ def _write_weights(
 
 
 if __name__ == "__main__":
-    main(sys.argv[1])
+    main(sys.stdin.read())
