@@ -71,7 +71,7 @@ def test_info_shows_arguments_as_calls_and_weights_by_name(run, published):
     assert code == 0
     words = " ".join(out.split())
     assert published.revision in out
-    for text in ("test/Chain", "test/Letters(alphabet=CNO)", "solubility", "model.intercept"):
+    for text in ("test/Chain", 'test/Letters(alphabet="CNO")', "solubility", "model.intercept"):
         assert text in words
     code, out, _ = run("info", "lab/chain", "--json")
     assert json.loads(out)["weights"]["chain/model/intercept/0"]["shape"] == [1]
