@@ -190,6 +190,24 @@ def test_a_choice_is_kept_in_the_address_and_comes_back(site):
     assert shown(driver) == ["lab/tox"]
 
 
+def test_the_link_that_skips_the_form_keeps_what_was_searched_for(site):
+    driver = site()
+    press(driver, Keys.TAB, Keys.TAB, "hydra")
+    driver.find_element(By.CLASS_NAME, "skip").send_keys(Keys.ENTER)
+    Wait(driver, 20, 0.05).until(lambda _: driver.current_url.endswith("#content"))
+    settle(driver)
+    assert driver.find_element(By.ID, "search").get_attribute("value") == "hydra"
+    assert shown(driver) == ["lab/hydration"]
+
+
+def test_a_browser_that_refuses_to_change_the_address_still_searches(site):
+    driver = site()
+    driver.execute_script("history.replaceState = () => { throw new Error('too often'); };")
+    press(driver, Keys.TAB, Keys.TAB, "hydra")
+    Wait(driver, 20, 0.05).until(lambda _: shown(driver) == ["lab/hydration"])
+    assert driver.get_log("browser")  # which the next test finds empty
+
+
 def test_without_scripts_the_whole_list_is_there_and_no_dead_form(site):
     driver = site()
     driver.execute_cdp_cmd("Emulation.setScriptExecutionDisabled", {"value": True})

@@ -41,9 +41,9 @@
     const state = new URLSearchParams();
     if (search.value) state.set("q", search.value);
     for (const select of selects) if (select.value) state.set(select.id, select.value);
-    history.replaceState(null, "", `#${state}`);
     if (!scheduled) requestAnimationFrame(show);
     scheduled = true;
+    history.replaceState(null, "", `#${state}`);  // some browsers refuse if it is called too often
   }
 
   function recall() {
@@ -65,7 +65,9 @@
     remember();
     search.focus();
   });
-  addEventListener("hashchange", recall);
+  addEventListener("hashchange", () => {
+    if (location.hash !== "#content") recall();  // which is the link that skips the form
+  });
   form.hidden = false;
   recall();
 })();
