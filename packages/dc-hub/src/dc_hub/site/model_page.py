@@ -9,7 +9,7 @@ from typing import Final
 from dc_hub.errors import HubError
 from dc_hub.format.filenames import SIGNATURE
 from dc_hub.format.signatures import parse_signatures
-from dc_hub.format.summary import Score, Summary
+from dc_hub.format.summary import DataSource, Score, Summary
 from dc_hub.format.written import as_written
 from dc_hub.site.card import render_card
 from dc_hub.site.figures import figures
@@ -184,7 +184,7 @@ def _facts(described: Described, history: History) -> Markup:
         ("Task", ", ".join(summary.task)),
         ("Outputs", ", ".join(summary.tasks)),
         ("Units", ", ".join(units)),
-        ("Data set", ", ".join(source.name for source in summary.datasets)),
+        ("Data set", [_dataset(source) for source in summary.datasets]),
         ("Split", summary.split),
         ("Featurizer", summary.featurizer),
         ("Licence", summary.licence),
@@ -203,6 +203,13 @@ def _facts(described: Described, history: History) -> Markup:
             if value
         ),
     )
+
+
+def _dataset(source: DataSource) -> Markup:
+    digest = source.sha256 and element(
+        "code", f"SHA-256 {source.sha256[:12]}…", title=source.sha256
+    )
+    return element("div", source.name, digest and (element("br"), digest))
 
 
 def _metrics(described: Described) -> _Section | None:

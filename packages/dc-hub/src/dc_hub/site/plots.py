@@ -27,6 +27,11 @@ _RIGHT: Final = 12
 _TOP: Final = 12
 _BOTTOM: Final = 46
 _BINS: Final = 24
+_HUGE: Final = 1e150
+_TINY: Final = 1e-150
+"""Squares of values between these are numbers."""
+_ROUNDING: Final = 1e-12
+"""A range of this share of the values is not drawn as one."""
 
 
 def predicted_against_measured(
@@ -40,11 +45,10 @@ def predicted_against_measured(
     x, y = measured[finite], predicted[finite]
     if len(x) < 2:
         return None
-    low, high = float(min(x.min(), y.min())), float(max(x.max(), y.max()))
-    margin = 0.04 * (high - low) or max(abs(low), 1.0) * 0.1
-    if not math.isfinite(high - low) or not math.isfinite(margin):
+    bounds = _around(np.concatenate((x, y)), 0.04)
+    if bounds is None:
         return None
-    axis = _Axis(low - margin, high + margin, steps=7)
+    axis = _Axis(*bounds, steps=7)
     height = _WIDTH - _LEFT - _RIGHT + _TOP + _BOTTOM
     frame = _Frame(axis, axis, height)
     shown = _evenly(len(x))
@@ -58,7 +62,7 @@ def predicted_against_measured(
     error = y - x
     total = float(((x - x.mean()) ** 2).sum())
     facts = [
-        f"{len(x):,} rows",
+        _rows(len(x)),
         f"RMSE {number(float(np.sqrt((error**2).mean())), 3)}",
         f"MAE {number(float(np.abs(error).mean()), 3)}",
         *([f"R² {number(1 - float((error**2).sum()) / total, 3)}"] if total > 0 else []),
@@ -78,7 +82,8 @@ def class_probabilities(
     truth, p = measured[usable].astype(bool), probability[usable]
     if len(p) < 2:
         return None
-    counts = [np.histogram(p[truth == side], _BINS, (0, 1))[0] for side in (True, False)]
+    drawn = p.clip(0, 1)  # rounding leads beyond them
+    counts = [np.histogram(drawn[truth == side], _BINS, (0, 1))[0] for side in (True, False)]
     highest, lowest = (int(count.max()) for count in counts)
     room = 0.18 * (highest + lowest)  # for the names of the classes
     height = 320
@@ -93,7 +98,7 @@ def class_probabilities(
         _inside(frame, classes[0], top=False),
         frame.labels(f"predicted probability of {visible(classes[1], 24)}", "rows"),
     ]
-    facts = [f"{len(p):,} rows"]
+    facts = [_rows(len(p))]
     if 0 < truth.sum() < len(truth):
         facts.append(f"ROC AUC {number(_area(truth, p), 3)}")
     facts.append(f"accuracy at 0.5 {number(float(((p >= 0.5) == truth).mean()), 3)}")
@@ -152,7 +157,7 @@ def confusion(
         _text(left + side * count / 2, height - 6, "predicted class", "middle", "label"),
         _turned(12, _TOP + side * count / 2, "measured class"),
     ]
-    facts = [f"{usable.sum():,} rows", f"accuracy {number(float((truth == guess).mean()), 3)}"]
+    facts = [_rows(int(usable.sum())), f"accuracy {number(float((truth == guess).mean()), 3)}"]
     return _figure(
         "Measured and predicted classes", drawing, height, facts, int(usable.sum()), len(usable)
     )
@@ -161,17 +166,12 @@ def confusion(
 def distribution(values: np.ndarray, label: str) -> Markup | None:
     """Return a figure of how the ``values``, ``(n,)``, are distributed; None without any."""
     finite = values[np.isfinite(values)]
-    if not len(finite):
+    bounds = _around(finite, 0.0) if len(finite) else None
+    if bounds is None:
         return None
-    low, high = float(finite.min()), float(finite.max())
-    margin = 0.0 if high > low else max(abs(low), 1.0) * 0.1
-    if not math.isfinite(high - low + margin):
-        return None
-    counts, _ = np.histogram(finite, _BINS, (low - margin, high + margin))
+    counts, _ = np.histogram(finite, _BINS, bounds)
     height = 240
-    frame = _Frame(
-        _Axis(low - margin, high + margin), _Axis(0, 1.06 * counts.max(), steps=4), height
-    )
+    frame = _Frame(_Axis(*bounds), _Axis(0, 1.06 * counts.max(), steps=4), height)
     drawing = [
         frame.grid(),
         element("path", class_="bars first", d=_bars(frame, counts, frame.x.low, frame.x.high)),
@@ -179,11 +179,27 @@ def distribution(values: np.ndarray, label: str) -> Markup | None:
         frame.labels(label, "rows"),
     ]
     facts = [
-        f"{len(finite):,} rows",
-        f"from {number(low)} to {number(high)}",
+        _rows(len(finite)),
+        f"from {number(float(finite.min()))} to {number(float(finite.max()))}",
         "no measured values are stored, so this says nothing about errors",
     ]
     return _figure("Distribution of the outputs", drawing, height, facts, len(finite), len(values))
+
+
+def _around(values: np.ndarray, margin: float) -> tuple[float, float] | None:
+    """Return the bounds of an axis of ``values`` with a ``margin``, a share of their range.
+
+    Values that differ by little more than rounding have a wide margin instead. None if the values
+    are too large to be drawn.
+    """
+    low, high = float(values.min()), float(values.max())
+    largest = max(abs(low), abs(high))
+    if largest > _HUGE:
+        return None
+    room = margin * (high - low)
+    if high - low <= max(_ROUNDING * largest, _TINY):
+        room = 0.1 * max(largest, 1.0)
+    return low - room, high + room
 
 
 class _Axis:
@@ -259,7 +275,7 @@ def _figure(
     title: str, drawing: list[Markup], height: int, facts: list[str], drawn: int, given: int
 ) -> Markup:
     if given > drawn:
-        facts.append(f"{given - drawn:,} rows without a number are left out")
+        facts.append(f"{_rows(given - drawn)} without usable values left out")
     caption = f"{title}: {', '.join(facts)}."
     svg = element(
         "svg",
@@ -274,6 +290,10 @@ def _figure(
     )
     shown = element("strong", title), ". ", ", ".join(facts), ".", more
     return element("figure", svg, element("figcaption", *shown))
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' if count != 1 else ''}"
 
 
 def _dots(frame: _Frame, x: np.ndarray, y: np.ndarray) -> Markup:
