@@ -9,6 +9,7 @@ import socket
 import subprocess
 import sys
 import threading
+import time
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -224,6 +225,24 @@ def test_connections_that_say_nothing_do_not_stop_others(server):
     finally:
         for connection in silent:
             connection.close()
+
+
+def test_a_client_that_reads_slowly_gets_all_of_a_file(hub, linear, monkeypatch):
+    monkeypatch.setattr("dc_hub.site.serving._Handler.timeout", 2.0)
+    size = 1 << 24
+    linear.coefficients = np.zeros((size // 16, 2))
+    published = publish(linear, "large", hub=hub)
+    path = f"/large/revisions/{published.revision}/model.safetensors"
+    with serving(hub) as server, socket.socket() as client:
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
+        client.connect(("127.0.0.1", server.server_port))
+        host = f"Host: 127.0.0.1:{server.server_port}"
+        client.sendall(f"GET {path} HTTP/1.0\r\n{host}\r\n\r\n".encode())
+        received = 0
+        while data := client.recv(1 << 18):
+            received += len(data)
+            time.sleep(0.02)
+    assert received > size
 
 
 def test_the_index_of_a_served_hub_is_as_new_as_the_hub(server, hub, linear):

@@ -7,17 +7,20 @@ import posixpath
 import re
 import time
 from html.parser import HTMLParser
+from pathlib import Path
 from urllib.parse import unquote, urlsplit
 
 import html5lib
 import numpy as np
 import pytest
 
+from dc_core import dataset_digest
 from dc_hub import Golden, errors, publish, publish_directory, save, write_site, write_tensors
 from dc_hub.format.summary import BEGIN, END
 from dc_hub.site.card import MAX_RENDERED, MAX_SHOWN, render_card
 from dc_hub.site.links import file_of, name_of
 from dc_hub.site.markup import element
+from dc_hub.site.plots import class_probabilities
 from dc_hub.site.reading import MAX_CARD
 
 EVIL = (
@@ -265,10 +268,19 @@ def test_predicted_values_are_drawn_against_measured_ones_where_those_are_stored
         (np.zeros((2, 2, 2, 2)), None, 0),
         (np.zeros((0, 3)), None, 0),
         (np.array([True, False]), np.array([1.0, 0.0]), 1),
+        (np.array([3.0, np.nextafter(3, 4)]), None, 1),
+        (np.array([1e16, 1e16 + 2]), None, 1),
+        (np.array([5e-324, 0.0]), None, 1),
+        (np.array([1.7e308, 1.7e308]), None, 0),
+        (np.array([1.7e308, 1.7e308]), np.array([1.7e308, 1.7e308]), 0),
+        (np.array([1e300, -1e300]), np.array([1.0, 2.0]), 0),
+        (np.array([[-0.0005, 1.0005], [-0.0001, 1.0001]]), np.array([1.0, 0.0]), 1),
     ],
     ids=[
         *("many outputs", "many classes", "too many classes", "two classes", "unknown classes"),
         *("not a number", "infinite", "huge", "tiny", "complex", "four axes", "empty", "bool"),
+        *("equal but for rounding", "large and almost equal", "tiny and alone", "largest alone"),
+        *("largest", "squares overflow", "probabilities over 1"),
     ],
 )
 def test_golden_rows_of_any_form_give_few_figures_or_none(
@@ -301,6 +313,83 @@ def test_a_model_that_cannot_be_read_has_a_page_that_says_why(site, filled, tmp_
     parse(page)
     assert "cannot be read" in page
     assert "params.json" in page
+
+
+def test_a_model_whose_page_says_that_it_cannot_be_read_is_counted(filled, tmp_path):
+    (filled.resolve("chain").path / "golden.safetensors").unlink()
+    written = write_site(filled, to=tmp_path / "site")
+    assert written.unreadable == ("chain",)
+    assert "cannot be read" in (written.path / "models" / "chain.html").read_text("utf-8")
+
+
+def test_no_page_says_where_the_hub_is(filled, tmp_path):
+    for name, file in (("chain", "MANIFEST.json"), ("derived.v1", "params.json")):
+        (filled.resolve(name).path / file).unlink()
+    weights = filled.resolve("lab/linear").path / "model.safetensors"
+    weights.write_bytes(b"x" * weights.stat().st_size)
+    written = write_site(filled, to=tmp_path / "site")
+    assert len(written.unreadable) == 3
+    for page in written.path.rglob("*.html"):
+        assert str(tmp_path) not in page.read_text("utf-8")
+
+
+def test_probabilities_that_rounding_led_over_1_are_in_the_bars():
+    truth = np.array([1.0, 1.0, 0.0])
+    figure = class_probabilities(truth, np.array([1.0000002, 0.9999, -1e-9]), ["no", "yes"])
+    assert figure == class_probabilities(truth, np.array([1.0, 0.9999, 0.0]), ["no", "yes"])
+
+
+def test_a_caption_counts_the_rows_that_are_left_out():
+    figure = class_probabilities(np.array([1.0, 0.0, 7.0]), np.array([0.9, 0.2, 0.5]), ["n", "y"])
+    assert "2 rows, " in figure
+    assert "1 row without usable values left out." in figure
+
+
+def test_the_digest_of_a_dataset_is_shown(site, hub, linear, dataset):
+    publish(linear, "m", hub=hub, dataset=("delaney", dataset))
+    page = site()["models/m.html"]
+    assert f'title="{dataset_digest(dataset)}"' in page
+
+
+def test_two_writers_of_one_site_leave_one_site(filled, tmp_path, monkeypatch):
+    there, rename = tmp_path / "site", Path.rename
+    write_site(filled, to=there)
+
+    def overtaken(self, target):
+        if target == there:  # another writer is faster
+            monkeypatch.setattr(Path, "rename", rename)
+            write_site(filled, to=there)
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", overtaken)
+    with pytest.raises(errors.HubUnavailable):
+        write_site(filled, to=there)
+    assert (there / "index.html").exists()
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "hub", "site"}
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+@pytest.mark.parametrize("call", [1, 2])
+def test_ctrl_c_while_a_site_is_replaced_leaves_a_whole_one(
+    filled, tmp_path, monkeypatch, moment, call
+):
+    there, rename, calls = tmp_path / "site", Path.rename, []
+    write_site(filled, to=there)
+
+    def interrupted(self, target):
+        calls.append(target)
+        if len(calls) != call:
+            return rename(self, target)
+        if moment == "after":
+            rename(self, target)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        write_site(filled, to=there)
+    assert (there / "index.html").exists()
+    assert len(list((there / "models").iterdir())) == 3
+    assert {path.name for path in tmp_path.iterdir()} == {"cache", "hub", "site"}
 
 
 def test_a_site_is_replaced_as_a_whole(site, filled, tmp_path):

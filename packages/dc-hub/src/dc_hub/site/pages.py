@@ -37,16 +37,12 @@ class Pages:
         return index_page(self.title, list(known.rows.values()))
 
     def model(self, name: str, known: Overview) -> bytes:
-        """Return the page of the model ``name``; if that cannot be read, one that says why."""
-        try:
-            tags = self.hub.tags(name)
-            revisions = self.hub.revisions(name)
-            shown = shown_revision(tags, revisions)
-            described = describe(self.hub, name, shown, tags)
-            summaries = self._summaries(name, tags, revisions)
-        except HubError as error:
-            logger.info("%s cannot be read: %s", name, error)
-            return unreadable_page(self.title, name, reason(self.hub, name, error))
+        """Return the page of the model ``name``. Raises :class:`HubError` if it cannot be read."""
+        tags = self.hub.tags(name)
+        revisions = self.hub.revisions(name)
+        shown = shown_revision(tags, revisions)
+        described = describe(self.hub, name, shown, tags)
+        summaries = self._summaries(name, tags, revisions)
         origins = {text.partition("@")[0] for text in described.summary.derived_from}
         history = History(
             tags=tags,
@@ -56,6 +52,11 @@ class Pages:
             known=frozenset(origins & known.rows.keys()),
         )
         return model_page(self.title, described, history, self.address)
+
+    def unreadable(self, name: str, error: HubError) -> bytes:
+        """Return the page of a model that cannot be read, which says why."""
+        logger.info("%s cannot be read: %s", name, error)
+        return unreadable_page(self.title, name, reason(self.hub, name, error))
 
     def _summaries(
         self, name: str, tags: Mapping[str, str], revisions: list[str]

@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import chain
 from typing import Any, Final, Self
 from urllib.parse import unquote_to_bytes
 
@@ -50,12 +51,13 @@ MAX_CONNECTIONS: Final = 32
 """So many connections are answered at a time; each may hold one chunk in memory."""
 
 IDLE: Final = 30.0
-"""Seconds that a connection may take to send or receive the next bytes."""
+"""Seconds that a connection may take to send a request, or to receive the next ``_SENT`` bytes."""
 
 FRESH: Final = 5.0
 """Seconds for which the list of all models is not read again."""
 
 _HTTP: Final = 80
+_SENT: Final = 1 << 16
 _NOT_FOUND: Final = (ModelNotFound, RevisionNotFound, AmbiguousRevision, FileMissing, UnsafePath)
 _RANGE: Final = re.compile(r"bytes=(\d{0,18})-(\d{0,18})")
 _HTML: Final = "text/html; charset=utf-8"
@@ -87,6 +89,7 @@ class HubServer(ThreadingHTTPServer):
     """
 
     daemon_threads = True
+    request_queue_size = 128  # of connections that wait; a client opens several at once
 
     def __init__(self, hub: HubLike = None, port: int = PORT, *, title: str = "Models") -> None:
         self.hub = open_hub(hub)
@@ -112,7 +115,7 @@ class HubServer(ThreadingHTTPServer):
             case [folder, page] if folder == FOLDER and page.endswith(".html"):
                 name = name_of(page)
                 self.hub.revisions(name)
-                return Answer.of(_HTML, self.pages.model(name, self._overview()))
+                return Answer.of(_HTML, self._page(name))
             case [*name, "refs", tag] if name and tag.endswith(".json"):
                 return Answer.of(_JSON, self._tag("/".join(name), tag.removesuffix(".json")))
             case [*name, "revisions", digest, file] if name and is_digest(digest):
@@ -145,6 +148,13 @@ class HubServer(ThreadingHTTPServer):
             if self._known is None or now - self._known[0] > FRESH:
                 self._known = now, overview(self.hub)
             return self._known[1]
+
+    def _page(self, name: str) -> bytes:
+        known = self._overview()
+        try:
+            return self.pages.model(name, known)
+        except HubError as error:
+            return self.pages.unreadable(name, error)
 
     def _tag(self, name: str, tag: str) -> bytes:
         revision = self.hub.resolve(check_any_name(name), check_tag(tag)).revision
@@ -236,9 +246,10 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, first: bytes, pieces: Iterator[bytes]) -> None:
         """Send the pieces; if one fails, close the connection, so that the rest is missed."""
         try:
-            self.wfile.write(first)
-            for piece in pieces:
-                self.wfile.write(piece)
+            for piece in chain((first,), pieces):
+                # The time limit of a socket is that of a whole call, however long it is.
+                for start in range(0, len(piece), _SENT):
+                    self.wfile.write(memoryview(piece)[start : start + _SENT])
         except HubError as error:
             logger.warning("%s: %s", self.path, error)
             self.close_connection = True

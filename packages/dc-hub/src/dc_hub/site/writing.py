@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dc_core import explained, sync_directory
-from dc_hub.errors import AlreadyExists, UnsafePath
+from dc_hub.errors import AlreadyExists, HubError, UnsafePath
 from dc_hub.files.storage import make_directory, temporary, writing
 from dc_hub.files.system import patiently
 from dc_hub.files.urls import local_path
@@ -63,6 +63,7 @@ def write_site(
     target = Path(os.path.realpath(local_path(to)))
     _check_replaceable(target)
     pages, known = Pages(where, title, address), overview(where)
+    failed = set(known.unreadable)
     with writing(target, undone="The site was not written."):
         make_directory(target.parent)
         unfinished = temporary(target.parent)
@@ -71,13 +72,18 @@ def write_site(
             _write(unfinished / MARK, _MARK)
             _write(unfinished / _INDEX, pages.index(known))
             for number, name in enumerate(known.rows, 1):
-                _write(unfinished / FOLDER / file_of(name), pages.model(name, known))
+                try:
+                    content = pages.model(name, known)
+                except HubError as error:
+                    content = pages.unreadable(name, error)
+                    failed.add(name)
+                _write(unfinished / FOLDER / file_of(name), content)
                 if report is not None:
                     report(number, len(known.rows))
             _replace(target, unfinished)
         finally:
             _remove(unfinished)
-    return Site(target, len(known.rows), tuple(sorted(known.unreadable)))
+    return Site(target, len(known.rows), tuple(sorted(failed)))
 
 
 def _write(file: Path, data: bytes) -> None:
@@ -89,16 +95,15 @@ def _replace(target: Path, unfinished: Path) -> None:
     """Move a finished site into its place, and remove the one that was there."""
     _check_replaceable(target)
     aside = temporary(target.parent)
-    with suppress(FileNotFoundError):
-        patiently(lambda: target.rename(aside))
     try:
+        with suppress(FileNotFoundError):
+            patiently(lambda: target.rename(aside))
         patiently(lambda: unfinished.rename(target))
-    except BaseException:
-        if os.path.lexists(aside):
+        sync_directory(target.parent)
+    finally:
+        if os.path.lexists(aside) and not os.path.lexists(target):
             aside.rename(target)
-        raise
-    sync_directory(target.parent)
-    _remove(aside)
+        _remove(aside)
 
 
 def _check_replaceable(target: Path) -> None:
