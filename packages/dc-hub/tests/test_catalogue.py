@@ -22,7 +22,7 @@ from dc_hub import (
 )
 from dc_hub.hubs import catalogue as cataloguing
 from dc_hub.hubs.catalogue import catalogue, looked_up
-from dc_hub.hubs.index import Listed, index_bytes, parse_index
+from dc_hub.hubs.index import MAX_BYTES, Listed, index_bytes, parse_index
 
 
 def line_of(change):
@@ -287,6 +287,13 @@ def test_a_malformed_model_in_an_index_is_a_typed_error(filled, change):
     change(content["models"]["a"])
     with pytest.raises(errors.ParamsError):
         parse_index(json.dumps(content).encode(), "index.json")
+
+
+@pytest.mark.parametrize("many", [b"[],", b"{},", b'"",'], ids=ascii)
+def test_an_index_of_very_many_values_is_refused_before_one_is_made(many):
+    data = b'{"x": [' + many * (MAX_BYTES // 3 - 10) + b"0]}"
+    with pytest.raises(errors.LimitExceeded, match="too many values"):
+        parse_index(data, "index.json")
 
 
 def test_strange_facts_in_an_index_are_left_out(filled):

@@ -29,6 +29,9 @@ FORMAT: Final = "dc-index"
 FORMAT_VERSION: Final = (1, 1)
 
 _DEPTH: Final = 12
+_TOKENS: Final = MAX_BYTES // 4
+"""One character of JSON's structure in four; about one in eight is usual."""
+
 _KEYS: Final = frozenset({"tags", "revisions", "shown", "summary", "derived_from"})
 
 
@@ -110,9 +113,10 @@ def parse_index(data: bytes, what: str) -> Index:
     """Return the index with the content ``data``; ``what`` names it in messages.
 
     Indexes of a higher minor version are read, and what is new in them is ignored. Raises
-    :class:`ParamsError` if it is malformed, and :class:`FormatVersionError`.
+    :class:`ParamsError` if it is malformed, :class:`LimitExceeded` if it is too large or has too
+    many values, and :class:`FormatVersionError`.
     """
-    content: Any = strict_json.loads(data, what=what, limit=MAX_BYTES, depth=_DEPTH)
+    content: Any = strict_json.loads(data, what=what, limit=MAX_BYTES, depth=_DEPTH, tokens=_TOKENS)
     if not isinstance(content, dict) or content.get("format") != FORMAT:
         raise _malformed(what)
     version = content.get("format_version")
