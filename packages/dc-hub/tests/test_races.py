@@ -249,7 +249,11 @@ def test_children_of_a_process_that_has_asked_a_server_ask_it_for_themselves(hub
         publish(models["Linear"](float(i)).fit(dataset), f"m{i}", hub=hub)
     publish(models["Linear"](9.0).fit(dataset), "m", hub=hub)
     with web.serve(hub.path) as server:
-        opened = open_hub(server.url)
+        opened, connections = open_hub(server.url), []
+        server.faults["refs"] = lambda handler, _: connections.append(handler.client_address)
+        opened.resolve("m")
+        assert forked(lambda: opened.resolve("m")) == ""
+        assert len(connections) == len({*connections}) == 2
         assert from_pretrained("m", hub=opened).alpha == 9.0
 
         def child(i):
@@ -258,6 +262,22 @@ def test_children_of_a_process_that_has_asked_a_server_ask_it_for_themselves(hub
 
         with busy(lambda: from_pretrained("m", hub=opened), threads=1):
             assert [forked(lambda i=i: child(i)) for i in range(4)] == [""] * 4
+
+
+@pytest.mark.needs("fork")
+@pytest.mark.filterwarnings("ignore:This process:DeprecationWarning")
+def test_children_of_a_process_that_has_asked_a_bucket_ask_it_for_themselves(buckets, linear):
+    buckets.create_bucket(Bucket="forked")
+    publish(linear, "m", hub="s3://forked")
+    opened = open_hub("s3://forked")
+    opened.resolve("m")
+    client = opened.store._client
+
+    def child():
+        opened.resolve("m")
+        assert opened.store._client is not client
+
+    assert forked(child) == ""
 
 
 @contextmanager
@@ -289,6 +309,24 @@ def test_a_cache_that_can_only_be_read_serves_what_it_has_and_refuses_the_rest(
                 from_pretrained("other", hub=server.url)
         assert Cache(cache).revisions() == [hub.resolve("m").revision]
         assert from_pretrained("other", hub=server.url).alpha == 5.0
+
+
+@pytest.mark.needs("root")
+def test_what_another_user_left_and_nobody_else_may_look_at_stops_nobody(
+    hub, linear, models, dataset, cache
+):
+    home = publish(linear, "m", hub=hub).path.parent
+    left = home / ".tmp-theirs"
+    left.mkdir(mode=0o700)
+    (left / "file").write_bytes(b"half")
+    os.utime(left, (1, 1))
+    for folder in (hub.path, home.parent, home, home.with_name("refs")):
+        folder.chmod(0o777)
+    with somebody_else(hub.path):
+        publish(models["Linear"](5.0).fit(dataset), "m", hub=hub)
+        assert dc_hub.gc(hub=hub) == []
+        assert from_pretrained("m", hub=hub).alpha == 5.0
+    assert (left / "file").read_bytes() == b"half"
 
 
 FULL = """

@@ -116,12 +116,17 @@ def remove_leftovers(paths: Iterable[Path]) -> list[Path]:
 def newest_change(path: Path) -> float:
     """Return when ``path``, or something in that directory, was last changed.
 
-    What has just been removed counts as changed now.
+    What has just been removed counts as changed now, and so does what another user keeps from
+    being looked at: it cannot be removed either.
     """
     newest = last_change(path, time.time())
     if path.is_dir() and not path.is_symlink():
-        with suppress(FileNotFoundError):
+        try:
             newest = max([newest, *(last_change(inner, 0.0) for inner in path.iterdir())])
+        except FileNotFoundError:
+            pass
+        except PermissionError:
+            return time.time()
     return newest
 
 
@@ -134,14 +139,15 @@ def last_change(path: Path, default: float) -> float:
 
 
 def size_of(path: Path) -> int:
-    """Return the bytes of a file, or of all files in a directory; 0 if it has just been removed.
+    """Return the bytes of a file, or of all files in a directory.
 
-    A file with holes counts as what is stored of it, where the system tells.
+    What has just been removed, or cannot be looked at, counts as nothing, and a file with holes as
+    what is stored of it, where the system tells.
     """
     try:
         found = path.lstat()
         if not stat.S_ISDIR(found.st_mode):
             return min(found.st_size, getattr(found, "st_blocks", found.st_size) * 512)
         return sum(size_of(inner) for inner in path.iterdir())
-    except (FileNotFoundError, NotADirectoryError):
+    except (FileNotFoundError, NotADirectoryError, PermissionError):
         return 0

@@ -7,6 +7,7 @@ digests by those who asked for it.
 from __future__ import annotations
 
 import ipaddress
+import os
 import socket
 import threading
 import time
@@ -120,8 +121,7 @@ class HTTPStore:
             )
         self.url = url.rstrip("/")
         self._headers = _checked(headers or {})
-        self._pools: dict[Proxy | None, urllib3.PoolManager] = {}
-        self._making = threading.Lock()
+        self._pools: dict[tuple[int, Proxy | None], urllib3.PoolManager] = {}
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole file; see :class:`Store`."""
@@ -189,12 +189,15 @@ class HTTPStore:
             raise self._failed(path, error) from error
 
     def _pool(self, url: str) -> urllib3.PoolManager:
-        """Return the connections by which ``url`` is reached: directly, or through a proxy."""
-        proxy = proxy_of(url)
-        with self._making:
-            if proxy not in self._pools:
-                self._pools[proxy] = _connections(proxy)
-            return self._pools[proxy]
+        """Return the connections by which ``url`` is reached: directly, or through a proxy.
+
+        A process that was forked has its own: with those of its parent, answers would be mixed up.
+        No lock is needed, which another thread could hold when the process is forked.
+        """
+        key = os.getpid(), proxy_of(url)
+        if key not in self._pools:
+            self._pools.setdefault(key, _connections(key[1]))
+        return self._pools[key]
 
     @contextmanager
     def _answer(self, path: str, headers: Mapping[str, str]) -> Iterator[Any]:

@@ -91,16 +91,29 @@ class S3Store:
             request_checksum_calculation="when_required",
             response_checksum_validation="when_required",
         )
-        try:
+
+        def connect() -> Any:
             session = self._boto.session(profile_name=profile, region_name=region)
-            self._client = session.client("s3", endpoint_url=endpoint_url, config=config)
-            self._client.meta.events.register("before-send.s3", self._send)
+            client = session.client("s3", endpoint_url=endpoint_url, config=config)
+            client.meta.events.register("before-send.s3", self._send)
+            return client
+
+        self._connect = connect
+        try:
+            self._clients = {os.getpid(): connect()}
         except self._boto.misconfigured as error:
             raise HubUnavailable(
                 f"{self.url} cannot be opened: {hide_secrets(str(error))}.",
                 path=self.url,
                 hint="Check the profile, the region and the endpoint.",
             ) from error
+
+    @property
+    def _client(self) -> Any:
+        """The client of this process: with that of its parent, answers would be mixed up."""
+        if os.getpid() not in self._clients:
+            self._clients.setdefault(os.getpid(), self._connect())
+        return self._clients[os.getpid()]
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole object; see :class:`Store`."""
