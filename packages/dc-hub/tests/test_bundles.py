@@ -179,6 +179,13 @@ def test_models_are_streamed_and_not_held_in_memory(hub, models, site, tmp_path)
 # Tags
 
 
+def test_a_tag_that_its_digest_begins_with_is_bundled(filled, site, tmp_path):
+    revision = filled.resolve("other").revision
+    dc_hub.set_tag("other", revision[0], hub=filled)
+    unbundle(bundle([f"other@{revision[0]}"], tmp_path / "other.tar", hub=filled), hub=site)
+    assert site.tags("other") == {revision[0]: revision}
+
+
 def test_a_tag_that_points_elsewhere_is_moved_only_if_asked_for(tar, site, linear):
     publish(linear, "other", hub=site)
     before = content(site)

@@ -1,6 +1,7 @@
 """A pin does not move when the tag does."""
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -10,6 +11,7 @@ from dc_hub import (
     errors,
     from_pretrained,
     load_weights,
+    move_tag,
     pin,
     pin_models,
     publish,
@@ -180,6 +182,25 @@ def test_pinning_several_is_all_or_nothing(hub, linear, lock):
     assert not lock.exists()
     set_tag("a", "v1", hub=hub)
     assert pin_models(["a@v1"], hub=hub, lock=lock)["a"].tag == "v1"
+
+
+def test_a_tag_that_its_digest_begins_with_is_pinned_as_a_tag(moved, hub, lock):
+    old, new = moved
+    tag = old[0]
+    set_tag(f"m@{old}", tag, hub=hub)
+    assert pin_models([f"m@{tag}"], hub=hub, lock=lock)["m"].tag == tag
+    move_tag(f"m@{new}", tag, hub=hub)
+    assert check_pins(hub=hub, lock=lock)[0].now == new
+
+
+def test_pins_that_are_made_at_the_same_time_are_all_kept(hub, linear, lock):
+    names = [f"m{i}" for i in range(8)]
+    for name in names:
+        publish(linear, name, hub=hub)
+    with ThreadPoolExecutor(len(names)) as pool:
+        list(pool.map(lambda name: pin(name, hub=hub, lock=lock), names))
+    assert sorted(read_pins(lock)) == names
+    assert [path.name for path in lock.parent.iterdir() if lock.name in path.name] == [lock.name]
 
 
 def test_all_that_is_pinned_is_pulled(moved, hub, lock):

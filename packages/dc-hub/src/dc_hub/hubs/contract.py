@@ -139,6 +139,11 @@ def is_digest(text: str) -> bool:
     return _DIGEST.fullmatch(text) is not None
 
 
+def is_tag(revision: str) -> bool:
+    """Tell whether a revision is named by a tag, and not by its digest or the beginning of it."""
+    return not (is_digest(revision) or _PREFIX.fullmatch(revision))
+
+
 def find_digest(
     name: str,
     wanted: str,
@@ -154,7 +159,7 @@ def find_digest(
     """
     if is_digest(wanted):
         return wanted
-    if not _PREFIX.fullmatch(wanted):
+    if is_tag(wanted):
         digest = tagged(wanted)
         if digest is None:
             raise missing()

@@ -28,11 +28,12 @@ from dc_hub.errors import (
     RevisionNotFound,
     UnsafePath,
 )
+from dc_hub.files.lease import lease
 from dc_hub.files.paths import check_tag, read_small
 from dc_hub.files.storage import write_atomically, writing
 from dc_hub.files.urls import local_path, scheme_of, without_secrets
 from dc_hub.format import strict_json
-from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel, is_digest
+from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel, is_digest, is_tag
 from dc_hub.hubs.fetching import fetch
 from dc_hub.hubs.locating import in_hub
 from dc_hub.hubs.reference import Reference, parse
@@ -131,15 +132,16 @@ def pin(name: str, *, hub: HubLike = None, lock: Lock = FILE) -> str:
 def pin_models(names: Iterable[str], *, hub: HubLike = None, lock: Lock = FILE) -> dict[str, Pin]:
     """Pin each of ``names`` (names, addresses, with or without a tag) and return these pins.
 
-    The other pins of the file stay. It is written once all are known, so that an error changes
-    nothing. Raises what :meth:`Hub.resolve` and :func:`read_pins` raise.
+    The other pins of the file stay, and those that another process adds meanwhile. It is written
+    once all are known, so that an error changes nothing. Raises what :meth:`Hub.resolve` and
+    :func:`read_pins` raise, and :class:`LockTimeout`.
     """
     made: dict[str, Pin] = {}
     for name in [names] if isinstance(names, str) else names:
         reference, where = in_hub(name, hub)
         url = _url(reference.hub or hub, where)
         made[reference.model] = _made(where, reference.name, reference.revision, url)
-    _write(lock, {**_read_if_there(lock), **made})
+    _add(made, lock)
     return made
 
 
@@ -150,16 +152,17 @@ def update_pins(
     """Pin what the tags point at now, and return what :func:`check_pins` said before.
 
     ``names`` are those to update, all by default. What is pinned by a digest stays. Raises
-    :class:`RevisionNotFound` if a tag does not exist any more; then nothing is changed.
+    :class:`RevisionNotFound` if a tag does not exist any more; then nothing is changed. Raises
+    :class:`LockTimeout` too.
     """
     states = check_pins(names, hub=hub, lock=lock)
-    pins = read_lock(lock)
+    made: dict[str, Pin] = {}
     for state in states:
         if state.tag is not None:
             name, where = _pinned_in(state.name, hub)
             url = _url(parse(state.name).hub or hub, where)
-            pins[state.name] = _made(where, name, state.tag, url)
-    _write(lock, pins)
+            made[state.name] = _made(where, name, state.tag, url)
+    _add(made, lock)
     return states
 
 
@@ -240,8 +243,7 @@ def _made(hub: Hub, name: str, wanted: str | None, url: str) -> Pin:
     model = hub.resolve(name, wanted)
     tag = wanted or MAIN
     size = sum(entry.size for entry in hub.manifest(model).entries)
-    # A tag cannot look like the beginning of a digest.
-    return Pin(model.revision, None if model.revision.startswith(tag) else tag, url, size)
+    return Pin(model.revision, tag if is_tag(tag) else None, url, size)
 
 
 def _pinned_in(pinned_name: str, hub: HubLike) -> tuple[str, Hub]:
@@ -280,14 +282,18 @@ def _read_if_there(lock: Lock) -> dict[str, Pin]:
         return {}
 
 
-def _write(lock: Lock, pins: Mapping[str, Pin]) -> None:
+def _add(made: Mapping[str, Pin], lock: Lock) -> None:
+    """Write the pins that were ``made`` into the file ``lock``, in which the others stay."""
     path = local_path(lock)
-    models = {
-        name: {"revision": p.revision, "tag": p.tag, "hub": p.hub, "size": p.size}
-        for name, p in pins.items()
-    }
-    content = {"format": FORMAT, "format_version": list(FORMAT_VERSION), "models": models}
-    with writing(path, undone="Nothing was pinned."):
+    with (
+        writing(path, undone="Nothing was pinned."),
+        lease(path.with_name(f".{path.name}.lease")),
+    ):
+        models = {
+            name: {"revision": p.revision, "tag": p.tag, "hub": p.hub, "size": p.size}
+            for name, p in {**_read_if_there(lock), **made}.items()
+        }
+        content = {"format": FORMAT, "format_version": list(FORMAT_VERSION), "models": models}
         write_atomically(path, strict_json.dumps(content))
 
 

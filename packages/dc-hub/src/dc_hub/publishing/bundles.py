@@ -34,7 +34,7 @@ from dc_hub.format.filenames import MANIFEST, SIGNATURES
 from dc_hub.format.manifest import MAX_BYTES, Entry, Manifest, parse_manifest
 from dc_hub.format.signatures import MAX_BYTES as SIGNATURE_BYTES
 from dc_hub.format.tar import Member, TarReader, ending, header, padding
-from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel
+from dc_hub.hubs.contract import MAIN, Hub, HubLike, Report, StoredModel, is_tag
 from dc_hub.hubs.fetching import check_trust, fetch
 from dc_hub.hubs.index import FILE as INDEX
 from dc_hub.hubs.index import MAX_BYTES as INDEX_BYTES
@@ -227,7 +227,7 @@ def _chosen(
         revision = where.resolve(name, wanted).revision
         revisions.setdefault(name, set()).add(revision)
         tags.setdefault(name, {})
-        if not revision.startswith(wanted):  # a tag cannot look like the beginning of a digest
+        if is_tag(wanted):
             tags[name][wanted] = revision
     if not hubs:
         raise ModelNotFound("There is no model to bundle.", hint="Name at least one.")
