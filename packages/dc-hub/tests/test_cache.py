@@ -5,6 +5,7 @@ import errno
 import json
 import os
 import runpy
+import shutil
 import subprocess
 import sys
 import time
@@ -19,6 +20,7 @@ from dc_core.errors import ParameterError
 from dc_hub import from_pretrained, open_hub, publish
 from dc_hub.errors import FileMissing, ModelRemoved, NoRoom
 from dc_hub.files import using
+from dc_hub.files.lease import lease
 from dc_hub.files.sizes import parse_size, show_size
 from dc_hub.format.manifest import CHUNK
 from dc_hub.hubs.contract import StoredModel
@@ -220,6 +222,44 @@ def test_a_model_outside_a_cache_is_loaded_without_marks(hub, add):
     assert not list(hub.path.rglob("used"))
 
 
+def test_a_model_is_protected_from_the_moment_that_it_appears(cache, monkeypatch):
+    """However long it was fetched, and before anything else is done with it."""
+    monkeypatch.setattr(using, "GRACE", 60.0)
+    revision, evicted = "a" * 64, []
+
+    def fill(directory):
+        (directory / "file").write_bytes(b"fetched")
+        with contextlib.suppress(FileNotFoundError):
+            os.utime(cache / "used" / revision, (1, 1))  # it took long
+
+    def sync(directory):
+        if Cache(cache).has(revision):
+            evicted.append(Cache(cache).evict(revision))
+
+    monkeypatch.setattr("dc_hub.remote.cache.sync_directory", sync)
+    Cache(cache).add(revision, fill, wait=1.0)
+    assert evicted == [False]
+
+
+def test_one_that_is_fetched_again_while_its_old_files_are_removed_keeps_its_origin(
+    served, add, cache, monkeypatch
+):
+    revision = add("a")
+    dc_hub.pull("a", hub=served.url)
+    origin = using.origin_of(cache, revision)
+    remove = shutil.rmtree
+
+    def fetch_and_remove(*arguments, **options):
+        monkeypatch.setattr(shutil, "rmtree", remove)
+        dc_hub.pull("a", hub=served.url)
+        remove(*arguments, **options)
+
+    monkeypatch.setattr(shutil, "rmtree", fetch_and_remove)
+    assert Cache(cache).evict(revision)
+    assert Cache(cache).has(revision)
+    assert using.origin_of(cache, revision) == origin == using.Origin(served.url, "a")
+
+
 # Removed while it is loaded
 
 
@@ -416,6 +456,20 @@ def test_a_file_size_limit_is_a_typed_error_and_the_fetch_goes_on_later(served, 
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
     from_pretrained("a", hub=served.url)
+
+
+@pytest.mark.needs("resource limits")
+def test_a_lease_that_there_is_no_room_for_is_not_left_behind(tmp_path):
+    import resource
+
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, before[1]))
+    try:
+        with pytest.raises(OSError, match=os.strerror(errno.EFBIG)), lease(tmp_path / ".lock"):
+            raise AssertionError
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_hub_object_may_have_a_cache_with_a_limit_of_its_own(served, add, tmp_path):

@@ -1,6 +1,7 @@
 """Hubs on web servers: what arrives is verified, bounded and resumed, whatever the server does."""
 
 import hashlib
+import itertools
 import os
 import runpy
 import subprocess
@@ -42,6 +43,7 @@ from dc_hub.remote import hub as hub_module
 from dc_hub.remote.cache import Cache
 from dc_hub.remote.download import download as download_files
 from dc_hub.remote.http import HTTPStore
+from dc_hub.remote.store import RangesUnsupported
 
 web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
 
@@ -320,7 +322,7 @@ def test_a_fetch_that_ends_after_another_has_moved_the_model_is_well(cache):
 
     def fill(partial):
         other = Cache(cache)
-        other._fill("a" * 64, lambda folder: (folder / "file").write_bytes(b"x"))
+        other._fill("a" * 64, lambda folder: (folder / "file").write_bytes(b"x"), None)
         (partial / "second").write_bytes(b"x")  # its directory is no longer there
 
     final = Cache(cache).add("a" * 64, fill, wait=1.0)
@@ -677,6 +679,29 @@ def test_files_of_every_size_come(tmp_path, size, ranges):
             report=lambda count: None,
         )
     assert (tmp_path / "there" / "file").read_bytes() == data
+
+
+class Ending(HTTPStore):
+    """Sends whole files only, and ends them early without an error."""
+
+    def read_range(self, path, start, stop, size):
+        raise RangesUnsupported
+
+    def stream(self, path, size):
+        yield from itertools.islice(super().stream(path, size), size // (2 << 20))
+
+
+def test_a_store_that_ends_early_leaves_no_file_with_holes(large, hub, tmp_path):
+    stored = hub.resolve("big")
+    base = f"big/revisions/{stored.revision}"
+    with pytest.raises(HashMismatch, match="something else"):
+        download_files(
+            Ending(large.url),
+            base,
+            hub.manifest(stored),
+            tmp_path,
+            report=lambda count: None,
+        )
 
 
 @pytest.mark.needs("a user without rights")

@@ -134,9 +134,11 @@ def _take(mine: Lease) -> bool:
             return False
         raise
     try:
-        os.write(descriptor, mine.text.encode())
-    finally:
-        os.close(descriptor)
+        with os.fdopen(descriptor, "wb", buffering=0) as file:
+            file.write(mine.text.encode())
+    except OSError:  # the disk is full: nobody holds what names nobody
+        mine.path.unlink(missing_ok=True)
+        raise
     return True
 
 

@@ -99,9 +99,9 @@ def in_use(directory: Path) -> Iterator[None]:
 
 def is_used(cache: Path, revision: str) -> bool:
     """Tell whether a model of ``cache`` is being loaded, or was just found to be loaded."""
-    if abs(time.time() - last_used(cache, revision)) < GRACE:
-        return True
-    return any(not is_abandoned(mark) for mark in (cache / USED).glob(f"{revision}.*"))
+    return _is_recent(cache, revision) or any(
+        not is_abandoned(mark) for mark in (cache / USED).glob(f"{revision}.*")
+    )
 
 
 def is_abandoned(mark: Path) -> bool:
@@ -120,10 +120,20 @@ def is_abandoned(mark: Path) -> bool:
 
 
 def abandoned_marks(cache: Path) -> list[Path]:
-    """Return the marks that processes left that are dead, and notes of models that are gone."""
+    """Return the marks that processes left that are dead, and notes of models that are gone.
+
+    The note of a model comes before the model.
+    """
+
+    def is_left(name: str) -> bool:
+        if "." in name:
+            return is_abandoned(cache / USED / name)
+        return not (_is_recent(cache, name) or (cache / MODELS / name).exists())
+
     found = sorted(path for path in (cache / USED).glob("*") if path.name[0] != ".")
-    return [
-        mark
-        for mark in found
-        if (is_abandoned(mark) if "." in mark.name else not (cache / MODELS / mark.name).exists())
-    ]
+    return [path for path in found if is_left(path.name)]
+
+
+def _is_recent(cache: Path, revision: str) -> bool:
+    """Tell whether the last use of a model was so recent that it may be about to be loaded."""
+    return abs(time.time() - last_used(cache, revision)) < GRACE

@@ -111,18 +111,18 @@ class Cache:
                 mine.renewed(),
             ):
                 if not self.has(revision):
-                    touch(self.folder, revision)  # before it appears, so that nobody removes it
-                    self._fill(revision, fill)
+                    self._fill(revision, fill, origin)
             touch(self.folder, revision, origin)
         return final
 
-    def _fill(self, revision: str, fill: Fill) -> None:
+    def _fill(self, revision: str, fill: Fill, origin: Origin | None) -> None:
         partial, final = self.folder / "partial" / revision, self.path(revision)
         make_directory(partial)
         is_directory(self.folder, "partial", revision)  # and no link to one
         try:
             fill(partial)
             sync_directory(partial)
+            touch(self.folder, revision, origin)  # before it appears, so that nobody removes it
             partial.rename(final)
         except OSError:
             if not self.has(revision):
@@ -166,8 +166,9 @@ class Cache:
             with suppress(OSError):  # it was fetched again meanwhile
                 gone.rename(self.path(revision))
                 return False
+        if not self.has(revision):
+            (self.folder / USED / revision).unlink(missing_ok=True)
         shutil.rmtree(gone, ignore_errors=True)
-        (self.folder / USED / revision).unlink(missing_ok=True)
         return True
 
     def discard(self, revision: str) -> None:

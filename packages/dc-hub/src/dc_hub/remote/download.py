@@ -249,6 +249,8 @@ def _stream(
                 write(chunk, i * CHUNK)
                 report(length)
             i += 1
+    if i < len(entry.chunks):
+        _check(bytes(data), entry, i, path)
 
 
 def _length(entry: Entry, chunk: int) -> int:
