@@ -98,30 +98,34 @@ def served(folder):
         server.communicate()
 
 
-@pytest.fixture
-def memory(tmp_path):
+@pytest.fixture(scope="module")
+def memory(tmp_path_factory):
     """A folder in memory, where the system has one: trials sync their files all the time."""
     if not os.access("/dev/shm", os.W_OK):
-        yield tmp_path
+        yield tmp_path_factory.mktemp("memory")
         return
     with tempfile.TemporaryDirectory(dir="/dev/shm") as folder:
         yield Path(folder)
 
 
-@pytest.fixture
-def world(memory, models, dataset, monkeypatch):
-    """A hub with the models ``m`` (two revisions) and ``other``, served over HTTP too."""
-    Linear = models["Linear"]
-    template = memory / "template"
+@pytest.fixture(scope="module")
+def server(memory):
+    """The URL of a server of the template's hub."""
+    (memory / "template" / "hub").mkdir(parents=True)
+    with served(memory / "template" / "hub") as url:
+        yield url
+
+
+def make_template(template, models):
+    """A hub with the models ``m`` (two revisions) and ``lab/other``, a cache, and a project."""
     hub = LocalHub(template / "hub")
-    one, two, three = (Linear(alpha).fit(dataset) for alpha in (1.0, 2.0, 3.0))
-    publish(one, "m", hub=hub, tag="v1")
-    publish(two, "m", hub=hub, tag="v2")
-    publish(three, "lab/other", hub=hub, golden=np.ones((2, 4)), shard_size=64)
+    publish(models.one, "m", hub=hub, tag="v1")
+    publish(models.two, "m", hub=hub, tag="v2")
+    publish(models.three, "lab/other", hub=hub, golden=np.ones((2, 4)), shard_size=64)
     (template / "cache").mkdir()
     dc_hub.pin("m@v1", hub=hub, lock=template / "dchub.lock")
     write_index(hub.path)
-    save(three, memory / "saved", golden=np.ones((2, 4)))
+    save(models.three, models.saved, golden=np.ones((2, 4)))
     old = time.time() - 1e6
     for leftover in ("m/.tmp-a", "m/revisions/.tmp-b", "m/refs/.lock.c"):
         (hub.path / leftover).mkdir()
@@ -129,16 +133,26 @@ def world(memory, models, dataset, monkeypatch):
             (hub.path / leftover / file).write_bytes(b"half")
         for path in [*(hub.path / leftover).glob("*"), hub.path / leftover]:
             os.utime(path, (old, old))
+
+
+@pytest.fixture
+def world(memory, server, models, dataset, monkeypatch):
+    """A copy of the template, which is made once and served over HTTP."""
+    Linear, template = models["Linear"], memory / "template"
+    one, two, three = (Linear(alpha).fit(dataset) for alpha in (1.0, 2.0, 3.0))
+    trained = SimpleNamespace(one=one, two=two, three=three, saved=memory / "saved")
+    if not trained.saved.exists():
+        make_template(template, trained)
     monkeypatch.setenv("DEEPCHEM_CACHE", str(memory / "world" / "cache"))
     # A lease that was created and has no owner yet can only be waited for.
     monkeypatch.setattr("dc_hub.files.lease.TERM", 0.05)
-    with served(template / "hub") as url:
-        world = World(memory / "world", template, url)
-        world.models = SimpleNamespace(one=one, two=two, three=three, saved=memory / "saved")
-        world.revisions = {tag: hub.resolve("m", tag).revision for tag in ("v1", "v2")}
-        world.reset()
-        world.unfinished = set(leftovers(world))
-        yield world
+    world = World(memory / "world", template, server)
+    world.models = trained
+    hub = LocalHub(template / "hub")
+    world.revisions = {tag: hub.resolve("m", tag).revision for tag in ("v1", "v2")}
+    world.reset()
+    world.unfinished = set(leftovers(world))
+    return world
 
 
 def damaged(world):
@@ -150,7 +164,12 @@ def damaged(world):
 
 PUBLISH = {
     "the first revision": lambda w: publish(
-        w.models.three, "lab/new", hub=w.hub, tag="v1", golden=np.ones((2, 4)), shard_size=64
+        w.models.three,
+        "lab/new",
+        hub=w.hub,
+        tag="v1",
+        golden=np.ones((2, 4)),
+        shard_size=64,
     ),
     "the next revision": lambda w: publish(w.models.three, "m", hub=w.hub, tag="v3"),
     "a directory": lambda w: dc_hub.publish_directory(w.models.saved, "m", hub=w.hub),
@@ -234,7 +253,9 @@ def begin(world, operation):
     """Return the states before and after an operation, and bring back the one before it."""
     if operation in BEFORE:
         BEFORE[operation](world)
-        shutil.copytree(world.place, world.template, dirs_exist_ok=True)
+        world.template = world.template.with_name("changed")
+        shutil.rmtree(world.template, ignore_errors=True)
+        shutil.copytree(world.place, world.template, symlinks=True)
     old = state(world)
     new = outcome(world, operation)
     world.reset()
