@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import runpy
+from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -239,7 +240,11 @@ def endpoint():
     started = server.ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     started.start()
     host, port = started.get_host_and_port()
-    yield f"http://{host}:{port}"
+    with pytest.MonkeyPatch.context() as patch:
+        # Each client would read the descriptions of the services again, for a seventh of a second.
+        loader = import_module("botocore.loaders").create_loader()
+        patch.setattr("botocore.session.create_loader", lambda *_: loader)
+        yield f"http://{host}:{port}"
     started.stop()
 
 

@@ -79,6 +79,12 @@ def test_what_crashed_processes_left_is_removed_and_nothing_else(hub, two, cache
     assert gc(hub=hub) == []
 
 
+def test_leftovers_of_each_of_several_hubs_are_found(hub, two, tmp_path):
+    (tmp_path / "second").mkdir()
+    old = [leave(path / ".tmp-1", old=True) for path in (hub.path, tmp_path / "second")]
+    assert [garbage.path for garbage in gc(hub=[hub, tmp_path / "second"])] == old
+
+
 def test_a_publication_that_takes_days_is_not_a_leftover(hub, two):
     folder = leave(hub.path / "lab" / "m" / "revisions" / ".tmp-1", old=True)
     with (folder / "file").open("ab") as file:

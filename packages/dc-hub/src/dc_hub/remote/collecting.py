@@ -23,6 +23,7 @@ from dc_hub.files.using import is_used, origin_of
 from dc_hub.hubs.contract import Hub, HubLike
 from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.opening import open_hub
+from dc_hub.hubs.several import HubsInOrder
 from dc_hub.remote.cache import Cache
 
 KEEP_DAYS: Final = 7.0
@@ -88,9 +89,10 @@ def gc(
 
 def _leftovers(where: Hub, models: Cache, *, given: bool) -> Iterator[Garbage]:
     found = models.leftovers() if models.folder.is_dir() else []
-    # The default hub need not be there; one that is asked for must be.
-    if isinstance(where, LocalHub) and (given or is_directory(where.path)):
-        found += where.leftovers()
+    for one in where.hubs if isinstance(where, HubsInOrder) else (where,):
+        # The default hub need not be there; one that is asked for must be.
+        if isinstance(one, LocalHub) and (given or is_directory(one.path)):
+            found += one.leftovers()
     for path in found:
         yield Garbage("leftover", path, size_of(path))
 
