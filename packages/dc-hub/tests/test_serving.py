@@ -10,14 +10,14 @@ import subprocess
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from dc_hub import errors, from_pretrained, ls, open_hub, publish, read_tensors, verify
-from dc_hub.site.serving import HubServer
+from dc_hub.site.serving import MAX_CONNECTIONS, HubServer
 
 
 @contextmanager
@@ -243,6 +243,18 @@ def test_a_client_that_reads_slowly_gets_all_of_a_file(hub, linear, monkeypatch)
             received += len(data)
             time.sleep(0.02)
     assert received > size
+
+
+def test_clients_that_stay_connected_do_not_stop_others(server):
+    request = f"GET /lab/m/refs/main.json HTTP/1.1\r\nHost: 127.0.0.1:{server.server_port}\r\n\r\n"
+    with ExitStack() as stack:
+        for _ in range(MAX_CONNECTIONS):
+            client = stack.enter_context(
+                socket.create_connection(("127.0.0.1", server.server_port))
+            )
+            client.sendall(request.encode())
+            assert client.recv(1 << 16)
+        assert ask(server, "/")[0] == 200
 
 
 def test_the_index_of_a_served_hub_is_as_new_as_the_hub(server, hub, linear):

@@ -186,9 +186,11 @@ class HubServer(ThreadingHTTPServer):
 
 
 class _Handler(BaseHTTPRequestHandler):
-    """Answers GET and HEAD, and refuses everything else."""
+    """Answers one GET or HEAD, and refuses everything else.
 
-    protocol_version = "HTTP/1.1"
+    A connection has one request, so that no idle one takes the place of others.
+    """
+
     server_version = "dc-hub"
     sys_version = ""
     timeout = IDLE
@@ -201,11 +203,9 @@ class _Handler(BaseHTTPRequestHandler):
         self._respond(body=False)
 
     def _refuse(self) -> None:
-        self.close_connection = True  # there may be a body, which is not read
         self.send_response(405)
         self.send_header("Allow", "GET, HEAD")
         self.send_header("Content-Length", "0")
-        self.send_header("Connection", "close")
         self.end_headers()
 
     do_POST = do_PUT = do_PATCH = do_DELETE = do_OPTIONS = _refuse
@@ -216,7 +216,6 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_error(421, "Misdirected Request", "This server answers to its own name only.")
             return
         if self.headers.get("Content-Length", "0") != "0" or "Transfer-Encoding" in self.headers:
-            self.close_connection = True
             self.send_error(400, "Bad Request", "A request here has no body.")
             return
         try:
@@ -244,7 +243,7 @@ class _Handler(BaseHTTPRequestHandler):
         self._send(first, pieces if body else iter(()))
 
     def _send(self, first: bytes, pieces: Iterator[bytes]) -> None:
-        """Send the pieces; if one fails, close the connection, so that the rest is missed."""
+        """Send the pieces; if one fails, the client misses the rest, since it knows the length."""
         try:
             for piece in chain((first,), pieces):
                 # The time limit of a socket is that of a whole call, however long it is.
@@ -252,7 +251,6 @@ class _Handler(BaseHTTPRequestHandler):
                     self.wfile.write(memoryview(piece)[start : start + _SENT])
         except HubError as error:
             logger.warning("%s: %s", self.path, error)
-            self.close_connection = True
 
     def _begin(self, status: int, kind: str, length: int, headers: dict[str, str]) -> None:
         self.send_response(status)
