@@ -140,9 +140,16 @@ def test_wrong_usage_exits_with_two(run, arguments):
 
 
 COMMANDS = [
-    *(["ls"], ["info"], ["verify"], ["check-golden"], ["publish"], ["diff"], ["rm"], ["tag"]),
-    *(["site"], ["serve"], ["tag", "list"], ["tag", "set"], ["tag", "move"], ["tag", "delete"]),
+    text.split()
+    for text in (
+        *("ls", "search", "info", "verify", "check-golden", "diff", "pull", "lock", "bundle"),
+        *("unbundle", "gc", "publish", "sign", "card", "lineage", "convert", "export", "rm"),
+        *("index", "site", "serve", "doctor"),
+        *("tag list", "tag set", "tag move", "tag delete"),
+        *("key list", "key new", "key trust", "key remove"),
+    )
 ]
+WITHOUT_FACTS = ["serve", "tag delete", "key remove"]
 
 
 @pytest.mark.parametrize("command", COMMANDS, ids=" ".join)
@@ -151,6 +158,40 @@ def test_every_command_has_help(run, command):
     assert code == 0
     assert "Usage: dc-hub" in out
     assert "[OPTIONS]" in out
+    assert ("--json" in out) is (" ".join(command) not in WITHOUT_FACTS)
+
+
+def test_the_readme_names_every_command():
+    readme = (Path(__file__).parents[1] / "README.md").read_text(encoding="utf-8")
+    known = {" ".join(command) for command in COMMANDS}
+    assert known == {
+        *(
+            command.name or command.callback.__name__.replace("_", "-")
+            for command in program.app.registered_commands
+        ),
+        *(f"tag {command.name}" for command in program.tags.registered_commands),
+        *(f"key {command.name}" for command in program.keys.registered_commands),
+    }
+    assert [name for name in sorted(known) if f"`{name}`" not in readme] == []
+
+
+def test_commands_that_change_a_hub_print_what_they_did_as_json(run, published, linear, tmp_path):
+    saved = save(linear, tmp_path / "model")
+    out = run("publish", tmp_path / "model", "net", "--json")[1]
+    assert json.loads(out)["revision"] == saved.revision
+    assert json.loads(run("pull", "net", "--json")[1])[0]["revision"] == saved.revision
+    assert json.loads(run("tag", "set", "net", "v1", "--json")[1]) == {"v1": saved.revision}
+    assert json.loads(run("tag", "move", "net", "v1", "--json")[1]) == {"v1": saved.revision}
+    (tmp_path / "text").write_text("My words.")
+    changed = json.loads(run("card", "net", "--set", tmp_path / "text", "--json")[1])["revision"]
+    assert changed != saved.revision
+    bundle = tmp_path / "site.tar"
+    assert json.loads(run("bundle", "net", "-o", bundle, "--json")[1]) == {"path": str(bundle)}
+    index = json.loads(run("index", published.path.parents[3], "--json")[1])["path"]
+    assert index.endswith("index.json")
+    assert sorted(json.loads(run("rm", "net", "--yes", "--json")[1])) == sorted(
+        [saved.revision, changed]
+    )
 
 
 def test_help_names_every_command(run):

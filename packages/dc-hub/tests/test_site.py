@@ -424,6 +424,11 @@ def test_a_directory_that_only_looks_like_a_site_is_not_replaced(filled, tmp_pat
     assert (there / "index.html").read_text() == "mine"
 
 
+def test_a_path_that_cannot_be_is_a_typed_error(filled, tmp_path):
+    with pytest.raises(errors.HubUnavailable):
+        write_site(filled, to=tmp_path / ("x" * 300))
+
+
 def test_an_empty_directory_is_filled_and_a_file_is_not_replaced(filled, tmp_path):
     (tmp_path / "empty").mkdir()
     assert write_site(filled, to=tmp_path / "empty").models == 3

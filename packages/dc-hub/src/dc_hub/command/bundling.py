@@ -24,6 +24,7 @@ def bundle(
         bool, typer.Option("--all", help="The whole hub: all models, revisions and tags.")
     ] = False,
     hub: HubOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Write models into one file, which `dc-hub unbundle` publishes elsewhere.
 
@@ -34,6 +35,9 @@ def bundle(
         raise typer.BadParameter("Give the models, or --all.")
     with progress() as report:
         path = bundles.bundle(names or (), output, hub=hub, everything=everything, report=report)
+    if as_json:
+        print_json({"path": str(path)})
+        return
     out.print(plain(str(path)))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shlex
 import subprocess
@@ -42,14 +43,14 @@ def card(
     if edit and text is not None:
         raise typer.BadParameter("--edit and --set exclude each other.")
     if text is not None:
-        _change(model, _read(text), tag, hub)
+        _change(model, _read(text), tag, hub, as_json)
     elif edit:
         before = editing.card(model, hub=hub)
         after = _edited(before)
         if after == before:
             out.print("The card was not changed.")
             raise typer.Exit(NO)
-        _change(model, after, tag, hub)
+        _change(model, after, tag, hub, as_json)
     elif as_json:
         print_json(editing.card(model, hub=hub))
     else:
@@ -58,8 +59,11 @@ def card(
         out.file.write("\n".join(map(escape_controls, lines)))
 
 
-def _change(model: str, text: str, tag: list[str] | None, hub: HubOption) -> None:
+def _change(model: str, text: str, tag: list[str] | None, hub: HubOption, as_json: bool) -> None:
     stored = editing.set_card(model, text, hub=hub, tag=tag or ())
+    if as_json:
+        print_json(dataclasses.asdict(stored))
+        return
     out.print(f"[green]changed[/]  {plain(model)}  revision {stored.revision}")
 
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 import typer
 
-from dc_hub.command.options import HubOption, OptionalLockOption
-from dc_hub.command.printing import out, plain, progress, telling
+from dc_hub.command.options import HubOption, JsonOption, OptionalLockOption
+from dc_hub.command.printing import out, plain, print_json, progress, telling
 from dc_hub.hubs import managing, pins
 
 
@@ -17,6 +18,7 @@ def pull(
     ] = None,
     lock: OptionalLockOption = None,
     hub: HubOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Fetch a model of a remote hub, so that it loads without the network.
 
@@ -31,6 +33,9 @@ def pull(
             found = [managing.pull(model, hub=hub, report=report)]
         else:
             found = pins.pull_pins(hub=hub, lock=lock or pins.FILE, report=report)
+    if as_json:
+        print_json([dataclasses.asdict(source) for source in found])
+        return
     for source in found:
         name = source.name if model is None else model
         out.print(f"[green]fetched[/]  {plain(name)}  revision {source.revision}")

@@ -25,7 +25,7 @@ TitleOption = Annotated[str, typer.Option(help="The title of the pages.")]
 
 def site(
     directory: Annotated[
-        str, typer.Option("--out", "-o", metavar="DIRECTORY", help="Where the pages go.")
+        str, typer.Option("--output", "-o", metavar="DIRECTORY", help="Where the pages go.")
     ],
     hub: HubArgument = None,
     title: TitleOption = "Models",

@@ -27,9 +27,11 @@ def list_tags(name: NameArgument, hub: HubOption = None, as_json: JsonOption = F
         print_columns(*([pair] for pair in found.items()))
 
 
-def set_tag(target: TargetArgument, tag: TagArgument, hub: HubOption = None) -> None:
+def set_tag(
+    target: TargetArgument, tag: TagArgument, hub: HubOption = None, as_json: JsonOption = False
+) -> None:
     """Point a new tag at a revision."""
-    _print_tag(tag, managing.set_tag(target, tag, hub=hub).revision)
+    _print_tag(tag, managing.set_tag(target, tag, hub=hub).revision, as_json)
 
 
 def move_tag(
@@ -37,12 +39,14 @@ def move_tag(
     tag: TagArgument,
     expected: ExpectedOption = None,
     hub: HubOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Move a tag to another revision.
 
     It is not moved if another process moves it meanwhile.
     """
-    _print_tag(tag, managing.move_tag(target, tag, hub=hub, expected=expected).revision)
+    moved = managing.move_tag(target, tag, hub=hub, expected=expected)
+    _print_tag(tag, moved.revision, as_json)
 
 
 def delete_tag(
@@ -63,5 +67,8 @@ def delete_tag(
     out.print(f"[green]deleted[/]  {plain(tag)}")
 
 
-def _print_tag(tag: str, revision: str) -> None:
+def _print_tag(tag: str, revision: str, as_json: bool) -> None:
+    if as_json:
+        print_json({tag: revision})
+        return
     out.print(f"{plain(tag)} → {revision}")

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Annotated
 
 import typer
 
-from dc_hub.command.options import HubOption, YesOption
-from dc_hub.command.printing import out, plain
+from dc_hub.command.options import HubOption, JsonOption, YesOption
+from dc_hub.command.printing import out, plain, print_json
 from dc_hub.hubs import managing
 from dc_hub.hubs.catalogue import write_index
 from dc_hub.hubs.locating import in_hub
@@ -26,6 +27,7 @@ def publish(
         str | None, typer.Option(metavar="KEY", help="Sign it with this key, by name or file.")
     ] = None,
     hub: HubOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Publish a model directory to a hub.
 
@@ -34,6 +36,9 @@ def publish(
     published = directories.publish_directory(
         directory, name, hub=hub, tag=tag or (), move_main=move_main, sign=sign
     )
+    if as_json:
+        print_json(dataclasses.asdict(published))
+        return
     out.print(f"[green]published[/]  {plain(name)}  revision {published.revision}")
     out.print(plain(str(published.path)))
 
@@ -48,6 +53,7 @@ def rm(
     ] = False,
     yes: YesOption = False,
     hub: HubOption = None,
+    as_json: JsonOption = False,
 ) -> None:
     """Remove a model, or one revision of it.
 
@@ -57,6 +63,9 @@ def rm(
     if not yes:
         _confirm_removal(model, hub)
     removed = managing.rm(model, hub=hub, remove_tags=remove_tags)
+    if as_json:
+        print_json(removed)
+        return
     for revision in removed:
         out.print(f"[green]removed[/]  {plain(model)}  revision {revision}")
 
@@ -79,6 +88,11 @@ def index(
     hub: Annotated[
         str, typer.Argument(help="The hub: a directory that a web server serves, or a bucket.")
     ],
+    as_json: JsonOption = False,
 ) -> None:
     """Write index.json: what readers on the web need to list and search a hub."""
-    out.print(plain(write_index(hub)))
+    path = write_index(hub)
+    if as_json:
+        print_json({"path": path})
+        return
+    out.print(plain(path))

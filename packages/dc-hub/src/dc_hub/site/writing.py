@@ -108,10 +108,11 @@ def _replace(target: Path, unfinished: Path) -> None:
 
 def _check_replaceable(target: Path) -> None:
     """Raise :class:`AlreadyExists` unless ``target`` is a site, empty, or not there."""
-    try:
-        found = target.lstat()
-    except FileNotFoundError:
-        return
+    with writing(target, undone="The site was not written."):
+        try:
+            found = target.lstat()
+        except FileNotFoundError:
+            return
     if not stat.S_ISDIR(found.st_mode):
         raise UnsafePath(f"{target} is not a directory.", path=str(target))
     names = {entry.name for entry in os.scandir(target)}
