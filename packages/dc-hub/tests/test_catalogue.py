@@ -115,6 +115,14 @@ def test_every_change_shows_in_the_next_catalogue(filled, linear, settled, reads
     assert len(reads) <= 1  # by the catalogue; the truth reads for itself
 
 
+def test_a_tag_that_another_is_copied_over_shows(filled, linear, settled):
+    publish(linear, "a", hub=filled, tag="v2", move_main=False)
+    told(filled)
+    refs = filled.path / "a" / "refs"
+    shutil.copyfile(refs / "v2.json", refs / "main.json")
+    assert told(filled) == truth(filled)
+
+
 def test_two_changes_in_one_tick_of_the_clock_show(filled, models, dataset):
     refs = filled.path / "a" / "refs"
     for alpha in (5.0, 6.0, 7.0):

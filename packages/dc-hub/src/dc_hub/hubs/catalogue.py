@@ -1,12 +1,12 @@
 """What a hub holds, model by model, with a summary of each: the source of listings and searches.
 
 Directories are the truth. What was read of a local hub is remembered in the user's own cache
-folder, one line a model, with marks of the two directories that change whenever a tag is moved or a
-revision comes or goes: device, inode, and the times of the last change. A model whose marks are the
-same is not read again; neither is a revision that was read before, since revisions never change. A
-directory that was changed a moment ago is not marked, because a second change in the same tick of
-the clock would not show. Writers know nothing of all this: publishing takes the same time in a
-large hub as in a small one.
+folder, one line a model, with marks of its two directories and of the files of its tags, some of
+which change whenever a tag is moved or a revision comes or goes: device, inode, and the times of
+the last change. A model whose marks are the same is not read again; neither is a revision that was
+read before, since revisions never change. What was changed a moment ago is not marked, because a
+second change in the same tick of the clock would not show. Writers know nothing of all this:
+publishing takes the same time in a large hub as in a small one.
 """
 
 from __future__ import annotations
@@ -223,16 +223,17 @@ def _tags(hub: Hub, name: str) -> tuple[dict[str, str], bool]:
 
 def _marks(hub: LocalHub, name: str) -> tuple[str, int]:
     """Return what changes with the tags and revisions of a model, and when that was last."""
-    marks, changed = [], 0
-    for folder in ("refs", "revisions"):
-        try:
-            found = os.stat(f"{hub.path}/{name}/{folder}", follow_symlinks=False)  # noqa: PTH116
-        except OSError:
-            marks.append("none")
-        else:
-            changed = max(changed, found.st_mtime_ns, found.st_ctime_ns)
-            marks.append(f"{found.st_dev} {found.st_ino} {found.st_mtime_ns} {found.st_ctime_ns}")
-    return ", ".join(marks), changed
+    home = f"{hub.path}/{name}"
+    found: list[os.stat_result] = []
+    for folder in ("revisions", "refs"):
+        with suppress(OSError):
+            found.append(os.stat(f"{home}/{folder}", follow_symlinks=False))  # noqa: PTH116
+    with suppress(OSError), os.scandir(f"{home}/refs") as tags:
+        # Copying over the file of a tag does not change its directory.
+        found += [tag.stat(follow_symlinks=False) for tag in tags if tag.name[0] != "."]
+    changed = max((max(one.st_mtime_ns, one.st_ctime_ns) for one in found), default=0)
+    marks = [f"{one.st_dev} {one.st_ino} {one.st_mtime_ns} {one.st_ctime_ns}" for one in found]
+    return ", ".join(marks) or "none", changed
 
 
 class Facts(Mapping[str, Any]):
