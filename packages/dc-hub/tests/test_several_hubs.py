@@ -26,6 +26,8 @@ web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
 class TestHubsInOrder(HubSuite):
     """Several hubs keep every law of one."""
 
+    interrupts = 20
+
     def make(self, folder):
         hubs = HubsInOrder([LocalHub(folder / "first"), LocalHub(folder / "second")])
         for hub in hubs.hubs:
