@@ -547,8 +547,33 @@ class DamagesTheOther(Queues):
 
 # Signing
 
+PLACED = "trust_policies_can_tell_where_a_model_is"
 COMES = "a_model_has_the_signatures_that_it_was_published_with"
 JOINED = "signatures_are_joined_and_none_is_lost"
+
+
+@breaks(PLACED, "cannot name the place 'lab/model'")
+class IsNowhere(LocalHub):
+    def place(self, name):
+        return name
+
+
+@breaks(PLACED, "cannot name the place 'oci://registry/hub/../lab/model'")
+class IsSomewhere(LocalHub):
+    def place(self, name):
+        return f"oci://registry/hub/../{name}"
+
+
+@breaks(PLACED, "That another model is in the same place is")
+class IsOnePlace(LocalHub):
+    def place(self, name):
+        return str(self.path)
+
+
+@breaks(PLACED, "Opened again, it is at")
+class MovesAbout(LocalHub):
+    def place(self, name):
+        return f"oci://{id(self)}/{name}"
 
 
 @breaks(COMES, "Of an unsigned model, it has")

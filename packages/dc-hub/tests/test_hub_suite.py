@@ -29,6 +29,7 @@ LAWS = [
     "test_of_two_who_move_a_tag_one_is_told",
     "test_a_deleted_tag_is_gone_and_its_revision_stays",
     "test_only_the_expected_tag_is_deleted",
+    "test_trust_policies_can_tell_where_a_model_is",
     "test_a_model_has_the_signatures_that_it_was_published_with",
     "test_signatures_are_joined_and_none_is_lost",
     "test_what_it_cannot_do_raises_read_only_hub",

@@ -1,16 +1,17 @@
-"""Laws on signatures: they come with their model, and none is lost."""
+"""Laws on trust: models have places, and signatures, of which none is lost."""
 
 from __future__ import annotations
 
 from functools import partial
 
-from dc_core.testing import law
-from dc_hub.errors import ReadOnlyHub
+from dc_core.testing import LawBroken, law
+from dc_hub.errors import HubError, ReadOnlyHub
 from dc_hub.format.filenames import SIGNATURE
 from dc_hub.format.signatures import Signature, signature_bytes
 from dc_hub.hubs.staging import Staging
 from dc_hub.testing.samples import files, manifest_of, writer
 from dc_hub.testing.subject import HubSubject, at_once
+from dc_hub.trust.policy import place_of
 
 
 def _signed_by(*signers: int) -> dict[str, bytes]:
@@ -19,7 +20,28 @@ def _signed_by(*signers: int) -> dict[str, bytes]:
 
 
 class SigningLaws(HubSubject):
-    """Laws on signatures: they come with their model, and none is lost."""
+    """Laws on trust: models have places, and signatures, of which none is lost."""
+
+    @law
+    def test_trust_policies_can_tell_where_a_model_is(self) -> None:
+        """``place`` is a whole path or URL, of that model alone, and the same on each machine."""
+        with self.empty() as hub:
+            self.store(hub, files(0))
+            shown = hub.place(self.name)
+            try:
+                place, other = (
+                    place_of(hub.place(name), absolute=True)
+                    for name in (self.name, self.other_name)
+                )
+            except (HubError, ValueError) as error:
+                raise LawBroken(
+                    f"A trust policy cannot name the place {shown!r}: {error}.",
+                    hint="Return an absolute path, or a URL of the scheme of the hub.",
+                ) from error
+            self.expect("That another model is in the same place is", other == place, False)
+            with self.reopened(hub) as again:
+                found = place_of(again.place(self.name))
+                self.expect("Opened again, it is at", found, place)
 
     @law
     def test_a_model_has_the_signatures_that_it_was_published_with(self) -> None:

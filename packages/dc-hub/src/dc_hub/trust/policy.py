@@ -196,7 +196,7 @@ def place_of(where: str, *, absolute: bool = False) -> Place:
         host = ""
         if segments[:1] == ["models"]:
             del segments[0]
-    elif not host or (scheme in _PORTS and not parts.hostname):
+    elif not (host or segments) or (scheme in _PORTS and not parts.hostname):
         raise ValueError("it has no host")
     if scheme in _PORTS:  # elsewhere a percent sign is one
         host = f"{str(parts.hostname).rstrip('.')}:{parts.port or _PORTS[scheme]}"
