@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from dc_core import engines, plugins
 from dc_core.engines import Processes, Serial, Shards, directory, run, running
+from dc_core.engines.attempt import Attempt, AttemptLost
 from dc_core.engines.directory import Header, commit_failure, committed, halves, missing, name_of
 from dc_core.engines.mapping import _Map
 from dc_core.errors import (
@@ -580,3 +581,12 @@ def test_a_known_engine_that_is_not_installed_says_what_to_install(monkeypatch):
         engines.engine("slurm")
     assert caught.value.hint == "Run: pip install dc-slurm"
     assert isinstance(caught.value, ImportError)
+
+
+def test_an_attempt_that_begins_while_its_first_run_is_cleared_up_is_lost_and_not_an_error(
+    tmp_path,
+):
+    attempt = Attempt(Squares(10), tmp_path, 0, 10, "token", isolated=False)
+    attempt.path.mkdir()
+    with pytest.raises(AttemptLost):
+        attempt()

@@ -20,6 +20,8 @@ from dc_core.errors import EngineError
 _SHOWN: Final = 4
 """How many calls of a traceback are shown in a message."""
 
+_LOST: Final = "The process that ran this attempt has died."
+
 
 class AttemptLost(EngineError):
     """The engine runs an attempt a second time: the process of the first one has died."""
@@ -60,7 +62,7 @@ class Attempt:
         begun = time.perf_counter()
         try:
             with self._watched():
-                self.path.mkdir()
+                self._make()
                 made = self.path.stat().st_ino
                 self.task.run(self.start, self.stop, self.path)
             if self.path.stat().st_ino != made:
@@ -74,6 +76,12 @@ class Attempt:
         finally:
             discard(self.path)
 
+    def _make(self) -> None:
+        try:
+            self.path.mkdir()
+        except FileExistsError:  # the first run is being cleared up at this moment
+            raise AttemptLost(_LOST) from None
+
     @contextmanager
     def _watched(self) -> Iterator[None]:
         if not self.isolated:
@@ -82,7 +90,7 @@ class Attempt:
         try:
             log = self.log.open("x")
         except FileExistsError:
-            raise AttemptLost("The process that ran this attempt has died.") from None
+            raise AttemptLost(_LOST) from None
         try:
             with log, _faults_in(log), watchdog(log, self.timeout):
                 yield
