@@ -386,3 +386,15 @@ def test_a_reader_that_stops_early_gets_no_traceback(linear, hub):
         process.stdout.close()
         errors = process.stderr.read()
     assert errors == b""
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="there is no /dev/full")
+def test_output_that_cannot_be_written_is_an_error_of_one_line(linear, hub):
+    publish(linear, "m", hub=hub, metadata={f"key {i}": "x" * 500 for i in range(90)})
+    for arguments in (("ls",), ("info", "m"), ("info", "m", "--json")):
+        command = [Path(sys.executable).with_name("dc-hub"), *arguments, "--hub", hub.path]
+        with Path("/dev/full").open("w") as full:
+            done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True)
+        assert done.returncode == 2
+        assert done.stderr.startswith("OSError: ")
+        assert done.stderr.count("\n") == 1

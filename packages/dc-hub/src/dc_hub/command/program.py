@@ -7,8 +7,10 @@ failed, a question was not answered with yes), and 2 for wrong usage and every e
 from __future__ import annotations
 
 import io
+import os
 import sys
 import warnings
+from contextlib import suppress
 from importlib import metadata
 from typing import Annotated, Any
 
@@ -31,7 +33,7 @@ from dc_hub.command import (
     tagging,
     writing,
 )
-from dc_hub.command.options import ERROR
+from dc_hub.command.options import ERROR, NO
 from dc_hub.command.printing import err, out, plain
 from dc_hub.errors import HubWarning
 
@@ -131,12 +133,28 @@ def main() -> None:
         with warnings.catch_warnings():
             warnings.simplefilter("always", HubWarning)
             warnings.showwarning = _show_warning
-            app(prog_name="dc-hub")
+            try:
+                app(prog_name="dc-hub")
+            finally:
+                out.file.flush()
     except DCError as error:
         err.print(f"[red]{type(error).__name__}[/]: {plain(str(error.args[0]))}")
         if error.hint:
             err.print(plain(error.hint), style="dim")
         raise SystemExit(ERROR) from None
+    except BrokenPipeError:
+        _drop_output()
+        raise SystemExit(NO) from None
+    except OSError as error:  # of the output: files and networks have errors of their own
+        _drop_output()
+        err.print(f"[red]{type(error).__name__}[/]: {plain(str(error))}")
+        raise SystemExit(ERROR) from None
+
+
+def _drop_output() -> None:
+    """Send what is left of the output nowhere, so that the interpreter does not try again."""
+    with suppress(OSError):
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _show_warning(message: Warning | str, *details: Any, **more: Any) -> None:
