@@ -164,13 +164,45 @@ def holder(served):
     program.wait()
 
 
+PULL = """
+import signal
+from dc_hub.command.program import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+main()
+"""
+
+
+@pytest.mark.needs("process numbers")
+def test_an_interrupt_ends_a_pull_that_waits_for_a_server(served, cache):
+    asked, answer = threading.Event(), threading.Event()
+
+    def hold(handler, data):
+        asked.set()
+        answer.wait(120)
+
+    served.faults["model.safetensors"] = hold
+    command = [sys.executable, "-c", PULL, "pull", "m", "--hub", served.url]
+    program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+    try:
+        assert asked.wait(60)
+        program.send_signal(signal.SIGINT)
+        _, told = program.communicate(timeout=20)  # a server is waited for up to 30 s, four times
+        assert program.returncode == 130
+        assert "Traceback" not in told
+    finally:
+        answer.set()
+        program.kill()
+        program.communicate()
+    assert [path.suffix for path in (cache / "partial").iterdir()] == [""]
+
+
 @pytest.mark.needs("process numbers")
 def test_a_process_that_is_killed_while_it_fetches_delays_nobody(served, holder):
     waiting = subprocess.Popen([sys.executable, "-c", FETCH, served.url])
     time.sleep(0.5)
     holder.kill()
     holder.wait()
-    assert waiting.wait(30) == 0
+    assert waiting.wait(60) == 0
 
 
 @pytest.mark.needs("process numbers")

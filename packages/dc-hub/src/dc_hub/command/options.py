@@ -8,6 +8,7 @@ import typer
 
 NO = 1
 ERROR = 2
+INTERRUPTED = 130
 
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A name, name@revision, or ./directory.")

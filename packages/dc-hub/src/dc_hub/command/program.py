@@ -1,7 +1,8 @@
 """``dc-hub``: list, inspect, verify, publish, tag and remove models from the command line.
 
 The exit code is 0 on success, 1 if the answer is no (``diff`` found a difference, ``check-golden``
-failed, a question was not answered with yes), and 2 for wrong usage and every error.
+failed, a question was not answered with yes), 2 for wrong usage and every error, and 130 if it was
+interrupted.
 """
 
 from __future__ import annotations
@@ -33,7 +34,7 @@ from dc_hub.command import (
     tagging,
     writing,
 )
-from dc_hub.command.options import ERROR, NO
+from dc_hub.command.options import ERROR, INTERRUPTED, NO
 from dc_hub.command.printing import err, out, plain
 from dc_hub.errors import HubWarning
 
@@ -137,6 +138,10 @@ def main() -> None:
                 app(prog_name="dc-hub")
             finally:
                 out.file.flush()
+    except SystemExit as ended:
+        if ended.code != INTERRUPTED:
+            raise
+        os._exit(INTERRUPTED)  # threads may be waiting for a server, for minutes
     except DCError as error:
         err.print(f"[red]{type(error).__name__}[/]: {plain(str(error.args[0]))}")
         if error.hint:

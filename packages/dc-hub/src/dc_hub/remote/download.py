@@ -209,7 +209,10 @@ def _read(store: Store, path: str, entry: Entry, index: int) -> bytes:
 
 
 def in_parallel(action: Callable[[T], None], items: Sequence[T], jobs: int = JOBS) -> None:
-    """Call ``action`` with each of ``items``, several at a time, until one fails."""
+    """Call ``action`` with each of ``items``, several at a time, until one fails.
+
+    An interrupt is not kept waiting for those that wait for a server.
+    """
     if len(items) <= 1:
         for item in items:
             action(item)
@@ -220,15 +223,19 @@ def in_parallel(action: Callable[[T], None], items: Sequence[T], jobs: int = JOB
         if not stopped.is_set():
             action(item)
 
-    with ThreadPoolExecutor(min(jobs, len(items)), "fetch") as pool:
+    pool = ThreadPoolExecutor(min(jobs, len(items)), "fetch")
+    patient = True
+    try:
         running: list[Future[None]] = [pool.submit(run, item) for item in items]
-        try:
-            done, _ = wait(running, return_when=FIRST_EXCEPTION)
-            for job in done:
-                job.result()
-        finally:
-            stopped.set()
-            pool.shutdown(cancel_futures=True)
+        done, _ = wait(running, return_when=FIRST_EXCEPTION)
+        for job in done:
+            job.result()
+    except KeyboardInterrupt:
+        patient = False
+        raise
+    finally:
+        stopped.set()
+        pool.shutdown(wait=patient, cancel_futures=True)
 
 
 def _stream(
