@@ -11,7 +11,6 @@ import sys
 import threading
 import time
 from contextlib import ExitStack, contextmanager
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -270,17 +269,28 @@ def test_the_bytes_of_a_file_are_those_that_were_published(server, published):
     assert read_tensors(published.path / "golden.safetensors")
 
 
+SERVE = """
+import signal
+from dc_hub.command.program import main
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell may have it ignored
+main()
+"""
+
+
 @pytest.mark.needs("process numbers")
 def test_the_command_prints_its_address_and_ends_with_ctrl_c(published, hub):
-    command = [Path(sys.executable).with_name("dc-hub"), "serve", hub.path, "--port", "0"]
+    command = [sys.executable, "-c", SERVE, "serve", hub.path, "--port", "0"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
     with subprocess.Popen(
         command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=environment
     ) as process:
-        url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
-        assert from_pretrained("lab/m", hub=url)
-        process.send_signal(signal.SIGINT)
-        _, err = process.communicate(timeout=20)
+        try:
+            url = re.search(r"http://127\.0\.0\.1:\d+/", process.stdout.readline())[0]
+            assert from_pretrained("lab/m", hub=url)
+            process.send_signal(signal.SIGINT)
+            _, err = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert (process.returncode, err) == (0, "")
 
 
