@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import os
 import subprocess
 import sys
 import tempfile
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -17,6 +17,7 @@ from dc_hub.converting import process
 from dc_hub.converting.process import reading_apart
 from dc_hub.converting.worker import Request
 from dc_hub.errors import ConversionError, HubError, LimitExceeded, UnsafePath, UntrustedFile
+from dc_hub.files import system
 
 ATTEMPTS = """
 import ctypes, json, os, pathlib, resource, signal, socket, subprocess, sys, threading
@@ -286,9 +287,7 @@ def test_a_process_that_does_not_end_is_killed_with_its_children(monkeypatch, tm
     monkeypatch.setattr(process, "_PROGRAM", code)
     with pytest.raises(LimitExceeded, match="more than 1 s"), reading_apart(request(), 1):
         pass
-    if hasattr(os, "killpg"):
-        import time
-
+    if system.PROCESSES:
         time.sleep(3)
         assert not marker.exists()
 

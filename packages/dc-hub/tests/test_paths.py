@@ -218,3 +218,20 @@ def test_a_directory_of_too_many_files_is_refused(tmp_path, monkeypatch):
     (tmp_path / "3").touch()
     with pytest.raises(LimitExceeded):
         list_names(tmp_path)
+
+
+def test_a_file_that_was_replaced_after_it_was_opened_is_read_whole(tmp_path, monkeypatch):
+    """A tag that moves while it is read is no hard link: its old file has no name any more."""
+    (tmp_path / "main.json").write_text("old")
+    (tmp_path / "new").write_text("new")
+    fstat = os.fstat
+
+    def replaced(descriptor):
+        if (tmp_path / "new").exists():
+            (tmp_path / "new").replace(tmp_path / "main.json")
+        return fstat(descriptor)
+
+    monkeypatch.setattr(paths.os, "fstat", replaced)
+    with open_regular(tmp_path, "main.json") as file:
+        monkeypatch.undo()
+        assert file.read() in (b"old", b"new")

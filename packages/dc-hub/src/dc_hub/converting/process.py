@@ -27,6 +27,7 @@ from dc_hub import errors
 from dc_hub.converting.worker import MODEL, REPORT, Request
 from dc_hub.errors import ConversionError, FileMissing, HubError, LimitExceeded
 from dc_hub.files.paths import is_directory, read_small
+from dc_hub.files.system import PROCESSES
 from dc_hub.format import strict_json
 from dc_hub.hubs.contract import StoredModel
 from dc_hub.loading.opening import Opened, open_model
@@ -167,8 +168,8 @@ def _environment(folder: Path) -> dict[str, str]:
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:
-    """Kill the process and its group, if anything of it is left."""
-    if sys.platform == "win32":
+    """Kill the process and its group, where the system has groups, if anything of it is left."""
+    if sys.platform == "win32" or not PROCESSES:
         process.kill()
     else:
         with suppress(ProcessLookupError, PermissionError):

@@ -202,7 +202,7 @@ def open_regular(where: Where, name: str, *, single_link: bool = True) -> io.Fil
                 path=shown,
                 hint="Models are plain files. Remove it, or get a fresh copy of the model.",
             )
-        if single_link and status.st_nlink != 1:
+        if single_link and status.st_nlink > 1:  # 0: it has just been replaced, and stays whole
             raise UnsafePath(
                 f"{shown} has {status.st_nlink} names (hard links).",
                 path=shown,

@@ -53,6 +53,7 @@ _FOLDER: Final = os.O_RDONLY | getattr(os, "O_DIRECTORY", 0) | _NO_FOLLOW | _CLO
 _JUNCTION: Final = 0xA0000003
 _BUSY: Final = (5, 32)
 _PATIENCE: Final = 1.0
+_ATTEMPTS: Final = 8
 _preadv: Final[Callable[[int, Sequence[memoryview], int], int] | None] = getattr(os, "preadv", None)
 _position: Final = threading.Lock()
 
@@ -89,20 +90,21 @@ def close_folder(folder: Where) -> None:
 def open_file(where: Where, name: str) -> int:
     """Open ``name`` in ``where`` for reading, following no link and waiting for no FIFO.
 
-    Raises ``OSError``: ``ELOOP`` for a link, or for a file that was exchanged meanwhile.
+    Raises ``OSError``: ``ELOOP`` for a link, or for a file that is exchanged again and again.
     """
     if GUARDED:
         return _open(where, name, _READ)
-    before = status_of(where, name)
-    if is_link(before):
-        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
-    if not stat.S_ISREG(before.st_mode):
-        raise OSError(errno.EINVAL, "Not a regular file", name)
-    descriptor = _open(where, name, _READ)
-    if not os.path.samestat(before, os.fstat(descriptor)):
-        os.close(descriptor)
-        raise OSError(errno.ELOOP, "Exchanged while it was being opened", name)
-    return descriptor
+    for _ in range(_ATTEMPTS):
+        before = status_of(where, name)
+        if is_link(before):
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), name)
+        if not stat.S_ISREG(before.st_mode):
+            raise OSError(errno.EINVAL, "Not a regular file", name)
+        descriptor = _open(where, name, _READ)
+        if os.path.samestat(before, os.fstat(descriptor)):
+            return descriptor
+        os.close(descriptor)  # a tag that has just moved, for instance
+    raise OSError(errno.ELOOP, "Exchanged while it was being opened", name)
 
 
 def create_file(where: Where, name: str, mode: int = 0o666) -> int:
