@@ -1,7 +1,7 @@
 """Licences by the identifiers that Hugging Face's hub accepts in a card.
 
-It refuses a card whose licence it does not know. The identifiers are those of its documentation,
-https://huggingface.co/docs/hub/repositories-licenses; most are SPDX's in lower case.
+It refuses a card whose licence it does not know. The identifiers are those of its documentation
+("Licenses"); most are SPDX's in lower case.
 """
 
 from __future__ import annotations
