@@ -57,7 +57,9 @@ def test_content_that_changes_in_the_middle_of_a_download_is_refused_and_the_res
     def swap(handler, data):
         with asked:
             if handler.headers["Range"].startswith(f"bytes={2 * CHUNK}-"):
-                weights.write_bytes(bytes(byte ^ 1 for byte in whole[-64:]).rjust(len(whole)))
+                other = large.root.parent / "other"
+                other.write_bytes(bytes(byte ^ 1 for byte in whole[-64:]).rjust(len(whole)))
+                other.replace(weights)  # at once: other requests read it at this moment
                 start, stop = 2 * CHUNK, len(whole)
                 told = {"Content-Range": f"bytes {start}-{stop - 1}/{stop}"}
                 handler.answer(206, weights.read_bytes()[start:], told)
