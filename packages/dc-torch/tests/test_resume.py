@@ -342,12 +342,14 @@ def test_an_interruption_during_validation_costs_no_step(rows, more_rows):
         def select(self, indices):
             return more_rows.select(indices)
 
-    model = noisy()
+    options = {"schedule": "cosine"}
+    model = noisy(**options)
     with pytest.raises(KeyboardInterrupt):
         model.fit(rows, valid=Slow())
     assert model.history == ()
-    model.fit(rows, valid=more_rows, resume=True)
-    assert_same_end(noisy().fit(rows, valid=more_rows), model, since=4)
+    again = carried_over(model, lambda: noisy(**options))
+    again.fit(rows, valid=more_rows, resume=True)
+    assert_same_end(noisy(**options).fit(rows, valid=more_rows), again, since=4)
 
 
 @pytest.mark.parametrize(

@@ -228,15 +228,21 @@ class Trainer:
         dtype = input_dtype(self.module, config)
         monitored = [epoch.monitored for epoch in self.epochs]
         steps = steps_per_epoch(len(dataset), config.batch_size)
+
+        def set_rate(step: int) -> None:
+            progress = (number - 1 + (step + 0.5) / steps) / config.epochs
+            self._set_learning_rate(self._schedule.factor(progress, monitored))
+
+        if partial.steps:
+            set_rate(partial.steps - 1)  # the epoch's, if all its steps are done
         batches = training_batches(
             dataset, config.batch_size, config.seed, number, first=partial.steps
         )
         for batch in batches:
             labels = labels_of(batch)
             weight = float(labels.w.sum())
+            set_rate(partial.steps)
             if weight > 0:
-                progress = (number - 1 + (partial.steps + 0.5) / steps) / config.epochs
-                self._set_learning_rate(self._schedule.factor(progress, monitored))
                 seed_step(config.seed, number, partial.steps)
                 with self._buffers.restored_on_error():
                     X = input_of(batch.X, dtype, self.device)
