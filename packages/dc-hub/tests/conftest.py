@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import runpy
+import sys
 from importlib import import_module
 from importlib.util import find_spec
 from pathlib import Path
@@ -258,3 +259,18 @@ def buckets(endpoint, monkeypatch):
     monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
     monkeypatch.setenv("AWS_ENDPOINT_URL", endpoint)
     return client("s3")
+
+
+@pytest.fixture
+def run(monkeypatch, capsys):
+    """Return a function that runs ``dc-hub`` and returns exit code, output and errors."""
+    from dc_hub.command import program
+
+    def run(*arguments):
+        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
+        with pytest.raises(SystemExit) as caught:
+            program.main()
+        out, err = capsys.readouterr()
+        return caught.value.code or 0, out, err
+
+    return run

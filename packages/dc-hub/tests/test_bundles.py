@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import subprocess
-import sys
 import tarfile
 import tracemalloc
 
@@ -14,7 +13,6 @@ import pytest
 
 import dc_hub
 from dc_hub import LocalHub, bundle, from_pretrained, list_bundle, publish, unbundle
-from dc_hub.command import program
 from dc_hub.errors import (
     BundleError,
     FileMissing,
@@ -448,18 +446,6 @@ def test_a_fifo_as_a_bundle_does_not_hang(tmp_path, site):
 
 
 # The commands
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
 
 
 def test_the_commands_carry_models_from_hub_to_hub(run, filled, site, tmp_path):

@@ -15,20 +15,6 @@ from dc_hub.command import program
 
 
 @pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs ``dc-hub`` and returns exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
-
-
-@pytest.fixture
 def published(chain, hub, monkeypatch):
     monkeypatch.setenv("DEEPCHEM_MODEL_HUB", str(hub.path))
     return publish(chain, "lab/chain", golden=["CCO"], metadata={"task": "solubility"})

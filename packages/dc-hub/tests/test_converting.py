@@ -17,7 +17,6 @@ from dc_core.errors import BudgetExceeded
 from dc_core.errors import ConversionError as CoreConversionError
 from dc_core.errors import UntrustedFile as CoreUntrustedFile
 from dc_hub import convert, from_pretrained, info, load_weights, verify
-from dc_hub.command import program
 from dc_hub.converting.naming import left_out, renamed
 from dc_hub.converting.recognizing import recognize
 from dc_hub.errors import (
@@ -301,20 +300,6 @@ def test_arguments_that_contradict_each_other_are_refused_before_the_file_is_rea
             convert(tmp_path / "missing.pt", **options)
     with pytest.raises(FileMissing):
         convert(tmp_path / "missing.pt", tmp_path / "x")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs ``dc-hub`` and returns exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
 
 
 def test_the_command_converts_and_says_what_it_recognized_and_left_out(run, deepchem, tmp_path):

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import json
-import sys
 
 import numpy as np
 import pytest
 
 from dc_hub import export, from_pretrained, load, publish, read_tensors, verify
-from dc_hub.command import program
 from dc_hub.errors import AlreadyExists, NotSerializable, ParamsError
 
 
@@ -95,14 +93,9 @@ def test_a_weight_may_be_named_like_an_argument_of_numpy(hub, tmp_path, models):
 
 
 def test_the_command_exports_and_refuses_formats_that_are_unknown(
-    published, hub, tmp_path, monkeypatch, capsys
+    published, hub, tmp_path, monkeypatch, run
 ):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments), "--hub", str(hub.path)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        return caught.value.code or 0, *capsys.readouterr()
-
+    monkeypatch.setenv("DEEPCHEM_MODEL_HUB", str(hub.path))
     code, out, err = run("export", "lab/chain", "-o", tmp_path / "chain", "--json")
     assert (code, err) == (0, "")
     assert json.loads(out)["revision"] == published.revision

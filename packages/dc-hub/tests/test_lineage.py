@@ -3,7 +3,6 @@
 import copy
 import json
 import pickle
-import sys
 
 import numpy as np
 import pytest
@@ -21,7 +20,6 @@ from dc_hub import (
     save,
     summary,
 )
-from dc_hub.command import program
 from dc_hub.hubs.index import Listed
 
 
@@ -212,23 +210,17 @@ def test_a_directory_has_a_lineage_too(hub, family, tmp_path, models, dataset):
     assert [one.name for one in found.ancestors.values()] == ["a", "lab/base"]
 
 
-def test_the_command_prints_a_tree_or_json(hub, family, monkeypatch, capsys):
-    def run(*words):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", "lineage", *words, "--hub", str(hub.path)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        return caught.value.code or 0, capsys.readouterr().out
-
-    code, out = run("c")
+def test_the_command_prints_a_tree_or_json(hub, family, run):
+    code, out, _ = run("lineage", "c", "--hub", hub.path)
     assert code == 0
     lines = [line.rstrip() for line in out.splitlines()]
     base = family["base"].revision[:12]
     assert [line.split("  ")[0] for line in lines] == ["c", "← a", "", "← b", ""]
     assert lines[2].split() == ["←", "lab/base", base, "main,", "v1"]
     assert lines[4].split() == ["←", "lab/base", base, "see", "above"]
-    found = json.loads(run("lab/base", "--json")[1])
+    found = json.loads(run("lineage", "lab/base", "--json", "--hub", hub.path)[1])
     assert [one["name"] for one in found["descendants"]] == ["a", "b", "c"]
-    assert run("nothing")[0] == 2
+    assert run("lineage", "nothing", "--hub", hub.path)[0] == 2
 
 
 def test_prediction_after_loading_is_not_changed_by_the_link(hub, base, linear, dataset):

@@ -1,27 +1,17 @@
 """``dc-hub lock`` and ``dc-hub pull --lock``: what they print, and what they exit with."""
 
 import json
-import sys
 
 import pytest
 
 from dc_hub import publish, read_pins
-from dc_hub.command import program
 
 
-@pytest.fixture
-def run(monkeypatch, capsys, tmp_path, hub):
+@pytest.fixture(autouse=True)
+def project(monkeypatch, tmp_path, hub):
+    """Work in the directory of a project, with a hub of its own."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("DEEPCHEM_MODEL_HUB", str(hub.path))
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
 
 
 def test_a_project_is_pinned_checked_and_updated(run, models, dataset):

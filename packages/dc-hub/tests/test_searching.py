@@ -1,12 +1,10 @@
 """A search finds the models that words and facts describe, in any kind of hub, and orders them."""
 
 import json
-import sys
 
 import pytest
 
 from dc_hub import errors, publish, search, set_tag, write_index
-from dc_hub.command import program
 from dc_hub.hubs.index import parse_index
 
 DIGEST = "cd" * 32
@@ -181,17 +179,8 @@ def test_a_table_in_a_notebook_escapes_what_models_say(hub, linear):
 
 
 @pytest.fixture
-def run(filled, monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(
-            sys, "argv", ["dc-hub", "search", *arguments, "--hub", str(filled.path)]
-        )
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
+def run(run, filled):
+    return lambda *arguments: run("search", *arguments, "--hub", filled.path)
 
 
 def test_the_command_prints_a_table_or_json(run):

@@ -11,27 +11,12 @@ import pytest
 
 import dc_hub
 from dc_hub import publish, save
-from dc_hub.command import program
 from dc_hub.errors import SignatureError
 from dc_hub.format.filenames import SIGNATURE
 from dc_hub.trust.keyring import keys_folder, list_keys, new_key
 from dc_hub.trust.keys import SigningKey
 
 pytest.importorskip("cryptography", reason="cryptography is not installed")
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    """Return a function that runs ``dc-hub`` and returns exit code, output and errors."""
-
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
 
 
 @pytest.fixture

@@ -2,7 +2,6 @@
 
 import json
 import runpy
-import sys
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,7 +9,6 @@ import pytest
 
 import dc_hub
 from dc_hub import publish, save, verify_cache, verify_models
-from dc_hub.command import program
 from dc_hub.errors import HubUnavailable, ModelNotFound
 from dc_hub.remote.cache import Cache
 
@@ -126,18 +124,6 @@ def test_what_a_server_sends_wrong_is_damage(hub, linear):
 
 
 # The command
-
-
-@pytest.fixture
-def run(monkeypatch, capsys):
-    def run(*arguments):
-        monkeypatch.setattr(sys, "argv", ["dc-hub", *map(str, arguments)])
-        with pytest.raises(SystemExit) as caught:
-            program.main()
-        out, err = capsys.readouterr()
-        return caught.value.code or 0, out, err
-
-    return run
 
 
 def test_the_command_lists_all_that_is_damaged_and_exits_with_one(run, hub, three):
