@@ -498,3 +498,18 @@ def test_a_pull_tells_at_a_terminal_what_was_reused_and_is_quiet_elsewhere(
     monkeypatch.setattr(printing.err, "_force_terminal", True)
     told = pull()
     assert "800 kB of it from other models in the cache" in told
+
+
+def test_a_process_that_waited_for_another_to_fetch_leaves_nothing_behind(tmp_path, monkeypatch):
+    models, revision = Cache(tmp_path), "0" * 64
+
+    @contextlib.contextmanager
+    def waited(path, *, wait):
+        """The lease comes when the other process has moved the model to its place."""
+        models.path(revision).mkdir(parents=True)
+        with lease(path, wait=wait) as mine:
+            yield mine
+
+    monkeypatch.setattr("dc_hub.remote.cache.lease", waited)
+    assert models.add(revision, pytest.fail, wait=1) == models.path(revision)
+    assert list((tmp_path / "partial").iterdir()) == []

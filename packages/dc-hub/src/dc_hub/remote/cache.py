@@ -104,7 +104,7 @@ class Cache:
             return final
         partial = self.folder / "partial" / revision
         with writing(self.folder, undone="What was fetched so far is kept."):
-            for directory in (partial, final.parent, self.folder / USED):
+            for directory in (partial.parent, final.parent, self.folder / USED):
                 make_directory(directory)
             with (
                 lease(partial.with_name(f"{revision}.lock"), wait=wait) as mine,
