@@ -258,7 +258,8 @@ def describe(obj: Any) -> Description | None:
     """Return how ``obj`` is stored, None if it cannot be stored.
 
     ``obj`` is a model or component, an instance of a class registered with
-    :func:`register_component`, or a framework's own object whose backend knows it by name.
+    :func:`register_component`, or a framework's own object whose backend knows it by name: its own
+    name, or for a wrapper the registered name of what it wraps.
     """
     cls = type(obj)
     if isinstance(obj, Component):
@@ -275,7 +276,13 @@ def describe(obj: Any) -> Description | None:
         found = claimed.backend.describe_component(obj)
     except NotClaimed:
         return None
-    return Description(found[0], 1, claimed.backend.name, found[1]) if found else None
+    if found is None:
+        return None
+    name, params = found
+    version = 1
+    if name in components.names():
+        version = getattr(components.lookup(name), "class_version", 1)
+    return Description(name, version, claimed.backend.name, params)
 
 
 def build(cls: type[T], params: Mapping[str, Any], backend: str | None = None) -> T:

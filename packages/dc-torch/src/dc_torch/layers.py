@@ -20,10 +20,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from dc_core import DCError, Model, registry
+from dc_core import DCError, Model, construct, registry
 from dc_core.errors import NotSerializable, ParameterError, UnknownClass, UnknownParameter
 from dc_torch.skeleton import skeleton
 from dc_torch.weights import IMPORTS, locate, memory_of
+from dc_torch.wrapped import unwrapped
 
 PREFIX: Final = "torch/"
 """How the stored names of layers begin."""
@@ -78,7 +79,15 @@ _MAX_SIZES: Final = {"1d": 4096, "2d": 1024, "3d": 128}
 _MAX_SCALE: Final = 32
 """How far a layer may enlarge its output without any weight; a file could ask for terabytes."""
 
-_MODES: Final = frozenset({"training", "_is_full_backward_hook", "_compiled_call_impl", IMPORTS})
+_MODES: Final = frozenset(
+    {
+        "training",
+        "_compiled_call_impl",
+        "_is_full_backward_hook",
+        "_is_torch_compile",
+        IMPORTS,
+    }
+)
 """Attributes that say how a module is run, not what it computes."""
 
 _TENSORS: Final = frozenset({"_parameters", "_buffers", "_modules", "_flat_weights"})
@@ -90,11 +99,16 @@ _ABSENT: Final = object()
 def describe(module: nn.Module) -> tuple[str, Mapping[str, Any]] | None:
     """Return the stored name and arguments of ``module``, or None if its class has no stored form.
 
-    A container has none if a module in it has none.
+    A container has none if a module in it has none. A wrapper, such as a compiled module, is stored
+    as what it wraps.
 
     Raises :class:`NotSerializable`, naming the attribute, if the constructor would not make this
     module from the arguments.
     """
+    inner = unwrapped(module)
+    if inner is not module:
+        found = registry.describe(inner)
+        return None if found is None else (found.name, found.params)
     name = type(module).__name__
     if _is_container(module) and _has_stored_form(module):
         return PREFIX + name, _describe_container(module)
@@ -109,6 +123,9 @@ def build(name: str, params: Mapping[str, Any]) -> nn.Module:
     Raises :class:`UnknownClass` for a name outside the closed table, and :class:`ParameterError`
     for arguments that are not plain data or that the constructor refuses.
     """
+    if name in registry.components.names():  # what a wrapper was described as
+        made: nn.Module = construct(registry.components.lookup(name), params)
+        return made
     cls = {**LAYERS, **CONTAINERS}.get(name.removeprefix(PREFIX))
     if cls is None or not name.startswith(PREFIX):
         raise UnknownClass(
@@ -138,7 +155,8 @@ def check_storable(model: Model) -> None:
     model.describe_weights()
 
 
-def _check_storable(module: nn.Module, path: str) -> None:
+def _check_storable(wrapped: nn.Module, path: str) -> None:
+    module = unwrapped(wrapped)
     shown = f"The {type(module).__name__}" + (f" {path!r}" if path else "")
     if _is_container(module):
         _describe_container(module)
@@ -165,7 +183,8 @@ def _is_layer(module: nn.Module) -> bool:
     return type(module) in LAYERS.values()
 
 
-def _has_stored_form(module: nn.Module) -> bool:
+def _has_stored_form(wrapped: nn.Module) -> bool:
+    module = unwrapped(wrapped)
     if _is_container(module):
         return all(map(_has_stored_form, module.children()))
     return _is_layer(module) or registry.describe(module) is not None

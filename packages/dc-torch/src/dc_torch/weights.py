@@ -1,6 +1,7 @@
 """A module's parameters and buffers as named arrays, and back.
 
-A weight's native name is its key in the module's ``state_dict``. Within a layer, parameters come
+A weight's native name is its key in the module's ``state_dict``; prefixes of wrappers such as that
+of ``torch.compile`` are left out. Within a layer, parameters come
 first and persistent buffers second, in the order of their registration. A tied weight (the same
 memory under several names) appears once, under its first name; the others are aliases, and
 ``load_state_dict(..., strict=False)`` takes a file without them. Non-persistent buffers are made by
@@ -31,6 +32,7 @@ from dc_core import (
     uninterrupted,
 )
 from dc_core.errors import NotSerializable, ParameterError, StructureError
+from dc_torch.wrapped import named_modules, unwrapped
 
 _PLAIN: Final = frozenset({Tensor, nn.Parameter})
 """Types that are known to be plain tensors."""
@@ -132,12 +134,12 @@ def import_weights(
         for name, array in weights.items():
             if name not in overlapping:
                 _write(table[name], array, copy=copy)
-    vars(module)[IMPORTS] = times_imported(module) + 1
+    vars(unwrapped(module))[IMPORTS] = times_imported(module) + 1
 
 
 def times_imported(module: nn.Module) -> int:
     """Return how often :func:`import_weights` has given ``module`` its weights."""
-    count: int = vars(module).get(IMPORTS, 0)
+    count: int = vars(unwrapped(module)).get(IMPORTS, 0)
     return count
 
 
@@ -206,7 +208,7 @@ def plain_places(module: nn.Module) -> list[Place] | None:
     state dict itself, which takes several times as long, says what is stored.
     """
     places = []
-    for path, owner in module.named_modules(remove_duplicate=False):
+    for path, _, owner in named_modules(module):
         cls = type(owner)
         if (
             (cls.state_dict, cls._save_to_state_dict, cls.get_extra_state) != _PLAIN_STATE
@@ -236,20 +238,21 @@ def _places(module: nn.Module) -> Iterator[Place]:
         yield from plain
         return
     state = module.state_dict(keep_vars=True)
-    for path, owner in module.named_modules(remove_duplicate=False):
+    for path, full_path, owner in named_modules(module):
         prefix = f"{path}." if path else ""
+        full = f"{full_path}." if full_path else ""
         # named_parameters() and named_buffers() of one module take five times as long.
         for attribute, parameter in owner._parameters.items():
             if parameter is None:
                 continue
-            if state.pop(f"{prefix}{attribute}", None) is not parameter:
+            if state.pop(f"{full}{attribute}", None) is not parameter:
                 raise NotSerializable(
                     f"The parameter '{prefix}{attribute}' is not in the module's state dict.",
                     hint="Remove the hook that changes state_dict() before storing the module.",
                 )
             yield Place(owner, attribute, prefix + attribute, parameter)
         for attribute, buffer in owner._buffers.items():
-            if buffer is not None and state.pop(f"{prefix}{attribute}", None) is buffer:
+            if buffer is not None and state.pop(f"{full}{attribute}", None) is buffer:
                 yield Place(owner, attribute, prefix + attribute, buffer)
     if state:
         raise NotSerializable(

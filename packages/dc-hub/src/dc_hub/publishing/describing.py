@@ -55,11 +55,8 @@ def describe(obj: Any, holder: WeightHolder) -> Described:
         key: values.encode(value, path=key, arrays=arrays, component=nested)
         for key, value in description.params.items()
     }
-    classes |= {
-        registry.components.lookup(name)
-        for name, _ in references(params)
-        if name in registry.components.names()
-    }
+    names = {description.name, *(name for name, _ in references(params))}
+    classes |= {registry.components.lookup(n) for n in names & {*registry.components.names()}}
     return Described(
         cls=description.name or None,
         class_version=description.version,
