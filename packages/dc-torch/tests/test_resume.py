@@ -10,8 +10,9 @@ from torch import nn
 
 from dc_core import Dataset, NumpyDataset
 from dc_core.errors import DatasetError, TrainingStateError
+from dc_core.training import step_seed
 from dc_torch import Callback, Checkpoint, MultitaskRegressor, TorchModel
-from dc_torch.rng import isolated_rng, seed_step
+from dc_torch.rng import isolated_rng, seed_rng
 
 
 def regressor(**options):
@@ -377,11 +378,11 @@ def test_training_is_not_resumed_with_other_data(rows, change):
 def test_what_a_step_draws_depends_on_seed_epoch_and_step_alone():
     drawn = {}
     for arguments in itertools.product((0, 1, 2**63 - 1), (1, 2), (0, 1, 2)):
-        seed_step(*arguments)
+        seed_rng(step_seed(*arguments))
         drawn[arguments] = float(torch.rand(())), np.random.random_sample()  # noqa: NPY002
     assert len(set(drawn.values())) == len(drawn)
     for arguments, values in reversed(drawn.items()):
-        seed_step(*arguments)
+        seed_rng(step_seed(*arguments))
         assert (float(torch.rand(())), np.random.random_sample()) == values  # noqa: NPY002
 
 

@@ -8,10 +8,9 @@ import pytest
 from rich.console import Console
 
 from dc_core import NumpyDataset
-from dc_core.errors import EmptyDataset, ParameterError
+from dc_core.errors import EmptyDataset, ParameterError, TrainingDiverged
+from dc_core.training.progress import ProgressBar, progress_bar
 from dc_torch import Callback, Epoch, MultitaskRegressor
-from dc_torch.errors import TrainingDiverged
-from dc_torch.progress import ProgressBar, progress_bar
 
 
 def regressor(**options):

@@ -6,13 +6,12 @@ import torch
 from torch import nn
 
 from dc_core import Batch, Dataset, NumpyDataset
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingDiverged
 from dc_torch import (
     Callback,
     MultitaskClassifier,
     MultitaskRegressor,
     TorchModel,
-    TrainingDiverged,
     trainer,
 )
 from dc_torch.stepping import Buffers

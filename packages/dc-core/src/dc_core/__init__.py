@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dc_core import lazy as lazy
     from dc_core import plugins as plugins
     from dc_core import registry as registry
+    from dc_core import training as training
     from dc_core.arrays import to_array as to_array
     from dc_core.budget import byte_budget as byte_budget
     from dc_core.budget import charge as charge
@@ -59,10 +60,13 @@ if TYPE_CHECKING:
     from dc_core.origins import set_origins as set_origins
     from dc_core.output import escape_controls as escape_controls
     from dc_core.output import json_line as json_line
+    from dc_core.parameters import check_choice as check_choice
     from dc_core.parameters import check_count as check_count
     from dc_core.parameters import check_flag as check_flag
     from dc_core.parameters import check_names as check_names
+    from dc_core.parameters import check_positive as check_positive
     from dc_core.parameters import construct as construct
+    from dc_core.parameters import plain as plain
     from dc_core.plugins.hookspecs import hookimpl as hookimpl
     from dc_core.plugins.info import BackendInfo as BackendInfo
     from dc_core.prefetching import prefetch as prefetch
@@ -130,7 +134,15 @@ _EXPORTS = {
     "dc_core.metric": ["Metric", "check_metrics", "score_all"],
     "dc_core.model": ["Model"],
     "dc_core.output": ["escape_controls", "json_line"],
-    "dc_core.parameters": ["check_count", "check_flag", "check_names", "construct"],
+    "dc_core.parameters": [
+        "check_choice",
+        "check_count",
+        "check_flag",
+        "check_names",
+        "check_positive",
+        "construct",
+        "plain",
+    ],
     "dc_core.plugins": ["plugins"],
     "dc_core.plugins.hookspecs": ["hookimpl"],
     "dc_core.plugins.info": ["BackendInfo"],
@@ -155,6 +167,7 @@ _EXPORTS = {
         "Transformer",
     ],
     "dc_core.tables": ["make_table"],
+    "dc_core.training": ["training"],
     "dc_core.warning": ["DCWarning", "PluginWarning", "warn"],
     "dc_core.weights": ["WeightInfo", "check_weights", "model_name", "number_by_layer"],
 }

@@ -80,6 +80,10 @@ class TrainingStateError(DCError, ValueError):
     """A training state belongs to another model or trainer."""
 
 
+class TrainingDiverged(DCError, ArithmeticError):
+    """The loss or the gradients became infinite or NaN."""
+
+
 class NotFitted(DCError):
     """The object must be fitted first."""
 

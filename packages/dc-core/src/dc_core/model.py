@@ -182,6 +182,15 @@ class Model(Component):
                 child.set_training_state(before)
             raise
 
+    def check_storable(self) -> None:
+        """Raise :class:`NotSerializable` if the model could not be stored, were it fitted.
+
+        The error names the argument that is in the way. Long work asks this before it begins.
+        """
+        for child in self.children().values():
+            if isinstance(child, Model):
+                child.check_storable()
+
     def to_pretrained(self, where: Any, **options: Any) -> Any:
         """Publish the model to a hub under the name ``where``, or save it to a directory.
 

@@ -216,6 +216,35 @@ def check_names(name: str, value: object) -> None:
         )
 
 
+def check_choice(name: str, value: object, among: Collection[str]) -> None:
+    """Raise :class:`ParameterError`, with ``name``, unless ``value`` is one of ``among``."""
+    if not isinstance(value, str) or value not in among:
+        raise ParameterError(
+            f"{name}={value!r} is not known.", hint=f"Use one of {', '.join(map(repr, among))}."
+        )
+
+
+def check_positive(name: str, value: object) -> None:
+    """Raise :class:`ParameterError`, with ``name``, unless ``value`` is positive and finite."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
+        raise ParameterError(f"{name}={value!r} must be a positive number.")
+
+
+def plain(value: Any) -> Any:
+    """Return NumPy scalars and 0-d arrays as Python numbers, also within containers.
+
+    Everything else is returned as it is; a mapping comes back as a dict.
+    """
+    if isinstance(value, np.generic) or (isinstance(value, np.ndarray) and value.ndim == 0):
+        return value.item()
+    if type(value) in (list, tuple):
+        return type(value)(map(plain, value))
+    if isinstance(value, Mapping):
+        return {key: plain(item) for key, item in value.items()}
+    return value
+
+
 def _check_names_of(cls: type, names: Collection[str]) -> None:
     """Raise :class:`UnknownParameter` for a name that is not a parameter of ``cls``."""
     known = list(signature(cls).parameters)

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
+    from dc_core.training import Callback as Callback
+    from dc_core.training import Checkpoint as Checkpoint
+    from dc_core.training import Epoch as Epoch
     from dc_torch.batches import RaggedTensor as RaggedTensor
-    from dc_torch.callbacks import Callback as Callback
-    from dc_torch.callbacks import Checkpoint as Checkpoint
     from dc_torch.errors import TorchError as TorchError
-    from dc_torch.errors import TrainingDiverged as TrainingDiverged
     from dc_torch.generator import SequenceGenerator as SequenceGenerator
-    from dc_torch.history import Epoch as Epoch
     from dc_torch.loading import EpochSampler as EpochSampler
     from dc_torch.loading import TensorBatch as TensorBatch
     from dc_torch.loading import data_loader as data_loader
@@ -25,11 +24,10 @@ if TYPE_CHECKING:
     from dc_torch.training_config import TrainingOptions as TrainingOptions
 
 _EXPORTS = {
+    "dc_core.training": ["Callback", "Checkpoint", "Epoch"],
     "dc_torch.batches": ["RaggedTensor"],
-    "dc_torch.callbacks": ["Callback", "Checkpoint"],
-    "dc_torch.errors": ["TorchError", "TrainingDiverged"],
+    "dc_torch.errors": ["TorchError"],
     "dc_torch.generator": ["SequenceGenerator"],
-    "dc_torch.history": ["Epoch"],
     "dc_torch.loading": ["EpochSampler", "TensorBatch", "data_loader"],
     "dc_torch.model": ["TorchModel"],
     "dc_torch.multitask": ["MultitaskClassifier", "MultitaskRegressor"],

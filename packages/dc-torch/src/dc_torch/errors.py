@@ -7,7 +7,3 @@ from dc_core import DCError
 
 class TorchError(DCError):
     """Root of the errors that only this package raises."""
-
-
-class TrainingDiverged(TorchError, ArithmeticError):
-    """The loss became infinite or NaN."""

@@ -25,16 +25,17 @@ from dc_core import (
     Ragged,
     check_count,
     check_dataset,
+    check_positive,
+    plain,
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
+from dc_core.training import Callback
 from dc_torch.batches import RaggedTensor
-from dc_torch.callbacks import Callback
 from dc_torch.errors import TorchError
 from dc_torch.inference import evaluating, outputs
-from dc_torch.plain import plain
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.trained import TrainedModule
-from dc_torch.training_config import TrainingConfig, TrainingOptions, check_positive
+from dc_torch.training_config import TrainingConfig, TrainingOptions
 
 _MAX_SIZE: Final = 1 << 16
 _MAX_LAYERS: Final = 16

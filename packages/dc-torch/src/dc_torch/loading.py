@@ -12,7 +12,8 @@ from torch.utils import data
 
 from dc_core import PARTS, Dataset, check_count, check_dataset, explained
 from dc_core.errors import ParameterError
-from dc_torch.batches import LABELLED, Input, input_of, labels_of
+from dc_core.training import LABELLED, labels_of
+from dc_torch.batches import Input, input_of
 from dc_torch.weights import to_tensor
 
 

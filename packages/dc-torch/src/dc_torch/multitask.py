@@ -9,12 +9,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import charge, check_count
+from dc_core import charge, check_choice, check_count, plain
 from dc_core.errors import ParameterError
 from dc_torch.model import TorchModel
-from dc_torch.plain import plain
 from dc_torch.rng import isolated_rng, seed_rng
-from dc_torch.training_config import TrainingConfig, TrainingOptions, check_choice
+from dc_torch.training_config import TrainingConfig, TrainingOptions
 
 ACTIVATIONS: Final[Mapping[str, type[nn.Module]]] = {
     "elu": nn.ELU,

@@ -1,8 +1,6 @@
 """Random numbers: those of training, and those of the rest of the program.
 
-Training neither changes the program's random numbers nor depends on them. Each of its steps is
-seeded by itself, so that what a step draws depends on nothing that was drawn before: training is
-resumed at any step without a state of the generators.
+Training neither changes the program's random numbers nor depends on them.
 """
 
 from __future__ import annotations
@@ -15,8 +13,6 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor
-
-_WORD: Final = 2**64 - 1
 
 _SHARES: Final = ContextVar("shares", default=False)
 """Whether nested :func:`isolated_rng` leave the restoring to the outermost one."""
@@ -56,19 +52,6 @@ def seed_rng(seed: int) -> None:
     if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.manual_seed_all(seed)
     np.random.seed(seed % 2**32)  # noqa: NPY002 - modules may draw from the global generator
-
-
-def seed_step(seed: int, epoch: int, step: int) -> None:
-    """Seed the generators for one step; equal arguments give equal random numbers.
-
-    The arguments are mixed as in SplitMix64 (Steele, Lea and Flood 2014,
-    doi:10.1145/2714064.2660195), so that neighbours have nothing in common.
-    """
-    mixed = (seed * 0x9E3779B97F4A7C15 + epoch * 0xD1B54A32D192ED03 + step + 1) & _WORD
-    mixed = (mixed * 0x9E3779B97F4A7C15) & _WORD
-    mixed = ((mixed ^ mixed >> 30) * 0xBF58476D1CE4E5B9) & _WORD
-    mixed = ((mixed ^ mixed >> 27) * 0x94D049BB133111EB) & _WORD
-    seed_rng(mixed ^ mixed >> 31)
 
 
 class RandomState(NamedTuple):

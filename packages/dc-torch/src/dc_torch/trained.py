@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
-from contextlib import ExitStack, closing
 from copy import deepcopy
 from dataclasses import replace
 from html import escape
 from typing import Any, Self
 
-import numpy as np
 import torch
 from torch import nn
 
-from dc_core import Dataset, Model, check_count, construct
-from dc_core.errors import (
-    DatasetError,
-    EmptyDataset,
-    NotFitted,
-    NotSerializable,
-    ParameterError,
-    TrainingStateError,
-)
-from dc_torch.callbacks import Callback
-from dc_torch.history import Epoch
+from dc_core import construct
+from dc_core.errors import NotFitted, NotSerializable
+from dc_core.training import TrainedModel
 from dc_torch.layers import check_storable, modules_in
-from dc_torch.progress import progress_bar
 from dc_torch.rng import isolated_rng, seed_rng
-from dc_torch.trainer import Trainer, named_tensors
+from dc_torch.trainer import ModuleTrainer, named_tensors
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import times_imported
 
 
-class TrainedModule(Model):
+class TrainedModule(TrainedModel):
     """A model around a ``torch.nn.Module`` that is trained as a :class:`TrainingConfig` says.
 
     A subclass adds a role (:class:`~dc_core.Estimator`, :class:`~dc_core.Generator`), whose ``fit``
@@ -41,11 +29,11 @@ class TrainedModule(Model):
     """
 
     backend = "torch"
+    config: TrainingConfig
 
     def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
         self.module = module
         self.config = config
-        self._trainer: Trainer | None = None
         self._first: dict[str, torch.Tensor] = {}
         self._imports = times_imported(module)
 
@@ -53,11 +41,6 @@ class TrainedModule(Model):
     def native(self) -> nn.Module:
         """The module."""
         return self.module
-
-    @property
-    def history(self) -> tuple[Epoch, ...]:
-        """The records of the epochs since training started."""
-        return () if self._trainer is None else tuple(self._trainer.epochs)
 
     def get_parameters(self) -> dict[str, Any]:
         """Return the constructor's arguments, with the values of all options except the device.
@@ -113,22 +96,13 @@ class TrainedModule(Model):
         self.set_training_state(state)
         return self
 
-    def get_training_state(self) -> dict[str, np.ndarray]:
-        """Return the state that resuming needs besides the weights; empty before training."""
-        return {} if self._trainer is None else self._trainer.state()
+    def _make_trainer(self) -> ModuleTrainer:
+        self._check_values()
+        return ModuleTrainer(self.module, self.config)
 
-    def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Set the training state, so that ``fit(..., resume=True)`` continues from it exactly.
-
-        Set the weights first. Raises :class:`TrainingStateError` if the state is of another model,
-        and then changes nothing.
-        """
-        trainer = None
-        if state:
-            self._check_values()
-            trainer = Trainer(self.module, self.config)
-            trainer.load_state(state)
-        self._trainer = trainer
+    def check_storable(self) -> None:
+        """Raise :class:`NotSerializable` if a module among the arguments cannot be stored."""
+        check_storable(self)
 
     def _fitness(self) -> str:
         given = self._has_module_argument() and not self.history and self.is_fitted
@@ -137,7 +111,7 @@ class TrainedModule(Model):
     def _state(self) -> str:
         try:
             text = super()._state()
-            check_storable(self)
+            self.check_storable()
         except NotSerializable as error:
             return f"{self._fitness()}, cannot be stored: {error.args[0]}"
         return text
@@ -155,7 +129,7 @@ class TrainedModule(Model):
         """Whether they were kept, or are still those of the module."""
         return bool(self._first) or times_imported(self.module) == self._imports
 
-    def _keep_first_weights(self) -> None:
+    def _before_training(self) -> None:
         if self._has_module_argument() and not self._first and self._knows_first_weights():
             tensors = named_tensors(self.module).items()
             self._first = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
@@ -170,73 +144,6 @@ class TrainedModule(Model):
                 copies[id(tensor)] = first.requires_grad_(tensor.requires_grad)
         # deepcopy takes these for the copies that it has made already.
         return construct(type(self), deepcopy(self.get_parameters(), copies))
-
-    def _fit(
-        self,
-        dataset: Dataset,
-        valid: Dataset | None,
-        epochs: int | None,
-        callbacks: Iterable[Callback],
-        progress: bool | None,
-        resume: bool,
-    ) -> None:
-        """Train on the X, y and w of ``dataset``; the arguments are those of ``TorchModel.fit``."""
-        if epochs is not None:
-            check_count("epochs", epochs, minimum=1)
-        if len(dataset.tasks) == 0:
-            raise DatasetError(
-                "The dataset has no labels to learn.", hint="Pass y: NumpyDataset(X, y)."
-            )
-        for rows, which in ((dataset, "train"), (valid, "validate")):
-            if rows is not None and len(rows) == 0:
-                raise EmptyDataset(f"There is no row to {which} on.")
-        if self.config.patience is not None and valid is None:
-            raise ParameterError(
-                "patience needs validation rows: it ends training when their loss stops improving.",
-                hint="Pass fit(..., valid=dataset), or patience=None.",
-            )
-        if resume and self._trainer is None:
-            raise TrainingStateError(
-                "There is no training to resume: this model has no training state.",
-                hint="Call fit() without resume, or load it with "
-                "from_pretrained(..., training=True).",
-            )
-        if self._trainer is None or not resume:
-            self._trainer = Trainer(self.module, self.config)
-        self._trainer.check_data(dataset)
-        self._keep_first_weights()
-        if epochs is None:
-            epochs = max(0, self.config.epochs - len(self._trainer.epochs))
-        self._train(self._trainer, dataset, valid, epochs, [*callbacks, *progress_bar(progress)])
-
-    def _train(
-        self,
-        trainer: Trainer,
-        dataset: Dataset,
-        valid: Dataset | None,
-        epochs: int,
-        callbacks: Sequence[Callback],
-    ) -> None:
-        """Run ``trainer`` and the callbacks, until one of them asks to stop."""
-
-        def on_step(step: int, steps: int) -> None:
-            for callback in callbacks:
-                callback.on_step(self, step, steps)
-
-        with ExitStack() as ending:
-            for callback in callbacks:
-                ending.callback(callback.on_fit_end, self)
-                callback.on_fit_start(self, epochs)
-            running = ending.enter_context(closing(trainer.run(dataset, valid, epochs, on_step)))
-            for epoch in running:
-                self._after_epoch(dataset)
-                # Every callback sees the epoch, even if one before it asks to stop.
-                answers = [callback.on_epoch_end(self, epoch) for callback in callbacks]
-                if any(answers):
-                    break
-
-    def _after_epoch(self, dataset: Dataset) -> None:
-        """Note what the model learned from ``dataset``, before the callbacks see the epoch."""
 
     def _check_values(self) -> None:
         for name, tensor in named_tensors(self.module).items():

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from dc_core import Model, check_count
-from dc_torch.history import Epoch
-from dc_torch.layers import check_storable
+from dc_core.model import Model
+from dc_core.parameters import check_count
+from dc_core.training.history import Epoch
 
 
 class Callback:
@@ -46,7 +46,7 @@ class Checkpoint(Callback):
 
     def on_fit_start(self, model: Model, epochs: int) -> None:
         """Raise :class:`NotSerializable` before training if the model cannot be stored."""
-        check_storable(model)
+        model.check_storable()
 
     def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
         """Store the model if the epoch's number is a multiple of ``every``."""

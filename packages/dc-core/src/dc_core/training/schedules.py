@@ -12,6 +12,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final
 
 from dc_core.errors import ParameterError
+from dc_core.parameters import check_choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -128,11 +129,7 @@ SCHEDULES: Final[Mapping[str, type[Schedule]]] = {
 
 def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
     """Return the schedule ``name``; raises :class:`ParameterError` if it is unknown."""
-    if name not in SCHEDULES:
-        raise ParameterError(
-            f"schedule={name!r} is not known.",
-            hint=f"Use one of {', '.join(map(repr, SCHEDULES))}.",
-        )
+    check_choice("schedule", name, SCHEDULES)
     known = [each.name for each in fields(SCHEDULES[name])]
     for option, value in options.items():
         if option not in known:

@@ -1,0 +1,181 @@
+"""``TrainedModel``: a model that a trainer trains, and ``TrainedEstimator``, one that predicts."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterable, Mapping, Sequence
+from contextlib import ExitStack, closing
+from typing import Any, Self
+
+import numpy as np
+
+from dc_core.dataset import Dataset, check_dataset
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingStateError
+from dc_core.model import Model
+from dc_core.parameters import check_count
+from dc_core.roles import Estimator
+from dc_core.training.callbacks import Callback
+from dc_core.training.config import TrainingConfig
+from dc_core.training.history import Epoch
+from dc_core.training.progress import progress_bar
+from dc_core.training.trainer import Trainer
+
+
+class TrainedModel(Model):
+    """A model that is trained by steps, as its ``config`` says.
+
+    A backend's subclass makes the trainer. One with a role (:class:`~dc_core.Estimator`,
+    :class:`~dc_core.Generator`) has a ``fit`` that calls :meth:`_fit` with the dataset that the
+    trainer reads.
+    """
+
+    config: TrainingConfig
+    _trainer: Trainer | None = None
+
+    @abstractmethod
+    def _make_trainer(self) -> Trainer:
+        """Return a trainer of this model as it is, for its config."""
+
+    def _before_training(self) -> None:
+        """Note what has to be known about the model before its first step."""
+
+    def _after_epoch(self, dataset: Dataset) -> None:
+        """Note what the model learned from ``dataset``, before the callbacks see the epoch."""
+
+    @property
+    def history(self) -> tuple[Epoch, ...]:
+        """The records of the epochs since training started."""
+        return () if self._trainer is None else tuple(self._trainer.epochs)
+
+    def get_training_state(self) -> dict[str, np.ndarray]:
+        """Return the state that resuming needs besides the weights; empty before training."""
+        return {} if self._trainer is None else self._trainer.state()
+
+    def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Set the training state, so that ``fit(..., resume=True)`` continues from it exactly.
+
+        Set the weights first. Raises :class:`TrainingStateError` if the state is of another model,
+        and then changes nothing.
+        """
+        trainer = None
+        if state:
+            trainer = self._make_trainer()
+            trainer.load_state(state)
+        self._trainer = trainer
+
+    def _fit(
+        self,
+        dataset: Dataset,
+        valid: Dataset | None,
+        epochs: int | None,
+        callbacks: Iterable[Callback],
+        progress: bool | None,
+        resume: bool,
+    ) -> None:
+        """Train on X, y and w of ``dataset``; the arguments are those of `TrainedEstimator.fit`."""
+        if epochs is not None:
+            check_count("epochs", epochs, minimum=1)
+        if len(dataset.tasks) == 0:
+            raise DatasetError(
+                "The dataset has no labels to learn.", hint="Pass y: NumpyDataset(X, y)."
+            )
+        for rows, which in ((dataset, "train"), (valid, "validate")):
+            if rows is not None and len(rows) == 0:
+                raise EmptyDataset(f"There is no row to {which} on.")
+        if self.config.patience is not None and valid is None:
+            raise ParameterError(
+                "patience needs validation rows: it ends training when their loss stops improving.",
+                hint="Pass fit(..., valid=dataset), or patience=None.",
+            )
+        if resume and self._trainer is None:
+            raise TrainingStateError(
+                "There is no training to resume: this model has no training state.",
+                hint="Call fit() without resume, or load it with "
+                "from_pretrained(..., training=True).",
+            )
+        if self._trainer is None or not resume:
+            self._trainer = self._make_trainer()
+        self._trainer.check_data(dataset)
+        self._before_training()
+        if epochs is None:
+            epochs = max(0, self.config.epochs - len(self._trainer.epochs))
+        self._train(self._trainer, dataset, valid, epochs, [*callbacks, *progress_bar(progress)])
+
+    def _train(
+        self,
+        trainer: Trainer,
+        dataset: Dataset,
+        valid: Dataset | None,
+        epochs: int,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        """Run ``trainer`` and the callbacks, until one of them asks to stop."""
+
+        def on_step(step: int, steps: int) -> None:
+            for callback in callbacks:
+                callback.on_step(self, step, steps)
+
+        with ExitStack() as ending:
+            for callback in callbacks:
+                ending.callback(callback.on_fit_end, self)
+                callback.on_fit_start(self, epochs)
+            running = ending.enter_context(closing(trainer.run(dataset, valid, epochs, on_step)))
+            for epoch in running:
+                self._after_epoch(dataset)
+                # Every callback sees the epoch, even if one before it asks to stop.
+                answers = [callback.on_epoch_end(self, epoch) for callback in callbacks]
+                if any(answers):
+                    break
+
+
+class TrainedEstimator(TrainedModel, Estimator):
+    """An estimator that is trained by steps."""
+
+    def _check_rows(self, dataset: Dataset) -> None:
+        """Raise :class:`DatasetError` if the rows cannot be for this model."""
+
+    def fit(
+        self,
+        dataset: Dataset,
+        *,
+        valid: Dataset | None = None,
+        epochs: int | None = None,
+        callbacks: Iterable[Callback] = (),
+        progress: bool | None = None,
+        resume: bool = False,
+    ) -> Self:
+        """Train on ``dataset`` and return the model itself.
+
+        Labels that are NaN or have weight 0 are left out. With ``valid`` the model ends with the
+        weights of the best epoch, and ``patience`` can end training early. ``epochs`` replaces the
+        config's number of epochs for this call; schedules always span the config's number.
+
+        Training continues from the present weights, with a new optimizer and the config's seed;
+        so the classes have to be the model's. ``model.unfitted().fit(dataset)`` starts afresh. With
+        ``resume`` it continues exactly where the last call, or the training state, stopped, for the
+        remaining epochs of the config or for ``epochs``, an epoch that has begun included. The
+        dataset must be the same. Ctrl-C and SIGTERM take effect between two steps, and no step that
+        is done is lost. A step whose loss or gradient is not finite is not applied: it is logged,
+        and counted in ``history``.
+
+        ``progress`` shows a progress bar or not; None shows it in a terminal.
+
+        Raises :class:`EmptyDataset`; :class:`DatasetError` if the data do not fit the model;
+        :class:`ParameterError`; :class:`TrainingStateError` if there is nothing to resume, or if
+        training began with other data; and :class:`TrainingDiverged` if three steps in a row cannot
+        be applied, or if the validation loss is not finite.
+        """
+        for given in (dataset,) if valid is None else (dataset, valid):
+            check_dataset(given)
+            self.check_classes(given)
+            self._check_rows(given)
+        self._fit(dataset, valid, epochs, callbacks, progress, resume)
+        return self
+
+    def _after_fit(self, dataset: Any) -> None:
+        # Training continues, so that names which are known stay; fit has compared them.
+        if not self.classes:
+            super()._after_fit(dataset)
+
+    def _after_epoch(self, dataset: Dataset) -> None:
+        self._after_fit(dataset)

@@ -1,0 +1,369 @@
+"""``Trainer``: one training of a model, step by step, and its state between steps.
+
+The state holds everything that the next step depends on, besides the model's weights: the
+optimizer's moments, the records of the epochs (schedules and early stopping are functions of them),
+how far the present epoch has come, and the best and the last weights if they differ from the
+model's. Random numbers are functions of the seed, the epoch and the step.
+
+A step is applied as a whole or not at all, so that training can end after any step, whatever ends
+it, and is resumed as if it had not ended.
+
+The trainer knows neither models nor callbacks: it yields each epoch, and the caller decides whether
+to ask for another.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Generator, Mapping, Sequence
+from contextlib import AbstractContextManager
+from typing import Any, Final
+
+import numpy as np
+
+from dc_core.columns import Columns
+from dc_core.dataset import Dataset
+from dc_core.errors import DatasetError, TrainingDiverged, TrainingStateError
+from dc_core.interrupts import DeferredSignals, deferred_signals, uninterrupted
+from dc_core.training import history
+from dc_core.training.batches import (
+    LABELLED,
+    Labels,
+    fingerprint,
+    labels_of,
+    steps_per_epoch,
+    training_batches,
+)
+from dc_core.training.config import TrainingConfig
+from dc_core.training.history import Epoch, Partial
+from dc_core.training.seeds import step_seed
+
+SKIPPED_IN_A_ROW: Final = 3
+"""Training ends when so many steps in a row cannot be applied."""
+
+_READ_EVERY: Final = 64
+"""Losses on a device are read after so many steps: reading each would stall it."""
+
+_PARTS: Final = ("history", "partial", "data", "optimizer", "best", "last")
+
+logger = logging.getLogger(__name__)
+
+
+class Trainer(ABC):
+    """Trains a model as ``config`` says; a backend's subclass holds the model and does the steps.
+
+    Its weights are whatever the backend copies them as; the trainer keeps them and gives them back.
+    """
+
+    def __init__(self, config: TrainingConfig) -> None:
+        self.config = config
+        self.epochs: list[Epoch] = []
+        self._rate = config.learning_rate
+        self._schedule = config.make_schedule()
+        self._partial = Partial()
+        self._unread: list[Any] = []
+        self._data: np.ndarray | None = None
+        self._best: dict[str, Any] = {}
+        self._last: dict[str, Any] = {}
+
+    # What a backend does.
+
+    @abstractmethod
+    def isolated(self) -> AbstractContextManager[object]:
+        """Keep the program's random numbers as they are, whatever is drawn in the block."""
+
+    @abstractmethod
+    def training(self, epoch: int) -> AbstractContextManager[object]:
+        """Have the model ready for the steps of that epoch, from 1, in the block."""
+
+    @abstractmethod
+    def evaluating(self) -> AbstractContextManager[object]:
+        """Have the model ready for predictions, which record no gradients, in the block."""
+
+    @abstractmethod
+    def gradients(self, X: Columns, labels: Labels, weight: float, seed: int) -> Any:
+        """Return what :meth:`apply` needs for a step on these rows, and change nothing.
+
+        The loss is the sum of the labels' losses times their weights, divided by ``weight``, the
+        sum of the weights. What is drawn depends on ``seed`` alone, which is below 2**64. Raises
+        :class:`DatasetError` if the rows do not fit the model.
+        """
+
+    @abstractmethod
+    def apply(self, gradients: Any, rate: float) -> Any:
+        """Change the weights by a step with the learning rate ``rate``, and return its loss.
+
+        The loss is a float, or a scalar on a device, which nothing waits for. If it or a gradient
+        is not finite, nothing changes, and the loss is NaN.
+        """
+
+    @abstractmethod
+    def read(self, losses: Sequence[Any]) -> list[float]:
+        """Return the values of losses that :meth:`apply` left on the device."""
+
+    @abstractmethod
+    def loss_of(self, X: Columns, labels: Labels) -> float:
+        """Return the sum of the labels' losses times their weights, within :meth:`evaluating`."""
+
+    @abstractmethod
+    def copied_weights(self, into: dict[str, Any]) -> dict[str, Any]:
+        """Return a copy of all weights, in the memory of ``into``, an earlier copy, if it fits."""
+
+    @abstractmethod
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Give the model the weights of a copy."""
+
+    @abstractmethod
+    def weights_to_arrays(self, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return a copy as arrays by name."""
+
+    @abstractmethod
+    def weights_from_arrays(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        """Return a copy from its arrays; raises :class:`TrainingStateError` if they are others."""
+
+    @abstractmethod
+    def optimizer_state(self) -> dict[str, np.ndarray]:
+        """Return the optimizer's state as arrays by name."""
+
+    @abstractmethod
+    def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Set the optimizer's state; raises :class:`TrainingStateError`, and changes nothing."""
+
+    # What all have in common.
+
+    def run(
+        self,
+        dataset: Dataset,
+        valid: Dataset | None,
+        epochs: int,
+        on_step: Callable[[int, int], None],
+    ) -> Generator[Epoch, None, None]:
+        """Train for at most ``epochs`` epochs, and yield the record of each when it ends.
+
+        An epoch that has begun is ended first, and counts. ``on_step(step, steps)`` is called after
+        each step. Between epochs the model has the last weights. Close the generator, or exhaust
+        it, to end training: with ``valid`` the model then has the weights of the best epoch.
+
+        Whatever ends training, the steps that are done count. Ctrl-C and SIGTERM are taken between
+        two steps; see :func:`dc_core.deferred_signals`. A step whose loss or gradient is not finite
+        is not applied, and logged.
+
+        Raises :class:`DatasetError` if the data do not fit the model, and
+        :class:`TrainingDiverged` if steps in a row cannot be applied.
+        """
+        if self._data is None:
+            self._data = fingerprint(dataset)
+        try:
+            with uninterrupted():
+                if self._last:
+                    self.set_weights(self._last)
+                    self._last = {}
+            for _ in range(epochs):
+                if self._out_of_patience():
+                    break
+                with self.isolated(), deferred_signals() as signals:
+                    epoch = self._epoch(dataset, valid, on_step, signals)
+                yield epoch
+        finally:
+            with uninterrupted():
+                self._keep_best()
+
+    def check_data(self, dataset: Dataset) -> None:
+        """Raise :class:`TrainingStateError` unless training began with ``dataset``."""
+        if self._data is not None and not np.array_equal(self._data, fingerprint(dataset)):
+            raise TrainingStateError(
+                "Training began with other data: their number, tasks or rows differ.",
+                hint="Resume with the same rows in the same order, or call fit() without resume to "
+                "train on with others.",
+            )
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the state that resuming needs besides the model's weights, as named arrays."""
+        self._read_losses()
+        parts = {
+            "history": history.to_arrays(self.epochs),
+            "partial": self._partial.to_arrays(),
+            "data": {} if self._data is None else {"rows": self._data.copy()},
+            "optimizer": self.optimizer_state(),
+            "best": self.weights_to_arrays(self._best),
+            "last": self.weights_to_arrays(self._last),
+        }
+        return {
+            f"{part}/{name}": array
+            for part, arrays in parts.items()
+            for name, array in arrays.items()
+        }
+
+    def load_state(self, state: Mapping[str, np.ndarray]) -> None:
+        """Set the state that :meth:`state` returned; raising TrainingStateError changes nothing."""
+        parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in _PARTS}
+        for path, array in state.items():
+            part, _, name = path.partition("/")
+            if part not in parts:
+                raise TrainingStateError(
+                    f"Training states have no part {part!r}.",
+                    hint="The state is of another model, or of a newer version.",
+                )
+            if not isinstance(array, np.ndarray):
+                raise TrainingStateError(
+                    f"The training state {path!r} is a {type(array).__name__}, not an array.",
+                    hint="Pass what get_training_state() returned.",
+                )
+            parts[part][name] = array
+        epochs = history.from_arrays(parts["history"])
+        partial = Partial.from_arrays(parts["partial"])
+        data = parts["data"].pop("rows", None)
+        if parts["data"] or (
+            data is not None and not (data.shape == (32,) and data.dtype == np.uint8)
+        ):
+            raise TrainingStateError("The digest of the training rows is not one.")
+        best, last = (
+            self.weights_from_arrays(parts[part]) if parts[part] else {}
+            for part in ("best", "last")
+        )
+        self.load_optimizer_state(parts["optimizer"])
+        self.epochs, self._best, self._last = epochs, best, last
+        self._partial, self._unread = partial, []
+        self._data = None if data is None else data.copy()
+
+    def _epoch(
+        self,
+        dataset: Dataset,
+        valid: Dataset | None,
+        on_step: Callable[[int, int], None],
+        signals: DeferredSignals,
+    ) -> Epoch:
+        """Train on the rows that the present epoch has left, validate, and return the record."""
+        number = len(self.epochs) + 1
+        with self.training(number):
+            self._steps(dataset, number, on_step, signals)
+        self._read_losses()
+        partial = self._partial
+        loss = partial.mean()
+        if math.isnan(loss):
+            if partial.losses:
+                raise self._diverged(number)
+            raise DatasetError(
+                "No row of the dataset has a label with a weight.",
+                hint="Check y and w: a label of weight 0 counts as missing.",
+            )
+        valid_loss = math.nan if valid is None else self._validate(valid, signals)
+        epoch = Epoch(number, loss, valid_loss, self._rate, partial.skipped, tuple(partial.losses))
+        with signals.whole():
+            if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
+                self._best = self.copied_weights(self._best)
+            self.epochs, self._partial = [*self.epochs, epoch], Partial()
+        return epoch
+
+    def _steps(
+        self,
+        dataset: Dataset,
+        number: int,
+        on_step: Callable[[int, int], None],
+        signals: DeferredSignals,
+    ) -> None:
+        """Do the steps that are left of the epoch ``number``."""
+        config, partial = self.config, self._partial
+        monitored = [epoch.monitored for epoch in self.epochs]
+        steps = steps_per_epoch(len(dataset), config.batch_size)
+
+        def rate_at(step: int) -> float:
+            progress = (number - 1 + (step + 0.5) / steps) / config.epochs
+            return config.learning_rate * self._schedule.factor(progress, monitored)
+
+        if partial.steps:
+            self._rate = rate_at(partial.steps - 1)  # the epoch's, if all its steps are done
+        batches = training_batches(
+            dataset, config.batch_size, config.seed, number, first=partial.steps
+        )
+        for batch in batches:
+            labels = labels_of(batch)
+            weight = float(labels.w.sum())
+            self._rate = rate_at(partial.steps)
+            if weight > 0:
+                seed = step_seed(config.seed, number, partial.steps)
+                gradients = self.gradients(batch.X, labels, weight, seed)
+                with signals.whole():
+                    self._note(self.apply(gradients, self._rate), weight)
+            else:
+                partial.steps += 1
+            on_step(partial.steps, steps)
+            if len(self._unread) >= _READ_EVERY:
+                self._read_losses()
+            if partial.skipped_last >= SKIPPED_IN_A_ROW:
+                raise self._diverged(number)
+            signals.check()
+
+    def _note(self, loss: Any, weight: float) -> None:
+        """Count a step with labels of that total weight."""
+        partial = self._partial
+        if isinstance(loss, float):
+            partial.losses.append(loss)
+            self._log_skipped(len(partial.losses) - 1)
+        else:
+            self._unread.append(loss)
+        partial.weights.append(weight)
+        partial.steps += 1
+
+    def _read_losses(self) -> None:
+        """Add the losses that are still on the device to the record of the epoch."""
+        if self._unread:
+            known = len(self._partial.losses)
+            self._partial.losses += self.read(self._unread)
+            self._unread = []
+            self._log_skipped(known)
+
+    def _log_skipped(self, first: int) -> None:
+        """Log the steps, from the one with the loss number ``first`` on, that were not applied."""
+        for i, loss in enumerate(self._partial.losses[first:], start=first + 1):
+            if math.isnan(loss):
+                logger.warning(
+                    "epoch %d: the loss or the gradient of the batch number %d with labels is not "
+                    "finite, and its step was not applied",
+                    len(self.epochs) + 1,
+                    i,
+                )
+
+    def _validate(self, valid: Dataset, signals: DeferredSignals) -> float:
+        total, weight = 0.0, 0.0
+        with self.evaluating():
+            for batch in valid.batches(self.config.batch_size, parts=LABELLED):
+                labels = labels_of(batch)
+                total += self.loss_of(batch.X, labels)
+                weight += float(labels.w.sum())
+                signals.check()
+        if weight == 0:
+            raise DatasetError("No validation row has a label with a weight.")
+        if not math.isfinite(total):
+            raise TrainingDiverged(
+                f"The validation loss is {total} after epoch {len(self.epochs) + 1}.", hint=_REMEDY
+            )
+        return total / weight
+
+    def _out_of_patience(self) -> bool:
+        losses = [epoch.valid_loss for epoch in self.epochs]
+        if self.config.patience is None or not losses or all(map(math.isnan, losses)):
+            return False
+        return len(losses) - 1 - int(np.nanargmin(losses)) >= self.config.patience
+
+    def _diverged(self, number: int) -> TrainingDiverged:
+        count = self._partial.skipped_last
+        return TrainingDiverged(
+            f"The loss or the gradient was not finite in {count} step{'s' if count > 1 else ''} in "
+            f"a row, up to step {self._partial.steps} of epoch {number}; none was applied.",
+            hint=_REMEDY,
+        )
+
+    def _keep_best(self) -> None:
+        """Give the model its best weights, and keep the last ones for resuming."""
+        if self._best:
+            self._last = self.copied_weights(self._last)
+            self.set_weights(self._best)
+
+
+_REMEDY = (
+    "Lower learning_rate, set gradient_clip=1.0, "
+    "or look for infinite or very large values in X and y."
+)
