@@ -376,13 +376,13 @@ def test_a_step_whose_loss_is_not_finite_is_as_if_its_batch_had_no_labels(
 
 def decide_on_the_device(monkeypatch):
     """Take the way of a GPU on the CPU, for the optimizers that torch has fused for both."""
-    make = trainer.Trainer.__init__
+    make = trainer.ModuleTrainer.__init__
 
     def made(self, module, config):
         make(self, module, config)
         self._decides = bool(self._optimizer.defaults.get("fused"))
 
-    monkeypatch.setattr(trainer.Trainer, "__init__", made)
+    monkeypatch.setattr(trainer.ModuleTrainer, "__init__", made)
 
 
 @pytest.mark.parametrize("on_device", [False, True])
