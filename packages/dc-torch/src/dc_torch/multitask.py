@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from dc_core import charge, check_choice, check_count, plain
 from dc_core.errors import ParameterError
+from dc_torch.initialization import INITIALIZATIONS, initialize
 from dc_torch.model import TorchModel
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.training_config import TrainingConfig, TrainingOptions
@@ -79,6 +80,7 @@ class _Multitask(TorchModel):
         layer_sizes: Sequence[int],
         dropout: float,
         activation: str,
+        init: str,
         options: TrainingOptions,
     ) -> None:
         for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
@@ -88,6 +90,7 @@ class _Multitask(TorchModel):
         if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
             raise ParameterError(f"dropout={dropout!r} must be in [0, 1).")
         check_choice("activation", activation, ACTIVATIONS)
+        check_choice("init", init, INITIALIZATIONS)
         outputs = plain(n_tasks) * (plain(n_classes) or 1)
         # A file of a few kilobytes can ask for predictions of gigabytes.
         charge(4 * outputs * _CHARGED_ROWS, f"Predictions of {outputs} numbers a row")
@@ -96,6 +99,8 @@ class _Multitask(TorchModel):
             network = MultitaskNetwork(
                 plain(n_features), plain(n_tasks), plain(n_classes), sizes, rate, activation
             )
+            linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
+            initialize(linear, init, classifies=n_classes is not None)
         super().__init__(network, **options)
         self._n_features = plain(n_features)
 
@@ -116,8 +121,10 @@ class MultitaskRegressor(_Multitask):
     """Regression of several tasks from a vector of features.
 
     The network has a hidden layer for each of ``layer_sizes`` (at most 1000), with ``activation``
-    (a key of :data:`ACTIVATIONS`) and ``dropout``. ``options`` are those of
-    :class:`TrainingConfig`. Equal seeds give equal initial weights.
+    (a key of :data:`ACTIVATIONS`) and ``dropout``. ``init`` says how the initial weights are drawn:
+    as torch does, or as :func:`~dc_torch.initialization.initialize` lists: ``deepchem``,
+    ``xavier_uniform``, ``orthogonal`` and others. Equal seeds give equal initial weights.
+    ``options`` are those of :class:`TrainingConfig`.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -130,9 +137,10 @@ class MultitaskRegressor(_Multitask):
         layer_sizes: Sequence[int] = (1000,),
         dropout: float = 0.2,
         activation: str = "relu",
+        init: str = "torch",
         **options: Unpack[TrainingOptions],
     ) -> None:
-        super().__init__(n_tasks, n_features, None, layer_sizes, dropout, activation, options)
+        super().__init__(n_tasks, n_features, None, layer_sizes, dropout, activation, init, options)
 
 
 class MultitaskClassifier(_Multitask):
@@ -153,6 +161,7 @@ class MultitaskClassifier(_Multitask):
         layer_sizes: Sequence[int] = (1000,),
         dropout: float = 0.2,
         activation: str = "relu",
+        init: str = "torch",
         **options: Unpack[TrainingOptions],
     ) -> None:
         check_count("n_classes", plain(n_classes), minimum=2, maximum=_MAX_SIZE)
@@ -161,7 +170,9 @@ class MultitaskClassifier(_Multitask):
             raise ParameterError(
                 f"A classifier's loss is 'cross_entropy', not {options['loss']!r}."
             )
-        super().__init__(n_tasks, n_features, n_classes, layer_sizes, dropout, activation, options)
+        super().__init__(
+            n_tasks, n_features, n_classes, layer_sizes, dropout, activation, init, options
+        )
 
 
 def _layer_sizes(given: Any) -> list[int]:

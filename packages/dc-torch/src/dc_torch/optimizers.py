@@ -1,47 +1,102 @@
-"""Optimizers by name, and their state as named arrays."""
+"""Optimizers, by name or the user's own, and their state as named arrays."""
 
 from __future__ import annotations
 
+import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from copy import copy
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 import numpy as np
 import torch
 from torch import nn
 from torch.optim import Optimizer
 
+from dc_core import registry
 from dc_core.errors import ParameterError, TrainingStateError
 from dc_torch.weights import to_array, to_tensor
 
 OPTIMIZERS: Final[Mapping[str, type[Optimizer]]] = {
-    "adam": torch.optim.Adam,
-    "adamw": torch.optim.AdamW,
-    "sgd": torch.optim.SGD,
-    "rmsprop": torch.optim.RMSprop,
+    "adadelta": torch.optim.Adadelta,
     "adagrad": torch.optim.Adagrad,
+    "adam": torch.optim.Adam,
+    "adamax": torch.optim.Adamax,
+    "adamw": torch.optim.AdamW,
+    "nadam": torch.optim.NAdam,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+    "sgd": torch.optim.SGD,
 }
-"""The optimizers that a config can name."""
+"""The optimizers that a config can name; registered classes have names of their own."""
+
+OptimizerChoice: TypeAlias = str | type[Optimizer]
+"""An optimizer's name, or its class if it has none."""
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 _FORMS = ("differentiable", "foreach", "fused")
+_OURS: Final = frozenset({"factor", "lr", "params"})
+"""What the trainer sets in a group of parameters."""
+
+
+def named_optimizer(optimizer: Any) -> OptimizerChoice:
+    """Return the name of ``optimizer``, which is a name or a class; the class if it has no name.
+
+    A class of your own has one if it is registered with
+    ``@dc_core.register_component("mylab/MyOptimizer")``.
+
+    Raises :class:`ParameterError` for what is no optimizer that can be stepped without a closure,
+    and :class:`UnknownClass` for a registered name that is not known.
+    """
+    if isinstance(optimizer, Optimizer):
+        raise ParameterError(
+            f"optimizer={type(optimizer).__name__}(...) is an object.",
+            hint="Give the class, or a name, and its arguments as optimizer_options: the trainer "
+            "makes it for the parameters that are trained.",
+        )
+    cls = _class_of(optimizer)
+    if cls is None or not issubclass(cls, Optimizer):
+        raise ParameterError(
+            f"optimizer={optimizer!r} is not known.",
+            hint=f"Use one of {', '.join(map(repr, OPTIMIZERS))}, or a subclass of "
+            "torch.optim.Optimizer.",
+        )
+    closure = inspect.signature(cls.step).parameters.get("closure")
+    if closure is not None and closure.default is closure.empty:
+        raise ParameterError(
+            f"{cls.__name__} computes losses itself, by a closure, which training has none of.",
+            hint="Use an optimizer whose step() needs no closure.",
+        )
+    names = (name for name, known in OPTIMIZERS.items() if known is cls)
+    return next(names, None) or registry.components.name_of(cls) or cls
+
+
+def _class_of(optimizer: Any) -> type[Any] | None:
+    if isinstance(optimizer, type):
+        return optimizer
+    if not isinstance(optimizer, str):
+        return None
+    if "/" in optimizer:
+        return registry.components.lookup(optimizer)
+    return OPTIMIZERS.get(optimizer)
 
 
 def make_optimizer(
-    name: str,
+    optimizer: OptimizerChoice,
     parameters: Mapping[str, nn.Parameter],
     learning_rate: float,
     options: Mapping[str, Any],
     factors: Mapping[str, float],
 ) -> Optimizer:
-    """Return the optimizer ``name``, fused if torch has a fused implementation.
+    """Return the ``optimizer``, fused if torch has a fused implementation.
 
     Parameters of one learning rate are one group, whose ``factor`` is that in ``factors``, or 1.
 
     Raises :class:`ParameterError` for options that it does not have.
     """
-    cls = OPTIMIZERS[name]
+    cls = _class_of(optimizer)
+    if cls is None:
+        raise ParameterError(f"optimizer={optimizer!r} is not known.")
     fused: dict[str, Any] = {}
     plain = all(
         p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters.values()
@@ -59,23 +114,35 @@ def make_optimizer(
             **fused,
             **options,
         )
-    except (RuntimeError, TypeError, ValueError) as error:
+    except (ParameterError, RuntimeError, TypeError, ValueError) as error:
+        shown = f"torch.optim.{cls.__name__}" if cls in OPTIMIZERS.values() else cls.__name__
         raise ParameterError(
-            f"The optimizer {name!r} cannot be made with {dict(options)}: {error}",
-            hint=f"optimizer_options are arguments of torch.optim.{cls.__name__}.",
+            f"The optimizer {optimizer!r} cannot be made with {dict(options)}: {error}",
+            hint=f"optimizer_options are arguments of {shown}; the trainer gives it the "
+            "parameters and lr.",
         ) from error
 
 
 def optimizer_state(
     optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]
 ) -> dict[str, np.ndarray]:
-    """Return the optimizer's state as arrays named ``<parameter>/<quantity>``."""
-    return {
-        f"{name}/{quantity}": to_array(value)
+    """Return the optimizer's state as arrays named ``<parameter>/<quantity>``.
+
+    Numbers that an optimizer changes in its groups of parameters are ``groups/<i>/<quantity>``.
+
+    Raises :class:`TrainingStateError` for state that is neither a tensor nor a number.
+    """
+    state = {
+        f"{name}/{quantity}": _array(optimizer, quantity, value)
         for name, parameter in parameters.items()
         for quantity, value in optimizer.state.get(parameter, {}).items()
         if value is not None
     }
+    for i, group in enumerate(optimizer.param_groups):
+        for quantity, value in _numbers(group).items():
+            if isinstance(value, torch.Tensor) or value != optimizer.defaults.get(quantity):
+                state[f"groups/{i}/{quantity}"] = _array(optimizer, quantity, value)
+    return state
 
 
 def load_optimizer_state(
@@ -86,43 +153,112 @@ def load_optimizer_state(
     Raises :class:`TrainingStateError` if names or shapes are not those of ``parameters``, or if the
     quantities are not those that the optimizer keeps.
     """
-    ordered = [p for group in optimizer.param_groups for p in group["params"]]
-    places = {id(parameter): i for i, parameter in enumerate(ordered)}
-    index = {name: places[id(parameter)] for name, parameter in parameters.items()}
-    moments: dict[int, dict[str, torch.Tensor]] = {}
+    found: dict[str, dict[str, np.ndarray]] = {}
+    groups: list[dict[str, Any]] = [{} for _ in optimizer.param_groups]
+    places = {f"groups/{i}": i for i in range(len(groups))}
     for path, array in state.items():
         name, _, quantity = path.rpartition("/")
-        if name not in index:
+        if name in parameters:
+            found.setdefault(name, {})[quantity] = array
+        elif name in places and quantity in (
+            group := _numbers(optimizer.param_groups[places[name]])
+        ):
+            groups[places[name]][quantity] = _like(group[quantity], array, path)
+        else:
             raise TrainingStateError(
                 f"The state {path!r} is that of a parameter that this model does not train.",
                 hint="The state is of another model.",
             )
-        shape = tuple(parameters[name].shape)
-        if array.shape not in (shape, ()):
+    kept = _Quantities(optimizer)
+    values = {name: kept.values(name, parameters[name], found[name]) for name in found}
+    for name, quantities in values.items():
+        optimizer.state[parameters[name]] = quantities
+    for group, changed in zip(optimizer.param_groups, groups, strict=True):
+        group.update(changed)
+
+
+class _Quantities:
+    """What an optimizer keeps for a parameter, known by one step of a copy."""
+
+    def __init__(self, optimizer: Optimizer) -> None:
+        self._optimizer = optimizer
+        self._known: dict[Any, dict[str, Any]] = {}
+
+    def values(
+        self, name: str, parameter: nn.Parameter, arrays: Mapping[str, np.ndarray]
+    ) -> dict[str, Any]:
+        """Return the state of ``parameter`` that ``arrays`` are."""
+        # Torch's optimizers keep scalars and tensors of the parameter's shape: one value will do.
+        own = type(self._optimizer) not in OPTIMIZERS.values()
+        shape = tuple(parameter.shape) if own else (1,)
+        key = shape, parameter.dtype, parameter.device
+        if key not in self._known:
+            self._known[key] = self._after_a_step(parameter.detach().new_zeros(shape))
+        kept = self._known[key]
+        if arrays.keys() != kept.keys():
             raise TrainingStateError(
-                f"The state {path!r} has shape {array.shape}; its parameter has {shape}.",
-                hint="The state is of another model.",
-            )
-        moments.setdefault(index[name], {})[quantity] = to_tensor(array).clone()
-    kept = _quantities(optimizer) if moments else set()
-    for name, i in index.items():
-        if i in moments and moments[i].keys() != kept:
-            raise TrainingStateError(
-                f"The state of the parameter {name!r} has {', '.join(sorted(moments[i]))}; "
-                f"{type(optimizer).__name__} keeps {', '.join(sorted(kept)) or 'nothing'}.",
+                f"The state of the parameter {name!r} has {', '.join(sorted(arrays))}; "
+                f"{type(self._optimizer).__name__} keeps {', '.join(sorted(kept)) or 'nothing'}.",
                 hint="The state is incomplete, or of a model with another optimizer.",
             )
-    optimizer.load_state_dict(
-        {"state": moments, "param_groups": optimizer.state_dict()["param_groups"]}
+        whole = tuple(parameter.shape)
+        return {
+            quantity: _like(
+                kept[quantity],
+                array,
+                f"{name}/{quantity}",
+                whole if _shape(kept[quantity]) == shape else None,
+            )
+            for quantity, array in arrays.items()
+        }
+
+    def _after_a_step(self, values: torch.Tensor) -> dict[str, Any]:
+        probe = nn.Parameter(values)
+        probe.grad = torch.zeros_like(values)
+        trial = copy(self._optimizer)
+        trial.state = defaultdict(dict)
+        trial.param_groups = [{**self._optimizer.param_groups[0], "params": [probe]}]
+        trial.step()
+        return {name: value for name, value in trial.state[probe].items() if value is not None}
+
+
+def _numbers(group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers and tensors in a group of parameters that are the optimizer's own."""
+    return {
+        name: value
+        for name, value in group.items()
+        if name not in _OURS and isinstance(value, bool | int | float | torch.Tensor)
+    }
+
+
+def _array(optimizer: Optimizer, quantity: str, value: Any) -> np.ndarray:
+    if isinstance(value, torch.Tensor):
+        return to_array(value)
+    if isinstance(value, bool | int | float):
+        return np.array(value)
+    raise TrainingStateError(
+        f"{type(optimizer).__name__} keeps {quantity!r} as a {type(value).__name__}, which cannot "
+        "be stored.",
+        hint="Keep tensors and numbers in the optimizer's state.",
     )
 
 
-def _quantities(optimizer: Optimizer) -> set[str]:
-    """Return the names of what ``optimizer`` keeps for a parameter, by one step of a copy."""
-    probe = nn.Parameter(torch.zeros(1))
-    probe.grad = torch.zeros(1)
-    trial = copy(optimizer)
-    trial.state = defaultdict(dict)
-    trial.param_groups = [{**optimizer.param_groups[0], "params": [probe]}]
-    trial.step()
-    return {name for name, value in trial.state[probe].items() if value is not None}
+def _like(kept: Any, array: np.ndarray, path: str, shape: tuple[int, ...] | None = None) -> Any:
+    """Return ``array`` as what ``kept`` is: a tensor of its form, or a number.
+
+    ``shape`` is that of the tensor, if not the same.
+    """
+    expected = _shape(kept) if shape is None else shape
+    if array.shape != expected:
+        raise TrainingStateError(
+            f"The state {path!r} has shape {array.shape}; this model's has {expected}.",
+            hint="The state is of another model.",
+        )
+    tensor = to_tensor(array)
+    if not isinstance(kept, torch.Tensor):
+        return type(kept)(array.item())
+    return tensor.to(kept.device, kept.dtype, copy=True)
+
+
+def _shape(kept: Any) -> tuple[int, ...]:
+    return tuple(kept.shape) if isinstance(kept, torch.Tensor) else ()
