@@ -11,14 +11,18 @@ from dc_hub import (
     LocalHub,
     delete_tag,
     errors,
+    gc,
     ls,
     move_tag,
     open_hub,
     publish,
     rm,
+    search,
     set_tag,
     summary,
+    verify_models,
     write_index,
+    write_site,
 )
 from dc_hub.hubs import catalogue as cataloguing
 from dc_hub.hubs.catalogue import catalogue, looked_up
@@ -201,6 +205,61 @@ def test_a_model_whose_tag_is_damaged_does_not_hide_the_others(filled, caplog, s
     assert "the tags of a cannot be read" in caplog.text
     tag.write_bytes(whole)  # which the folder does not show
     assert told(filled) == truth(filled)
+
+
+@pytest.fixture
+def linked(filled, tmp_path):
+    """A hub in which somebody has put a link in the place of the revisions of ``b/c``."""
+    revisions = filled.path / "b" / "c" / "revisions"
+    revisions.rename(tmp_path / "elsewhere")
+    revisions.symlink_to(tmp_path / "elsewhere")
+    return filled
+
+
+def test_a_model_whose_revisions_are_a_link_does_not_hide_the_others(linked, caplog, settled):
+    for _ in range(2):
+        caplog.clear()
+        assert linked.names() == ["a", "b/c", "b/d", "z"]
+        assert [len(one.revisions) for one in ls(hub=linked)] == [1, 0, 1, 1]
+        assert [found.name for found in search("task", hub=linked)] == ["a", "b/d", "z"]
+        assert caplog.text.count("the revisions of b/c cannot be read") == 2
+    with pytest.raises(errors.UnsafePath, match="link"):
+        linked.revisions("b/c")
+    write_index(linked)
+
+
+def test_verifying_everything_tells_which_model_is_behind_a_link(linked):
+    found = verify_models(hub=linked, everything=True)
+    assert [(one.name, one.intact) for one in found if not one.intact] == [("b/c", False)]
+    assert len(found) == 4
+
+
+def test_a_site_says_which_model_is_behind_a_link(linked, tmp_path):
+    for number, hub in enumerate((linked, [linked, tmp_path / "hub"])):
+        site = write_site(hub, to=tmp_path / f"site{number}")
+        assert (site.models, site.unreadable) == (4, ("b/c",))
+
+
+def test_garbage_collection_passes_by_a_link(linked, tmp_path):
+    old = [tmp_path / "elsewhere" / ".tmp-old", linked.path / "z" / ".tmp-old"]
+    for file in old:
+        file.touch()
+        os.utime(file, (0, 0))
+    gc(hub=linked, unreferenced=True)
+    assert [file.exists() for file in old] == [True, False]
+
+
+@pytest.mark.parametrize("folder", ["refs", "revisions"])
+def test_what_is_behind_a_link_is_not_even_looked_at(linked, tmp_path, folder, monkeypatch):
+    home = linked.path / "a"
+    (home / folder).rename(tmp_path / "other")
+    (home / folder).symlink_to(tmp_path / "other")
+    opened = []
+    scandir = os.scandir
+    monkeypatch.setattr(os, "scandir", lambda path: opened.append(str(path)) or scandir(path))
+    told(linked)
+    ls(hub=linked)
+    assert f"{home}/{folder}" not in opened
 
 
 def test_origins_that_could_not_be_read_once_are_read_later(filled, linear, settled):

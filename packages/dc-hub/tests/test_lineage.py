@@ -15,9 +15,11 @@ from dc_hub import (
     lineage,
     load,
     load_weights,
+    new_key,
     publish,
     rm,
     save,
+    sign,
     summary,
 )
 from dc_hub.hubs.index import Listed
@@ -175,6 +177,24 @@ def test_an_ancestor_whose_name_this_hub_cannot_have_is_missing(hub, linear):
     publish(linear, "m", hub=hub, derived_from=link)
     (found,) = lineage("m", hub=hub).ancestors.values()
     assert (str(found), found.found) == (link, False)
+
+
+def test_an_ancestor_without_the_required_signature_is_shown_as_not_trusted(
+    hub, family, run, cache
+):
+    pytest.importorskip("cryptography", reason="cryptography is not installed")
+    new_key("alice")
+    for name in ("c", "b"):
+        sign(name, hub=hub, key="alice")
+    policy = cache.parent / "config" / "trust.toml"
+    policy.write_text(f"version = 1\n[hubs.'{hub.path}']\nrequire_signature = ['alice']\n")
+    ancestors = lineage("c", hub=hub).ancestors
+    a, b = (ancestors[family[name].revision] for name in "ab")
+    assert (a.found, a.trusted, a.derived_from) == (True, False, ())
+    assert (b.trusted, b.derived_from) == (True, (link(family["base"]),))
+    assert not ancestors[family["base"].revision].trusted
+    code, out, _ = run("lineage", "c", "--hub", hub.path)
+    assert (code, out.count("not trusted")) == (0, 2)
 
 
 def test_a_list_that_says_that_there_is_a_cycle_is_walked_once(family, hub):

@@ -13,7 +13,8 @@ from dc_hub.inspecting.ancestry import Relative
 def lineage(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
     """Show what a model was made from, and what was made from it.
 
-    Models that the hub does not have are shown as missing.
+    Models that the hub does not have are shown as missing, and those without the signatures that
+    the trust policy requires as not trusted.
     """
     found = ancestry.lineage(model, hub=hub)
     if as_json:
@@ -42,5 +43,5 @@ def lineage(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = F
 
 
 def _row(lead: str, one: Relative, again: bool = False) -> tuple[str, str, str]:
-    notes = ", ".join(one.tags) if one.found else "missing in this hub"
-    return f"{lead}{one.name or 'a directory'}", one.revision[:12], "see above" if again else notes
+    name = one.name or "a directory"
+    return f"{lead}{name}", one.revision[:12], "see above" if again else one.notes

@@ -155,7 +155,7 @@ def is_directory(root: Path, *segments: str) -> bool:
             raise UnsafePath(
                 f"{path} is a link.",
                 path=path,
-                hint="Links are not allowed in a hub: publish the model again.",
+                hint="Links are not allowed in a hub: remove it, and publish the model again.",
             )
         if not stat.S_ISDIR(found.st_mode):
             return False

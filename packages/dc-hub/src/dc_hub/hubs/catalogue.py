@@ -16,6 +16,7 @@ import heapq
 import json
 import logging
 import os
+import stat
 import time
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import ExitStack, suppress
@@ -93,7 +94,8 @@ def listing(hub: Hub) -> Iterator[tuple[str, Listed]]:
     else:
         for name in hub.names():
             with suppress(ModelNotFound):  # it was removed meanwhile
-                yield name, Listed(_tags(hub, name)[0], tuple(hub.revisions(name)))
+                tags, revisions, _ = _held(hub, name)
+                yield name, Listed(tags, revisions)
 
 
 @explained
@@ -142,8 +144,7 @@ def looked_up(hub: Hub, known: Mapping[str, Listed]) -> Iterator[tuple[str, List
 
 def _read(hub: Hub, name: str, known: Listed | None) -> tuple[Listed, bool]:
     """Return what ``hub`` says of one model, and whether all of it could be read."""
-    tags, complete = _tags(hub, name)
-    revisions = tuple(hub.revisions(name))
+    tags, revisions, complete = _held(hub, name)
     shown = shown_revision(tags, revisions)
     facts: Mapping[str, Any] = {}
     origins: dict[str, tuple[str, ...]] = {}
@@ -203,8 +204,7 @@ def _local(hub: LocalHub, *, facts: bool = True) -> Iterator[tuple[str, Listed]]
 
 def _glanced(hub: LocalHub, name: str, known: Listed | None) -> tuple[Listed, bool]:
     """Return the tags and revisions of a model, with the facts that are ``known`` of them."""
-    tags, complete = _tags(hub, name)
-    revisions = tuple(hub.revisions(name))
+    tags, revisions, complete = _held(hub, name)
     shown = shown_revision(tags, revisions)
     if known is None or known.shown != shown or not {*revisions} <= {*known.revisions}:
         return Listed(tags, revisions, shown), complete
@@ -212,13 +212,25 @@ def _glanced(hub: LocalHub, name: str, known: Listed | None) -> tuple[Listed, bo
     return Listed(tags, revisions, shown, known.facts, derived), complete
 
 
-def _tags(hub: Hub, name: str) -> tuple[dict[str, str], bool]:
-    """Return the tags of a model and True; no tags and False if the file of one is damaged."""
+def _held(hub: Hub, name: str) -> tuple[dict[str, str], tuple[str, ...], bool]:
+    """Return the tags and the revisions of a model, and whether both could be read.
+
+    Of a model with a damaged tag no tags are returned, and nothing of one that is behind a link.
+    """
+    tags: dict[str, str] = {}
+    revisions: tuple[str, ...] = ()
+    failed: tuple[str, HubError] | None = None
     try:
-        return hub.tags(name), True
+        tags = hub.tags(name)
     except (LimitExceeded, ParamsError, UnsafePath) as error:
-        logger.warning("the tags of %s cannot be read: %s", name, error)
-        return {}, False
+        failed = "tags", error
+    try:
+        revisions = tuple(hub.revisions(name))
+    except UnsafePath as error:
+        failed = "revisions", error
+    if failed is not None:
+        logger.warning("the %s of %s cannot be read: %s", failed[0], name, failed[1])
+    return tags, revisions, failed is None
 
 
 def _marks(hub: LocalHub, name: str) -> tuple[str, int]:
@@ -228,9 +240,10 @@ def _marks(hub: LocalHub, name: str) -> tuple[str, int]:
     for folder in ("revisions", "refs"):
         with suppress(OSError):
             found.append(os.stat(f"{home}/{folder}", follow_symlinks=False))  # noqa: PTH116
-    with suppress(OSError), os.scandir(f"{home}/refs") as tags:
-        # Copying over the file of a tag does not change its directory.
-        found += [tag.stat(follow_symlinks=False) for tag in tags if tag.name[0] != "."]
+    if found and stat.S_ISDIR(found[-1].st_mode):  # and not a link to elsewhere
+        with suppress(OSError), os.scandir(f"{home}/refs") as tags:
+            # Copying over the file of a tag does not change its directory.
+            found += [tag.stat(follow_symlinks=False) for tag in tags if tag.name[0] != "."]
     changed = max((max(one.st_mtime_ns, one.st_ctime_ns) for one in found), default=0)
     marks = [f"{one.st_dev} {one.st_ino} {one.st_mtime_ns} {one.st_ctime_ns}" for one in found]
     return ", ".join(marks) or "none", changed

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import stat
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
@@ -21,6 +22,7 @@ from dc_hub.errors import (
     ModelNotFound,
     RevisionNotFound,
     RevisionTagged,
+    UnsafePath,
 )
 from dc_hub.files.lease import lease
 from dc_hub.files.paths import (
@@ -42,7 +44,7 @@ from dc_hub.files.storage import (
     write_atomically,
     writing,
 )
-from dc_hub.files.system import Where, join, patiently
+from dc_hub.files.system import Where, is_link, join, patiently
 from dc_hub.files.urls import local_path
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import MANIFEST
@@ -81,16 +83,22 @@ class LocalHub:
     def names(self) -> list[str]:
         """Return the names of the models, sorted.
 
-        Raises :class:`HubUnavailable` if there is no hub.
+        That is also of a model whose directory of revisions is a link: it is not followed, and
+        whatever asks for the model gets :class:`UnsafePath`. Raises :class:`HubUnavailable` if
+        there is no hub.
         """
         self._check_there()
         found = []
         for first in filter(can_be_segment, _directories(self.path)):
-            within = _subdirectories(f"{self.path}/{first}")
+            home = f"{self.path}/{first}"
+            within = _subdirectories(home, link="revisions")
             if "revisions" in within:
                 found.append(first)
-            seconds = (f"{first}/{second}" for second in filter(can_be_segment, within))
-            found += filter(self._has, seconds)
+            found += [
+                f"{first}/{second}"
+                for second in filter(can_be_segment, within)
+                if _claims_revisions(f"{home}/{second}")
+            ]
         return sorted(found)
 
     def tags(self, name: str) -> dict[str, str]:
@@ -331,7 +339,13 @@ class LocalHub:
         found = []
         for home in homes:
             for folder in ("", "revisions", "refs"):
-                if not folder or is_directory(home, folder):
+                try:
+                    there = not folder or is_directory(home, folder)
+                except UnsafePath:  # a link, which must not keep the rest of the hub as it is
+                    if name is not None:
+                        raise
+                    there = False
+                if there:
                     with reading(str(home / folder)):
                         found += find_leftovers(home / folder, older_than)
         return found
@@ -454,8 +468,23 @@ def _directories(path: Path) -> list[str]:
     return _subdirectories(str(path)) if is_directory(path) else []
 
 
-def _subdirectories(path: str) -> list[str]:
-    """Return the sorted names of the directories in the directory ``path``, no links."""
+def _claims_revisions(home: str) -> bool:
+    """Tell whether the directory ``home`` has a directory of revisions, or a link in its place."""
+    path = f"{home}/revisions"
+    with reading(path):
+        try:
+            found = os.lstat(path)
+        except (FileNotFoundError, NotADirectoryError):
+            return False
+    return stat.S_ISDIR(found.st_mode) or is_link(found)
+
+
+def _subdirectories(path: str, *, link: str = "") -> list[str]:
+    """Return the sorted names of the directories in ``path``: no links, but the one ``link``."""
     with reading(path), os.scandir(path) as entries:
-        found = [e.name for e in entries if e.is_dir(follow_symlinks=False) and e.name[0] != "."]
-    return sorted(found)
+        return sorted(
+            e.name
+            for e in entries
+            if (e.is_dir(follow_symlinks=False) and e.name[0] != ".")
+            or (e.name == link and e.is_symlink())
+        )

@@ -18,6 +18,7 @@ from dc_hub.errors import (
     HubUnavailable,
     ModelNotFound,
     RevisionNotFound,
+    SignatureError,
     UnsafePath,
 )
 from dc_hub.format.summary import Summary
@@ -37,7 +38,9 @@ MAX_MODELS: Final = 1_000
 class Relative:
     """A model of a lineage: its name and revision, and the links to what it was made from.
 
-    ``found`` tells whether the hub has it; of one that is missing nothing else is known.
+    ``found`` tells whether the hub has it; of one that is missing nothing else is known. One that
+    lacks the signatures that the user's trust policy requires is not ``trusted``, and what it says
+    of its own origins is not read.
     """
 
     name: str
@@ -45,10 +48,18 @@ class Relative:
     found: bool = True
     tags: tuple[str, ...] = ()
     derived_from: tuple[str, ...] = ()
+    trusted: bool = True
 
     def __str__(self) -> str:
         """Return the link to the model: ``name@digest``."""
         return f"{self.name}@{self.revision}"
+
+    @property
+    def notes(self) -> str:
+        """What a table says of the model: its tags, or why little else is known."""
+        if not self.found:
+            return "missing in this hub"
+        return ", ".join((*self.tags, *(() if self.trusted else ("not trusted",))))
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +97,7 @@ class Lineage:
             ("descendant", self.descendants.values()),
         )
         rows = [
-            (kind, one.name, one.revision[:12], ", ".join(one.tags) if one.found else "missing")
+            (kind, one.name, one.revision[:12], one.notes)
             for kind, models in parts
             for one in models
         ]
@@ -98,8 +109,9 @@ def lineage(name: ModelName, *, hub: HubLike = None, revision: str | None = None
     """Return what the model ``name`` was made from, and what was made from it in the hub.
 
     The ancestors are read from the models themselves, and no weights are fetched. One that the hub
-    does not have is in the lineage, but not ``found``. The arguments and errors are those of
-    :func:`summary`; for a directory ``hub`` is where its relatives are.
+    does not have is in the lineage, but not ``found``, and one without the signatures that the
+    trust policy requires is not ``trusted``. The arguments and errors are those of :func:`summary`;
+    for a directory ``hub`` is where its relatives are.
     """
     reference = parse(name, revision)
     start = summary(name, hub=None if reference.directory else hub, revision=revision)
@@ -162,6 +174,8 @@ def _read(hub: Hub, name: str, revision: str, known: Relative | None) -> Relativ
     tags = known.tags if known is not None and known.name == name else ()
     try:
         return _relative(summarize(hub, model, tags))
+    except SignatureError:
+        return Relative(name, revision, tags=tags, trusted=False)
     except (ModelNotFound, RevisionNotFound, FileMissing):  # it was removed meanwhile
         return missing
 

@@ -19,6 +19,7 @@ from dc_hub.errors import (
     RevisionNotFound,
     SignatureError,
     SizeMismatch,
+    UnsafePath,
 )
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.using import Origin, origin_of
@@ -71,14 +72,20 @@ def verify_models(
 
     With ``everything`` these are all revisions of all models of the hub. With ``repair``, what is
     damaged in the cache is fetched again from its hub. A damaged model raises nothing, nor does one
-    without the signatures that the trust policy requires; one that does not exist does, and so does
-    a hub that cannot be reached.
+    without the signatures that the trust policy requires, or one whose revisions are behind a link;
+    one that does not exist does, and so does a hub that cannot be reached.
     """
     chosen = [names] if isinstance(names, str) else list(names)
+    found = []
     if everything:
         where = open_hub(hub)
-        chosen += [f"{name}@{digest}" for name in where.names() for digest in where.revisions(name)]
-    found = []
+        for there in where.names():
+            try:
+                chosen += [f"{there}@{digest}" for digest in where.revisions(there)]
+            except ModelNotFound:  # it was removed meanwhile
+                pass
+            except UnsafePath as error:
+                found.append(Verified(there, "", error.path, _said(error)))
     for i, name in enumerate(chosen):
         try:
             found.append(_verified(name, hub, repair))

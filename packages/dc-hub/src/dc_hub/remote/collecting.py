@@ -15,7 +15,7 @@ from typing import Final, Literal
 
 from dc_core import explained
 from dc_core.errors import ParameterError
-from dc_hub.errors import ModelNotFound, RevisionNotFound, RevisionTagged
+from dc_hub.errors import ModelNotFound, RevisionNotFound, RevisionTagged, UnsafePath
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import is_directory
 from dc_hub.files.storage import last_change, remove_leftovers, size_of
@@ -108,7 +108,7 @@ def _unreferenced(where: Hub, keep_days: float) -> Iterator[Garbage]:
         try:
             tagged = {*where.tags(name).values()}
             revisions = where.revisions(name)
-        except ModelNotFound:  # it was removed meanwhile
+        except (ModelNotFound, UnsafePath):  # it was removed meanwhile, or is behind a link
             continue
         for revision in revisions:
             path = where.path.joinpath(name, "revisions", revision)

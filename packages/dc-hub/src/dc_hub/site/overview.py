@@ -7,12 +7,14 @@ megabytes, and their pages are made one at a time.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
-from dc_hub.errors import HubError
+from dc_hub.errors import HubError, UnsafePath
 from dc_hub.hubs.catalogue import catalogue
 from dc_hub.hubs.contract import Hub
 from dc_hub.hubs.index import Listed, shown_revision
+from dc_hub.hubs.several import HubsInOrder
 from dc_hub.hubs.summaries import summarize
 from dc_hub.site.index_page import Row, row, unreadable
 
@@ -57,7 +59,11 @@ def overview(hub: Hub) -> Overview:
 
 def reason(hub: Hub, name: str, error: HubError) -> str:
     """Return why a model cannot be read, without the path or URL of the hub: pages are public."""
-    return str(error.args[0]).replace(hub.place(name), name)
+    text = str(error.args[0])
+    for one in hub.hubs if isinstance(hub, HubsInOrder) else (hub,):
+        with suppress(UnsafePath):  # it cannot have such a name
+            text = text.replace(one.place(name), name)
+    return text
 
 
 def _shown(listed: Listed) -> str:
