@@ -260,6 +260,14 @@ def bench(session: nox.Session) -> None:
 
 @nox.session(default=False)
 @constrained
+def accuracy(session: nox.Session) -> None:
+    """Train our networks and DeepChem's on the same rows: `-- DATA`, the folder of MoleculeNet."""
+    install_editable(session, DEMO)
+    session.run("python", "benchmarks/accuracy.py", *session.posargs)
+
+
+@nox.session(default=False)
+@constrained
 def build(session: nox.Session) -> None:
     """Build every package: the source distribution, and the wheel from it."""
     session.install("hatchling")
