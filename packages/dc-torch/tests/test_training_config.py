@@ -61,7 +61,7 @@ BAD_OPTIONS = {
     "learning_rate_factors": 7,
     "freeze": "layers",
     "unfreeze_after": -3,
-    "schedule": "step",
+    "schedule": "staircase",
     "schedule_options": {"gamma": 1},
     "batch_size": 0,
     "epochs": 1.5,

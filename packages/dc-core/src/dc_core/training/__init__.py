@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dc_core.training.history import Epoch as Epoch
     from dc_core.training.history import Partial as Partial
     from dc_core.training.schedules import SCHEDULES as SCHEDULES
+    from dc_core.training.schedules import Progress as Progress
     from dc_core.training.schedules import Schedule as Schedule
     from dc_core.training.schedules import make_schedule as make_schedule
     from dc_core.training.seeds import step_seed as step_seed
@@ -42,7 +43,7 @@ _EXPORTS = {
     "dc_core.training.callbacks": ["Callback", "Checkpoint"],
     "dc_core.training.config": ["TrainingConfig", "TrainingOptions"],
     "dc_core.training.history": ["Epoch", "Partial"],
-    "dc_core.training.schedules": ["SCHEDULES", "Schedule", "make_schedule"],
+    "dc_core.training.schedules": ["SCHEDULES", "Progress", "Schedule", "make_schedule"],
     "dc_core.training.seeds": ["step_seed"],
     "dc_core.training.trained": ["TrainedEstimator", "TrainedModel"],
     "dc_core.training.trainer": ["Trainer"],

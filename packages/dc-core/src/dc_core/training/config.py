@@ -35,7 +35,7 @@ class TrainingConfig:
     """The learning rate, before the schedule's factor."""
 
     schedule: str = "constant"
-    """``constant``, ``linear``, ``cosine``, ``exponential`` or ``plateau``."""
+    """A key of :data:`SCHEDULES`: ``constant``, ``linear``, ``cosine``, ``one_cycle``, …"""
 
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the schedule's class in :mod:`dc_core.training.schedules`: ``{"warmup": 0.1}``."""

@@ -1,4 +1,4 @@
-"""Learning-rate schedules: pure functions of the progress of training and of its losses.
+"""Learning-rate schedules: pure functions of the progress of training and of its results.
 
 They have no state, so they resume exactly from the records of the epochs.
 """
@@ -16,41 +16,63 @@ from dc_core.parameters import check_choice
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far training has come; schedules span ``total`` epochs of ``steps`` steps each."""
+
+    epochs: float
+    """The epochs that are finished, with the finished part of the present one."""
+
+    total: int
+    """The epochs of the config."""
+
+    steps: int = 1
+    """The steps of an epoch."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Schedule(ABC):
-    """A factor for the learning rate; in the fraction ``warmup`` it rises linearly from 0 to 1."""
+    """A factor for the learning rate, which rises linearly from 0 to 1 in the ``warmup``.
+
+    ``warmup`` is a fraction of the config's epochs, or a number of steps if it is 1 or more.
+    """
 
     warmup: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(0 <= self.warmup < 1, "warmup", self.warmup, "a fraction in [0, 1)")
+        _require(
+            self.warmup >= 0 and (self.warmup < 1 or float(self.warmup).is_integer()),
+            "warmup",
+            self.warmup,
+            "a fraction in [0, 1), or a number of steps",
+        )
 
-    def factor(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the factor at ``progress``, the finished fraction of the config's epochs.
+    def factor(self, at: Progress, results: Sequence[float]) -> float:
+        """Return the factor at that progress.
 
-        ``losses`` has the monitored loss of each finished epoch.
+        ``results`` has the monitored result of each finished epoch, smaller being better.
         """
-        progress = min(progress, 1.0)
-        if progress < self.warmup:
-            return progress / self.warmup
-        return self.decay((progress - self.warmup) / (1 - self.warmup), losses)
+        warmup = self.warmup * at.total if self.warmup < 1 else self.warmup / at.steps
+        if at.epochs < warmup:
+            return at.epochs / warmup
+        return self.decay(at, warmup, results)
 
     @abstractmethod
-    def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the factor after the warm-up, where ``progress`` goes from 0 to 1 again."""
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
+        """Return the factor after the warm-up, which took ``warmup`` epochs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Constant(Schedule):
     """The factor is 1."""
 
-    def decay(self, progress: float, losses: Sequence[float]) -> float:
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return 1."""
         return 1.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Linear(Schedule):
-    """The factor falls linearly from 1 to ``floor``."""
+class Curve(Schedule):
+    """The factor is a function of the finished fraction of training; it falls to ``floor``."""
 
     floor: float = 0.0
 
@@ -58,22 +80,55 @@ class Linear(Schedule):
         Schedule.__post_init__(self)
         _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
 
-    def decay(self, progress: float, losses: Sequence[float]) -> float:
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
-        return 1 - (1 - self.floor) * progress
+        left = at.total - warmup
+        return self.curve(min(1.0, (at.epochs - warmup) / left) if left > 0 else 1.0)
+
+    @abstractmethod
+    def curve(self, fraction: float) -> float:
+        """Return the factor after that fraction, in [0, 1], of the training after the warm-up."""
+
+    def above_floor(self, share: float) -> float:
+        """Return the factor between ``floor`` and 1 that is ``share`` of the way up."""
+        return self.floor + (1 - self.floor) * share
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Cosine(Linear):
+class Linear(Curve):
+    """The factor falls linearly from 1 to ``floor``."""
+
+    def curve(self, fraction: float) -> float:
+        """Return the factor."""
+        return self.above_floor(1 - fraction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Polynomial(Curve):
+    """The factor falls from 1 to ``floor`` as the ``power`` of the fraction that is left."""
+
+    power: float = 2.0
+
+    def __post_init__(self) -> None:
+        Curve.__post_init__(self)
+        _require(self.power > 0, "power", self.power, "positive")
+
+    def curve(self, fraction: float) -> float:
+        """Return the factor."""
+        return self.above_floor(float((1 - fraction) ** self.power))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cosine(Curve):
     """The factor falls from 1 to ``floor`` along a half cosine (Loshchilov & Hutter, ICLR 2017)."""
 
-    def decay(self, progress: float, losses: Sequence[float]) -> float:
-        """Return the current factor."""
-        return self.floor + (1 - self.floor) * (1 + math.cos(math.pi * progress)) / 2
+    def curve(self, fraction: float) -> float:
+        """Return the factor."""
+        return self.above_floor(_half_cosine(fraction))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Exponential(Schedule):
+class Exponential(Curve):
     """The factor falls exponentially from 1 to ``floor``."""
 
     floor: float = 0.01
@@ -82,9 +137,125 @@ class Exponential(Schedule):
         Schedule.__post_init__(self)
         _require(0 < self.floor <= 1, "floor", self.floor, "in (0, 1]")
 
-    def decay(self, progress: float, losses: Sequence[float]) -> float:
+    def curve(self, fraction: float) -> float:
+        """Return the factor."""
+        return float(self.floor**fraction)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OneCycle(Curve):
+    """The factor rises from ``start`` to 1 and falls to ``floor``, along half cosines.
+
+    It is 1 after the fraction ``rise`` of training (Smith & Topin 2018, arXiv:1708.07120). The
+    momentum stays as it is.
+    """
+
+    start: float = 0.04
+    rise: float = 0.3
+    floor: float = 4e-6
+
+    def __post_init__(self) -> None:
+        Curve.__post_init__(self)
+        _require(0 <= self.start <= 1, "start", self.start, "in [0, 1]")
+        _require(0 < self.rise < 1, "rise", self.rise, "in (0, 1)")
+
+    def curve(self, fraction: float) -> float:
+        """Return the factor."""
+        if fraction < self.rise:
+            return 1 - (1 - self.start) * _half_cosine(fraction / self.rise)
+        return self.above_floor(_half_cosine((fraction - self.rise) / (1 - self.rise)))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Restarts(Schedule):
+    """Cosines from 1 to ``floor`` of ``period`` epochs, each ``growth`` times as long as the last.
+
+    They begin after the warm-up (Loshchilov & Hutter, ICLR 2017).
+    """
+
+    period: float = 10.0
+    growth: float = 1.0
+    floor: float = 0.0
+
+    def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
+        _require(self.period > 0, "period", self.period, "a positive number of epochs")
+        _require(self.growth >= 1, "growth", self.growth, "at least 1")
+        _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
+
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
-        return float(self.floor**progress)
+        periods, growth = (at.epochs - warmup) / self.period, self.growth
+        if growth == 1:
+            fraction = periods % 1
+        else:
+            restarts = math.floor(math.log1p(periods * (growth - 1)) / math.log(growth))
+            length = growth**restarts
+            fraction = (periods - (length - 1) / (growth - 1)) / length
+        return self.floor + (1 - self.floor) * _half_cosine(min(max(fraction, 0.0), 1.0))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Step(Schedule):
+    """The factor is multiplied by ``by`` after each ``every`` epochs."""
+
+    every: int = 10
+    by: float = 0.1
+
+    def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
+        whole = self.every >= 1 and float(self.every).is_integer()
+        _require(whole, "every", self.every, "a number of epochs, at least 1")
+        _require(0 < self.by < 1, "by", self.by, "in (0, 1)")
+
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
+        """Return the current factor."""
+        return float(self.by ** (at.epochs // self.every))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class MultiStep(Schedule):
+    """The factor is multiplied by ``by`` after each of the ``milestones``, in epochs."""
+
+    milestones: Sequence[float] = ()
+    by: float = 0.1
+
+    def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
+        ascending = all(x > 0 for x in self.milestones) and sorted(set(self.milestones)) == [
+            *self.milestones
+        ]
+        _require(
+            bool(self.milestones) and ascending,
+            "milestones",
+            self.milestones,
+            "ascending numbers of epochs, such as [30, 60]",
+        )
+        _require(0 < self.by < 1, "by", self.by, "in (0, 1)")
+
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
+        """Return the current factor."""
+        return float(self.by ** sum(at.epochs >= milestone for milestone in self.milestones))
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class InverseSquareRoot(Schedule):
+    """The factor falls as ``1 / sqrt(steps)`` after the warm-up (Vaswani et al., NeurIPS 2017).
+
+    It is ``sqrt(scale / (scale + s))`` after ``s`` more steps. ``scale`` is the number of steps of
+    the warm-up unless given; without either, that of an epoch.
+    """
+
+    scale: float = 0.0
+
+    def __post_init__(self) -> None:
+        Schedule.__post_init__(self)
+        _require(self.scale >= 0, "scale", self.scale, "a number of steps, or 0")
+
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
+        """Return the current factor."""
+        scale = self.scale / at.steps or warmup or 1.0
+        return math.sqrt(scale / (scale + at.epochs - warmup))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -104,12 +275,12 @@ class Plateau(Schedule):
         _require(self.patience >= 1, "patience", self.patience, "at least 1")
         _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
 
-    def decay(self, progress: float, losses: Sequence[float]) -> float:
+    def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
         factor, best, waited = 1.0, math.inf, 0
-        for loss in losses:
-            if loss < best:
-                best, waited = loss, 0
+        for result in results:
+            if result < best:
+                best, waited = result, 0
                 continue
             waited += 1
             if waited == self.patience:
@@ -120,11 +291,20 @@ class Plateau(Schedule):
 SCHEDULES: Final[Mapping[str, type[Schedule]]] = {
     "constant": Constant,
     "linear": Linear,
+    "polynomial": Polynomial,
     "cosine": Cosine,
+    "cosine_restarts": Restarts,
     "exponential": Exponential,
+    "step": Step,
+    "multistep": MultiStep,
+    "inverse_sqrt": InverseSquareRoot,
+    "one_cycle": OneCycle,
     "plateau": Plateau,
 }
 """The schedules that a config can name."""
+
+_LARGE: Final = 1e15
+"""No epoch, step or factor is as large."""
 
 
 def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
@@ -137,11 +317,27 @@ def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
                 f"The schedule {name!r} has no option {option!r}.",
                 hint=f"Its options are {', '.join(known)}.",
             )
-        if isinstance(value, bool) or not isinstance(value, int | float):
-            raise ParameterError(f"The schedule's option {option}={value!r} must be a number.")
+        listed = option == "milestones" and isinstance(value, list | tuple)
+        for number in value if listed else (value,):
+            if isinstance(number, bool) or not isinstance(number, int | float):
+                raise ParameterError(
+                    f"The schedule's option {option}={value!r} must be a number.",
+                    hint="milestones=[30, 60] are numbers of epochs." if listed else "",
+                )
+            if not abs(number) < _LARGE:
+                raise ParameterError(f"The schedule's option {option} is too large.")
+        if option == "milestones" and not listed:
+            raise ParameterError(
+                f"milestones={value!r} must be a list of numbers of epochs, such as [30, 60]."
+            )
     return SCHEDULES[name](**options)
 
 
-def _require(holds: bool, option: str, value: float, rule: str) -> None:
+def _half_cosine(fraction: float) -> float:
+    """Return the height of a half cosine, which falls from 1 to 0."""
+    return (1 + math.cos(math.pi * fraction)) / 2
+
+
+def _require(holds: bool, option: str, value: Any, rule: str) -> None:
     if not holds:
         raise ParameterError(f"The schedule's option {option}={value!r} must be {rule}.")

@@ -38,6 +38,7 @@ from dc_core.training.batches import (
 )
 from dc_core.training.config import TrainingConfig
 from dc_core.training.history import Epoch, Partial
+from dc_core.training.schedules import Progress
 from dc_core.training.seeds import step_seed
 
 SKIPPED_IN_A_ROW: Final = 3
@@ -270,8 +271,10 @@ class Trainer(ABC):
         steps = steps_per_epoch(len(dataset), config.batch_size)
 
         def rate_at(step: int) -> float:
-            progress = (number - 1 + (step + 0.5) / steps) / config.epochs
-            return config.learning_rate * self._schedule.factor(progress, monitored)
+            at = Progress(
+                epochs=number - 1 + (step + 0.5) / steps, total=config.epochs, steps=steps
+            )
+            return config.learning_rate * self._schedule.factor(at, monitored)
 
         if partial.steps:
             self._rate = rate_at(partial.steps - 1)  # the epoch's, if all its steps are done
