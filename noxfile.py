@@ -33,6 +33,8 @@ PEERS = (
     "boto3",
     "huggingface-hub",
     "joblib",
+    "keras",
+    "lightning",
     "moto[s3,server]",
     "optuna",
     "pandas",

@@ -23,6 +23,7 @@ import sys
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 from typing import Any, Literal, NamedTuple
@@ -45,13 +46,19 @@ class Way:
     """One way to do something: its name in the table and the function that prepares the action.
 
     ``start(folder, **options)`` returns the action. A way that needs another Python
-    names its ``environment``.
+    names its ``environment``, and one of a library that need not be here what it ``needs``.
     """
 
     name: str
     start: Start
     options: Mapping[str, Any] = field(default_factory=dict)
     environment: str | None = None
+    needs: str = ""
+
+    @property
+    def absent(self) -> bool:
+        """Whether the library that it needs is not installed."""
+        return bool(self.needs) and find_spec(self.needs) is None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,12 +87,12 @@ def measure(
 ) -> dict[str, Figures]:
     """Return the figures of each way by its name: medians of ``repeats`` fresh processes.
 
-    Each process runs the action ``calls`` times. A way is left out if its environment is not in
-    ``environments``, which maps names to interpreters.
+    Each process runs the action ``calls`` times. A way is left out if the library that it needs is
+    absent, or if its environment is not in ``environments``, which maps names to interpreters.
     """
     pythons: dict[str | None, Path] = {None: Path(sys.executable)}
     pythons.update(environments or {})
-    present = [way for way in ways if way.environment in pythons]
+    present = [way for way in ways if way.environment in pythons and not way.absent]
     taken: dict[str, list[Call]] = {way.name: [] for way in present}
     peaks: dict[str, list[Memory]] = {way.name: [] for way in present}
     for _ in range(repeats):

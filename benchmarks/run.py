@@ -37,6 +37,7 @@ NAMES = (
     "disk",
     "engines",
     "tuning",
+    "training",
     "imports",
 )
 

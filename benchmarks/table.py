@@ -7,6 +7,7 @@ import platform
 import re
 import time
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from importlib import metadata
 from math import floor, inf, log10
 from pathlib import Path
@@ -19,10 +20,17 @@ SCALE = {"s": 1.0, "ms": 1e3}
 
 def section(subject: Subject, figures: Mapping[str, Figures], *, remark: str = "") -> str:
     """Return a subject's section: heading, note, figures, targets, machine."""
+    headings = _headings(subject)
+    absent = [
+        [f"{way.name} (not installed)", *[""] * (len(headings) - 1)]
+        for way in subject.ways
+        if way.absent
+    ]
+    measured = [_row(subject, name, figures[name]) for name in figures]
     parts = [
         f"## {subject.title}",
         subject.note,
-        _table(_headings(subject), [_row(subject, name, figures[name]) for name in figures]),
+        _table(headings, measured + absent),
         _table(
             ["target", "measured", "bound", "verdict"],
             [_verdict(subject, target, figures) for target in subject.targets],
@@ -41,8 +49,11 @@ def machine() -> str:
 
 
 def versions(distributions: Iterable[str]) -> str:
-    """Return the versions of Python and of ``distributions``."""
-    named = [f"{name} {metadata.version(name)}" for name in distributions]
+    """Return the versions of Python and of those ``distributions`` that are installed."""
+    named = []
+    for name in distributions:
+        with suppress(metadata.PackageNotFoundError):
+            named.append(f"{name} {metadata.version(name)}")
     return ", ".join([f"Python {platform.python_version()}", *named])
 
 
