@@ -190,6 +190,9 @@ def changed(state, change):
             }
         ),
         "half a skipped step": lambda s: s.update({"history/skipped": np.array([0.5, 0.0])}),
+        "no factor": lambda s: s.pop("control/factor"),
+        "negative factor": lambda s: s.update({"control/factor": np.array(-1.0)}),
+        "rate of nothing": lambda s: s.update({"control/rate": np.array(np.nan)}),
         "digest": lambda s: s.update({"data/rows": np.zeros(31, np.uint8)}),
         "best": lambda s: s.pop("best/layers.0.bias"),
         "best shape": lambda s: s.update({"best/layers.0.bias": np.zeros(2, np.float32)}),

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from dc_core.training.schedules import Schedule as Schedule
     from dc_core.training.schedules import make_schedule as make_schedule
     from dc_core.training.seeds import step_seed as step_seed
+    from dc_core.training.trainable import Trainable as Trainable
     from dc_core.training.trained import TrainedEstimator as TrainedEstimator
     from dc_core.training.trained import TrainedModel as TrainedModel
     from dc_core.training.trainer import Trainer as Trainer
@@ -45,6 +46,7 @@ _EXPORTS = {
     "dc_core.training.history": ["Epoch", "Partial"],
     "dc_core.training.schedules": ["SCHEDULES", "Progress", "Schedule", "make_schedule"],
     "dc_core.training.seeds": ["step_seed"],
+    "dc_core.training.trainable": ["Trainable"],
     "dc_core.training.trained": ["TrainedEstimator", "TrainedModel"],
     "dc_core.training.trainer": ["Trainer"],
 }

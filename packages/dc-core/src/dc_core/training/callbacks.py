@@ -4,28 +4,34 @@ from __future__ import annotations
 
 from typing import Any
 
-from dc_core.model import Model
 from dc_core.parameters import check_count
 from dc_core.training.history import Epoch
+from dc_core.training.trainable import Trainable
 
 
 class Callback:
     """Base class of callbacks; a subclass overrides what it needs. An exception ends training.
 
-    ``model`` is the model that is being trained. Random numbers come from the program's generators,
-    except in :meth:`on_step`, which runs during an epoch and on the trainer's generators.
+    ``model`` is the model that is being trained: ``model.history`` has the records of the epochs
+    that have ended, and ``model.learning_rate`` and ``model.step_loss()`` what the last step was. A
+    callback may end training, and set ``model.learning_rate_factor``; both are a part of the
+    training state. One that decides by what it was told before, and not by ``model.history``,
+    does not decide the same when training is resumed.
+
+    Random numbers come from the program's generators, except in :meth:`on_step`, which runs during
+    an epoch and on the trainer's generators.
     """
 
-    def on_fit_start(self, model: Model, epochs: int) -> None:
+    def on_fit_start(self, model: Trainable, epochs: int) -> None:
         """Run before the first of at most ``epochs`` epochs."""
 
-    def on_step(self, model: Model, step: int, steps: int) -> None:
+    def on_step(self, model: Trainable, step: int, steps: int) -> None:
         """Run after step number ``step`` (from 1) of ``steps`` in an epoch."""
 
-    def on_epoch_end(self, model: Model, epoch: Epoch) -> bool | None:
+    def on_epoch_end(self, model: Trainable, epoch: Epoch) -> bool | None:
         """Run after an epoch; returning True ends training."""
 
-    def on_fit_end(self, model: Model) -> None:
+    def on_fit_end(self, model: Trainable) -> None:
         """Run at the end, also after an error or interruption. The model has its best weights."""
 
 
@@ -44,11 +50,11 @@ class Checkpoint(Callback):
         self.every = every
         self.options = options
 
-    def on_fit_start(self, model: Model, epochs: int) -> None:
+    def on_fit_start(self, model: Trainable, epochs: int) -> None:
         """Raise :class:`NotSerializable` before training if the model cannot be stored."""
         model.check_storable()
 
-    def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
+    def on_epoch_end(self, model: Trainable, epoch: Epoch) -> None:
         """Store the model if the epoch's number is a multiple of ``every``."""
         if epoch.number % self.every == 0:
             where = self.where.format(epoch=epoch.number)

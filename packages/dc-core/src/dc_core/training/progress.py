@@ -7,9 +7,9 @@ import random
 from typing import Any
 
 from dc_core.errors import ParameterError
-from dc_core.model import Model
 from dc_core.training.callbacks import Callback
 from dc_core.training.history import Epoch
+from dc_core.training.trainable import Trainable
 
 
 def progress_bar(show: bool | None) -> list[Callback]:
@@ -58,7 +58,7 @@ class ProgressBar(Callback):
             console=console,
         )
 
-    def on_fit_start(self, model: Model, epochs: int) -> None:
+    def on_fit_start(self, model: Trainable, epochs: int) -> None:
         """Show the empty bar."""
         self._task = self._progress.add_task(
             f"Training {type(model).__name__}", total=epochs, epoch=0, epochs=epochs, losses=""
@@ -66,11 +66,11 @@ class ProgressBar(Callback):
         self._done = 0
         self._progress.start()
 
-    def on_step(self, model: Model, step: int, steps: int) -> None:
+    def on_step(self, model: Trainable, step: int, steps: int) -> None:
         """Move the bar by one step."""
         self._progress.update(self._task, completed=self._done + step / steps)
 
-    def on_epoch_end(self, model: Model, epoch: Epoch) -> None:
+    def on_epoch_end(self, model: Trainable, epoch: Epoch) -> None:
         """Show the epoch's losses."""
         self._done += 1
         losses = f"loss {epoch.loss:.4g}"
@@ -78,6 +78,6 @@ class ProgressBar(Callback):
             losses += f" · valid {epoch.valid_loss:.4g}"
         self._progress.update(self._task, completed=self._done, epoch=self._done, losses=losses)
 
-    def on_fit_end(self, model: Model) -> None:
+    def on_fit_end(self, model: Trainable) -> None:
         """Stop the bar."""
         self._progress.stop()

@@ -2,26 +2,21 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, Self
 
-import numpy as np
-
 from dc_core.dataset import Dataset, check_dataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingStateError
-from dc_core.model import Model
 from dc_core.parameters import check_count
 from dc_core.roles import Estimator
 from dc_core.training.callbacks import Callback
-from dc_core.training.config import TrainingConfig
-from dc_core.training.history import Epoch
 from dc_core.training.progress import progress_bar
+from dc_core.training.trainable import Trainable
 from dc_core.training.trainer import Trainer
 
 
-class TrainedModel(Model):
+class TrainedModel(Trainable):
     """A model that is trained by steps, as its ``config`` says.
 
     A backend's subclass makes the trainer. One with a role (:class:`~dc_core.Estimator`,
@@ -29,39 +24,11 @@ class TrainedModel(Model):
     trainer reads.
     """
 
-    config: TrainingConfig
-    _trainer: Trainer | None = None
-
-    @abstractmethod
-    def _make_trainer(self) -> Trainer:
-        """Return a trainer of this model as it is, for its config."""
-
     def _before_training(self) -> None:
         """Note what has to be known about the model before its first step."""
 
     def _after_epoch(self, dataset: Dataset) -> None:
         """Note what the model learned from ``dataset``, before the callbacks see the epoch."""
-
-    @property
-    def history(self) -> tuple[Epoch, ...]:
-        """The records of the epochs since training started."""
-        return () if self._trainer is None else tuple(self._trainer.epochs)
-
-    def get_training_state(self) -> dict[str, np.ndarray]:
-        """Return the state that resuming needs besides the weights; empty before training."""
-        return {} if self._trainer is None else self._trainer.state()
-
-    def set_training_state(self, state: Mapping[str, np.ndarray]) -> None:
-        """Set the training state, so that ``fit(..., resume=True)`` continues from it exactly.
-
-        Set the weights first. Raises :class:`TrainingStateError` if the state is of another model,
-        and then changes nothing.
-        """
-        trainer = None
-        if state:
-            trainer = self._make_trainer()
-            trainer.load_state(state)
-        self._trainer = trainer
 
     def _fit(
         self,
@@ -96,6 +63,7 @@ class TrainedModel(Model):
         if self._trainer is None or not resume:
             self._trainer = self._make_trainer()
         self._trainer.check_data(dataset)
+        self._trainer.control.stopped = False
         self._before_training()
         if epochs is None:
             epochs = max(0, self.config.epochs - len(self._trainer.epochs))
@@ -123,8 +91,10 @@ class TrainedModel(Model):
             for epoch in running:
                 self._after_epoch(dataset)
                 # Every callback sees the epoch, even if one before it asks to stop.
-                answers = [callback.on_epoch_end(self, epoch) for callback in callbacks]
-                if any(answers):
+                for callback in callbacks:
+                    if callback.on_epoch_end(self, epoch):
+                        trainer.control.stopped = True
+                if trainer.control.stopped:
                     break
 
 

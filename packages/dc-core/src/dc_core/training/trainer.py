@@ -2,8 +2,8 @@
 
 The state holds everything that the next step depends on, besides the model's weights: the
 optimizer's moments, the records of the epochs (schedules and early stopping are functions of them),
-how far the present epoch has come, and the best and the last weights if they differ from the
-model's. Random numbers are functions of the seed, the epoch and the step.
+how far the present epoch has come, what callbacks asked for, and the best and the last weights if
+they differ from the model's. Random numbers are functions of the seed, the epoch and the step.
 
 A step is applied as a whole or not at all, so that training can end after any step, whatever ends
 it, and is resumed as if it had not ended.
@@ -26,7 +26,7 @@ import numpy as np
 from dc_core.columns import Columns
 from dc_core.dataset import Dataset
 from dc_core.errors import DatasetError, TrainingDiverged, TrainingStateError
-from dc_core.interrupts import DeferredSignals, deferred_signals, uninterrupted
+from dc_core.interrupts import DeferredSignals, deferred_signals
 from dc_core.training import history
 from dc_core.training.batches import (
     LABELLED,
@@ -37,6 +37,7 @@ from dc_core.training.batches import (
     training_batches,
 )
 from dc_core.training.config import TrainingConfig
+from dc_core.training.control import Control
 from dc_core.training.history import Epoch, Partial
 from dc_core.training.schedules import Progress
 from dc_core.training.seeds import step_seed
@@ -47,7 +48,7 @@ SKIPPED_IN_A_ROW: Final = 3
 _READ_EVERY: Final = 64
 """Losses on a device are read after so many steps: reading each would stall it."""
 
-_PARTS: Final = ("history", "partial", "data", "optimizer", "best", "last")
+_PARTS: Final = ("history", "partial", "control", "data", "optimizer", "best", "last")
 
 logger = logging.getLogger(__name__)
 
@@ -61,7 +62,7 @@ class Trainer(ABC):
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
         self.epochs: list[Epoch] = []
-        self._rate = config.learning_rate
+        self.control = Control(config.learning_rate)
         self._schedule = config.make_schedule()
         self._partial = Partial()
         self._unread: list[Any] = []
@@ -148,28 +149,44 @@ class Trainer(ABC):
         it, to end training: with ``valid`` the model then has the weights of the best epoch.
 
         Whatever ends training, the steps that are done count. Ctrl-C and SIGTERM are taken between
-        two steps; see :func:`dc_core.deferred_signals`. A step whose loss or gradient is not finite
-        is not applied, and logged.
+        two steps, or when the caller asks for the next epoch; see
+        :func:`dc_core.deferred_signals`. A step whose loss or gradient is not finite is not
+        applied, and logged.
 
         Raises :class:`DatasetError` if the data do not fit the model, and
         :class:`TrainingDiverged` if steps in a row cannot be applied.
         """
         if self._data is None:
             self._data = fingerprint(dataset)
-        try:
-            with uninterrupted():
-                if self._last:
-                    self.set_weights(self._last)
-                    self._last = {}
-            for _ in range(epochs):
-                if self._out_of_patience():
-                    break
-                with self.isolated(), deferred_signals() as signals:
-                    epoch = self._epoch(dataset, valid, on_step, signals)
-                yield epoch
-        finally:
-            with uninterrupted():
-                self._keep_best()
+        with deferred_signals() as signals:
+            try:
+                with signals.whole():
+                    if self._last:
+                        self.set_weights(self._last)
+                        self._last = {}
+                for _ in range(epochs):
+                    if self._out_of_patience():
+                        break
+                    with self.isolated():
+                        epoch = self._epoch(dataset, valid, on_step, signals)
+                    yield epoch
+                    signals.check()
+            finally:
+                with signals.whole():
+                    self._keep_best()
+
+    @property
+    def position(self) -> tuple[int, int]:
+        """The number of epochs that have ended, and of steps of the next one that are done."""
+        return len(self.epochs), self._partial.steps
+
+    def step_loss(self) -> float:
+        """Return the loss of the last step with labels in this epoch; NaN if it was not applied.
+
+        NaN without such a step. Reading it waits for the device.
+        """
+        self._read_losses()
+        return self._partial.losses[-1] if self._partial.losses else math.nan
 
     def check_data(self, dataset: Dataset) -> None:
         """Raise :class:`TrainingStateError` unless training began with ``dataset``."""
@@ -186,6 +203,7 @@ class Trainer(ABC):
         parts = {
             "history": history.to_arrays(self.epochs),
             "partial": self._partial.to_arrays(),
+            "control": self.control.to_arrays(),
             "data": {} if self._data is None else {"rows": self._data.copy()},
             "optimizer": self.optimizer_state(),
             "best": self.weights_to_arrays(self._best),
@@ -215,6 +233,7 @@ class Trainer(ABC):
             parts[part][name] = array
         epochs = history.from_arrays(parts["history"])
         partial = Partial.from_arrays(parts["partial"])
+        control = Control.from_arrays(parts["control"])
         data = parts["data"].pop("rows", None)
         if parts["data"] or (
             data is not None and not (data.shape == (32,) and data.dtype == np.uint8)
@@ -226,7 +245,7 @@ class Trainer(ABC):
         )
         self.load_optimizer_state(parts["optimizer"])
         self.epochs, self._best, self._last = epochs, best, last
-        self._partial, self._unread = partial, []
+        self._partial, self._unread, self.control = partial, [], control
         self._data = None if data is None else data.copy()
 
     def _epoch(
@@ -251,7 +270,8 @@ class Trainer(ABC):
                 hint="Check y and w: a label of weight 0 counts as missing.",
             )
         valid_loss = math.nan if valid is None else self._validate(valid, signals)
-        epoch = Epoch(number, loss, valid_loss, self._rate, partial.skipped, tuple(partial.losses))
+        rate = self.control.rate
+        epoch = Epoch(number, loss, valid_loss, rate, partial.skipped, tuple(partial.losses))
         with signals.whole():
             if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
                 self._best = self.copied_weights(self._best)
@@ -274,22 +294,21 @@ class Trainer(ABC):
             at = Progress(
                 epochs=number - 1 + (step + 0.5) / steps, total=config.epochs, steps=steps
             )
-            return config.learning_rate * self._schedule.factor(at, monitored)
+            factor = self._schedule.factor(at, monitored) * self.control.factor
+            return config.learning_rate * factor
 
-        if partial.steps:
-            self._rate = rate_at(partial.steps - 1)  # the epoch's, if all its steps are done
         batches = training_batches(
             dataset, config.batch_size, config.seed, number, first=partial.steps
         )
         for batch in batches:
             labels = labels_of(batch)
             weight = float(labels.w.sum())
-            self._rate = rate_at(partial.steps)
+            self.control.rate = rate_at(partial.steps)
             if weight > 0:
                 seed = step_seed(config.seed, number, partial.steps)
                 gradients = self.gradients(batch.X, labels, weight, seed)
                 with signals.whole():
-                    self._note(self.apply(gradients, self._rate), weight)
+                    self._note(self.apply(gradients, self.control.rate), weight)
             else:
                 partial.steps += 1
             on_step(partial.steps, steps)
