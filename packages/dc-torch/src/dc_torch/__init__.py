@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from dc_torch.multitask import MultitaskRegressor as MultitaskRegressor
     from dc_torch.training_config import TrainingConfig as TrainingConfig
     from dc_torch.training_config import TrainingOptions as TrainingOptions
+    from dc_torch.transformers_module import TransformersModule as TransformersModule
 
 _EXPORTS = {
     "dc_core.training": ["Callback", "Checkpoint", "Epoch"],
@@ -32,6 +33,7 @@ _EXPORTS = {
     "dc_torch.model": ["TorchModel"],
     "dc_torch.multitask": ["MultitaskClassifier", "MultitaskRegressor"],
     "dc_torch.training_config": ["TrainingConfig", "TrainingOptions"],
+    "dc_torch.transformers_module": ["TransformersModule"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

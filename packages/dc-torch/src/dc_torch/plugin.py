@@ -10,7 +10,7 @@ from torch import nn
 
 from dc_core import BackendInfo, WeightInfo, hookimpl
 from dc_core.errors import NotClaimed
-from dc_torch import layers
+from dc_torch import layers, transformers
 from dc_torch import weights as named
 from dc_torch.skeleton import skeleton
 
@@ -58,13 +58,18 @@ def dc_skeleton(build: Callable[[], Any]) -> Any:
 
 @hookimpl
 def dc_describe_component(obj: Any) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the stored name and arguments of one of torch.nn's own layers or containers."""
-    return layers.describe(_module(obj))
+    """Return the stored name and arguments of a layer of torch.nn or a model of transformers."""
+    module = _module(obj)
+    if transformers.is_model(module):
+        return transformers.describe(module)
+    return layers.describe(module)
 
 
 @hookimpl
 def dc_build_component(name: str, params: Mapping[str, Any]) -> Any:
-    """Make a layer or container of the closed table."""
+    """Make a layer or container of the closed table, or a model of transformers."""
+    if name.startswith(transformers.PREFIX):
+        return transformers.build(name, params)
     return layers.build(name, params)
 
 
