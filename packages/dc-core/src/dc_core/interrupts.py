@@ -42,11 +42,22 @@ class DeferredSignals:
         self._pending: tuple[int, FrameType | None] | None = None
         self._whole = False
 
-    def check(self) -> None:
-        """Raise what a signal asks for that has come: between two steps nothing is half done."""
+    @property
+    def pending(self) -> int:
+        """The number of a signal that has come and is not taken yet; 0 if there is none."""
+        return 0 if self._pending is None else self._pending[0]
+
+    def check(self, number: int = 0) -> None:
+        """Raise what a signal asks for that has come: between two steps nothing is half done.
+
+        ``number`` is a signal that another process of the same training got, which this one takes
+        as if it had come here, unless it ignores it.
+        """
         if self._pending is not None:
             (number, frame), self._pending = self._pending, None
             self._deliver(number, frame)
+        elif number in self._handlers:
+            self._deliver(number, None)
 
     @contextmanager
     def whole(self) -> Iterator[None]:

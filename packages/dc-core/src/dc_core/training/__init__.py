@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from dc_core.training.trained import TrainedEstimator as TrainedEstimator
     from dc_core.training.trained import TrainedModel as TrainedModel
     from dc_core.training.trainer import Trainer as Trainer
+    from dc_core.training.world import World as World
 
 _EXPORTS = {
     "dc_core.training.batches": [
@@ -49,6 +50,7 @@ _EXPORTS = {
     "dc_core.training.trainable": ["Trainable"],
     "dc_core.training.trained": ["TrainedEstimator", "TrainedModel"],
     "dc_core.training.trainer": ["Trainer"],
+    "dc_core.training.world": ["World"],
 }
 
 __all__ = sorted(name for names in _EXPORTS.values() for name in names)  # noqa: PLE0605

@@ -24,17 +24,33 @@ class Labels(NamedTuple):
 
 
 def training_batches(
-    dataset: Dataset, size: int, seed: int, epoch: int, first: int = 0
+    dataset: Dataset,
+    size: int,
+    seed: int,
+    epoch: int,
+    first: int = 0,
+    rank: int = 0,
+    world: int = 1,
 ) -> Iterator[Batch]:
     """Yield all rows in the shuffled order of ``(seed, epoch)``, from the batch ``first`` on.
 
     A single row left at the end joins the batch before it: statistics of one row are undefined.
+
+    ``size`` is that of the batches of all ``world`` processes together; that of ``rank`` gets every
+    ``world``-th row of each. If it would get fewer than two, rows without weight are added.
     """
     chosen = list(dataset.batch_indices(size, shuffle=True, seed=seed, epoch=epoch))
     if len(chosen) > 1 and len(chosen[-1]) == 1 < size:
         chosen[-2:] = [np.concatenate(chosen[-2:])]
     for indices in chosen[first:]:
-        yield dataset.rows(indices, LABELLED)
+        share = indices[rank::world]
+        added = indices[: max(0, min(2, len(indices)) - len(share))]
+        batch = dataset.rows(np.concatenate([share, added]) if len(added) else share, LABELLED)
+        if len(added):
+            w = batch.w.copy()
+            w[len(share) :] = 0
+            batch = batch._replace(w=w)
+        yield batch
 
 
 def steps_per_epoch(rows: int, size: int) -> int:

@@ -41,6 +41,7 @@ from dc_core.training.control import Control
 from dc_core.training.history import Epoch, Partial
 from dc_core.training.schedules import Progress
 from dc_core.training.seeds import step_seed
+from dc_core.training.world import World
 
 SKIPPED_IN_A_ROW: Final = 3
 """Training ends when so many steps in a row cannot be applied."""
@@ -57,7 +58,13 @@ class Trainer(ABC):
     """Trains a model as ``config`` says; a backend's subclass holds the model and does the steps.
 
     Its weights are whatever the backend copies them as; the trainer keeps them and gives them back.
+
+    :attr:`world` is the processes that train together. Each has a trainer of its own with the same
+    weights and the same state, and takes its share of the rows of each step; so the state is that
+    of training in one process, and the number of processes changes only the order of sums.
     """
+
+    world: World = World()
 
     def __init__(self, config: TrainingConfig) -> None:
         self.config = config
@@ -89,8 +96,9 @@ class Trainer(ABC):
         """Return what :meth:`apply` needs for a step on these rows, and change nothing.
 
         The loss is the sum of the labels' losses times their weights, divided by ``weight``, the
-        sum of the weights. What is drawn depends on ``seed`` alone, which is below 2**64. Raises
-        :class:`DatasetError` if the rows do not fit the model.
+        sum of the weights, both over all ranks of :attr:`world`; so are the gradients. What is
+        drawn depends on ``seed`` alone, which is below 2**64. Raises :class:`DatasetError` if the
+        rows do not fit the model.
         """
 
     @abstractmethod
@@ -153,9 +161,13 @@ class Trainer(ABC):
         :func:`dc_core.deferred_signals`. A step whose loss or gradient is not finite is not
         applied, and logged.
 
-        Raises :class:`DatasetError` if the data do not fit the model, and
+        Every rank of :attr:`world` calls this with the same arguments; if one closes the generator,
+        training ends on all.
+
+        Raises :class:`DatasetError` if the data do not fit the model or differ between ranks, and
         :class:`TrainingDiverged` if steps in a row cannot be applied.
         """
+        self._check_ranks(dataset)
         if self._data is None:
             self._data = fingerprint(dataset)
         with deferred_signals() as signals:
@@ -169,8 +181,14 @@ class Trainer(ABC):
                         break
                     with self.isolated():
                         epoch = self._epoch(dataset, valid, on_step, signals)
-                    yield epoch
-                    signals.check()
+                    ends = True
+                    try:
+                        yield epoch
+                        ends = False
+                    finally:
+                        (ends,) = map(bool, self._sums((ends,), signals))
+                    if ends:
+                        break
             finally:
                 with signals.whole():
                     self._keep_best()
@@ -298,14 +316,20 @@ class Trainer(ABC):
             return config.learning_rate * factor
 
         batches = training_batches(
-            dataset, config.batch_size, config.seed, number, first=partial.steps
+            dataset,
+            config.batch_size,
+            config.seed,
+            number,
+            first=partial.steps,
+            rank=self.world.rank,
+            world=self.world.size,
         )
         for batch in batches:
             labels = labels_of(batch)
-            weight = float(labels.w.sum())
+            (weight,) = self._sums((float(labels.w.sum()),), signals)
             self.control.rate = rate_at(partial.steps)
             if weight > 0:
-                seed = step_seed(config.seed, number, partial.steps)
+                seed = step_seed(config.seed, number, partial.steps, self.world.rank)
                 gradients = self.gradients(batch.X, labels, weight, seed)
                 with signals.whole():
                     self._note(self.apply(gradients, self.control.rate), weight)
@@ -316,7 +340,26 @@ class Trainer(ABC):
                 self._read_losses()
             if partial.skipped_last >= SKIPPED_IN_A_ROW:
                 raise self._diverged(number)
-            signals.check()
+        self._sums((), signals)
+
+    def _sums(self, values: Sequence[float], signals: DeferredSignals) -> list[float]:
+        """Return the sums of ``values`` over all ranks; call it between two steps.
+
+        A signal to one of them is taken by all, and the rate's factor is that of rank 0.
+        """
+        every = self.world.gather((*values, signals.pending, self.control.factor))
+        signals.check(int(max(each[-2] for each in every)))
+        self.control.factor = every[0][-1]
+        return [sum(each) for each in zip(*every, strict=True)][:-2]
+
+    def _check_ranks(self, dataset: Dataset) -> None:
+        """Raise :class:`DatasetError` unless all ranks have the same rows."""
+        if self.world.size > 1 and len(set(self.world.gather(fingerprint(dataset).tolist()))) > 1:
+            raise DatasetError(
+                "The processes that train together have different data.",
+                hint="Give each of them the whole dataset, in the same order: each step's rows are "
+                "divided among them.",
+            )
 
     def _note(self, loss: Any, weight: float) -> None:
         """Count a step with labels of that total weight."""
@@ -349,13 +392,18 @@ class Trainer(ABC):
                 )
 
     def _validate(self, valid: Dataset, signals: DeferredSignals) -> float:
-        total, weight = 0.0, 0.0
+        total, weight, world = 0.0, 0.0, self.world
         with self.evaluating():
-            for batch in valid.batches(self.config.batch_size, parts=LABELLED):
+            batches = valid.batches(
+                self.config.batch_size, parts=LABELLED, rank=world.rank, world=world.size
+            )
+            for batch in batches:
                 labels = labels_of(batch)
                 total += self.loss_of(batch.X, labels)
                 weight += float(labels.w.sum())
-                signals.check()
+                if world.size == 1:
+                    signals.check()
+        total, weight = self._sums((total, weight), signals)
         if weight == 0:
             raise DatasetError("No validation row has a label with a weight.")
         if not math.isfinite(total):
