@@ -100,3 +100,12 @@ def test_what_may_be_missing_is_no_text_but_a_collection(allow_missing):
         check_weights(TABLE, FITTING, allow_missing)
     if isinstance(allow_missing, str):
         assert caught.value.hint == "Give a list: allow_missing=['b/0']."
+
+
+def test_a_weight_of_any_form_may_have_another_shape_and_dtype_but_must_be_an_array():
+    table = {"a/0": WeightInfo("a.state", (3,), np.dtype(np.uint8), any_form=True)}
+    check_weights(table, {"a/0": np.zeros((2, 5))})
+    with pytest.raises(WeightsMismatch, match="missing"):
+        check_weights(table, {})
+    with pytest.raises(WeightsMismatch, match="NumPy array"):
+        check_weights(table, {"a/0": [1]})

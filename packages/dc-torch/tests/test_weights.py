@@ -360,10 +360,15 @@ def test_a_meta_module_takes_nothing_if_something_does_not_fit():
 
 class WithExtraState(nn.Linear):
     def get_extra_state(self):
-        return {"steps": 3}
+        return {"steps": object()}
 
     def set_extra_state(self, state):
         pass
+
+
+class WithoutSetter(nn.Linear):
+    def get_extra_state(self):
+        return 1
 
 
 class Subclass(torch.Tensor):
@@ -382,6 +387,10 @@ def hiding():
 
 UNSTORABLE = {
     "extra state": (lambda: nn.Sequential(WithExtraState(2, 2)), "0._extra_state"),
+    "extra state without a setter": (
+        lambda: nn.Sequential(WithoutSetter(2, 2)),
+        "0._extra_state",
+    ),
     "hidden": (hiding, "bias"),
     "sparse": (lambda: Holder(x=torch.eye(3).to_sparse()), "x"),
     "sparse rows": (lambda: Holder(x=torch.eye(3).to_sparse_csr()), "x"),

@@ -25,13 +25,15 @@ class WeightInfo:
     """The description of a weight: everything but its values.
 
     ``native`` is the framework's own name (``conv1.weight``). A tied weight is described once;
-    ``aliases`` are its further native names.
+    ``aliases`` are its further native names. With ``any_form`` another shape and dtype may be given
+    for it: it is state whose size is part of the state.
     """
 
     native: str
     shape: tuple[int, ...]
     dtype: np.dtype[Any]
     aliases: tuple[str, ...] = ()
+    any_form: bool = False
 
     def within(self, path: str) -> WeightInfo:
         """Return the description for a composite that has the weight's owner at ``path``."""
@@ -100,6 +102,8 @@ def check_weights(
                 f"The weight {name!r} must be a NumPy array; a {type(value).__name__} was given.",
                 hint=f"Give an array of shape {info.shape} and dtype {dtype_name(info.dtype)}.",
             )
+        if info.any_form:
+            continue
         if value.shape != info.shape:
             raise WeightsMismatch(
                 f"The weight {name!r} has shape {info.shape}; {value.shape} was given."

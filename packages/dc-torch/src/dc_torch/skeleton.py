@@ -22,6 +22,7 @@ from torch.utils._device import DeviceContext
 
 from dc_core import Component, charge
 from dc_core.errors import BudgetExceeded
+from dc_torch.extra_state import KEY as EXTRA_STATE
 from dc_torch.rng import isolated_rng, shared_isolation
 from dc_torch.weights import memory_of, plain_places, storage_of
 
@@ -252,6 +253,7 @@ def _weights(module: nn.Module) -> Iterator[Tensor]:
     if plain is not None:
         yield from (place.tensor for place in plain if not is_lazy(place.tensor))
         return
-    for value in module.state_dict(keep_vars=True).values():
-        if isinstance(value, Tensor) and not is_lazy(value):
+    for key, value in module.state_dict(keep_vars=True).items():
+        is_extra = key.rpartition(".")[2] == EXTRA_STATE
+        if isinstance(value, Tensor) and not is_extra and not is_lazy(value):
             yield value

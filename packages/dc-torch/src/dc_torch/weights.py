@@ -7,8 +7,8 @@ memory under several names) appears once, under its first name; the others are a
 ``load_state_dict(..., strict=False)`` takes a file without them. Non-persistent buffers are made by
 the constructor and are not weights.
 
-Only what ``load_state_dict`` restores from plain tensors can be stored: the extra state of modules,
-and quantized, sparse and lazy tensors are refused by name.
+Quantized, sparse and lazy tensors are refused by name. The extra state of a module is one array,
+which comes last in its layer; see :mod:`dc_torch.extra_state`.
 """
 
 from __future__ import annotations
@@ -32,6 +32,9 @@ from dc_core import (
     uninterrupted,
 )
 from dc_core.errors import NotSerializable, ParameterError, StructureError
+from dc_torch.extra_state import KEY as EXTRA_STATE
+from dc_torch.extra_state import from_array, has_extra_state, set_states
+from dc_torch.extra_state import to_array as extra_state_array
 from dc_torch.wrapped import named_modules, unwrapped
 
 _PLAIN: Final = frozenset({Tensor, nn.Parameter})
@@ -77,7 +80,11 @@ def describe_weights(module: nn.Module) -> dict[str, WeightInfo]:
     Works on the meta device too. Raises :class:`NotSerializable`, naming the weight, if one cannot
     be stored.
     """
-    return {name: _info(places) for name, places in locate(module).items()}
+    table = {name: _info(places) for name, places in locate(module).items()}
+    for name, extra in _extras(module).items():
+        array = extra.to_array()
+        table[name] = WeightInfo(extra.native, array.shape, array.dtype, any_form=True)
+    return table
 
 
 def export_weights(
@@ -101,7 +108,9 @@ def export_weights(
                 f"The weight {table[name][0].native!r} is on the meta device and has no value.",
                 hint="Set or load the weights of the module first.",
             )
-    return {name: to_array(table[name][0].tensor, copy=copy) for name in wanted}
+    arrays = {name: to_array(table[name][0].tensor, copy=copy) for name in wanted}
+    extras = _extras(module)
+    return arrays | {n: extras[n].to_array() for n in extras if names is None or n in asked}
 
 
 def import_weights(
@@ -119,10 +128,16 @@ def import_weights(
     and ``requires_grad``.
 
     Raises :class:`WeightsMismatch` if names, shapes or dtypes differ, and :class:`StructureError`
-    if weights that share memory are given different values.
+    if weights that share memory are given different values, or a module refuses its extra state.
     """
-    table = locate(module)
-    check_weights({name: _info(places) for name, places in table.items()}, weights, allow_missing)
+    table, extras = locate(module), _extras(module)
+    check_weights(describe_weights(module), weights, allow_missing)
+    states = {
+        extra.native: (extra.owner, from_array(weights[name], extra.native, to_tensor))
+        for name, extra in extras.items()
+        if name in weights
+    }
+    weights = {name: array for name, array in weights.items() if name in table}
     sharing = Counter(storage_of(places[0].tensor) for places in table.values())
     overlapping = {}
     for name, array in weights.items():
@@ -130,6 +145,7 @@ def import_weights(
         if not tensor.is_meta and tensor.numel() and sharing[storage_of(tensor)] > 1:
             overlapping[name] = (tensor, to_tensor(array))
     with uninterrupted(), torch.no_grad():
+        set_states(states)
         _write_overlapping(overlapping)
         for name, array in weights.items():
             if name not in overlapping:
@@ -143,8 +159,43 @@ def times_imported(module: nn.Module) -> int:
     return count
 
 
+class Extra(NamedTuple):
+    """A module with an extra state, and the key of that in the state dict."""
+
+    owner: nn.Module
+    native: str
+
+    def to_array(self) -> np.ndarray:
+        """Return the extra state; raises :class:`NotSerializable` if it cannot be stored."""
+        return extra_state_array(self.owner.get_extra_state(), self.native, to_array)
+
+
+def _extras(module: nn.Module) -> dict[str, Extra]:
+    """Return the modules with an extra state, by the canonical name of it.
+
+    Raises :class:`NotSerializable`, naming it, if a module could not be given its own.
+    """
+    found = []
+    for path, _, owner in named_modules(module):
+        if has_extra_state(owner):
+            native = f"{path}.{EXTRA_STATE}" if path else EXTRA_STATE
+            if type(owner).set_extra_state is nn.Module.set_extra_state:
+                raise NotSerializable(
+                    f"The entry {native!r} cannot be set: the {type(owner).__name__} has no "
+                    "set_extra_state().",
+                    hint="Define it, as the counterpart of get_extra_state().",
+                )
+            found.append(Extra(owner, native))
+    if not found:
+        return {}
+    tensors = [places[0].native for places in locate(module).values()]
+    # It comes last in its layer, so the numbers of the others stay the same.
+    numbered = number_by_layer([*tensors, *(extra.native for extra in found)])
+    return {numbered[extra.native]: extra for extra in found}
+
+
 def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
-    """Return the places where each weight is registered: the first one, then its aliases.
+    """Return the places where each tensor is registered: the first one, then its aliases.
 
     Raises :class:`NotSerializable`, naming the weight, if one cannot be stored.
     """
@@ -254,6 +305,8 @@ def _places(module: nn.Module) -> Iterator[Place]:
         for attribute, buffer in owner._buffers.items():
             if buffer is not None and state.pop(f"{full}{attribute}", None) is buffer:
                 yield Place(owner, attribute, prefix + attribute, buffer)
+        if has_extra_state(owner):
+            state.pop(f"{full}{EXTRA_STATE}", None)
     if state:
         raise NotSerializable(
             f"The state dict entry {next(iter(state))!r} is neither a parameter nor a buffer.",
