@@ -47,14 +47,14 @@ def test_named_classes_are_balanced_and_y_is_not_changed():
 
 @pytest.mark.parametrize("label", [0.5, -1, 20_000, np.inf])
 def test_labels_that_are_no_classes_are_a_typed_error(label):
-    with pytest.raises(DatasetError, match=r"is not a class|infinite"):
+    with pytest.raises(DatasetError, match="is not one of the classes"):
         BalancingTransformer().fit(of([0.0, label]))
 
 
 def test_a_class_that_training_lacked_is_a_typed_error():
     transformer = BalancingTransformer().fit(of([0.0, 2.0]))
     for unknown in (1.0, 3.0):
-        with pytest.raises(DatasetError, match="not a class of the training data"):
+        with pytest.raises(DatasetError, match="is not one of the classes"):
             transformer.transform(of([0.0, unknown])).w  # noqa: B018
 
 
@@ -65,7 +65,7 @@ def test_what_cannot_be_balanced_is_a_typed_error():
         BalancingTransformer().fit(of([np.nan, np.nan]))
     with pytest.raises(NotFitted):
         BalancingTransformer().transform(of([0.0]))
-    with pytest.raises(DatasetError, match="1 tasks; this dataset has 2"):
+    with pytest.raises(DatasetError, match="for 1 tasks, and the dataset has 2"):
         BalancingTransformer().fit(of([0.0, 1.0])).transform(of([[0.0, 1.0]]))
 
 

@@ -32,13 +32,25 @@ def test_importing_the_plugin_prints_nothing():
     assert (ran.returncode, ran.stdout, ran.stderr) == (0, "", "")
 
 
+EXAMPLES = re.findall(
+    r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL
+)
+
+
 def test_the_readme_s_example_runs():
-    (example,) = re.findall(
-        r"```python\n(.*?)```", (Path(__file__).parents[1] / "README.md").read_text(), re.DOTALL
-    )
     rng = np.random.default_rng(0)
     rows = NumpyDataset(rng.integers(0, 2, (30, 2048)).astype(np.uint8), rng.normal(size=30))
     names = {"train": rows, "valid": rows, "test": rows}
-    exec(example.replace("epochs=50", "epochs=2"), names)
+    exec(EXAMPLES[0].replace("epochs=50", "epochs=2"), names)
     assert names["model"].predict(rows).shape == (30, 1)
     assert names["model"]["torch_model/hidden/0"].shape == (256, 2048)
+
+
+def test_the_readme_s_loss_trains_and_can_be_stored():
+    rng = np.random.default_rng(0)
+    names = {}
+    exec(EXAMPLES[1], names)
+    model = names["model"].fit(
+        NumpyDataset(rng.normal(size=(30, 2048)), rng.normal(size=30)), epochs=1
+    )
+    model.check_storable()

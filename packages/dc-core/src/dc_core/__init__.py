@@ -19,6 +19,9 @@ if TYPE_CHECKING:
     from dc_core import registry as registry
     from dc_core import training as training
     from dc_core.arrays import to_array as to_array
+    from dc_core.balancing import balanced_factors as balanced_factors
+    from dc_core.balancing import class_totals as class_totals
+    from dc_core.balancing import weigh_classes as weigh_classes
     from dc_core.budget import byte_budget as byte_budget
     from dc_core.budget import charge as charge
     from dc_core.calls import explained as explained
@@ -97,6 +100,7 @@ if TYPE_CHECKING:
 
 _EXPORTS = {
     "dc_core.arrays": ["to_array"],
+    "dc_core.balancing": ["balanced_factors", "class_totals", "weigh_classes"],
     "dc_core.budget": ["byte_budget", "charge"],
     "dc_core.calls": ["explained"],
     "dc_core.columns": [

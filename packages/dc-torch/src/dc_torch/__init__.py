@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dc_torch.loading import EpochSampler as EpochSampler
     from dc_torch.loading import TensorBatch as TensorBatch
     from dc_torch.loading import data_loader as data_loader
+    from dc_torch.losses import Loss as Loss
     from dc_torch.model import TorchModel as TorchModel
     from dc_torch.multitask import MultitaskClassifier as MultitaskClassifier
     from dc_torch.multitask import MultitaskRegressor as MultitaskRegressor
@@ -30,6 +31,7 @@ _EXPORTS = {
     "dc_torch.errors": ["TorchError"],
     "dc_torch.generator": ["SequenceGenerator"],
     "dc_torch.loading": ["EpochSampler", "TensorBatch", "data_loader"],
+    "dc_torch.losses": ["Loss"],
     "dc_torch.model": ["TorchModel"],
     "dc_torch.multitask": ["MultitaskClassifier", "MultitaskRegressor"],
     "dc_torch.training_config": ["TrainingConfig", "TrainingOptions"],

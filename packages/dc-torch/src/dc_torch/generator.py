@@ -160,6 +160,8 @@ class SequenceGenerator(TrainedModule, Generator):
         config = TrainingConfig.of({**defaults, **options})
         if config.loss != "cross_entropy":
             raise ParameterError(f"A generator's loss is 'cross_entropy', not {config.loss!r}.")
+        if config.class_weight is not None:
+            raise ParameterError("class_weight is for classifiers: tokens are not weighted.")
         with isolated_rng():
             seed_rng(config.seed)
             network = RecurrentNetwork(

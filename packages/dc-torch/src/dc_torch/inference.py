@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -71,19 +71,22 @@ def run(module: nn.Module, X: Input) -> Any:
 
 
 def predict(
-    module: nn.Module, config: TrainingConfig, device: torch.device, dataset: Dataset
+    module: nn.Module,
+    config: TrainingConfig,
+    device: torch.device,
+    dataset: Dataset,
+    read: Callable[[Tensor], Tensor],
 ) -> np.ndarray:
-    """Return the predictions for all rows, ``(n, tasks)`` or ``(n, tasks, classes)``.
+    """Return what ``read`` makes of the outputs for all rows: ``(n, tasks, ...)``.
 
     They are float64 if the module's output is, and float32 otherwise. Only one batch of X is in
     memory at a time. Raises :class:`EmptyDataset` if there is no row.
     """
-    loss = config.loss_function()
     result: np.ndarray | None = None
     done = 0
     with evaluating(module):
         for batch, output in outputs(module, config, device, dataset, ("X",)):
-            part = _as_floats(loss.predictions(output))
+            part = _as_floats(read(output))
             if result is None:
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
             rows = row_count(batch.X)

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Unpack
 
 import numpy as np
-from torch import nn
+import torch
+from torch import Tensor, nn
 
-from dc_core import Dataset, NumpyDataset, dense_array
+from dc_core import Dataset, NormalDistribution, NumpyDataset, dense_array
 from dc_core.errors import DatasetError, ParameterError
 from dc_core.training import TrainedEstimator
 from dc_torch.inference import predict
@@ -19,7 +21,8 @@ class TorchModel(TrainedModule, TrainedEstimator):
     """An estimator around a ``torch.nn.Module``: X ``(b, ...)`` to ``(b, tasks[, classes])``.
 
     ``options`` are those of :class:`TrainingConfig`: the loss, the optimizer, the schedule and
-    so on. For the losses on logits, predictions are probabilities.
+    so on. For the losses on logits, predictions are probabilities. Some losses need several outputs
+    per task: ``mean_variance`` a mean and a variance, and ``quantile`` one for each quantile.
 
     The module is stored with the model if it is built of torch.nn's own layers, or if its class is
     registered: ``@dc_core.register_component("mylab/net")``. ``repr(model)`` says if it cannot be
@@ -56,10 +59,35 @@ class TorchModel(TrainedModule, TrainedEstimator):
         Raises :class:`EmptyDataset` if there is no row, and :class:`DatasetError` if X does not fit
         the module.
         """
+        return self._read(dataset, self.config.loss_function().predictions)
+
+    def predict_distribution(self, dataset: Dataset | np.ndarray) -> NormalDistribution:
+        """Return a normal distribution per row and task, which the loss ``mean_variance`` learns.
+
+        Its variance is that of the labels around their mean, as far as the rows tell; how little
+        the model itself knows far from its training data, an ensemble of models says.
+
+        Raises :class:`Unsupported` for other losses, and what :meth:`predict` raises.
+        """
+        loss = self.config.loss_function()
+        moments = self._read(dataset, lambda output: torch.stack(loss.distribution(output), dim=-1))
+        return NormalDistribution(*(moments[..., i].copy() for i in (0, 1)))
+
+    def predict_quantiles(self, dataset: Dataset | np.ndarray) -> np.ndarray:
+        """Return the quantiles that the loss ``quantile`` learns: ``(n, tasks, quantiles)``.
+
+        They rise in each row and task.
+
+        Raises :class:`Unsupported` for other losses, and what :meth:`predict` raises.
+        """
+        return self._read(dataset, self.config.loss_function().quantiles_of)
+
+    def _read(self, dataset: Dataset | np.ndarray, read: Callable[[Tensor], Tensor]) -> np.ndarray:
+        """Return what ``read`` makes of the module's outputs for all rows."""
         rows = dataset if isinstance(dataset, Dataset) else NumpyDataset(dataset)
         self._check_rows(rows)
         device = self.config.resolve_device()
-        return predict(self.module.to(device), self.config, device, rows)
+        return predict(self.module.to(device), self.config, device, rows, read)
 
     def _check_rows(self, dataset: Dataset) -> None:
         self._check_values()

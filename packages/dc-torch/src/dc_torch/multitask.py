@@ -38,7 +38,7 @@ _CHARGED_ROWS: Final = 1000
 
 
 class MultitaskNetwork(nn.Module):
-    """Maps ``(b, n_features)`` to ``(b, n_tasks)``, or to logits ``(b, n_tasks, n_classes)``.
+    """Maps ``(b, n_features)`` to ``(b, n_tasks)``, or to ``(b, n_tasks, n_outputs)``.
 
     Each size in ``layer_sizes`` adds a linear layer with activation and dropout; the last linear
     layer gives the outputs.
@@ -48,7 +48,7 @@ class MultitaskNetwork(nn.Module):
         self,
         n_features: int,
         n_tasks: int,
-        n_classes: int | None,
+        n_outputs: int | None,
         layer_sizes: Sequence[int],
         dropout: float,
         activation: str,
@@ -59,9 +59,9 @@ class MultitaskNetwork(nn.Module):
         for size in layer_sizes:
             layers += [nn.Linear(width, size), ACTIVATIONS[activation](), nn.Dropout(dropout)]
             width = size
-        layers.append(nn.Linear(width, n_tasks * (1 if n_classes is None else n_classes)))
+        layers.append(nn.Linear(width, n_tasks * (1 if n_outputs is None else n_outputs)))
         self.layers = nn.Sequential(*layers)
-        self.outputs = (n_tasks,) if n_classes is None else (n_tasks, n_classes)
+        self.outputs = (n_tasks,) if n_outputs is None else (n_tasks, n_outputs)
 
     def forward(self, x: Tensor) -> Tensor:
         """Return the outputs for ``x``."""
@@ -91,13 +91,15 @@ class _Multitask(TorchModel):
             raise ParameterError(f"dropout={dropout!r} must be in [0, 1).")
         check_choice("activation", activation, ACTIVATIONS)
         check_choice("init", init, INITIALIZATIONS)
-        outputs = plain(n_tasks) * (plain(n_classes) or 1)
+        config = TrainingConfig.of(options)
+        n_outputs = config.loss_function().outputs if n_classes is None else plain(n_classes)
+        outputs = plain(n_tasks) * (n_outputs or 1)
         # A file of a few kilobytes can ask for predictions of gigabytes.
         charge(4 * outputs * _CHARGED_ROWS, f"Predictions of {outputs} numbers a row")
         with isolated_rng():
-            seed_rng(TrainingConfig.of(options).seed)
+            seed_rng(config.seed)
             network = MultitaskNetwork(
-                plain(n_features), plain(n_tasks), plain(n_classes), sizes, rate, activation
+                plain(n_features), plain(n_tasks), n_outputs, sizes, rate, activation
             )
             linear = [layer for layer in network.layers if isinstance(layer, nn.Linear)]
             initialize(linear, init, classifies=n_classes is not None)
@@ -124,7 +126,8 @@ class MultitaskRegressor(_Multitask):
     (a key of :data:`ACTIVATIONS`) and ``dropout``. ``init`` says how the initial weights are drawn:
     as torch does, or as :func:`~dc_torch.initialization.initialize` lists: ``deepchem``,
     ``xavier_uniform``, ``orthogonal`` and others. Equal seeds give equal initial weights.
-    ``options`` are those of :class:`TrainingConfig`.
+    ``options`` are those of :class:`TrainingConfig`. A loss that needs several outputs per task, as
+    ``mean_variance`` does, gets them.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -147,7 +150,7 @@ class MultitaskClassifier(_Multitask):
     """Classification of several tasks, each into ``n_classes``, from a vector of features.
 
     Labels are the numbers of the classes. The network is that of :class:`MultitaskRegressor`, and
-    the loss is the cross entropy.
+    the loss is the cross entropy, unless another one on a logit per class is given.
 
     Raises :class:`ParameterError` for values that cannot be used.
     """
@@ -166,9 +169,11 @@ class MultitaskClassifier(_Multitask):
     ) -> None:
         check_count("n_classes", plain(n_classes), minimum=2, maximum=_MAX_SIZE)
         options = {"loss": "cross_entropy", **options}
-        if options["loss"] != "cross_entropy":
+        loss = TrainingConfig.of(options).loss_function()
+        if not (loss.predicts_classes and loss.axes == 3):
             raise ParameterError(
-                f"A classifier's loss is 'cross_entropy', not {options['loss']!r}."
+                f"A classifier's loss is one on a logit per class, not {options['loss']!r}.",
+                hint="Use 'cross_entropy' or 'focal'.",
             )
         super().__init__(
             n_tasks, n_features, n_classes, layer_sizes, dropout, activation, init, options

@@ -101,7 +101,8 @@ class TrainedModule(TrainedModel):
         return ModuleTrainer(self.module, self.config)
 
     def check_storable(self) -> None:
-        """Raise :class:`NotSerializable` if a module among the arguments cannot be stored."""
+        """Raise :class:`NotSerializable` if a module or another argument cannot be stored."""
+        super().check_storable()
         check_storable(self)
 
     def _fitness(self) -> str:

@@ -186,7 +186,7 @@ class ModuleTrainer(Trainer):
         output = output if output.dtype == torch.float64 else output.float()
         target = to_tensor(labels.y).to(self.device, output.dtype)
         weight = to_tensor(labels.w).to(self.device, output.dtype)
-        return (self._loss.elementwise(output, target) * weight).sum()
+        return self._loss.weighted_sum(output, target, weight)
 
 
 def _trainable(module: nn.Module, frozen_names: Collection[str]) -> dict[str, nn.Parameter]:

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, Literal
 
 import torch
+from torch import nn
 
 from dc_core import check_choice, check_count, check_names, check_positive, training
 from dc_core.errors import ParameterError
 from dc_torch.devices import resolve_device
-from dc_torch.losses import LOSSES, Loss
-from dc_torch.optimizers import OPTIMIZERS
+from dc_torch.losses import Loss, LossFunction, make_loss
+from dc_torch.optimizers import OptimizerChoice, named_optimizer
 
 
 class TrainingOptions(training.TrainingOptions, total=False):
     """The options of :class:`TrainingConfig`, for constructors that pass them on."""
 
-    loss: str
-    optimizer: str
+    loss: str | Loss | LossFunction
+    loss_options: Mapping[str, Any]
+    optimizer: OptimizerChoice
     optimizer_options: Mapping[str, Any]
     learning_rate_factors: Mapping[str, float]
     freeze: Sequence[str]
@@ -37,11 +40,24 @@ class TrainingConfig(training.TrainingConfig):
     Raises :class:`ParameterError`, naming the option and its possible values.
     """
 
-    loss: str = "mse"
-    """``mse``, ``mae``, ``huber``, ``bce`` (on logits) or ``cross_entropy`` (on logits)."""
+    loss: str | Loss | LossFunction = "mse"
+    """``mse``, ``mae``, ``huber``, ``mean_variance``, ``quantile``, ``pairwise_logistic``; on
+    logits ``bce``, ``binary_focal``, ``cross_entropy``, ``focal``; or your own: an instance of a
+    registered subclass of :class:`dc_torch.Loss`. See :mod:`dc_torch.losses`.
 
-    optimizer: str = "adam"
-    """``adam``, ``adamw``, ``sgd``, ``rmsprop`` or ``adagrad``."""
+    A function of outputs and labels, ``(b, tasks)``, that returns the loss of each label trains a
+    model that cannot be stored.
+    """
+
+    loss_options: Mapping[str, Any] = field(default_factory=dict)
+    """Arguments of a loss by name: ``{"label_smoothing": 0.1}``."""
+
+    optimizer: OptimizerChoice = "adam"
+    """``adam``, ``adamw``, ``sgd``, ``nadam``, ``radam``, ``rmsprop``, ``adagrad``, ``adadelta``,
+    ``adamax``, or your own: a registered subclass of :class:`torch.optim.Optimizer`, or its name.
+
+    A class that is not registered trains a model that cannot be stored.
+    """
 
     optimizer_options: Mapping[str, Any] = field(default_factory=dict)
     """Other arguments of the torch optimizer: ``{"weight_decay": 1e-4}``."""
@@ -77,8 +93,16 @@ class TrainingConfig(training.TrainingConfig):
 
     def __post_init__(self) -> None:
         training.TrainingConfig.__post_init__(self)
-        check_choice("loss", self.loss, LOSSES)
-        check_choice("optimizer", self.optimizer, OPTIMIZERS)
+        if isinstance(self.loss, nn.Module):
+            # As an argument it would be taken for a module that is trained and stored.
+            object.__setattr__(self, "loss", partial(self.loss))
+        loss = self.loss_function()
+        if self.class_weight is not None and not loss.predicts_classes:
+            raise ParameterError(
+                f"class_weight is for losses of classes, which {self.loss!r} is not.",
+                hint="Use 'bce', 'binary_focal', 'cross_entropy' or 'focal', or leave it out.",
+            )
+        object.__setattr__(self, "optimizer", named_optimizer(self.optimizer))
         check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
         if not isinstance(self.learning_rate_factors, dict):
             raise ParameterError(
@@ -111,8 +135,8 @@ class TrainingConfig(training.TrainingConfig):
         self.resolve_device()
 
     def loss_function(self) -> Loss:
-        """Return the loss that :attr:`loss` names."""
-        return LOSSES[self.loss]
+        """Return the loss that :attr:`loss` names or is."""
+        return make_loss(self.loss, self.loss_options)
 
     def resolve_device(self) -> torch.device:
         """Return the device to work on; raises :class:`ParameterError` if the machine lacks it."""

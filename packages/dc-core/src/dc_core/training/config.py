@@ -2,22 +2,51 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
-from typing import Any, Self, TypedDict
+from functools import partial
+from typing import Any, Final, Self, TypedDict
 
-from dc_core.errors import ParameterError, UnknownParameter
+from dc_core.component import Component
+from dc_core.errors import NotSerializable, ParameterError, UnknownParameter
 from dc_core.parameters import check_count, check_positive, plain
+from dc_core.training.class_weights import ClassWeight, checked_class_weight
 from dc_core.training.schedules import Schedule, make_schedule
+
+_MEANT: Final[Mapping[str, str]] = {
+    name: option
+    for option, names in {
+        "batch_size": "batch bs minibatch_size",
+        "class_weight": "balanced class_weights pos_weight",
+        "device": "cuda gpu use_gpu",
+        "epochs": "epoch max_epochs max_iter n_epoch n_epochs nb_epoch num_epochs",
+        "gradient_clip": "clip clip_grad_norm clip_norm clipnorm clipping grad_clip "
+        "gradient_clip_val max_grad_norm max_norm",
+        "input_dtype": "dtype",
+        "learning_rate": "lr",
+        "loss": "criterion loss_fn loss_function objective",
+        "loss_options": "delta focal_gamma gamma huber_delta label_smoothing quantiles",
+        "optimizer": "opt optim solver",
+        "optimizer_options": "alpha amsgrad betas eps momentum nesterov weight_decay",
+        "patience": "early_stop early_stopping early_stopping_patience n_iter_no_change",
+        "precision": "amp bf16 fp16 mixed_precision",
+        "schedule": "lr_schedule lr_scheduler scheduler",
+        "schedule_options": "warmup",
+        "seed": "random_seed random_state",
+    }.items()
+    for name in names.split()
+}
+"""The options that other libraries' names stand for; those of ``…_options`` are keys there."""
 
 
 class TrainingOptions(TypedDict, total=False):
     """The options of :class:`TrainingConfig`, for constructors that pass them on."""
 
     learning_rate: float
-    schedule: str
+    schedule: str | Schedule
     schedule_options: Mapping[str, Any]
+    class_weight: ClassWeight
     batch_size: int
     epochs: int
     patience: int | None
@@ -34,11 +63,22 @@ class TrainingConfig:
     learning_rate: float = 1e-3
     """The learning rate, before the schedule's factor."""
 
-    schedule: str = "constant"
-    """A key of :data:`SCHEDULES`: ``constant``, ``linear``, ``cosine``, ``one_cycle``, …"""
+    schedule: str | Schedule = "constant"
+    """A key of :data:`SCHEDULES` (``constant``, ``linear``, ``cosine``, ``one_cycle``, …), or your
+    own: an instance of a registered subclass of :class:`Schedule`.
+    """
 
     schedule_options: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the schedule's class in :mod:`dc_core.training.schedules`: ``{"warmup": 0.1}``."""
+
+    class_weight: ClassWeight = None
+    """Factors of the weights of labels: ``[1, 5]`` for the classes 0 and 1, ``"balanced"`` for the
+    same total weight of all classes of a task, or either by the name of the task:
+    ``{"NR-AR": "balanced"}``.
+
+    Balanced factors are learned from the labels and weights of the training data. The validation
+    loss has the same factors; metrics have none.
+    """
 
     batch_size: int = 64
     """Rows per step, and per call of the model in prediction."""
@@ -59,6 +99,7 @@ class TrainingConfig:
                 raise ParameterError(f"{each.name}={value!r} must map names to values.")
             object.__setattr__(self, each.name, value)
         make_schedule(self.schedule, self.schedule_options)
+        object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
         check_positive("learning_rate", self.learning_rate)
         for option in ("batch_size", "epochs"):
             check_count(option, getattr(self, option), minimum=1)
@@ -72,11 +113,9 @@ class TrainingConfig:
         known = [each.name for each in fields(cls)]
         for name in options:
             if name not in known:
-                nearest = get_close_matches(name, known, n=1)
-                guess = f"Did you mean {nearest[0]!r}? " if nearest else ""
                 raise UnknownParameter(
                     f"There is no option {name!r}.",
-                    hint=f"{guess}The options are: {', '.join(sorted(known))}.",
+                    hint=f"{_guess(name, known)}The options are: {', '.join(sorted(known))}.",
                 )
         return cls(**options)
 
@@ -85,6 +124,38 @@ class TrainingConfig:
         values = {name: getattr(self, name) for name in sorted(each.name for each in fields(self))}
         return {name: dict(v) if isinstance(v, Mapping) else v for name, v in values.items()}
 
+    def check_storable(self) -> None:
+        """Raise :class:`NotSerializable` if an option is code, which is never stored.
+
+        The error names the option, and says how to register a class.
+        """
+        for option, value in self.options().items():
+            if isinstance(value, type):
+                raise NotSerializable(
+                    f"The {option} {value.__name__} is a class that is not registered.",
+                    hint="Register it: @dc_core.register_component("
+                    f"'<namespace>/{value.__name__}').",
+                )
+            if callable(value) and not isinstance(value, Component):
+                function = value.func if isinstance(value, partial) else value
+                name = getattr(function, "__name__", type(function).__name__)
+                raise NotSerializable(
+                    f"The {option} {name} is a function, and code is never stored.",
+                    hint="Make it a class that is registered with "
+                    "@dc_core.register_component('<namespace>/<Name>'), and pass an instance.",
+                )
+
     def make_schedule(self) -> Schedule:
         """Return the schedule that :attr:`schedule` names, with its options."""
         return make_schedule(self.schedule, self.schedule_options)
+
+
+def _guess(name: str, known: Sequence[str]) -> str:
+    """Return the question whether one of the ``known`` options was meant; empty if none is near."""
+    nearest = get_close_matches(name, known, n=1)
+    option = _MEANT.get(name) or next(iter(nearest), "")
+    if option not in known:
+        return ""
+    if option.endswith("_options") and name in _MEANT:
+        return f"Did you mean {option}={{{name!r}: ...}}? "
+    return f"Did you mean {option!r}? "

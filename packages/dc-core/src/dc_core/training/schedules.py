@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
+from dc_core.component import Component
 from dc_core.errors import ParameterError
 from dc_core.parameters import check_choice
 
@@ -30,10 +31,14 @@ class Progress:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Schedule(ABC):
+class Schedule(Component, ABC):
     """A factor for the learning rate, which rises linearly from 0 to 1 in the ``warmup``.
 
     ``warmup`` is a fraction of the config's epochs, or a number of steps if it is 1 or more.
+
+    A schedule of your own is a subclass that writes :meth:`decay`. Registered with
+    ``@dc_core.register_component("mylab/MySchedule")``, it is stored with the model, by that name
+    and the arguments of its constructor.
     """
 
     warmup: float = 0.0
@@ -307,8 +312,20 @@ _LARGE: Final = 1e15
 """No epoch, step or factor is as large."""
 
 
-def make_schedule(name: str, options: Mapping[str, Any]) -> Schedule:
-    """Return the schedule ``name``; raises :class:`ParameterError` if it is unknown."""
+def make_schedule(schedule: str | Schedule, options: Mapping[str, Any]) -> Schedule:
+    """Return ``schedule``: made from its name and ``options``, or as it is.
+
+    Raises :class:`ParameterError` for a name that is not known and for options that it does not
+    have.
+    """
+    if isinstance(schedule, Schedule):
+        if options:
+            raise ParameterError(
+                f"schedule_options are for schedules by name; {schedule!r} has its own arguments.",
+                hint="Give them to its constructor.",
+            )
+        return schedule
+    name = schedule
     check_choice("schedule", name, SCHEDULES)
     known = [each.name for each in fields(SCHEDULES[name])]
     for option, value in options.items():

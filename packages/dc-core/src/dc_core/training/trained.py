@@ -6,11 +6,22 @@ from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from typing import Any, Self
 
+from dc_core import registry
+from dc_core.balancing import weigh_classes
+from dc_core.component import Component
 from dc_core.dataset import Dataset, check_dataset
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingStateError
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    NotSerializable,
+    ParameterError,
+    TrainingStateError,
+)
+from dc_core.model import Model
 from dc_core.parameters import check_count
 from dc_core.roles import Estimator
 from dc_core.training.callbacks import Callback
+from dc_core.training.class_weights import class_factors
 from dc_core.training.progress import progress_bar
 from dc_core.training.trainable import Trainable
 from dc_core.training.trainer import Trainer
@@ -29,6 +40,14 @@ class TrainedModel(Trainable):
 
     def _after_epoch(self, dataset: Dataset) -> None:
         """Note what the model learned from ``dataset``, before the callbacks see the epoch."""
+
+    def check_storable(self) -> None:
+        """Raise :class:`NotSerializable` if an argument, such as a loss, cannot be stored."""
+        super().check_storable()
+        self.config.check_storable()
+        for path, child in self.children().items():
+            if not isinstance(child, Model):
+                _check_registered(child, path)
 
     def _fit(
         self,
@@ -139,6 +158,10 @@ class TrainedEstimator(TrainedModel, Estimator):
             check_dataset(given)
             self.check_classes(given)
             self._check_rows(given)
+        if self.config.class_weight is not None:
+            factors = class_factors(self.config.class_weight, dataset)
+            dataset = weigh_classes(dataset, factors)
+            valid = None if valid is None else weigh_classes(valid, factors)
         self._fit(dataset, valid, epochs, callbacks, progress, resume)
         return self
 
@@ -149,3 +172,13 @@ class TrainedEstimator(TrainedModel, Estimator):
 
     def _after_epoch(self, dataset: Dataset) -> None:
         self._after_fit(dataset)
+
+
+def _check_registered(part: Component, path: str) -> None:
+    """Raise :class:`NotSerializable` unless loading can find the class of ``part``."""
+    cls = type(part)
+    if registry.components.name_of(cls) is None:
+        raise NotSerializable(
+            f"The {path.rpartition('/')[2]} {cls.__name__} is of a class that is not registered.",
+            hint=f"Register it: @dc_core.register_component('<namespace>/{cls.__name__}').",
+        )

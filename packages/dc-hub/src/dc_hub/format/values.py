@@ -343,7 +343,13 @@ def _type_name(value: type, path: str) -> str:
             return name
     name = value.__name__.removesuffix("_")
     if name not in NATIVE | EXTENDED.keys() or dtype_from_name(name).type is not value:
-        _refuse(value, path, "is a class", "Pass an object of a registered class, or a name.")
+        _refuse(
+            value,
+            path,
+            "is a class",
+            "Pass a name, or an object of a class that is registered with "
+            "@dc_core.register_component('<namespace>/<Name>').",
+        )
     return f"numpy.{name}"
 
 
@@ -358,7 +364,10 @@ def _advice(value: Any) -> str:
             "dc_hub.load_weights(name, into=other)."
         )
     if callable(value):
-        return "Code is never stored: pass a name, or an instance of a registered component."
+        return (
+            "Code is never stored: pass a name, or an instance of a class that is registered with "
+            "@dc_core.register_component('<namespace>/<Name>')."
+        )
     if isinstance(value, set | frozenset):
         return "Pass a sorted list."
     return (

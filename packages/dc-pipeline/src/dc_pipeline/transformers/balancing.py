@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from copy import copy
-from typing import Any, Final, Self
+from typing import Final, Self
 
 import numpy as np
 
-from dc_core import Batch, Dataset, MappedDataset, Transformer, check_dataset
-from dc_core.errors import DatasetError, EmptyDataset, NotFitted, StructureError
-from dc_pipeline.transformers.values import Values
+from dc_core import (
+    Dataset,
+    Transformer,
+    balanced_factors,
+    check_dataset,
+    class_totals,
+    weigh_classes,
+)
+from dc_core.errors import EmptyDataset, NotFitted, StructureError
 
 _MAX_CLASSES: Final = 10_000
 
@@ -38,18 +43,10 @@ class BalancingTransformer(Transformer):
         a label is not the number of a class.
         """
         check_dataset(dataset)
-        totals = np.zeros((len(dataset.tasks), 2))
-        for y, w, known in Values(dataset, "y", None, type(self).__name__):
-            numbers = _numbers(y, known, _MAX_CLASSES)
-            classes = max(totals.shape[1], int(numbers.max(initial=0)) + 1)
-            totals = np.pad(totals, ((0, 0), (0, classes - totals.shape[1])))
-            for t, task_totals in enumerate(totals):
-                task_totals += np.bincount(numbers[:, t], w[:, t], classes)
+        totals = class_totals(dataset)
         if not (totals > 0).any():
             raise EmptyDataset("No label has a weight: there is nothing to balance.")
-        present = totals > 0
-        means = totals.sum(axis=1) / np.maximum(1, present.sum(axis=1))
-        self.factors = np.where(present, means[:, None] / np.where(present, totals, 1), 0.0)
+        self.factors = balanced_factors(totals)
         return self
 
     def transform(self, dataset: Dataset) -> Dataset:
@@ -65,13 +62,7 @@ class BalancingTransformer(Transformer):
         factors = self._checked()
         if not dataset.tasks:
             return dataset
-        if len(dataset.tasks) != len(factors):
-            raise DatasetError(
-                f"{type(self).__name__} was fitted to {len(factors)} tasks; this dataset has "
-                f"{len(dataset.tasks)}.",
-                hint="Give the tasks of the training data.",
-            )
-        return MappedDataset(dataset, copy(self)._map, needs={"w": ("y",)})
+        return weigh_classes(dataset, factors)
 
     def _checked(self) -> np.ndarray:
         if self.factors is None:
@@ -91,34 +82,3 @@ class BalancingTransformer(Transformer):
                 hint="The stored transformer is damaged: publish it again.",
             )
         return factors
-
-    def _map(self, batch: Batch) -> Batch:
-        weights: Any = batch.w
-        if weights is None:
-            return batch
-        factors = self._checked()
-        known = (weights > 0) & ~np.isnan(batch.y)
-        numbers = _numbers(batch.y, known, factors.shape[1])
-        factor = np.where(known, factors[np.arange(len(factors)), numbers], 1.0)
-        if not factor.all():
-            raise _no_class(batch.y[factor == 0][0])
-        return batch._replace(w=(weights * factor).astype(weights.dtype, copy=False))
-
-
-def _numbers(y: np.ndarray, known: np.ndarray, classes: int) -> np.ndarray:
-    """Return the numbers of the classes, ``(b, tasks)`` of int, 0 where one is not known.
-
-    Raises :class:`DatasetError` for a label that is not an integer from 0 to below ``classes``.
-    """
-    labels = np.where(known, y, 0)
-    wrong = ~((labels >= 0) & (labels < classes) & (labels == np.floor(labels)))
-    if wrong.any():
-        raise _no_class(labels[wrong][0])
-    return labels.astype(np.intp)
-
-
-def _no_class(label: float) -> DatasetError:
-    return DatasetError(
-        f"The label {label:.6g} is not a class of the training data.",
-        hint="BalancingTransformer is for classification: labels are 0, 1, … or named classes.",
-    )
