@@ -144,22 +144,24 @@ def is_directory(root: Path, *segments: str) -> bool:
     if one of ``segments`` is a link, and :class:`HubUnavailable` if the system refuses access.
     """
     path = os.fspath(root)
-    for number, segment in enumerate(("", *segments)):
-        path = f"{path}/{segment}" if number else path
-        with reading(path):
-            try:
-                found = os.lstat(path) if number else root.stat()
-            except (FileNotFoundError, NotADirectoryError):
+    try:
+        found = os.stat(path)  # noqa: PTH116 - listing a large hub asks this very often
+        for segment in segments:
+            if not stat.S_ISDIR(found.st_mode):
                 return False
-        if system.is_link(found):
-            raise UnsafePath(
-                f"{path} is a link.",
-                path=path,
-                hint="Links are not allowed in a hub: remove it, and publish the model again.",
-            )
-        if not stat.S_ISDIR(found.st_mode):
-            return False
-    return True
+            path = f"{path}/{segment}"
+            found = os.lstat(path)
+            if system.is_link(found):
+                raise UnsafePath(
+                    f"{path} is a link.",
+                    path=path,
+                    hint="Links are not allowed in a hub: remove it, and publish the model again.",
+                )
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError as error:
+        raise _refusal(error, path) from error
+    return stat.S_ISDIR(found.st_mode)
 
 
 @contextmanager

@@ -181,17 +181,8 @@ class Summary:
         )
 
     def score(self, metric: str) -> Score | None:
-        """Return the score of ``metric``, whatever the case of its letters; None without one.
-
-        If no score has exactly that name, it is that of the test rows (``test/rmse`` or
-        ``test_rmse`` for ``rmse``), else of the validation rows, else the first of that last part.
-        """
-        wanted = metric.lower()
-        found = {name.lower(): score for name, score in self.metrics.items()}
-        for part in ("", "test/", "test_", "valid/", "valid_"):
-            if f"{part}{wanted}" in found:
-                return found[f"{part}{wanted}"]
-        return next((found[name] for name in found if name.endswith(f"/{wanted}")), None)
+        """Return the score of ``metric``; see :func:`find_score`."""
+        return find_score(self.metrics, metric)
 
     def rows(self) -> list[tuple[str, str]]:
         """Return what is known as pairs of a label and a text, for tables."""
@@ -224,6 +215,20 @@ class Summary:
             for label, text in self.rows()
         )
         return f"<table><caption>{escape(self.name or self.revision)}</caption>{cells}</table>"
+
+
+def find_score(metrics: Mapping[str, Score], metric: str) -> Score | None:
+    """Return the score of ``metric``, whatever the case of its letters; None without one.
+
+    If no score has exactly that name, it is that of the test rows (``test/rmse`` or ``test_rmse``
+    for ``rmse``), else of the validation rows, else the first of that last part.
+    """
+    wanted = metric.lower()
+    found = {name.lower(): score for name, score in metrics.items()}
+    for part in ("", "test/", "test_", "valid/", "valid_"):
+        if f"{part}{wanted}" in found:
+            return found[f"{part}{wanted}"]
+    return next((found[name] for name in found if name.endswith(f"/{wanted}")), None)
 
 
 def score_to_json(score: Score) -> float | dict[str, float]:

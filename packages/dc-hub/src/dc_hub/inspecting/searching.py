@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 
 from dc_core import check_count, explained, html_table
 from dc_hub.errors import ParamsError
-from dc_hub.format.summary import Summary
+from dc_hub.format.summary import Score, Summary, find_score, read_scores
 from dc_hub.hubs.catalogue import Facts, catalogue
 from dc_hub.hubs.contract import HubLike
 from dc_hub.hubs.index import Listed
@@ -143,9 +143,9 @@ class Bound:
             hint="Write the metric, one of < <= > >=, and a number: 'rmse<1.0'.",
         )
 
-    def holds(self, summary: Summary) -> bool:
-        """Tell whether a model has the metric and keeps the bound."""
-        score = summary.score(self.metric)
+    def holds(self, metrics: Mapping[str, Score]) -> bool:
+        """Tell whether a model with these metrics has this one, and keeps the bound."""
+        score = find_score(metrics, self.metric)
         return score is not None and _COMPARE[self.comparison](score.value, self.value)
 
 
@@ -163,13 +163,18 @@ class _Query:
     derived_from: str
 
     def may_match(self, name: str, model: Listed) -> bool:
-        """Tell whether a model can match, from the text of its facts, which need not be parsed."""
+        """Tell whether a model can match: cheaply, before a summary is made of its facts.
+
+        Words are looked for in the text of the facts, which need not be parsed for that.
+        """
         if not isinstance(model.facts, Facts):
             return True
         text = f"{name}\n{model.facts.text}".lower()
         given = (self.task, self.backend, self.cls, self.licence, self.dataset)
         # JSON writes these two characters as escapes.
-        return all(part in text for part in (*self.words, *given) if not {*'"\\'} & {*part})
+        if not all(part in text for part in (*self.words, *given) if not {*'"\\'} & {*part}):
+            return False
+        return not self.bounds or self._in_bounds(read_scores(model.facts.get("metrics")))
 
     def score(self, found: Summary) -> int:
         """Return how well a model matches; 0 if it does not."""
@@ -210,8 +215,11 @@ class _Query:
                 not self.derived_from
                 or any(_is_origin(self.derived_from, origin) for origin in found.derived_from)
             )
-            and all(bound.holds(found) for bound in self.bounds)
+            and self._in_bounds(found.metrics)
         )
+
+    def _in_bounds(self, metrics: Mapping[str, Score]) -> bool:
+        return all(bound.holds(metrics) for bound in self.bounds)
 
 
 def _matches(hub: HubLike, query: _Query) -> Iterator[tuple[int, Summary]]:
