@@ -384,3 +384,31 @@ def test_output_that_cannot_be_written_is_an_error_of_one_line(linear, hub):
         assert done.returncode == 2
         assert done.stderr.startswith("OSError: ")
         assert done.stderr.count("\n") == 1
+
+
+@pytest.mark.needs("process numbers")
+@pytest.mark.parametrize("module", ["typer", "numpy", "dc_hub.command.program"])
+def test_an_interrupt_during_the_imports_ends_the_command_quietly(module):
+    """The signal comes when ``module`` is about to be imported."""
+    code = f"""
+import os, signal, sys
+
+class Interrupting:
+    def find_spec(self, name, path=None, target=None):
+        if name == {module!r}:
+            os.kill(os.getpid(), signal.SIGINT)
+
+sys.argv = ["dc-hub", "--version"]
+from {entry_point().module} import main
+sys.meta_path.insert(0, Interrupting())
+main()
+"""
+    ended = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=False
+    )
+    assert (ended.returncode, ended.stdout, ended.stderr) == (130, "", "")
+
+
+def entry_point():
+    (found,) = metadata.entry_points(group="console_scripts", name="dc-hub")
+    return found

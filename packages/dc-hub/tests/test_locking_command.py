@@ -48,6 +48,25 @@ def test_what_is_pinned_is_pulled(run, linear):
     assert out.startswith(f"fetched  m  revision {revision}")
 
 
+def test_several_models_are_pulled_at_once(run, linear, chain):
+    stored = {"m": publish(linear, "m"), "lab/n": publish(chain, "lab/n")}
+    code, out, _ = run("pull", "m", "lab/n@main")
+    assert code == 0
+    assert [line.split()[:2] for line in out.splitlines()[::2]] == [
+        ["fetched", "m"],
+        ["fetched", "lab/n@main"],
+    ]
+    code, out, _ = run("pull", "lab/n", "m", "--json")
+    assert [one["revision"] for one in json.loads(out)] == [
+        stored[name].revision for name in ("lab/n", "m")
+    ]
+    assert run("pull", "m", "none")[0] == 2
+    weights = stored["lab/n"].path / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-1] + b"!")
+    code, _, err = run("pull", "m", "lab/n")
+    assert (code, err.partition(":")[0]) == (2, "HashMismatch")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -1,16 +1,18 @@
 """What others do meanwhile: content and tags change, clocks go back, processes fork, disks fill."""
 
 import gzip
+import hashlib
 import os
 import runpy
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from shutil import which
 from types import SimpleNamespace
@@ -20,10 +22,11 @@ import pytest
 
 import dc_hub
 from dc_hub import from_pretrained, open_hub, publish
-from dc_hub.errors import HashMismatch, HubError, ReadOnlyHub
+from dc_hub.errors import HashMismatch, HubError, ModelRemoved, ReadOnlyHub
 from dc_hub.files import lease as lease_module
 from dc_hub.files.lease import lease
 from dc_hub.format.manifest import CHUNK
+from dc_hub.hubs.staging import Staging
 from dc_hub.remote import http, retrying
 from dc_hub.remote.cache import Cache
 
@@ -141,6 +144,99 @@ def test_a_lease_from_the_future_is_broken_after_its_term(tmp_path, monkeypatch)
     os.utime(lock, (time.time() + 1e6,) * 2)
     with lease(lock, wait=5.0) as mine:
         assert mine.held()
+
+
+def dead_process():
+    """Return the number of a process that has ended."""
+    process = subprocess.Popen([sys.executable, "-c", ""])
+    process.wait()
+    return process.pid
+
+
+@pytest.mark.needs("process numbers")
+def test_of_two_waiters_one_breaks_a_dead_lease(tmp_path, monkeypatch):
+    """One looks away just before it breaks the lease, and the other tries all it can meanwhile."""
+    path, took, done = tmp_path / ".lock", threading.Event(), threading.Event()
+    path.write_text(f"{socket.gethostname()} {dead_process()} token")
+    original, first = lease_module._read, threading.get_ident()
+    looked = []
+
+    def other():
+        with suppress(dc_hub.errors.LockTimeout), lease(path, wait=0.2):
+            took.set()
+            done.wait(10)
+
+    waiter = threading.Thread(target=other)
+
+    def read(file):
+        text = original(file)
+        if file == path and threading.get_ident() == first:
+            looked.append(text)
+            if len(looked) == 2:  # the second time, it is about to remove what it has seen
+                waiter.start()
+                took.wait(0.5)
+        return text
+
+    monkeypatch.setattr(lease_module, "_read", read)
+    try:
+        with suppress(dc_hub.errors.LockTimeout), lease(path, wait=0.2) as mine:
+            assert not (took.is_set() and mine.held())
+            assert mine.held()
+    finally:
+        done.set()
+        waiter.join()
+    assert len(looked) >= 2
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("host", [None, "elsewhere"])
+def test_a_waiter_that_died_while_it_broke_a_lease_stops_nobody(tmp_path, monkeypatch, host):
+    monkeypatch.setattr(lease_module, "TERM", 0.1)
+    path = tmp_path / ".lock"
+    dead = f"{host or socket.gethostname()} {dead_process()}"
+    path.write_text(f"{dead} lease")
+    claim = tmp_path / f".lock.{hashlib.sha256(path.read_bytes()).hexdigest()}"
+    claim.write_text(f"{dead} claim")
+    with lease(path, wait=5.0) as mine:
+        assert mine.held()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_model_that_is_removed_while_it_is_published_is_a_typed_error(hub, linear):
+    publish(linear, "lab/m", hub=hub)
+
+    def write(staging):
+        staging.write("a", b"1")
+        hub.remove("lab/m")
+        staging.write("b", b"2")
+
+    with pytest.raises(ModelRemoved, match="while it was being published") as caught:
+        hub.publish("lab/m", write)
+    assert caught.value.hint
+    publish(linear, "lab/m", hub=hub)
+    assert from_pretrained("lab/m", hub=hub).alpha == linear.alpha
+
+
+def test_a_model_that_is_removed_before_its_tag_moves_is_a_typed_error(hub, linear, monkeypatch):
+    move = Staging.move_to
+
+    def moved(staging, destination):
+        path = move(staging, destination)
+        hub.remove("m")
+        return path
+
+    monkeypatch.setattr(Staging, "move_to", moved)
+    with pytest.raises(ModelRemoved, match="while it was being published"):
+        publish(linear, "m", hub=hub)
+
+
+def test_what_a_publisher_lacks_itself_is_not_said_to_be_removed(hub, tmp_path):
+    def write(staging):
+        (tmp_path / "nothing").read_bytes()
+
+    with pytest.raises(HubError) as caught:
+        hub.publish("m", write)
+    assert not isinstance(caught.value, ModelRemoved)
 
 
 def test_a_clock_that_goes_back_never_lets_a_changed_file_pass(hub, models, cache, monkeypatch):

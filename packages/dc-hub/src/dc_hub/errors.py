@@ -45,7 +45,7 @@ class FileMissing(HubError, LookupError):
 
 
 class ModelRemoved(FileMissing):
-    """The model was removed or replaced while it was being loaded."""
+    """The model was removed or replaced while it was being loaded or published."""
 
 
 class BundleError(HubError, ValueError):

@@ -14,7 +14,8 @@ from typing import Annotated, Final
 import typer
 
 from dc_core import escape_controls
-from dc_hub.command.options import NO, HubOption, JsonOption, ModelArgument
+from dc_hub.command.exit_codes import NO
+from dc_hub.command.options import HubOption, JsonOption, ModelArgument
 from dc_hub.command.printing import out, plain, print_json
 from dc_hub.errors import FileMissing, HubError
 from dc_hub.publishing import editing

@@ -13,30 +13,29 @@ from dc_hub.hubs import managing, pins
 
 
 def pull(
-    model: Annotated[
-        str | None, typer.Argument(metavar="MODEL", help="A name, or name@revision.")
+    models: Annotated[
+        list[str] | None, typer.Argument(metavar="[MODEL]...", help="Names, or name@revision.")
     ] = None,
     lock: OptionalLockOption = None,
     hub: HubOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Fetch a model of a remote hub, so that it loads without the network.
+    """Fetch models of a remote hub, so that they load without the network.
 
-    What has arrived stays if this is interrupted, and the next call goes on; what other models in
-    the cache have is copied from them, which is told at a terminal. With --lock, all
-    models that the file pins are fetched.
+    Every file is verified. What has arrived stays if this is interrupted, and the next call goes
+    on; what other models in the cache have is copied from them, which is told at a terminal. With
+    --lock, all models that the file pins are fetched.
     """
-    if (model is None) == (lock is None):
-        raise typer.BadParameter("Give a model or --lock.")
+    if bool(models) == (lock is not None):
+        raise typer.BadParameter("Give the models, or --lock.")
     with telling(), progress() as report:
-        if model is not None:
-            found = [managing.pull(model, hub=hub, report=report)]
+        if models:
+            found = [managing.pull(model, hub=hub, report=report) for model in models]
         else:
             found = pins.pull_pins(hub=hub, lock=lock or pins.FILE, report=report)
     if as_json:
         print_json([dataclasses.asdict(source) for source in found])
         return
-    for source in found:
-        name = source.name if model is None else model
+    for name, source in zip(models or [one.name for one in found], found, strict=True):
         out.print(f"[green]fetched[/]  {plain(name)}  revision {source.revision}")
         out.print(plain(str(source.path)))

@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from dc_hub.command.options import NO, HubOption, JsonOption, LockOption
+from dc_hub.command.exit_codes import NO
+from dc_hub.command.options import HubOption, JsonOption, LockOption
 from dc_hub.command.printing import out, plain, print_columns, print_json
 from dc_hub.hubs import pins
 

@@ -6,10 +6,6 @@ from typing import Annotated
 
 import typer
 
-NO = 1
-ERROR = 2
-INTERRUPTED = 130
-
 ModelArgument = Annotated[
     str, typer.Argument(metavar="MODEL", help="A name, name@revision, or ./directory.")
 ]

@@ -34,7 +34,7 @@ from dc_hub.command import (
     tagging,
     writing,
 )
-from dc_hub.command.options import ERROR, INTERRUPTED, NO
+from dc_hub.command.exit_codes import ERROR, INTERRUPTED, NO
 from dc_hub.command.printing import err, out, plain
 from dc_hub.errors import HubWarning
 

@@ -7,7 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
-from dc_hub.command.options import NO, HubOption, JsonOption, ModelArgument
+from dc_hub.command.exit_codes import NO
+from dc_hub.command.options import HubOption, JsonOption, ModelArgument
 from dc_hub.command.printing import MAX_TEXT, counting, cut, out, plain, print_columns, print_json
 from dc_hub.command.signing import signature_row
 from dc_hub.format.written import as_written

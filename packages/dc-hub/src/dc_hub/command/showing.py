@@ -8,7 +8,8 @@ from typing import Annotated
 
 import typer
 
-from dc_hub.command.options import NO, JsonOption
+from dc_hub.command.exit_codes import NO
+from dc_hub.command.options import JsonOption
 from dc_hub.command.printing import counting, err, out, plain, print_json
 from dc_hub.errors import HubUnavailable
 from dc_hub.site.serving import HOST, PORT, HubServer

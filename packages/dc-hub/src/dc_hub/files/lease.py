@@ -3,7 +3,9 @@
 It is a file created exclusively, which works on network file systems where ``flock`` does not. A
 process that dies leaves its lease behind. So a lease is broken if it has not changed for ``TERM``
 seconds on the waiter's own clock, or if its owner is a dead process of this machine. The clocks of
-two machines are never compared. A holder that needs longer renews it.
+two machines are never compared. A holder that needs longer renews it. Of several waiters that find
+a lease abandoned one breaks it: the one that creates a file named for what the lease says, which no
+later lease says again.
 """
 
 from __future__ import annotations
@@ -17,6 +19,7 @@ import uuid
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
@@ -83,8 +86,8 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
         text, renewed, now = _read(path), _renewed(path), time.monotonic()
         if (text, renewed) != seen:
             seen, since = (text, renewed), now
-        if text is not None and (now - since > TERM or owner_is_dead(text)):
-            _break(path, text)
+        abandoned = text is not None and (now - since > TERM or owner_is_dead(text))
+        if text is not None and abandoned and _break(path, text, stuck=now - since > 2 * TERM):
             continue
         if now > deadline:
             host, pid, *_ = [*(text or "").split(), "an unknown machine", "?"]
@@ -166,15 +169,27 @@ def _renewed(path: Path) -> int:
         return 0
 
 
-def _break(path: Path, text: str) -> None:
-    """Remove an abandoned lease.
+def _break(path: Path, text: str, *, stuck: bool) -> bool:
+    """Remove an abandoned lease that says ``text``; False if another process is removing it.
 
-    If its owner wakes up at the last instant, it finds its lease gone before it changes a tag, and
-    takes a new one.
+    While this process has the claim to it, nobody else removes it and puts another in its place,
+    but its owner: if that wakes up at the last instant, it finds its lease gone before it changes
+    a tag, and takes a new one. ``stuck`` tells that the claim has been there for too long.
     """
+    claim = Lease(path.with_name(f"{path.name}.{sha256(text.encode()).hexdigest()}"), owner())
+    if not _take(claim):
+        other = _read(claim.path)
+        if other is not None and (stuck or owner_is_dead(other)):
+            with suppress(OSError):
+                claim.path.unlink()
+        return False
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    with suppress(FileNotFoundError):
-        if _read(path) == text:
-            path.rename(aside)
-            if not aside.is_dir():  # `gc` removes directories
-                aside.unlink()
+    try:
+        with suppress(FileNotFoundError):
+            if _read(path) == text:
+                path.rename(aside)
+                if not aside.is_dir():  # `gc` removes directories
+                    aside.unlink()
+    finally:
+        claim.path.unlink(missing_ok=True)
+    return True

@@ -9,8 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import stat
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 
@@ -20,6 +20,7 @@ from dc_hub.errors import (
     HubError,
     HubUnavailable,
     ModelNotFound,
+    ModelRemoved,
     RevisionNotFound,
     RevisionTagged,
     UnsafePath,
@@ -188,14 +189,14 @@ class LocalHub:
         call removes.
 
         Raises :class:`TagMoved` if another process moved one of the tags meanwhile (the revision is
-        stored all the same), :class:`ReadOnlyHub`, :class:`HubUnavailable`, :class:`LockTimeout` or
-        :class:`UnsafePath`.
+        stored all the same), :class:`ModelRemoved` if one removed the model meanwhile,
+        :class:`ReadOnlyHub`, :class:`HubUnavailable`, :class:`LockTimeout` or :class:`UnsafePath`.
         """
         home = self.path / check_name(name)
         refs = home / "refs"
         there = is_directory(self.path, *name.split("/"), "refs")
         before = {check_tag(tag): self._tag(home, tag) if there else None for tag in tags}
-        with writing(self.path):
+        with writing(self.path), _while_it_stays(name, home):
             make_directory(home / "revisions")
             make_directory(refs)
             self.gc(name)
@@ -203,8 +204,9 @@ class LocalHub:
                 write(staging)
                 revision = staging.seal()
                 path = staging.move_to(home / "revisions" / revision)
-        for tag in tags:
-            self.move_tag(name, tag, revision, expected=before[tag])
+        with _while_it_stays(name, home):
+            for tag in tags:
+                self.move_tag(name, tag, revision, expected=before[tag])
         return StoredModel(name, revision, path)
 
     def move_tag(
@@ -431,6 +433,23 @@ class LocalHub:
             key=lambda digest: last_change(revisions / digest, 0.0),
             default=None,
         )
+
+
+@contextmanager
+def _while_it_stays(name: str, home: Path) -> Iterator[None]:
+    """Convert the errors of a model that is published and removed at once to ModelRemoved."""
+    try:
+        yield
+    except (FileNotFoundError, FileMissing, ModelNotFound, RevisionNotFound) as error:
+        missing = error.filename if isinstance(error, FileNotFoundError) else error.path
+        # Not what `write` reads elsewhere.
+        if missing != name and not Path(str(missing)).is_relative_to(home):
+            raise
+        raise ModelRemoved(
+            f"Another process removed {name!r} while it was being published.",
+            path=str(home),
+            hint="Publish it again, if it is still wanted.",
+        ) from error
 
 
 def _tag_names(refs: Where) -> list[str]:
