@@ -398,6 +398,7 @@ class Interrupting:
         if name == {module!r}:
             os.kill(os.getpid(), signal.SIGINT)
 
+signal.signal(signal.SIGINT, signal.default_int_handler)  # tests in the background ignore it
 sys.argv = ["dc-hub", "--version"]
 from {entry_point().module} import main
 sys.meta_path.insert(0, Interrupting())

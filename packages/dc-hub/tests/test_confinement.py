@@ -239,7 +239,9 @@ def test_what_a_process_complains_is_read_at_its_end_alone(leaving):
 
 def test_a_request_may_be_longer_than_a_command_line(monkeypatch):
     asked = dataclasses.replace(request(), rename={f"layer.{i}.": "x" * 90 for i in range(30_000)})
-    code = "import json, sys; print(len(json.load(sys.stdin)['rename']), file=sys.stderr)"
+    code = (
+        "import json, sys; print(len(json.loads(sys.stdin.readline())['rename']), file=sys.stderr)"
+    )
     monkeypatch.setattr(process, "_PROGRAM", code)
     with pytest.raises(ConversionError, match="30000"), reading_apart(asked, 60):
         pass
@@ -290,6 +292,69 @@ def test_a_process_that_does_not_end_is_killed_with_its_children(monkeypatch, tm
     if system.PROCESSES:
         time.sleep(3)
         assert not marker.exists()
+
+
+@pytest.mark.needs("process numbers")
+@pytest.mark.parametrize(
+    "killed",
+    [
+        pytest.param(
+            True,
+            marks=pytest.mark.skipif(sys.platform != "linux", reason="Linux alone does this"),
+            id="by the system",
+        ),
+        pytest.param(False, id="at the end of its pipe"),
+    ],
+)
+def test_a_reader_ends_with_the_process_that_started_it(tmp_path, killed):
+    """The reader sleeps without end, in a converter of its own."""
+    (tmp_path / "file").write_bytes(b"x")
+    (tmp_path / "dc_sleeping.py").write_text(
+        "import os, pathlib, time\n"
+        "def sleep(*arguments, **options):\n"
+        "    pathlib.Path('process').write_text(str(os.getpid()))\n"
+        "    time.sleep(60)\n"
+    )
+    program = f"""
+import sys
+sys.path.insert(0, {str(tmp_path)!r})
+import dc_sleeping
+from dc_hub.converting import worker{"" if killed else ", linux"}
+worker.recognize = dc_sleeping.sleep
+{"worker.threading.Thread.start = lambda self: None" if killed else ""}
+{"" if killed else "linux.die_with_parent = lambda: None"}
+worker.main(sys.stdin.readline())
+"""
+    parent = f"""
+import sys
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+import tempfile
+tempfile.tempdir = {str(tmp_path)!r}
+from dc_hub.converting import process
+from dc_hub.converting.worker import Request
+process._PROGRAM = {program!r}
+request = Request({str(tmp_path / "file")!r}, "", False, {{}}, (), 1 << 33, 60, 1 << 24)
+with process.reading_apart(request, 60):
+    pass
+"""
+    with subprocess.Popen([sys.executable, "-c", parent]) as process:
+        try:
+            (found,) = wait_for(lambda: list(tmp_path.glob("dc-hub-*/process")))
+            reader = int(wait_for(found.read_text))
+            assert not system.process_is_dead(reader)
+        finally:
+            process.kill()
+        process.wait()
+        wait_for(lambda: system.process_is_dead(reader))
+
+
+def wait_for(what):
+    """Return what ``what`` returns, once it is true."""
+    deadline = time.monotonic() + 30
+    while not (found := what()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    return found
 
 
 def test_the_environment_of_the_program_is_not_passed_on(monkeypatch, tmp_path):

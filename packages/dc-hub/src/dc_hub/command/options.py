@@ -1,4 +1,4 @@
-"""The arguments, options and exit codes that commands share."""
+"""The arguments and options that commands share."""
 
 from __future__ import annotations
 

@@ -20,6 +20,7 @@ from typing import Final
 
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _NO_NEW_PRIVILEGES, _SET_SECCOMP, _FILTER = 38, 22, 2
+_SET_DEATH_SIGNAL, _SIGKILL = 1, 9
 
 _READ: Final = 0b1100
 """Read files, list directories."""
@@ -103,6 +104,11 @@ _ARGUMENTS: Final = 16
 _CAPABILITIES_VERSION: Final = 0x20080522
 _READ_ALL_FILES: Final = 0b110
 """The privileges of root over files of others, which Landlock limits: the file may be of others."""
+
+
+def die_with_parent() -> None:
+    """Let the system kill this process when the thread that started it ends."""
+    ctypes.CDLL(None, use_errno=True).prctl(_SET_DEATH_SIGNAL, _SIGKILL, 0, 0, 0)
 
 
 def restrict_files(readable: Iterable[Path], writable: Path) -> bool:

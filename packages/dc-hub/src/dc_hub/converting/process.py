@@ -34,7 +34,7 @@ from dc_hub.loading.opening import Opened, open_model
 
 _PROGRAM: Final = (
     "import sys; sys.path += sys.argv[1:]; from dc_hub.converting.worker import main; "
-    "main(sys.stdin.read())"
+    "main(sys.stdin.readline())"
 )
 
 _COMPLAINT: Final = 2_000
@@ -121,20 +121,18 @@ def _is_folder(path: Path) -> bool:
 def _run(request: Request, folder: Path, timeout: float) -> str:
     """Run the process to its end, and return the last line of what it complained."""
     user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
-    with tempfile.TemporaryFile() as asked, tempfile.TemporaryFile() as complaints:
-        # Not an argument: systems limit their length, and show them to other users.
-        asked.write(json.dumps(dataclasses.asdict(request)).encode())
-        asked.seek(0)
+    with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
             [sys.executable, "-I", "-B", "-c", _PROGRAM, *user],
             cwd=folder,
             env=_environment(folder),
-            stdin=asked,
+            stdin=subprocess.PIPE,
             stdout=subprocess.DEVNULL,
             stderr=complaints,
             start_new_session=True,
         )
         try:
+            _ask(process, request)
             process.wait(timeout)
         except subprocess.TimeoutExpired as error:
             raise LimitExceeded(
@@ -156,6 +154,18 @@ def _run(request: Request, folder: Path, timeout: float) -> str:
     return escape_controls(lines[-1])[:500] if lines else f"exit code {process.returncode}"
 
 
+def _ask(process: subprocess.Popen[bytes], request: Request) -> None:
+    """Send the request, and leave the pipe open: when it closes, this process is gone.
+
+    It is not an argument, since systems limit their length and show them to other users.
+    """
+    asked = json.dumps(dataclasses.asdict(request)).encode() + b"\n"
+    if process.stdin is not None:
+        with suppress(OSError):  # the process has ended
+            process.stdin.write(asked)
+            process.stdin.flush()
+
+
 def _environment(folder: Path) -> dict[str, str]:
     ours = ("HOME", "TMPDIR", "TEMP", "TMP", "USERPROFILE", "DEEPCHEM_CACHE", "XDG_CACHE_HOME")
     # Each thread takes address space, which is limited.
@@ -174,6 +184,9 @@ def _end(process: subprocess.Popen[bytes]) -> None:
     else:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
+    if process.stdin is not None:
+        with suppress(OSError):  # what it has not read
+            process.stdin.close()
     process.wait()
 
 

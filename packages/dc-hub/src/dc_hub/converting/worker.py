@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+import threading
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -53,8 +54,15 @@ class Request:
 
 
 def main(text: str) -> None:
-    """Do what the request ``text`` asks, in the working directory."""
+    """Do what the request ``text`` asks, in the working directory.
+
+    The process that asks keeps standard input open; this one ends when it closes.
+    """
     folder = Path.cwd()
+    if sys.platform == "linux":
+        from dc_hub.converting import linux
+
+        linux.die_with_parent()
     try:
         written = strict_json.dumps(_convert(Request(**json.loads(text)), folder))
     except MemoryError:
@@ -66,6 +74,13 @@ def main(text: str) -> None:
     (folder / REPORT).write_bytes(written)
     # Nothing that the file may have left behind runs at the end.
     os._exit(0)
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of standard input, and end this process."""
+    while os.read(0, 1 << 16):
+        pass
+    os._exit(1)
 
 
 def _public_name(error: DCError) -> str:
@@ -84,6 +99,8 @@ def _convert(request: Request, folder: Path) -> dict[str, Any]:
     limit_resources(memory=request.memory + _FOR_LIBRARIES, **limits)
     file = Path(request.file)
     measures = confine(file, folder)
+    # Not before, so that the thread is confined too.
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
     kind, what = request.kind, "the caller said so"
     if not kind:
         found = recognize(file)
@@ -138,4 +155,4 @@ def _write_weights(
 
 
 if __name__ == "__main__":
-    main(sys.stdin.read())
+    main(sys.stdin.readline())
