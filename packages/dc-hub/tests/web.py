@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import re
+import socket
 import threading
 import time
 from collections import Counter
@@ -50,13 +51,21 @@ class Handler(BaseHTTPRequestHandler):
                 return
         if data is None:
             self.answer(404, b"nothing here")
-        elif wanted and web.ranges:
-            start, stop = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", wanted).groups())
-            body = data[start : stop + 1]
-            told = f"bytes {start}-{start + len(body) - 1}/{len(data)}"
-            self.answer(206, body, {"Content-Range": told})
         else:
-            self.answer(200, data)
+            self.send(data)
+
+    def send(self, data, end=None):
+        """Answer with a file, or the part that is wanted; break off before its byte ``end``."""
+        wanted = self.headers.get("Range") if self.server.web.ranges else None
+        status, start, stop, told = 200, 0, len(data), {}
+        if wanted:
+            first, last = map(int, re.fullmatch(r"bytes=(\d+)-(\d+)", wanted).groups())
+            status, start, stop = 206, first, min(last + 1, len(data))
+            told = {"Content-Range": f"bytes {start}-{stop - 1}/{len(data)}"}
+        self.answer(status, data[start:stop][: end and end - start], told, length=stop - start)
+        if end and end < stop:
+            self.close_connection = True
+            self.connection.shutdown(socket.SHUT_WR)
 
     def answer(self, status, body, headers=None, length=None):
         self.send_response(status)
@@ -159,6 +168,18 @@ def cut(handler, data):
     handler.close_connection = True
     handler.connection.close()
     return True
+
+
+def broken_at(end):
+    """Promise what was asked for, and close the connection before the byte ``end`` of the file."""
+
+    def fault(handler, data):
+        start = int((handler.headers["Range"] or "bytes=0-")[6:].split("-")[0])
+        if start < end:
+            handler.send(data, end)
+        return start < end
+
+    return fault
 
 
 def endless(handler, data):

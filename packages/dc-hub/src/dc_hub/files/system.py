@@ -16,6 +16,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -55,6 +56,9 @@ _BUSY: Final = (5, 32)
 _PATIENCE: Final = 1.0
 _ATTEMPTS: Final = 8
 _preadv: Final[Callable[[int, Sequence[memoryview], int], int] | None] = getattr(os, "preadv", None)
+_advise: Final[Callable[[int, int, int, int], None] | None] = getattr(os, "posix_fadvise", None)
+_WRITTEN: Final = getattr(os, "POSIX_FADV_DONTNEED", 0)
+_pwrite: Final[Callable[[int, memoryview, int], int] | None] = getattr(os, "pwrite", None)
 _position: Final = threading.Lock()
 
 
@@ -192,6 +196,38 @@ def read_at(descriptor: int, length: int, offset: int) -> bytes:
         count = read_into(descriptor, view, offset)
     del buffer[count:]
     return bytes(buffer)
+
+
+def write_at(descriptor: int, data: bytes | memoryview, offset: int) -> None:
+    """Write all of ``data`` to a file, from byte ``offset`` on.
+
+    The file's own position stays, and threads may write side by side. Raises ``OSError``.
+    """
+    view = memoryview(data)
+    if _pwrite is not None:
+        while view:
+            written = _pwrite(descriptor, view, offset)
+            view, offset = view[written:], offset + written
+        return
+    with _position, io.FileIO(descriptor, "r+b", closefd=False) as file:
+        before = file.tell()
+        try:
+            file.seek(offset)
+            while view:
+                view = view[file.write(view) :]
+        finally:
+            file.seek(before)
+
+
+def begin_writing_back(descriptor: int, offset: int, length: int) -> None:
+    """Let the system begin to bring a part of a file to the disk, so that a sync takes less time.
+
+    Linux does on this advice, and keeps what is not on the disk yet in memory. Elsewhere, and for
+    files that take no advice, nothing happens.
+    """
+    if _advise is not None:
+        with suppress(OSError):
+            _advise(descriptor, offset, length, _WRITTEN)
 
 
 def nameless_file() -> io.FileIO:

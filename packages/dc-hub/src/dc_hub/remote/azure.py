@@ -77,21 +77,21 @@ class AzureStore:
         """Return a whole blob and its entity tag, which changes with it."""
         return self._download(path, 0, limit + 1, limit)
 
-    def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
-        """Return a range of a blob; see :class:`Store`."""
-        data, _ = self._download(path, start, stop - start, stop - start)
-        if len(data) != stop - start:
-            raise HubUnavailable(
-                f"{self._shown(path)}: {len(data)} bytes came for {stop - start}.",
-                path=self._shown(path),
-                hint="The blob was changed.",
-            )
-        return data
-
-    def stream(self, path: str, size: int) -> Generator[bytes]:
-        """Yield a whole blob in pieces; see :class:`Store`."""
-        for start in range(0, size, CHUNK):
-            yield self.read_range(path, start, min(start + CHUNK, size), size)
+    def stream(
+        self, path: str, size: int, start: int = 0, stop: int | None = None
+    ) -> Generator[bytes]:
+        """Yield a blob, or a part of it, in pieces of 16 MiB; see :class:`Store`."""
+        end = size if stop is None else stop
+        for at in range(start, end, CHUNK):
+            length = min(CHUNK, end - at)
+            data, _ = self._download(path, at, length, length)
+            if len(data) != length:
+                raise HubUnavailable(
+                    f"{self._shown(path)}: {len(data)} bytes came for {length}.",
+                    path=self._shown(path),
+                    hint="The blob was changed.",
+                )
+            yield data
 
     def files(self, path: str) -> list[str]:
         """Return the names of the blobs in the folder ``path``, sorted."""

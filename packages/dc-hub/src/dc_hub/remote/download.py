@@ -1,8 +1,9 @@
 """Fetch the files of a manifest: in parallel, verified before they are written, and resumed.
 
-A file is fetched by chunks of 16 MiB, each of which has a digest in the manifest. What arrives is
-compared with it in memory, so that a file never contains anything else, whatever the server sends.
-A download that was interrupted goes on with the chunks that are not there yet.
+A file has a digest in the manifest for each of its chunks of 16 MiB. Those that are missing are
+fetched as a few runs of neighbours, each by one request, side by side. A chunk that has arrived is
+compared with its digest in memory, so that a file never contains anything else, whatever the server
+sends. A download that was interrupted goes on with the chunks that are not there yet.
 """
 
 from __future__ import annotations
@@ -13,31 +14,28 @@ import io
 import os
 import stat
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
 from contextlib import closing, suppress
-from functools import partial
+from itertools import takewhile
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import Final, Self, TypeVar
 
 from dc_hub.errors import HashMismatch
-from dc_hub.files.system import open_to_write, read_into, status_of
+from dc_hub.files.system import begin_writing_back, open_to_write, read_into, status_of, write_at
 from dc_hub.format.filenames import MANIFEST
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
-from dc_hub.remote.store import RangesUnsupported, Store
+from dc_hub.remote.store import RangesUnsupported, Store, stream_part
 
 T = TypeVar("T")
 
 JOBS: Final = 4
-"""Chunks that are fetched at a time; each takes 16 MiB of memory."""
+"""Runs of chunks that are fetched at a time; each takes 16 MiB of memory."""
 
 _BLOCK: Final = 1 << 20
 
 Arrived = Callable[[int], None]
 """Is told how many more bytes are there, from several threads."""
-
-Write = Callable[[bytes, int], None]
-"""Writes some bytes to a file, from a byte on."""
 
 Known = Callable[[str, int], bytes | None]
 """Returns the chunk of a digest and a length if it is on this machine, else None."""
@@ -61,17 +59,17 @@ def download(
 
     def fetch(entry: Entry) -> None:
         path = f"{base}/{entry.path}"
-        with _opened(directory, entry.path, entry.size) as file:
-            missing = [i for i, there in enumerate(_there(file, entry)) if not there]
+        with _Target(directory, entry.path, entry.size) as target:
+            missing = target.missing(entry)
             report(entry.size - sum(_length(entry, i) for i in missing))
-            write = partial(_write_in_place, file, directory / entry.path)
-            if missing:
-                try:
-                    _fetch(store, path, entry, missing, write, report, known)
-                except RangesUnsupported:  # perhaps not at once
-                    missing = [i for i, there in enumerate(_there(file, entry)) if not there]
-                    _stream(store, path, entry, missing, write, report)
-            os.fsync(file.fileno())
+            missing = _copy(entry, missing, target, report, known)
+            try:
+                _fetch(store, path, entry, _runs(missing), missing, target, report)
+            except RangesUnsupported:  # perhaps not at once
+                missing = target.missing(entry)
+                everything = [range(len(entry.chunks))]
+                _fetch(store, path, entry, everything, missing, target, report)
+            target.sync()
 
     for entry in manifest.entries:
         if entry.size > CHUNK:
@@ -87,7 +85,7 @@ def write_small(directory: Path, name: str, data: bytes | None) -> None:
         return
     with _opened(directory, name, len(data)) as file:
         # In place: two processes write the same, and neither takes the other's away.
-        write_at(file, data, 0)
+        write_at(file.fileno(), data, 0)
         os.fsync(file.fileno())
 
 
@@ -97,19 +95,11 @@ def fetch_chunk(store: Store, path: str, entry: Entry, index: int) -> bytes:
     From a server that sends whole files only, all that is before it is read too. Raises
     :class:`HashMismatch`, and what the store raises.
     """
-    try:
-        return _read(store, path, entry, index)
-    except RangesUnsupported:
-        start, stop = entry.chunk_range(index)
-        data = bytearray()
-        passed = 0
-        with closing(store.stream(path, entry.size)) as pieces:
-            for piece in pieces:
-                data += piece[max(start - passed, 0) : max(stop - passed, 0)]
-                passed += len(piece)
-                if passed >= stop:
-                    break
-        return _check(bytes(data), entry, index, path)
+    start, stop = entry.chunk_range(index)
+    data = b"".join(stream_part(store, path, entry.size, start, stop))
+    if not entry.is_chunk(data, index):
+        raise _mismatch(path, index)
+    return data
 
 
 def open_own(directory: Path, name: str) -> io.FileIO:
@@ -176,48 +166,157 @@ def _has_data(file: io.FileIO, start: int, stop: int) -> bool:
         return False
 
 
+class _Target:
+    """A file that is being fetched, which several threads write to until it is closed.
+
+    Use it as a context manager. After an interrupt a thread may still be waiting for its server:
+    when something comes, it must not write to the descriptor, which may be another file's by then.
+    """
+
+    def __init__(self, directory: Path, name: str, size: int) -> None:
+        self._place = directory / name
+        self._file = _opened(directory, name, size)
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._file.close()
+
+    @property
+    def closed(self) -> bool:
+        """Whether nobody waits for more of the file."""
+        return self._file.closed
+
+    def missing(self, entry: Entry) -> list[int]:
+        """Return the chunks that are not there, in order."""
+        return [i for i, there in enumerate(_there(self._file, entry)) if not there]
+
+    def write(self, data: bytes | memoryview, start: int) -> None:
+        """Write ``data`` from the byte ``start`` on, if the file is still in its place.
+
+        Raises ``OSError`` otherwise: another process, which took the lease meanwhile, may have
+        moved it to where it is loaded from.
+        """
+        with self._lock:
+            descriptor = self._file.fileno()
+            if not os.path.samestat(self._place.lstat(), os.fstat(descriptor)):
+                raise OSError(
+                    errno.ENOENT, "Moved while it was being written", os.fspath(self._place)
+                )
+            write_at(descriptor, data, start)
+            begin_writing_back(descriptor, start, len(data))
+
+    def sync(self) -> None:
+        """Return when all that was written is on the disk."""
+        os.fsync(self._file.fileno())
+
+
+def _copy(
+    entry: Entry, chunks: list[int], target: _Target, report: Arrived, known: Known
+) -> list[int]:
+    """Write those of ``chunks`` that are known on this machine, and return the others."""
+    others = []
+
+    def copy(i: int) -> None:
+        data = known(entry.chunks[i], _length(entry, i))
+        if data is None:
+            others.append(i)
+        else:
+            target.write(data, i * CHUNK)
+            report(len(data))
+
+    in_parallel(copy, chunks)
+    return sorted(others)
+
+
+def _runs(chunks: Sequence[int]) -> list[range]:
+    """Divide ``chunks``, which are in order, into runs of neighbours for ``JOBS`` to fetch."""
+    longest = -(-len(chunks) // JOBS)
+    runs: list[range] = []
+    for i in chunks:
+        if runs and runs[-1].stop == i and len(runs[-1]) < longest:
+            runs[-1] = range(runs[-1].start, i + 1)
+        else:
+            runs.append(range(i, i + 1))
+    return runs
+
+
 def _fetch(
     store: Store,
     path: str,
     entry: Entry,
-    chunks: list[int],
-    write: Write,
+    runs: list[range],
+    missing: list[int],
+    target: _Target,
     report: Arrived,
-    known: Known,
 ) -> None:
-    """Fetch ``chunks`` of a file by ranges, several at a time; a small file as a whole."""
-    writing = threading.Lock()
+    """Fetch ``runs`` of the chunks of a file side by side, and write those that are missing.
 
-    def fetch(i: int) -> None:
-        data = known(entry.chunks[i], _length(entry, i))
-        data = _read(store, path, entry, i) if data is None else data
-        with writing:
-            write(data, i * CHUNK)
-        report(len(data))
+    If one fails, the others end with the chunk that they are at.
+    """
+    failed = threading.Event()
 
-    in_parallel(fetch, chunks)
+    def fetch(run: range) -> None:
+        start, stop = run.start * CHUNK, min(run.stop * CHUNK, entry.size)
+        with closing(store.stream(path, entry.size, start, stop)) as pieces:
+            arriving = takewhile(lambda _: not target.closed, pieces)
+            for i, data in _verified(arriving, path, entry, run, frozenset(missing)):
+                target.write(data, i * CHUNK)
+                report(len(data))
+                if failed.is_set():
+                    return
 
-
-def _read(store: Store, path: str, entry: Entry, index: int) -> bytes:
-    """Return a chunk, read by its range, or as a whole file if it is one."""
-    start, stop = entry.chunk_range(index)
-    if stop - start == entry.size:
-        data = store.read(path, entry.size)
-    else:
-        data = store.read_range(path, start, stop, entry.size)
-    return _check(data, entry, index, path)
+    in_parallel(fetch, runs, stopped=failed)
 
 
-def in_parallel(action: Callable[[T], None], items: Sequence[T], jobs: int = JOBS) -> None:
+def _verified(
+    pieces: Iterable[bytes], path: str, entry: Entry, run: range, wanted: Collection[int]
+) -> Iterator[tuple[int, memoryview]]:
+    """Yield the ``wanted`` chunks of a run, each in the same memory, as far as they are right.
+
+    Raises :class:`HashMismatch` for the first that is not, or that is cut.
+    """
+    buffer = memoryview(bytearray(min(CHUNK, entry.size)))
+    i, filled, digest = run.start, 0, hashlib.sha256()
+    for piece in pieces:
+        rest = memoryview(piece)
+        while rest and i < run.stop:
+            length = _length(entry, i)
+            part, rest = rest[: length - filled], rest[length - filled :]
+            if i in wanted:
+                digest.update(part)
+                buffer[filled : filled + len(part)] = part
+            filled += len(part)
+            if filled < length:
+                continue
+            if i in wanted:
+                if digest.hexdigest() != entry.chunks[i]:
+                    raise _mismatch(path, i)
+                yield i, buffer[:length]
+            i, filled, digest = i + 1, 0, hashlib.sha256()
+    if i < run.stop:
+        raise _mismatch(path, i)
+
+
+def in_parallel(
+    action: Callable[[T], None],
+    items: Sequence[T],
+    jobs: int = JOBS,
+    stopped: threading.Event | None = None,
+) -> None:
     """Call ``action`` with each of ``items``, several at a time, until one fails.
 
-    An interrupt is not kept waiting for those that wait for a server.
+    Then ``stopped`` is set, for actions that can end early. An interrupt is not kept waiting for
+    those that wait for a server.
     """
     if len(items) <= 1:
         for item in items:
             action(item)
         return
-    stopped = threading.Event()
+    stopped = stopped or threading.Event()
 
     def run(item: T) -> None:
         if not stopped.is_set():
@@ -238,57 +337,15 @@ def in_parallel(action: Callable[[T], None], items: Sequence[T], jobs: int = JOB
         pool.shutdown(wait=patient, cancel_futures=True)
 
 
-def _stream(
-    store: Store, path: str, entry: Entry, chunks: list[int], write: Write, report: Arrived
-) -> None:
-    """Fetch a file from its start to its end, and write those ``chunks`` of it."""
-    missing = set(chunks)
-    data = bytearray()
-    i = 0
-    for piece in store.stream(path, entry.size):
-        data += piece
-        while i < len(entry.chunks) and len(data) >= _length(entry, i):
-            length = _length(entry, i)
-            chunk = bytes(data[:length])
-            del data[:length]
-            if i in missing:
-                _check(chunk, entry, i, path)
-                write(chunk, i * CHUNK)
-                report(length)
-            i += 1
-    if i < len(entry.chunks):
-        _check(bytes(data), entry, i, path)
-
-
 def _length(entry: Entry, chunk: int) -> int:
     return min(CHUNK, entry.size - chunk * CHUNK)
 
 
-def _check(data: bytes, entry: Entry, chunk: int, path: str) -> bytes:
-    if not entry.is_chunk(data, chunk):
-        raise HashMismatch(
-            f"The server sent something else for {path}, in the {len(data)} bytes from "
-            f"{chunk * CHUNK}.",
-            path=path,
-            hint="Try again; if it stays so, the hub is damaged, or something on the way changes "
-            "what it sends.",
-        )
-    return data
-
-
-def _write_in_place(file: io.FileIO, place: Path, data: bytes, start: int) -> None:
-    """Write ``data`` to ``file`` if it is still in its ``place``; raise ``OSError`` otherwise.
-
-    Another process, which took the lease meanwhile, may have moved it to where it is loaded from.
-    """
-    if not os.path.samestat(place.lstat(), os.fstat(file.fileno())):
-        raise OSError(errno.ENOENT, "Moved while it was being written", os.fspath(place))
-    write_at(file, data, start)
-
-
-def write_at(file: io.FileIO, data: bytes, start: int) -> None:
-    """Write all of ``data`` to ``file``, from the byte ``start`` on."""
-    file.seek(start)
-    view = memoryview(data)
-    while view:
-        view = view[file.write(view) :]
+def _mismatch(path: str, chunk: int) -> HashMismatch:
+    return HashMismatch(
+        f"The server sent something else for {path}, in the chunk of 16 MiB from byte "
+        f"{chunk * CHUNK}.",
+        path=path,
+        hint="Try again; if it stays so, the hub is damaged, or something on the way changes "
+        "what it sends.",
+    )

@@ -24,10 +24,11 @@ from dc_core import hookimpl
 from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded
 from dc_hub.files.urls import hide_secrets, without_secrets
+from dc_hub.format.manifest import CHUNK
 from dc_hub.remote.hub import RemoteHub
 from dc_hub.remote.proxies import Proxy, proxy_of
 from dc_hub.remote.retrying import TryAgain, persist, persist_stream
-from dc_hub.remote.store import RangesUnsupported
+from dc_hub.remote.store import RangesUnsupported, is_range, without_first
 
 T = TypeVar("T")
 
@@ -39,10 +40,11 @@ READ: Final = 30.0
 
 GRACE: Final = 60.0
 SLOWEST: Final = 50_000
-"""Bytes a second: an answer may take ``GRACE`` seconds, and its size divided by this."""
+"""Bytes a second: 16 MiB of an answer, or all if it is less, may take ``GRACE`` seconds, and their
+number divided by this."""
 
 _REDIRECTS: Final = 5
-_PIECE: Final = 1 << 20
+_PIECE: Final = 1 << 19
 _AGAIN: Final = frozenset({408, 425, 429, 500, 502, 503, 504})
 _MOVED: Final = frozenset({301, 302, 303, 307, 308})
 _DENIED: Final = frozenset({401, 403})
@@ -130,7 +132,7 @@ class HTTPStore:
             with self._answer(path, {}) as answer:
                 self._check_whole(answer, path)
                 size = answer.length_remaining or 0  # what the header says, if that is a number
-                data = b"" if size > limit else b"".join(_pieces(answer, limit + 1))
+                data = b"" if size > limit else b"".join(timely(answer.read1, limit + 1))
                 if max(size, len(data)) > limit:
                     raise LimitExceeded(
                         f"{self._shown(path)} has more than the {limit} bytes allowed.",
@@ -142,39 +144,37 @@ class HTTPStore:
 
         return self._persist(path, attempt)
 
-    def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
-        """Return a range of a file; see :class:`Store`."""
+    def stream(
+        self, path: str, size: int, start: int = 0, stop: int | None = None
+    ) -> Generator[bytes]:
+        """Yield a file, or a part of it, in pieces; see :class:`Store`."""
+        end = size if stop is None else stop
+        whole = (start, end) == (0, size)
 
-        def attempt() -> bytes:
-            wanted = {"Range": f"bytes={start}-{stop - 1}"}
+        def pieces(done: int) -> Generator[bytes]:
+            first = start + done
+            if first == end:
+                return
+            wanted = {} if whole and not done else {"Range": f"bytes={first}-{end - 1}"}
             with self._answer(path, wanted) as answer:
-                if answer.status == 200:
+                if not wanted:
+                    self._check_whole(answer, path)
+                elif answer.status == 206:
+                    told = answer.headers.get("Content-Range", "")
+                    if not is_range(told, first, end, size):
+                        raise self._nonsense(path, f"the range {told!r} for {wanted['Range']!r}")
+                elif not whole:
                     raise RangesUnsupported
-                told = answer.headers.get("Content-Range", "")
-                if told not in (f"bytes {start}-{stop - 1}/{n}" for n in (size, "*")):
-                    raise self._nonsense(path, f"the range {told!r} for {wanted['Range']!r}")
-                data = b"".join(_pieces(answer, stop - start))
-                if len(data) != stop - start:
-                    raise TryAgain(f"{len(data)} of {stop - start} bytes came")
-                return data
-
-        return self._persist(path, attempt)
-
-    def stream(self, path: str, size: int) -> Generator[bytes]:
-        """Yield a whole file in pieces; see :class:`Store`."""
-
-        def pieces() -> Iterator[bytes]:
-            came = 0
-            with self._answer(path, {}) as answer:
-                self._check_whole(answer, path)
-                told = answer.length_remaining
-                for piece in _pieces(answer, size):
-                    came += len(piece)
+                before = first if answer.status == 200 else 0
+                length = answer.length_remaining
+                left = end - first
+                for piece in without_first(before, timely(answer.read1, before + left)):
+                    left -= len(piece)
                     yield piece
-            if came != size and told == size:
-                raise TryAgain(f"{came} of {size} bytes came")
-            if came != size:
-                raise self._nonsense(path, f"{came} bytes of {size}")
+            if left and (answer.status == 206 or length == size):
+                raise TryAgain(f"{end - start - left} of {end - start} bytes came")
+            if left:
+                raise self._nonsense(path, f"{size - left} bytes of {size}")
 
         try:
             yield from persist_stream(pieces, _PASSING)
@@ -298,18 +298,25 @@ def _seconds(text: str) -> float:
     return float(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0.0
 
 
-def _pieces(answer: Any, limit: int) -> Iterator[bytes]:
-    """Yield the body of ``answer``, no more than ``limit`` bytes of it, in time."""
-    deadline = time.monotonic() + GRACE + limit / SLOWEST
-    left = limit
-    while left:
-        piece = answer.read1(min(_PIECE, left))  # what has come, without waiting for more
-        if not piece:
-            return
-        left -= len(piece)
-        yield piece
-        if time.monotonic() > deadline:
-            raise TryAgain(f"the server is slower than {SLOWEST} bytes a second")
+def timely(read: Callable[[int], bytes], limit: int) -> Iterator[bytes]:
+    """Yield what ``read`` returns, up to ``limit`` bytes, of which each 16 MiB come in time.
+
+    ``read`` returns what has come without waiting for more, at most as much as it is told. The time
+    that pieces are worked on does not count.
+    """
+    for start in range(0, limit, CHUNK):
+        left = min(CHUNK, limit - start)
+        patience = GRACE + left / SLOWEST
+        while left:
+            if patience < 0:
+                raise TryAgain(f"the server is slower than {SLOWEST} bytes a second")
+            before = time.monotonic()
+            piece = read(min(_PIECE, left))
+            patience -= time.monotonic() - before
+            if not piece:
+                return
+            left -= len(piece)
+            yield piece
 
 
 def _host(url: str) -> tuple[str, str, int] | None:

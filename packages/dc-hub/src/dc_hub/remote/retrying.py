@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator
+from contextlib import closing
 from itertools import count
 from typing import Final, TypeVar
+
+from dc_hub.format.manifest import CHUNK
 
 T = TypeVar("T")
 
@@ -37,19 +40,24 @@ def persist(attempt: Callable[[], T], passing: tuple[type[Exception], ...]) -> T
 
 
 def persist_stream(
-    pieces: Callable[[], Iterator[bytes]], passing: tuple[type[Exception], ...]
+    pieces: Callable[[int], Generator[bytes]], passing: tuple[type[Exception], ...]
 ) -> Generator[bytes]:
-    """Yield the bytes that ``pieces`` yields; if it breaks, from its start, but none twice."""
-    done = 0
-    for number in count(1):
+    """Yield what ``pieces(0)`` yields; if it breaks after n bytes, go on with ``pieces(n)``.
+
+    The attempts are counted anew after each chunk of 16 MiB, so that a long stream may break as
+    often as its chunks could, each by itself.
+    """
+    done = counted = number = 0
+    while True:
         try:
-            came = 0
-            for piece in pieces():
-                came += len(piece)
-                if came > done:
-                    yield piece[done - came :]
-                    done = came
+            with closing(pieces(done)) as attempt:
+                for piece in attempt:
+                    done += len(piece)
+                    yield piece
         except passing as error:
+            if done - counted >= CHUNK:
+                counted, number = done, 0
+            number += 1
             _wait(number, error)
         else:
             return

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import time
 from collections.abc import Generator, Iterator, Mapping
 from contextlib import closing, contextmanager
 from pathlib import Path
@@ -19,11 +18,10 @@ from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubError, HubUnavailable, LimitExceeded, ReadOnlyHub
 from dc_hub.files.urls import hide_secrets, without_secrets
 from dc_hub.remote.buckets import BucketHub, Refused
-from dc_hub.remote.http import GRACE, SLOWEST
+from dc_hub.remote.http import timely
 from dc_hub.remote.retrying import TryAgain, persist, persist_stream
-from dc_hub.remote.store import check_online
+from dc_hub.remote.store import RangesUnsupported, check_online, is_range, without_first
 
-_PIECE: Final = 1 << 20
 _MAX_PAGES: Final = 10_000
 """The most pages of a list that are read; each has up to a thousand objects."""
 
@@ -121,29 +119,50 @@ class S3Store:
 
     def read_tagged(self, path: str, limit: int) -> tuple[bytes, str]:
         """Return a whole object and its entity tag, which changes with it."""
-        return self._get(path, limit)
 
-    def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
-        """Return a range of an object; see :class:`Store`."""
-        try:
-            data, _ = self._get(path, stop - start, Range=f"bytes={start}-{stop - 1}")
-        except LimitExceeded as error:
-            raise self._no_range(path, "more", stop - start) from error
-        if len(data) != stop - start:
-            raise self._no_range(path, str(len(data)), stop - start)
-        return data
-
-    def stream(self, path: str, size: int) -> Generator[bytes]:
-        """Yield a whole object in pieces; see :class:`Store`."""
-
-        def pieces() -> Iterator[bytes]:
+        def attempt() -> tuple[bytes, str]:
             with self._body(path, {}) as (body, answer):
-                came = 0
-                for piece in self._pieces(body, size):
-                    came += len(piece)
+                size = answer["ContentLength"]
+                if size > limit:
+                    raise LimitExceeded(
+                        f"{self._shown(path)} has more than the {limit} bytes allowed.",
+                        path=self._shown(path),
+                    )
+                data = b"".join(self._pieces(body, size))
+                if len(data) < size:
+                    raise TryAgain(f"{len(data)} of {size} bytes came")
+                return data, answer["ETag"]
+
+        with self._asking(path):
+            return persist(attempt, (TryAgain,))
+
+    def stream(
+        self, path: str, size: int, start: int = 0, stop: int | None = None
+    ) -> Generator[bytes]:
+        """Yield an object, or a part of it, in pieces; see :class:`Store`."""
+        end = size if stop is None else stop
+        whole = (start, end) == (0, size)
+
+        def pieces(done: int) -> Generator[bytes]:
+            first = start + done
+            if first == end:
+                return
+            wanted = {} if whole and not done else {"Range": f"bytes={first}-{end - 1}"}
+            with self._body(path, wanted) as (body, answer):
+                told = answer.get("ContentRange")
+                if told is None and not whole:
+                    raise RangesUnsupported
+                if told is not None and not (wanted and is_range(told, first, end, size)):
+                    raise self._other(path, repr(told), wanted.get("Range", "all"))
+                before, left = first if told is None else 0, end - first
+                is_there = answer["ContentLength"] >= before + left
+                for piece in without_first(before, self._pieces(body, before + left)):
+                    left -= len(piece)
                     yield piece
-                if came < min(size, answer["ContentLength"]):
-                    raise TryAgain(f"{came} of {size} bytes came")
+                if left and is_there:
+                    raise TryAgain(f"{end - start - left} of {end - start} bytes came")
+                if left:
+                    raise self._other(path, f"{size - left} bytes", f"{size}")
 
         with self._asking(path):
             yield from persist_stream(pieces, (TryAgain,))
@@ -187,25 +206,6 @@ class S3Store:
         for key in self._keys(path):
             yield key[start:]
 
-    def _get(self, path: str, limit: int, **options: str) -> tuple[bytes, str]:
-        """Return the content of an object and its entity tag; ask again if it is cut."""
-
-        def attempt() -> tuple[bytes, str]:
-            with self._body(path, options) as (body, answer):
-                size = answer["ContentLength"]
-                if size > limit:
-                    raise LimitExceeded(
-                        f"{self._shown(path)} has more than the {limit} bytes allowed.",
-                        path=self._shown(path),
-                    )
-                data = b"".join(self._pieces(body, size))
-                if len(data) < size:
-                    raise TryAgain(f"{len(data)} of {size} bytes came")
-                return data, answer["ETag"]
-
-        with self._asking(path):
-            return persist(attempt, (TryAgain,))
-
     @contextmanager
     def _body(self, path: str, options: Mapping[str, str]) -> Iterator[tuple[Any, Any]]:
         """Ask for an object, and yield its body and the answer."""
@@ -216,20 +216,16 @@ class S3Store:
     def _pieces(self, body: Any, size: int) -> Iterator[bytes]:
         """Yield up to ``size`` bytes of a body as they come, in time."""
         stream = getattr(body, "_raw_stream", body)  # which also tells what has come so far
-        read = getattr(stream, "read1", stream.read)
-        deadline = time.monotonic() + GRACE + size / SLOWEST
-        left = size
-        while left:
+        read_some = getattr(stream, "read1", stream.read)
+
+        def read(length: int) -> bytes:
             try:
-                piece = read(min(_PIECE, left))
+                piece: bytes = read_some(length)
             except self._boto.failed as error:
                 raise TryAgain(str(error)) from error
-            if not piece:
-                return
-            left -= len(piece)
-            yield piece
-            if left and time.monotonic() > deadline:
-                raise TryAgain(f"the store is slower than {SLOWEST} bytes a second")
+            return piece
+
+        return timely(read, size)
 
     def _send(self, request: Any, **_: object) -> Any:
         """Send a request for the client, which by itself would read lists and errors to no end."""
@@ -243,11 +239,11 @@ class S3Store:
                 raise TryAgain(f"the answer has more than {_MAX_ANSWER} bytes")
         return answer
 
-    def _no_range(self, path: str, came: str, wanted: int) -> HubUnavailable:
+    def _other(self, path: str, came: str, wanted: str) -> HubUnavailable:
         return HubUnavailable(
-            f"{self._shown(path)}: {came} bytes came for {wanted}.",
+            f"{self._shown(path)}: the store sent {came} for {wanted}.",
             path=self._shown(path),
-            hint="The object was changed, or the store does not send ranges.",
+            hint="The object was changed, or the store does not send ranges as S3 does.",
         )
 
     def _keys(self, path: str, **options: str) -> Iterator[str]:

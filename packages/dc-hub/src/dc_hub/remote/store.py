@@ -1,9 +1,10 @@
-"""What a remote hub is made of: files by path, which are read whole or by ranges."""
+"""What a remote hub is made of: files by path, which are read whole, or in part as a stream."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import Final, Protocol
 
 from dc_hub.errors import Offline
@@ -49,11 +50,45 @@ class Store(Protocol):
         Raises :class:`LimitExceeded` for a larger one, without having read it.
         """
 
-    def read_range(self, path: str, start: int, stop: int, size: int) -> bytes:
-        """Return the bytes from ``start`` to before ``stop`` of a file of ``size`` bytes.
+    def stream(
+        self, path: str, size: int, start: int = 0, stop: int | None = None
+    ) -> Generator[bytes]:
+        """Yield the bytes from ``start`` to before ``stop`` of a file of ``size`` bytes, in pieces.
 
-        Raises :class:`RangesUnsupported` if only whole files can be read.
+        Without ``stop`` they go to its end. There are never more. What breaks goes on where it
+        broke. Raises :class:`RangesUnsupported` for a part of a file if only whole files are sent,
+        perhaps after some pieces.
         """
 
-    def stream(self, path: str, size: int) -> Generator[bytes]:
-        """Yield a whole file of ``size`` bytes in pieces, and not one byte more."""
+
+def stream_part(store: Store, path: str, size: int, start: int, stop: int) -> Generator[bytes]:
+    """Yield a part of a file as :meth:`Store.stream` does.
+
+    From a server that sends whole files only, all that is before the part is read too.
+    """
+    try:
+        for piece in store.stream(path, size, start, stop):
+            yield piece
+            start += len(piece)
+    except RangesUnsupported:
+        at = 0
+        with closing(store.stream(path, size)) as pieces:
+            for piece in pieces:
+                if at + len(piece) > start:
+                    yield piece[max(start - at, 0) : stop - at]
+                at += len(piece)
+                if at >= stop:
+                    return
+
+
+def without_first(count: int, pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield ``pieces`` without their first ``count`` bytes."""
+    for piece in pieces:
+        if count < len(piece):
+            yield piece[count:]
+        count = max(count - len(piece), 0)
+
+
+def is_range(told: str, start: int, stop: int, size: int) -> bool:
+    """Tell whether a ``Content-Range`` is that of a part of a file of ``size`` bytes."""
+    return told in (f"bytes {start}-{stop - 1}/{n}" for n in (size, "*"))

@@ -31,18 +31,21 @@ from dc_hub.errors import (
 from dc_hub.files.lease import lease
 from dc_hub.files.paths import read_small
 from dc_hub.files.storage import make_directory, write_atomically, writing
+from dc_hub.files.system import read_at, write_at
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import INDEX, MANIFEST, PICKLES, WEIGHTS
 from dc_hub.format.manifest import CHUNK, Entry, Manifest
 from dc_hub.format.shards import MAX_INDEX, parse_index
 from dc_hub.hubs.contract import Report, StoredModel, read_tag
 from dc_hub.remote.cache import Cache
-from dc_hub.remote.download import open_own, write_at
+from dc_hub.remote.download import open_own
 from dc_hub.remote.huggingface.store import HFStore, RepositoryFile
-from dc_hub.remote.store import RangesUnsupported
+from dc_hub.remote.store import stream_part
 
 _SMALL: Final = 1 << 24
 """The largest file outside the large file storage that is fetched, in bytes."""
+
+_PIECE: Final = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
@@ -158,17 +161,22 @@ def _file(
         raise LimitExceeded(
             f"{shown} has {file.size} bytes, but is not in the large file storage.", path=shown
         )
-    whole, chunks, done = hashlib.sha256(), list[str](), 0
+    whole, chunk, chunks, done = hashlib.sha256(), hashlib.sha256(), list[str](), 0
     git = hashlib.sha1(b"blob %d\0" % file.size, usedforsecurity=False)
     with open_own(folder, name) as out:
         there = min(os.fstat(out.fileno()).st_size, file.size) // CHUNK * CHUNK
-        for piece in chain(_read(out, there), _chunks(store, path, file.size, there)):
+        rest = stream_part(store, path, file.size, there, file.size)
+        for piece in chain(_read(out, there), rest):
             if done >= there:
-                write_at(out, piece, done)
+                write_at(out.fileno(), piece, done)
             for digest in (whole, git):
                 digest.update(piece)
-            chunks.append(hashlib.sha256(piece).hexdigest())
+            left = CHUNK - done % CHUNK  # of this chunk
+            chunk.update(memoryview(piece)[:left])
             done += len(piece)
+            if len(piece) >= left or done == file.size:
+                chunks.append(chunk.hexdigest())
+                chunk = hashlib.sha256(memoryview(piece)[left:])
             arrived(len(piece))
         same = (
             git.hexdigest() == file.oid if file.sha256 is None else whole.hexdigest() == file.sha256
@@ -186,33 +194,9 @@ def _file(
 
 
 def _read(file: io.FileIO, size: int) -> Iterator[bytes]:
-    """Yield the first ``size`` bytes of a file in chunks."""
-    reader = io.BufferedReader(file)
-    try:
-        for _ in range(0, size, CHUNK):
-            yield reader.read(CHUNK)
-    finally:
-        reader.detach()
-
-
-def _chunks(store: HFStore, path: str, size: int, start: int) -> Iterator[bytes]:
-    """Yield the chunks of a file in a repository, from the byte ``start`` on."""
-    try:
-        for at in range(start, size, CHUNK):
-            stop = min(at + CHUNK, size)
-            whole = stop - at == size
-            yield store.read(path, size) if whole else store.read_range(path, at, stop, size)
-            start = stop
-    except RangesUnsupported:
-        data, at = bytearray(), 0
-        for piece in store.stream(path, size):
-            data += piece
-            while at < size and len(data) >= (length := min(CHUNK, size - at)):
-                chunk = bytes(data[:length])
-                del data[:length]
-                if at >= start:
-                    yield chunk
-                at += length
+    """Yield the first ``size`` bytes of a file in pieces."""
+    for start in range(0, size, _PIECE):
+        yield read_at(file.fileno(), min(_PIECE, size - start), start)
 
 
 def _move(source: Path, manifest: Manifest, directory: Path) -> None:
