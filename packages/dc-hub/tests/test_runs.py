@@ -137,15 +137,13 @@ def test_a_run_that_breaks_again_before_a_chunk_of_it_came_is_given_up(server, f
 def test_a_server_that_stops_sending_ranges_in_the_middle_of_a_run_sends_the_rest_as_a_whole(
     server, fetch, data
 ):
-    def last(handler, data):
-        server.ranges = handler.headers["Range"] is not None
-        return server.ranges and web.broken_at(3 * CHUNK + 5)(handler, data)
+    middle = 3 * CHUNK + 5
 
-    def whole(handler, data):
+    def no_more(handler, data):
         server.ranges = False
 
-    server.faults["file"] = web.times(1, last)
-    server.faults["fil"] = starting_at(3 * CHUNK + 5, whole)
+    server.faults["file"] = starting_at(0, web.broken_at(middle))
+    server.faults["fil"] = starting_at(middle, no_more)
     assert sum(fetch()) == len(data)
     assert fetch.there.read_bytes() == data
     assert [part for _, part, _ in server.requests].count(None) == 1
@@ -259,13 +257,22 @@ def test_the_time_that_pieces_are_worked_on_is_not_the_servers(server, data, mon
     assert came == data
 
 
-def test_a_part_that_is_longer_than_was_promised_is_read_no_further(server, data):
+def test_an_answer_that_is_longer_than_what_was_asked_for_is_a_typed_error(server, data):
     def longer(handler, data):
         handler.answer(206, data, {"Content-Range": f"bytes 10-19/{len(data)}"})
         return True
 
+    store = HTTPStore(server.url)
+    with pytest.raises(HubUnavailable, match=f"{len(data)} bytes for 10"):
+        list(store.stream("file", 10))
     server.faults["file"] = longer
-    assert b"".join(HTTPStore(server.url).stream("file", len(data), 10, 20)) == data[:10]
+    with pytest.raises(HubUnavailable, match=f"{len(data)} bytes for 10"):
+        list(store.stream("file", len(data), 10, 20))
+
+
+def test_an_answer_without_end_is_read_no_further_than_what_was_asked_for(server, data):
+    server.faults["file"] = web.endless
+    assert b"".join(HTTPStore(server.url).stream("file", len(data))) == bytes(len(data))
 
 
 def test_a_part_of_a_server_without_ranges_is_what_remains_when_the_rest_is_passed_over(

@@ -18,7 +18,7 @@ from dc_hub.files.urls import hide_secrets, without_secrets
 from dc_hub.format.manifest import CHUNK
 from dc_hub.remote.buckets import BucketHub, Refused
 from dc_hub.remote.http import GRACE, SLOWEST
-from dc_hub.remote.store import check_online
+from dc_hub.remote.store import check_online, is_range
 
 T = TypeVar("T")
 
@@ -75,7 +75,8 @@ class AzureStore:
 
     def read_tagged(self, path: str, limit: int) -> tuple[bytes, str]:
         """Return a whole blob and its entity tag, which changes with it."""
-        return self._download(path, 0, limit + 1, limit)
+        data, properties = self._download(path, 0, limit + 1, limit)
+        return data, properties.etag
 
     def stream(
         self, path: str, size: int, start: int = 0, stop: int | None = None
@@ -84,10 +85,11 @@ class AzureStore:
         end = size if stop is None else stop
         for at in range(start, end, CHUNK):
             length = min(CHUNK, end - at)
-            data, _ = self._download(path, at, length, length)
-            if len(data) != length:
+            data, properties = self._download(path, at, length, length)
+            told = str(properties.content_range)  # with the size of the whole
+            if len(data) != length or not is_range(told, at, at + length, size):
                 raise HubUnavailable(
-                    f"{self._shown(path)}: {len(data)} bytes came for {length}.",
+                    f"{self._shown(path)}: {len(data)} bytes came for {length} of {size}, {told}.",
                     path=self._shown(path),
                     hint="The blob was changed.",
                 )
@@ -130,21 +132,21 @@ class AzureStore:
 
         self._ask(path, delete, writes=True)
 
-    def _download(self, path: str, start: int, length: int, limit: int) -> tuple[bytes, str]:
-        """Return ``length`` bytes of a blob, or those that there are, and its entity tag."""
+    def _download(self, path: str, start: int, length: int, limit: int) -> tuple[bytes, Any]:
+        """Return ``length`` bytes of a blob, or those that there are, and its properties."""
 
-        async def download() -> tuple[bytes, str]:
+        async def download() -> tuple[bytes, Any]:
             async with self._blob(path) as blob:
                 stream = await blob.download_blob(offset=start, length=length)
-                return await stream.readall(), stream.properties.etag
+                return await stream.readall(), stream.properties
 
-        data, entity = self._ask(path, download, size=length)
+        data, properties = self._ask(path, download, size=length)
         if len(data) > limit:
             raise LimitExceeded(
                 f"{self._shown(path)} has more than the {limit} bytes allowed.",
                 path=self._shown(path),
             )
-        return data, entity
+        return data, properties
 
     def _only_if(self, expected: str | None) -> dict[str, Any]:
         """Return the options of a request that is made only if an entity tag is ``expected``."""

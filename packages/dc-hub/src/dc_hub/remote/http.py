@@ -166,15 +166,16 @@ class HTTPStore:
                 elif not whole:
                     raise RangesUnsupported
                 before = first if answer.status == 200 else 0
-                length = answer.length_remaining
                 left = end - first
+                if answer.length_remaining not in (None, before + left):
+                    raise self._nonsense(
+                        path, f"{answer.length_remaining} bytes for {before + left}"
+                    )
                 for piece in without_first(before, timely(answer.read1, before + left)):
                     left -= len(piece)
                     yield piece
-            if left and (answer.status == 206 or length == size):
-                raise TryAgain(f"{end - start - left} of {end - start} bytes came")
             if left:
-                raise self._nonsense(path, f"{size - left} bytes of {size}")
+                raise TryAgain(f"{end - start - left} of {end - start} bytes came")
 
         try:
             yield from persist_stream(pieces, _PASSING)

@@ -155,14 +155,13 @@ class S3Store:
                 if told is not None and not (wanted and is_range(told, first, end, size)):
                     raise self._other(path, repr(told), wanted.get("Range", "all"))
                 before, left = first if told is None else 0, end - first
-                is_there = answer["ContentLength"] >= before + left
+                if answer["ContentLength"] != before + left:
+                    raise self._other(path, f"{answer['ContentLength']} bytes", f"{before + left}")
                 for piece in without_first(before, self._pieces(body, before + left)):
                     left -= len(piece)
                     yield piece
-                if left and is_there:
-                    raise TryAgain(f"{end - start - left} of {end - start} bytes came")
                 if left:
-                    raise self._other(path, f"{size - left} bytes", f"{size}")
+                    raise TryAgain(f"{end - start - left} of {end - start} bytes came")
 
         with self._asking(path):
             yield from persist_stream(pieces, (TryAgain,))
