@@ -197,6 +197,49 @@ def test_an_interrupt_ends_a_pull_that_waits_for_a_server(served, cache):
 
 
 @pytest.mark.needs("process numbers")
+def test_an_interrupt_ends_a_pull_of_a_large_file_that_still_arrives(hub, models, cache):
+    model = models["Linear"]()
+    model.coefficients = np.random.default_rng(0).normal(size=(5_000_000, 1))
+    model.intercept = np.zeros(1)
+    publish(model, "m", hub=hub)
+    sending, ended = threading.Semaphore(0), threading.Event()
+
+    def trickle(handler, data):
+        """Send a part at a pace at which it takes minutes."""
+        start, last = map(int, handler.headers["Range"][6:].split("-"))
+        handler.send_response(206)
+        handler.send_header("Content-Range", f"bytes {start}-{last}/{len(data)}")
+        handler.send_header("Content-Length", str(last + 1 - start))
+        handler.end_headers()
+        sending.release()
+        try:
+            for i in range(start, last, 1000):
+                handler.wfile.write(data[i : i + 1000])
+                if ended.wait(0.02):
+                    break
+        except OSError:
+            pass
+        handler.close_connection = True
+        return True
+
+    with web.serve(hub.path) as server:
+        server.faults["model.safetensors"] = trickle
+        command = [sys.executable, "-c", PULL, "pull", "m", "--hub", server.url]
+        program = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
+        try:
+            for _ in range(3):
+                assert sending.acquire(timeout=60)
+            program.send_signal(signal.SIGINT)
+            _, told = program.communicate(timeout=20)
+            assert program.returncode == 130
+            assert "Traceback" not in told
+        finally:
+            ended.set()
+            program.kill()
+            program.communicate()
+
+
+@pytest.mark.needs("process numbers")
 def test_a_process_that_is_killed_while_it_fetches_delays_nobody(served, holder):
     waiting = subprocess.Popen([sys.executable, "-c", FETCH, served.url])
     time.sleep(0.5)

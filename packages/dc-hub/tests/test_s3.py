@@ -33,6 +33,7 @@ from dc_hub.remote import http, retrying
 from dc_hub.remote import s3 as s3_module
 from dc_hub.remote.buckets import Refused
 from dc_hub.remote.s3 import S3Store
+from dc_hub.remote.store import RangesUnsupported
 
 botocore = pytest.importorskip("botocore", reason="boto3 is not installed")
 web = SimpleNamespace(**runpy.run_path(str(Path(__file__).with_name("web.py"))))
@@ -433,6 +434,30 @@ def test_a_body_that_is_cut_is_asked_for_again(naughty):
     assert b"".join(store.stream("a", 700)) == b"content" * 100
     server.faults["team/a"] = web.times(3, web.broken_at(2))
     assert b"".join(store.stream("a", 700, 1, 3)) == b"on"
+
+
+def test_a_body_that_breaks_is_asked_for_from_there_on(naughty):
+    server, store = naughty
+    server.faults["team/a"] = web.times(1, web.broken_at(300))
+    assert b"".join(store.stream("a", 700)) == b"content" * 100
+    assert [wanted for _, wanted, _ in server.requests] == [None, "bytes=300-699"]
+
+
+def test_a_store_that_sends_whole_objects_only_is_told_from_one_that_sends_other_ranges(naughty):
+    server, store = naughty
+    server.ranges = False
+    with pytest.raises(RangesUnsupported):
+        next(store.stream("a", 700, 1))
+    server.faults["team/a"] = web.other_range
+    with pytest.raises(HubUnavailable, match="bytes 0-9/700"):
+        next(store.stream("a", 700, 1))
+
+
+def test_an_object_of_another_size_is_a_typed_error(naughty):
+    _, store = naughty
+    for size in (699, 701):
+        with pytest.raises(HubUnavailable, match=f"700 bytes for {size}"):
+            list(store.stream("a", size))
 
 
 def test_a_body_that_is_always_cut_is_a_typed_error(naughty):

@@ -66,6 +66,32 @@ def test_reading_at_an_offset_leaves_the_position_and_is_safe_between_threads(tm
         assert system.read_at(file.fileno(), 100, len(content)) == b""
 
 
+def test_writing_at_an_offset_leaves_the_position_and_is_safe_between_threads(tmp_path):
+    content = os.urandom(200_000)
+
+    def write(file, first):
+        for offset in range(first, len(content), 4_000):
+            system.write_at(file.fileno(), content[offset : offset + 500], offset)
+
+    with (tmp_path / "file").open("w+b", buffering=0) as file:
+        file.write(b"1234567")
+        threads = [threading.Thread(target=write, args=(file, 500 * i)) for i in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert file.tell() == 7
+        system.begin_writing_back(file.fileno(), 0, len(content))
+    assert (tmp_path / "file").read_bytes() == content
+
+
+def test_writing_back_is_advice_that_a_pipe_need_not_take():
+    reader, writer = os.pipe()
+    system.begin_writing_back(writer, 0, 1)
+    os.close(reader)
+    os.close(writer)
+
+
 def busy():
     """Return what Windows raises where another process has the file open."""
     error = PermissionError(13, "The process cannot access the file")
