@@ -10,10 +10,18 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 
-from dc_core import NumpyDataset
+from dc_core import Metric, NumpyDataset
 from dc_core.errors import DatasetError
 from dc_core.interrupts import deferred_signals
-from dc_core.training import Trainer, TrainingConfig, World, step_seed, training_batches
+from dc_core.training import (
+    Evaluated,
+    Trainer,
+    TrainingConfig,
+    Validation,
+    World,
+    step_seed,
+    training_batches,
+)
 
 
 class Threads(World):
@@ -68,8 +76,10 @@ class Linear(Trainer):
     def read(self, losses):
         return list(losses)
 
-    def loss_of(self, X, labels):
-        return float((labels.w * (X @ self.weights - labels.y) ** 2).sum())
+    def evaluated(self, X, labels, *, predict):
+        predictions = X @ self.weights
+        loss = float((labels.w * (predictions - labels.y) ** 2).sum())
+        return Evaluated(loss, predictions if predict else None)
 
     def copied_weights(self, into):
         return {"weights": self.weights.copy()}
@@ -121,13 +131,44 @@ def together(size, run):
     return results
 
 
-def trained(world=None, rows=None, valid=None, stop_after=None, **options):
-    trainer = Linear(config(**options), world)
-    running = trainer.run(rows or dataset(33), valid, trainer.config.epochs, lambda *_: None)
+def trained(world=None, rows=None, valid=None, metrics=(), stop_after=None, **options):
+    trainer, rows = Linear(config(**options), world), rows or dataset(33)
+    validation = Validation.of(trainer.config, rows, valid, metrics)
+    running = trainer.run(rows, validation, trainer.config.epochs, lambda *_: None)
     for epoch in running:
         if epoch.number == stop_after and trainer.world.rank == 0:
             running.close()
     return trainer
+
+
+class Bias(Metric):
+    greater_is_better = False
+
+    def compute(self, y, prediction, w):
+        return abs(float(np.average(prediction - y, weights=w)))
+
+
+@pytest.mark.parametrize("size", [2, 3, 11])
+def test_all_ranks_compute_metrics_on_the_rows_of_all(size):
+    options = {"valid": dataset(10, seed=1), "metrics": [Bias()], "monitor": "bias/task1"}
+    alone, *ranks = trained(**options), *together(size, lambda world: trained(world, **options))
+    for trainer in ranks:
+        for found, known in zip(trainer.epochs, alone.epochs, strict=True):
+            assert found.metrics == pytest.approx(known.metrics, rel=1e-9)
+        np.testing.assert_allclose(trainer.weights, alone.weights, rtol=1e-9)
+
+
+@pytest.mark.parametrize("counts", [(2, 0, 1), (0, 0, 3)])
+@pytest.mark.parametrize("depth", [(), (3,)])
+def test_rows_are_gathered_from_ranks_with_any_number_of_them(counts, depth):
+    def gathered(world):
+        own = np.full((counts[world.rank], 2, *depth), float(world.rank))
+        return world.gather_rows([own] if len(own) else [], width=2)
+
+    for rows in together(3, gathered):
+        assert np.array_equal(
+            rows[(slice(None), 0, *[0] * len(depth))], np.repeat(range(3), counts)
+        )
 
 
 @pytest.mark.parametrize("size", [2, 3, 9])
@@ -153,7 +194,8 @@ def test_all_ranks_follow_a_learning_rate_that_the_first_has_changed():
             if step == 2 and trainer.world.rank == 0:
                 trainer.control.factor /= 2
 
-        list(trainer.run(dataset(33), None, 4, on_step))
+        rows = dataset(33)
+        list(trainer.run(rows, Validation.of(trainer.config, rows, None, ()), 4, on_step))
         return trainer
 
     alone, *ranks = halved(World()), *together(2, halved)

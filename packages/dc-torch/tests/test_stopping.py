@@ -10,7 +10,7 @@ from rich.console import Console
 from dc_core import NumpyDataset
 from dc_core.errors import EmptyDataset, ParameterError, TrainingDiverged
 from dc_core.training.progress import ProgressBar, progress_bar
-from dc_torch import Callback, Epoch, MultitaskRegressor
+from dc_torch import Callback, MultitaskRegressor
 
 
 def regressor(**options):
@@ -218,8 +218,3 @@ def test_without_a_terminal_nothing_is_shown(rows, capfd):
 def test_a_requested_progress_bar_is_shown(rows, capfd):
     regressor(epochs=1).fit(rows, progress=True)
     assert "epoch 1/1" in capfd.readouterr().err
-
-
-def test_the_monitored_loss_is_the_validation_loss_if_there_is_one():
-    assert Epoch(1, 0.5, 0.25, 1e-3).monitored == 0.25
-    assert Epoch(1, 0.5, float("nan"), 1e-3).monitored == 0.5

@@ -88,6 +88,15 @@ def check_metrics(metrics: Iterable[Metric]) -> list[Metric]:
     return checked
 
 
+def check_scorable(metric: Metric, classes: Mapping[str, Sequence[str]] | None) -> None:
+    """Raise :class:`DatasetError` if ``metric`` needs values, and the labels are ``classes``."""
+    if classes and metric.needs_values:
+        raise DatasetError(
+            f"{metric.name} needs quantities; the labels of {next(iter(classes))!r} are classes.",
+            hint="Use a metric for classification, such as Accuracy.",
+        )
+
+
 def score_all(
     metrics: Iterable[Metric],
     y: np.ndarray,
@@ -107,12 +116,7 @@ def score_all(
     """
     scores: dict[str, float] = {}
     for metric in check_metrics(metrics):
-        if classes and metric.needs_values:
-            raise DatasetError(
-                f"{metric.name} needs quantities; the labels of {next(iter(classes))!r} are "
-                "classes.",
-                hint="Use a metric for classification, such as Accuracy.",
-            )
+        check_scorable(metric, classes)
         scored = prediction
         if metric.needs_distribution and deviation is not None:
             scored = np.stack([prediction, deviation], axis=-1)

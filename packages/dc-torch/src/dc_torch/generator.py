@@ -29,7 +29,7 @@ from dc_core import (
     plain,
 )
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
-from dc_core.training import Callback
+from dc_core.training import Callback, Validation
 from dc_torch.batches import RaggedTensor
 from dc_torch.errors import TorchError
 from dc_torch.inference import evaluating, outputs
@@ -200,7 +200,8 @@ class SequenceGenerator(TrainedModule, Generator):
         self._check_values()
         train = self._with_next_tokens(dataset)
         others = None if valid is None else self._with_next_tokens(valid)
-        self._fit(train, others, epochs, callbacks, progress, resume)
+        validation = Validation.of(self.config, train, others, ())
+        self._fit(train, validation, epochs, callbacks, progress, resume)
         return self
 
     def sample(

@@ -86,7 +86,7 @@ def predict(
     done = 0
     with evaluating(module):
         for batch, output in outputs(module, config, device, dataset, ("X",)):
-            part = _as_floats(read(output))
+            part = as_floats(read(output))
             if result is None:
                 result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
             rows = row_count(batch.X)
@@ -103,7 +103,8 @@ def predict(
     return result
 
 
-def _as_floats(output: Tensor) -> np.ndarray:
+def as_floats(output: Tensor) -> np.ndarray:
+    """Return ``output`` as float64 if it is, and as float32 otherwise."""
     return to_array(output if output.dtype == torch.float64 else output.float())
 
 

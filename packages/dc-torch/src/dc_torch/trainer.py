@@ -18,10 +18,10 @@ from torch.nn.parameter import is_lazy
 
 from dc_core import Columns
 from dc_core.errors import ParameterError, TrainingStateError
-from dc_core.training import Labels, Trainer
+from dc_core.training import Evaluated, Labels, Trainer
 from dc_torch.batches import input_dtype, input_of
 from dc_torch.freezing import frozen, matching
-from dc_torch.inference import evaluating, run
+from dc_torch.inference import as_floats, evaluating, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.stepping import Buffers, FiniteCheck
@@ -127,11 +127,12 @@ class ModuleTrainer(Trainer):
         values: list[float] = torch.stack(list(losses)).tolist()
         return values
 
-    def loss_of(self, X: Columns, labels: Labels) -> float:
-        """Return the weighted sum of the losses of the labels."""
+    def evaluated(self, X: Columns, labels: Labels, *, predict: bool) -> Evaluated:
+        """Return the weighted sum of the losses of the labels and, if asked for, predictions."""
         output = self._output(X)
         self._loss.check(output, labels.y, labels.given)
-        return float(self._weighted(output, labels))
+        predictions = as_floats(self._loss.predictions(output)) if predict else None
+        return Evaluated(float(self._weighted(output, labels)), predictions)
 
     @torch.no_grad()
     def copied_weights(self, into: dict[str, Tensor]) -> dict[str, Tensor]:

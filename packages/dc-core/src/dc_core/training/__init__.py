@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from dc_core.training.config import TrainingOptions as TrainingOptions
     from dc_core.training.history import Epoch as Epoch
     from dc_core.training.history import Partial as Partial
+    from dc_core.training.monitoring import Monitor as Monitor
+    from dc_core.training.monitoring import Validation as Validation
     from dc_core.training.schedules import SCHEDULES as SCHEDULES
     from dc_core.training.schedules import Progress as Progress
     from dc_core.training.schedules import Schedule as Schedule
@@ -30,6 +32,7 @@ if TYPE_CHECKING:
     from dc_core.training.trainable import Trainable as Trainable
     from dc_core.training.trained import TrainedEstimator as TrainedEstimator
     from dc_core.training.trained import TrainedModel as TrainedModel
+    from dc_core.training.trainer import Evaluated as Evaluated
     from dc_core.training.trainer import Trainer as Trainer
     from dc_core.training.world import World as World
 
@@ -45,11 +48,12 @@ _EXPORTS = {
     "dc_core.training.callbacks": ["Callback", "Checkpoint"],
     "dc_core.training.config": ["TrainingConfig", "TrainingOptions"],
     "dc_core.training.history": ["Epoch", "Partial"],
+    "dc_core.training.monitoring": ["Monitor", "Validation"],
     "dc_core.training.schedules": ["SCHEDULES", "Progress", "Schedule", "make_schedule"],
     "dc_core.training.seeds": ["step_seed"],
     "dc_core.training.trainable": ["Trainable"],
     "dc_core.training.trained": ["TrainedEstimator", "TrainedModel"],
-    "dc_core.training.trainer": ["Trainer"],
+    "dc_core.training.trainer": ["Evaluated", "Trainer"],
     "dc_core.training.world": ["World"],
 }
 

@@ -49,7 +49,9 @@ class TrainingOptions(TypedDict, total=False):
     class_weight: ClassWeight
     batch_size: int
     epochs: int
+    monitor: str | None
     patience: int | None
+    min_delta: float
     seed: int
 
 
@@ -86,8 +88,19 @@ class TrainingConfig:
     epochs: int = 100
     """The number of passes over all rows; schedules span them."""
 
+    monitor: str | None = None
+    """The result that early stopping, the best weights and the plateau schedule follow.
+
+    It is ``loss``, ``valid_loss`` or the name of a metric that is passed to ``fit``. None is the
+    validation loss; without validation rows, the plateau follows the training loss, and the last
+    weights are kept.
+    """
+
     patience: int | None = None
-    """Stop after this many epochs without a better validation loss; None never stops early."""
+    """Stop after this many epochs without a better :attr:`monitor`; None never stops early."""
+
+    min_delta: float = 0.0
+    """What :attr:`patience` counts as better: an improvement by more than this."""
 
     seed: int = 0
     """Seed for shuffling, dropout and initial weights."""
@@ -105,6 +118,12 @@ class TrainingConfig:
             check_count(option, getattr(self, option), minimum=1)
         if self.patience is not None:
             check_count("patience", self.patience, minimum=1)
+        if self.monitor is not None and not isinstance(self.monitor, str):
+            raise ParameterError(
+                f"monitor={self.monitor!r} must be a name, such as 'valid_loss' or 'roc_auc'."
+            )
+        if self.min_delta != 0:
+            check_positive("min_delta", self.min_delta)
         check_count("seed", self.seed, minimum=0, maximum=2**63 - 1)
 
     @classmethod

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
 from typing import Self
@@ -18,7 +18,8 @@ class Epoch:
     """One finished epoch.
 
     ``number`` counts from 1. ``loss`` is the weighted mean over the training labels during the
-    epoch; ``valid_loss`` is that of the validation rows after it, NaN if there are none.
+    epoch; ``valid_loss`` is that of the validation rows after it, NaN if there are none, and
+    ``metrics`` has the value of each metric on them, by its name.
     ``skipped`` is the number of steps that were not applied, because their loss or gradient was not
     finite. ``steps`` has the loss of each step with labels in order, NaN for those that were not
     applied; it is not part of the training state.
@@ -29,12 +30,8 @@ class Epoch:
     valid_loss: float
     learning_rate: float
     skipped: int = 0
+    metrics: Mapping[str, float] = field(default_factory=dict, hash=False)
     steps: tuple[float, ...] = field(default=(), repr=False)
-
-    @property
-    def monitored(self) -> float:
-        """The loss that schedules depend on: the validation loss if there is one, else the loss."""
-        return self.loss if math.isnan(self.valid_loss) else self.valid_loss
 
 
 @dataclass(slots=True)
@@ -103,14 +100,19 @@ class Partial:
 
 
 _COLUMNS = ("loss", "valid_loss", "learning_rate", "skipped")
+_METRICS = "metrics/"
 
 
 def to_arrays(history: Sequence[Epoch]) -> dict[str, np.ndarray]:
-    """Return the records as one array per column."""
-    return {
-        name: np.array([getattr(epoch, name) for epoch in history], dtype=np.float64)
-        for name in _COLUMNS
-    }
+    """Return the records as one array per column; metrics are ``metrics/<name>``.
+
+    A metric that an epoch has no value of is NaN.
+    """
+    names = dict.fromkeys(name for epoch in history for name in epoch.metrics)
+    columns = {name: [getattr(epoch, name) for epoch in history] for name in _COLUMNS}
+    for name in names:
+        columns[_METRICS + name] = [epoch.metrics.get(name, math.nan) for epoch in history]
+    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
 
 
 def from_arrays(columns: Mapping[str, np.ndarray]) -> list[Epoch]:
@@ -118,8 +120,15 @@ def from_arrays(columns: Mapping[str, np.ndarray]) -> list[Epoch]:
 
     Raises :class:`TrainingStateError` if the columns are not those, or differ in length.
     """
-    lengths = {columns[name].shape for name in _COLUMNS if name in columns}
-    if columns.keys() != set(_COLUMNS) or len(lengths) != 1 or len(next(iter(lengths))) != 1:
+    shapes = {column.shape for column in columns.values()}
+    dtypes = {column.dtype for column in columns.values()}
+    metrics = [name for name in columns if name.startswith(_METRICS)]
+    if (
+        columns.keys() - metrics != set(_COLUMNS)
+        or len(shapes) != 1
+        or len(next(iter(shapes))) != 1
+        or dtypes != {np.dtype(np.float64)}
+    ):
         raise TrainingStateError(
             f"The training history needs columns {', '.join(_COLUMNS)} of one length; it has "
             f"{', '.join(columns) or 'none'}.",
@@ -128,5 +137,38 @@ def from_arrays(columns: Mapping[str, np.ndarray]) -> list[Epoch]:
     *losses, skipped = (columns[name] for name in _COLUMNS)
     if not (np.isfinite(skipped) & (skipped >= 0) & (skipped == np.floor(skipped))).all():
         raise TrainingStateError("The history has epochs with no number of skipped steps.")
-    rows = zip(*(column.tolist() for column in losses), map(int, skipped.tolist()), strict=True)
-    return [Epoch(i, *row) for i, row in enumerate(rows, start=1)]
+    values = {name.removeprefix(_METRICS): columns[name].tolist() for name in metrics}
+    rows = zip(*(column.tolist() for column in losses), strict=True)
+    return [
+        Epoch(
+            number=i + 1,
+            loss=loss,
+            valid_loss=valid_loss,
+            learning_rate=rate,
+            skipped=int(skipped[i]),
+            metrics={name: values[name][i] for name in values},
+        )
+        for i, (loss, valid_loss, rate) in enumerate(rows)
+    ]
+
+
+def improvements(results: Iterable[float], minimum: float = 0.0) -> Iterator[bool]:
+    """Yield whether each result is smaller by more than ``minimum`` than the last that was.
+
+    Those that are NaN are not; before the first number, nothing is yielded for them.
+    """
+    best = math.inf
+    for result in results:
+        if result < best - minimum:
+            best = result
+            yield True
+        elif best < math.inf:
+            yield False
+
+
+def epochs_waited(results: Iterable[float], minimum: float = 0.0) -> int:
+    """Return the number of epochs since the last of the :func:`improvements`."""
+    waited = 0
+    for improved in improvements(results, minimum):
+        waited = 0 if improved else waited + 1
+    return waited

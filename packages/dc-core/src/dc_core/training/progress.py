@@ -76,6 +76,9 @@ class ProgressBar(Callback):
         losses = f"loss {epoch.loss:.4g}"
         if not math.isnan(epoch.valid_loss):
             losses += f" · valid {epoch.valid_loss:.4g}"
+        for name, value in epoch.metrics.items():
+            if "/" not in name:  # the mean over the tasks, and not each of them
+                losses += f" · {name} {value:.4g}"
         self._progress.update(self._task, completed=self._done, epoch=self._done, losses=losses)
 
     def on_fit_end(self, model: Trainable) -> None:

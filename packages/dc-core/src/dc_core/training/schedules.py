@@ -14,6 +14,7 @@ from typing import Any, Final
 from dc_core.component import Component
 from dc_core.errors import ParameterError
 from dc_core.parameters import check_choice
+from dc_core.training.history import improvements
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -267,27 +268,26 @@ class InverseSquareRoot(Schedule):
 class Plateau(Schedule):
     """The factor is multiplied by ``by`` after ``patience`` epochs without improvement, repeatedly.
 
-    It never falls below ``floor``.
+    It never falls below ``floor``. An improvement is by more than ``min_delta``.
     """
 
     by: float = 0.5
     patience: int = 10
     floor: float = 0.0
+    min_delta: float = 0.0
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
         _require(0 < self.by < 1, "by", self.by, "in (0, 1)")
         _require(self.patience >= 1, "patience", self.patience, "at least 1")
+        _require(self.min_delta >= 0, "min_delta", self.min_delta, "at least 0")
         _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
-        factor, best, waited = 1.0, math.inf, 0
-        for result in results:
-            if result < best:
-                best, waited = result, 0
-                continue
-            waited += 1
+        factor, waited = 1.0, 0
+        for improved in improvements(results, self.min_delta):
+            waited = 0 if improved else waited + 1
             if waited == self.patience:
                 factor, waited = max(self.floor, factor * self.by), 0
         return factor

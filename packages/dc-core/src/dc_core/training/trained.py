@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
+from dataclasses import replace
 from typing import Any, Self
 
 from dc_core import registry
@@ -14,14 +15,15 @@ from dc_core.errors import (
     DatasetError,
     EmptyDataset,
     NotSerializable,
-    ParameterError,
     TrainingStateError,
 )
+from dc_core.metric import Metric
 from dc_core.model import Model
 from dc_core.parameters import check_count
 from dc_core.roles import Estimator
 from dc_core.training.callbacks import Callback
 from dc_core.training.class_weights import class_factors
+from dc_core.training.monitoring import Validation
 from dc_core.training.progress import progress_bar
 from dc_core.training.trainable import Trainable
 from dc_core.training.trainer import Trainer
@@ -52,7 +54,7 @@ class TrainedModel(Trainable):
     def _fit(
         self,
         dataset: Dataset,
-        valid: Dataset | None,
+        validation: Validation,
         epochs: int | None,
         callbacks: Iterable[Callback],
         progress: bool | None,
@@ -65,14 +67,9 @@ class TrainedModel(Trainable):
             raise DatasetError(
                 "The dataset has no labels to learn.", hint="Pass y: NumpyDataset(X, y)."
             )
-        for rows, which in ((dataset, "train"), (valid, "validate")):
+        for rows, which in ((dataset, "train"), (validation.dataset, "validate")):
             if rows is not None and len(rows) == 0:
                 raise EmptyDataset(f"There is no row to {which} on.")
-        if self.config.patience is not None and valid is None:
-            raise ParameterError(
-                "patience needs validation rows: it ends training when their loss stops improving.",
-                hint="Pass fit(..., valid=dataset), or patience=None.",
-            )
         if resume and self._trainer is None:
             raise TrainingStateError(
                 "There is no training to resume: this model has no training state.",
@@ -86,13 +83,15 @@ class TrainedModel(Trainable):
         self._before_training()
         if epochs is None:
             epochs = max(0, self.config.epochs - len(self._trainer.epochs))
-        self._train(self._trainer, dataset, valid, epochs, [*callbacks, *progress_bar(progress)])
+        self._train(
+            self._trainer, dataset, validation, epochs, [*callbacks, *progress_bar(progress)]
+        )
 
     def _train(
         self,
         trainer: Trainer,
         dataset: Dataset,
-        valid: Dataset | None,
+        validation: Validation,
         epochs: int,
         callbacks: Sequence[Callback],
     ) -> None:
@@ -106,7 +105,9 @@ class TrainedModel(Trainable):
             for callback in callbacks:
                 ending.callback(callback.on_fit_end, self)
                 callback.on_fit_start(self, epochs)
-            running = ending.enter_context(closing(trainer.run(dataset, valid, epochs, on_step)))
+            running = ending.enter_context(
+                closing(trainer.run(dataset, validation, epochs, on_step))
+            )
             for epoch in running:
                 self._after_epoch(dataset)
                 # Every callback sees the epoch, even if one before it asks to stop.
@@ -128,6 +129,7 @@ class TrainedEstimator(TrainedModel, Estimator):
         dataset: Dataset,
         *,
         valid: Dataset | None = None,
+        metrics: Iterable[Metric] = (),
         epochs: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool | None = None,
@@ -136,8 +138,9 @@ class TrainedEstimator(TrainedModel, Estimator):
         """Train on ``dataset`` and return the model itself.
 
         Labels that are NaN or have weight 0 are left out. With ``valid`` the model ends with the
-        weights of the best epoch, and ``patience`` can end training early. ``epochs`` replaces the
-        config's number of epochs for this call; schedules always span the config's number.
+        weights of the best epoch, and ``patience`` can end training early; ``metrics`` are computed
+        on these rows after each epoch, and kept in ``history``. ``epochs`` replaces the config's
+        number of epochs for this call; schedules always span the config's number.
 
         Training continues from the present weights, with a new optimizer and the config's seed;
         so the classes have to be the model's. ``model.unfitted().fit(dataset)`` starts afresh. With
@@ -158,11 +161,13 @@ class TrainedEstimator(TrainedModel, Estimator):
             check_dataset(given)
             self.check_classes(given)
             self._check_rows(given)
+        validation = Validation.of(self.config, dataset, valid, metrics)
         if self.config.class_weight is not None:
             factors = class_factors(self.config.class_weight, dataset)
             dataset = weigh_classes(dataset, factors)
-            valid = None if valid is None else weigh_classes(valid, factors)
-        self._fit(dataset, valid, epochs, callbacks, progress, resume)
+            if valid is not None:
+                validation = replace(validation, dataset=weigh_classes(valid, factors))
+        self._fit(dataset, validation, epochs, callbacks, progress, resume)
         return self
 
     def _after_fit(self, dataset: Any) -> None:

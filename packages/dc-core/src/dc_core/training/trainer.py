@@ -19,7 +19,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from dc_core.columns import Columns
 from dc_core.dataset import Dataset
 from dc_core.errors import DatasetError, TrainingDiverged, TrainingStateError
 from dc_core.interrupts import DeferredSignals, deferred_signals
+from dc_core.metric import score_all
 from dc_core.training import history
 from dc_core.training.batches import (
     LABELLED,
@@ -38,7 +39,8 @@ from dc_core.training.batches import (
 )
 from dc_core.training.config import TrainingConfig
 from dc_core.training.control import Control
-from dc_core.training.history import Epoch, Partial
+from dc_core.training.history import Epoch, Partial, epochs_waited
+from dc_core.training.monitoring import Monitor, Validation
 from dc_core.training.schedules import Progress
 from dc_core.training.seeds import step_seed
 from dc_core.training.world import World
@@ -52,6 +54,13 @@ _READ_EVERY: Final = 64
 _PARTS: Final = ("history", "partial", "control", "data", "optimizer", "best", "last")
 
 logger = logging.getLogger(__name__)
+
+
+class Evaluated(NamedTuple):
+    """The loss on some rows: the sum of the labels' losses times their weights; and predictions."""
+
+    loss: float
+    predictions: np.ndarray | None
 
 
 class Trainer(ABC):
@@ -114,8 +123,8 @@ class Trainer(ABC):
         """Return the values of losses that :meth:`apply` left on the device."""
 
     @abstractmethod
-    def loss_of(self, X: Columns, labels: Labels) -> float:
-        """Return the sum of the labels' losses times their weights, within :meth:`evaluating`."""
+    def evaluated(self, X: Columns, labels: Labels, *, predict: bool) -> Evaluated:
+        """Return the loss on the rows and, if asked for, predictions, within :meth:`evaluating`."""
 
     @abstractmethod
     def copied_weights(self, into: dict[str, Any]) -> dict[str, Any]:
@@ -146,7 +155,7 @@ class Trainer(ABC):
     def run(
         self,
         dataset: Dataset,
-        valid: Dataset | None,
+        validation: Validation,
         epochs: int,
         on_step: Callable[[int, int], None],
     ) -> Generator[Epoch, None, None]:
@@ -154,7 +163,8 @@ class Trainer(ABC):
 
         An epoch that has begun is ended first, and counts. ``on_step(step, steps)`` is called after
         each step. Between epochs the model has the last weights. Close the generator, or exhaust
-        it, to end training: with ``valid`` the model then has the weights of the best epoch.
+        it, to end training: the model then has the weights of the best epoch, if ``validation``
+        keeps them.
 
         Whatever ends training, the steps that are done count. Ctrl-C and SIGTERM are taken between
         two steps, or when the caller asks for the next epoch; see
@@ -177,10 +187,10 @@ class Trainer(ABC):
                         self.set_weights(self._last)
                         self._last = {}
                 for _ in range(epochs):
-                    if self._out_of_patience():
+                    if self._out_of_patience(validation):
                         break
                     with self.isolated():
-                        epoch = self._epoch(dataset, valid, on_step, signals)
+                        epoch = self._epoch(dataset, validation, on_step, signals)
                     ends = True
                     try:
                         yield epoch
@@ -269,14 +279,14 @@ class Trainer(ABC):
     def _epoch(
         self,
         dataset: Dataset,
-        valid: Dataset | None,
+        validation: Validation,
         on_step: Callable[[int, int], None],
         signals: DeferredSignals,
     ) -> Epoch:
         """Train on the rows that the present epoch has left, validate, and return the record."""
         number = len(self.epochs) + 1
         with self.training(number):
-            self._steps(dataset, number, on_step, signals)
+            self._steps(dataset, validation.monitor, on_step, signals)
         self._read_losses()
         partial = self._partial
         loss = partial.mean()
@@ -287,32 +297,33 @@ class Trainer(ABC):
                 "No row of the dataset has a label with a weight.",
                 hint="Check y and w: a label of weight 0 counts as missing.",
             )
-        valid_loss = math.nan if valid is None else self._validate(valid, signals)
-        rate = self.control.rate
-        epoch = Epoch(number, loss, valid_loss, rate, partial.skipped, tuple(partial.losses))
+        valid_loss, metrics = self._validate(validation, signals)
+        rate, skipped = self.control.rate, partial.skipped
+        epoch = Epoch(number, loss, valid_loss, rate, skipped, metrics, tuple(partial.losses))
+        epochs = [*self.epochs, epoch]
         with signals.whole():
-            if valid is not None and not any(e.valid_loss <= valid_loss for e in self.epochs):
+            if validation.keeps_best and validation.monitor.is_best(epochs):
                 self._best = self.copied_weights(self._best)
-            self.epochs, self._partial = [*self.epochs, epoch], Partial()
+            self.epochs, self._partial = epochs, Partial()
         return epoch
 
     def _steps(
         self,
         dataset: Dataset,
-        number: int,
+        monitor: Monitor,
         on_step: Callable[[int, int], None],
         signals: DeferredSignals,
     ) -> None:
-        """Do the steps that are left of the epoch ``number``."""
-        config, partial = self.config, self._partial
-        monitored = [epoch.monitored for epoch in self.epochs]
+        """Do the steps that are left of the present epoch."""
+        config, partial, number = self.config, self._partial, len(self.epochs) + 1
+        results = monitor.results(self.epochs)
         steps = steps_per_epoch(len(dataset), config.batch_size)
 
         def rate_at(step: int) -> float:
             at = Progress(
                 epochs=number - 1 + (step + 0.5) / steps, total=config.epochs, steps=steps
             )
-            factor = self._schedule.factor(at, monitored) * self.control.factor
+            factor = self._schedule.factor(at, results) * self.control.factor
             return config.learning_rate * factor
 
         batches = training_batches(
@@ -391,16 +402,28 @@ class Trainer(ABC):
                     i,
                 )
 
-    def _validate(self, valid: Dataset, signals: DeferredSignals) -> float:
-        total, weight, world = 0.0, 0.0, self.world
+    def _validate(
+        self, validation: Validation, signals: DeferredSignals
+    ) -> tuple[float, dict[str, float]]:
+        """Return the validation loss, NaN without validation rows, and the values of metrics."""
+        valid, world = validation.dataset, self.world
+        if valid is None:
+            return math.nan, {}
+        total, weight = 0.0, 0.0
+        predicted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         with self.evaluating():
             batches = valid.batches(
                 self.config.batch_size, parts=LABELLED, rank=world.rank, world=world.size
             )
             for batch in batches:
                 labels = labels_of(batch)
-                total += self.loss_of(batch.X, labels)
+                loss, predictions = self.evaluated(
+                    batch.X, labels, predict=bool(validation.metrics)
+                )
+                total += loss
                 weight += float(labels.w.sum())
+                if predictions is not None:
+                    predicted.append((batch.y, batch.w, predictions))
                 if world.size == 1:
                     signals.check()
         total, weight = self._sums((total, weight), signals)
@@ -410,13 +433,23 @@ class Trainer(ABC):
             raise TrainingDiverged(
                 f"The validation loss is {total} after epoch {len(self.epochs) + 1}.", hint=_REMEDY
             )
-        return total / weight
+        if not validation.metrics:
+            return total / weight, {}
+        parts = [list(part) for part in zip(*predicted, strict=True)] or [[], [], []]
+        scored = validation.scored
+        if scored is not None and scored is not valid:
+            batches = scored.batches(
+                self.config.batch_size, parts=("w",), rank=world.rank, world=world.size
+            )
+            parts[1] = [batch.w for batch in batches]
+        y, w, predictions = (world.gather_rows(part, len(valid.tasks)) for part in parts)
+        return total / weight, score_all(validation.metrics, y, predictions, w, valid.tasks)
 
-    def _out_of_patience(self) -> bool:
-        losses = [epoch.valid_loss for epoch in self.epochs]
-        if self.config.patience is None or not losses or all(map(math.isnan, losses)):
+    def _out_of_patience(self, validation: Validation) -> bool:
+        if self.config.patience is None:
             return False
-        return len(losses) - 1 - int(np.nanargmin(losses)) >= self.config.patience
+        results = validation.monitor.results(self.epochs)
+        return epochs_waited(results, self.config.min_delta) >= self.config.patience
 
     def _diverged(self, number: int) -> TrainingDiverged:
         count = self._partial.skipped_last

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
+
 
 class World:
     """The processes that train together: this one alone. A backend's subclass joins several.
@@ -24,3 +26,26 @@ class World:
         Every rank has to call it, and waits for the others.
         """
         return [tuple(map(float, values))]
+
+    def gather_rows(self, parts: Sequence[np.ndarray], width: int) -> np.ndarray:
+        """Return the rows of the ``parts`` of every rank, in the order of ranks.
+
+        Parts are ``(n, width)`` or ``(n, width, depth)``, with any number of rows each; a rank may
+        have no part.
+        """
+        if self.size == 1:
+            return np.concatenate(parts)
+        own: np.ndarray = np.concatenate(parts) if parts else np.empty((0, width))
+        depth = own.shape[2] if own.ndim == 3 else 0
+        forms = self.gather((len(own), depth))
+        rows, depths = (int(max(each)) for each in zip(*forms, strict=True))
+        shape = (width, depths) if depths else (width,)
+        padded = np.zeros((rows, *shape))
+        padded[: len(own)] = own.reshape(len(own), *shape)
+        every = self.gather(padded.ravel().tolist())
+        return np.concatenate(
+            [
+                np.reshape(values, (rows, *shape))[: int(count)]
+                for values, (count, _) in zip(every, forms, strict=True)
+            ]
+        )
