@@ -204,6 +204,10 @@ def row_count(columns: Columns) -> int:
 
 def take_rows(columns: Columns, key: Any) -> Any:
     """Return ``columns`` with the rows of ``key`` only: an integer, slice, mask or integers."""
+    if type(columns) is np.ndarray:
+        if isinstance(key, np.ndarray) and key.dtype.kind == "i":
+            return columns.take(key, axis=0)  # what columns[key] is, in a fraction of the time
+        return columns[key]
     if isinstance(columns, Mapping):
         return {name: column[key] for name, column in columns.items()}
     return columns[key]

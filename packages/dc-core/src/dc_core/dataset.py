@@ -26,6 +26,8 @@ from dc_core.tables import columns_array, make_table, read_table, series_array
 PARTS: Final = ("X", "y", "w", "ids")
 """The parts of a row."""
 
+_PARTS: Final = frozenset(PARTS)
+
 _ABSENT: Final[Any] = None
 
 
@@ -510,7 +512,10 @@ class NumpyDataset(Dataset):
         """Return the given ``parts`` of the rows at ``indices``, in that order."""
         check_parts(parts)
         return Batch(
-            *(take_rows(getattr(self, p), indices) if p in parts else _ABSENT for p in PARTS)
+            take_rows(self._X, indices) if "X" in parts else _ABSENT,
+            take_rows(self._y, indices) if "y" in parts else _ABSENT,
+            take_rows(self._w, indices) if "w" in parts else _ABSENT,
+            take_rows(self.ids, indices) if "ids" in parts else _ABSENT,
         )
 
     def with_columns(self, names: str | Sequence[str]) -> NumpyDataset:
@@ -565,7 +570,7 @@ def check_dataset(value: object) -> None:
 
 def check_parts(parts: Sequence[str]) -> None:
     """Raise :class:`ParameterError` unless ``parts`` are names from :data:`PARTS`."""
-    if isinstance(parts, str) or not set(PARTS).issuperset(parts):
+    if isinstance(parts, str) or not _PARTS.issuperset(parts):
         raise ParameterError(f"A dataset has the parts X, y, w and ids, not {parts!r}.")
 
 
