@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
 import torch
@@ -20,19 +20,17 @@ class FiniteCheck:
         self._found = torch.zeros((), device=device)
         self._one = torch.ones((), device=device)
 
-    @torch.no_grad()
-    def faults(self, gradients: Sequence[Tensor]) -> Tensor:
+    def faults(self, gradients: list[Tensor]) -> Tensor:
         """Return 1 if one of them is not finite and 0 otherwise, as a scalar on their device.
 
         Nothing waits for the device. The tensor is used again at the next call.
         """
         self._found.zero_()
-        kinds = {(g.dtype, g.layout) for g in gradients}
-        if len(kinds) == 1 and gradients[0].is_floating_point() and not gradients[0].is_sparse:
+        dtype = gradients[0].dtype if gradients else torch.float32
+        alike = all(g.dtype is dtype and g.layout is torch.strided for g in gradients)
+        if alike and dtype.is_floating_point:
             # What torch's own scaler of gradients uses: one pass over all of them.
-            torch._amp_foreach_non_finite_check_and_unscale_(
-                list(gradients), self._found, self._one
-            )
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
         else:
             for gradient in gradients:
                 values = gradient.coalesce().values() if gradient.is_sparse else gradient
@@ -91,9 +89,12 @@ class Buffers:
         ]
         self._places, self._kept = [place for place, _ in left], [kept for _, kept in left]
 
-    @contextmanager
-    def restored_on_error(self) -> Iterator[None]:
+    def restored_on_error(self) -> AbstractContextManager[None]:
         """Keep the buffers, and restore them if the block raises."""
+        return self._restored_on_error() if self._places else nullcontext()
+
+    @contextmanager
+    def _restored_on_error(self) -> Iterator[None]:
         self.keep()
         try:
             yield

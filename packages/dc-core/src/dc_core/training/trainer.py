@@ -377,7 +377,8 @@ class Trainer(ABC):
         partial = self._partial
         if isinstance(loss, float):
             partial.losses.append(loss)
-            self._log_skipped(len(partial.losses) - 1)
+            if math.isnan(loss):
+                self._log_skipped(len(partial.losses) - 1)
         else:
             self._unread.append(loss)
         partial.weights.append(weight)
