@@ -4,17 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import Batch, Dataset, DCError, row_count
+from dc_core import Batch, Columns, Dataset, DCError, row_count
 from dc_core.errors import DatasetError, EmptyDataset
 from dc_torch.batches import Input, RaggedTensor, input_dtype, input_of
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
+
+_BATCHES_PER_CALL: Final = 8
+"""Prediction takes at most so many batches of vectors at once."""
+
+_BYTES_PER_CALL: Final = 4 << 20
+"""It takes more than one only if they are no larger than this."""
 
 
 @contextmanager
@@ -79,33 +85,54 @@ def predict(
 ) -> np.ndarray:
     """Return what ``read`` makes of the outputs for all rows: ``(n, tasks, ...)``.
 
-    They are float64 if the module's output is, and float32 otherwise. Only one batch of X is in
-    memory at a time. Raises :class:`EmptyDataset` if there is no row.
+    They are float64 if the module's output is, and float32 otherwise. They stay on the device until
+    all are computed; of X, only the rows of one call are in memory at a time. How many these are
+    depends on the dataset and the config alone, so that equal calls give equal bits. Raises
+    :class:`EmptyDataset` if there is no row.
     """
-    result: np.ndarray | None = None
+    dtype = input_dtype(module, config)
+    loss = config.loss_function()
+    result: Tensor | None = None
     done = 0
     with evaluating(module):
-        for batch, output in outputs(module, config, device, dataset, ("X",)):
-            part = as_floats(read(output))
+        for X in _inputs(dataset, config.batch_size, dtype):
+            part = as_floats(read(loss.with_tasks(run(module, input_of(X, dtype, device)))))
             if result is None:
-                result = np.empty((len(dataset), *part.shape[1:]), part.dtype)
-            rows = row_count(batch.X)
+                result = part.new_empty((len(dataset), *part.shape[1:]))
+            rows = row_count(X)
             if part.shape != (rows, *result.shape[1:]):
                 raise DatasetError(
                     f"For {rows} rows the {type(module).__name__} returned an output of "
-                    f"shape {part.shape}.",
+                    f"shape {tuple(part.shape)}.",
                     hint="Its forward() must return one row per row, and the same shape for each.",
                 )
-            result[done : done + len(part)] = part
-            done += len(part)
+            result[done : done + rows] = part
+            done += rows
     if result is None:
         raise EmptyDataset("There is no row to predict for.")
-    return result
+    return to_array(result, copy=False)
 
 
-def as_floats(output: Tensor) -> np.ndarray:
+def _inputs(dataset: Dataset, batch_size: int, dtype: torch.dtype) -> Iterator[Columns]:
+    """Yield X in order, as many rows at once as a module that takes ``dtype`` is called with.
+
+    Vectors of features are cheap, and small calls of the module cost more than its sums; how many
+    are taken follows from the first batch. What rows of any other form need within the module is
+    not known, so they are as many as in training.
+    """
+    done, rows = 0, batch_size
+    while done < len(dataset):
+        X = dataset.rows(np.arange(done, min(done + rows, len(dataset))), ("X",)).X
+        if done == 0 and isinstance(X, np.ndarray) and X.ndim == 2 and dtype.is_floating_point:
+            fitting = _BYTES_PER_CALL // max(1, X.nbytes // len(X))
+            rows = max(batch_size, min(_BATCHES_PER_CALL * batch_size, fitting))
+        yield X
+        done += row_count(X)
+
+
+def as_floats(output: Tensor) -> Tensor:
     """Return ``output`` as float64 if it is, and as float32 otherwise."""
-    return to_array(output if output.dtype == torch.float64 else output.float())
+    return output if output.dtype == torch.float64 else output.float()
 
 
 def _form(X: Input) -> str:

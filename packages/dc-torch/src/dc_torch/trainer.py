@@ -131,7 +131,7 @@ class ModuleTrainer(Trainer):
         """Return the weighted sum of the losses of the labels and, if asked for, predictions."""
         output = self._output(X)
         self._loss.check(output, labels.y, labels.given)
-        predictions = as_floats(self._loss.predictions(output)) if predict else None
+        predictions = to_array(as_floats(self._loss.predictions(output))) if predict else None
         return Evaluated(float(self._weighted(output, labels)), predictions)
 
     @torch.no_grad()
