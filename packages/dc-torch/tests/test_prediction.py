@@ -91,6 +91,34 @@ def test_predicting_records_no_gradient_and_restores_every_mode(rows):
     module(torch.from_numpy(rows.X)).sum().backward()
 
 
+def sizes_of_calls(X, **options):
+    class Counting(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.factor = nn.Parameter(torch.ones(1))
+
+        def forward(self, x):
+            sizes.append(len(x))
+            return self.factor * x.flatten(1).sum(1)
+
+    sizes = []
+    model = TorchModel(Counting(), batch_size=4, **options)
+    np.testing.assert_allclose(model.predict(X)[:, 0], X.reshape(len(X), -1).sum(1), rtol=1e-5)
+    return sizes
+
+
+def test_vectors_are_predicted_in_larger_batches_once_their_width_is_known():
+    assert sizes_of_calls(np.ones((90, 3), np.float32)) == [4, 32, 32, 22]
+    assert sizes_of_calls(np.ones((3, 3), np.float32)) == [3]
+    wide = np.ones((20, 1 << 17), np.float32)  # eight rows of half a MiB are 4 MiB
+    assert sizes_of_calls(wide) == [4, 8, 8]
+
+
+def test_rows_that_are_not_vectors_of_numbers_are_predicted_in_batches_of_training():
+    assert sizes_of_calls(np.ones((9, 2, 2), np.float32)) == [4, 4, 1]
+    assert sizes_of_calls(np.ones((9, 3), np.int64), input_dtype="int64") == [4, 4, 1]
+
+
 def test_modes_are_restored_after_an_error():
     module = nn.Sequential(nn.Linear(8, 1))
     with pytest.raises(DatasetError):

@@ -83,7 +83,7 @@ class TrainingConfig:
     """
 
     batch_size: int = 64
-    """Rows per step, and per call of the model in prediction."""
+    """Rows per step, and per call of the model in prediction, for which a backend may take more."""
 
     epochs: int = 100
     """The number of passes over all rows; schedules span them."""
