@@ -21,6 +21,7 @@ from werkzeug.serving import make_server
 TOKEN = "hf_of_a_writer"
 LICENCES = ("apache-2.0", "cc-by-4.0", "mit", "other")  # some of those that it accepts
 LARGE = 1000
+PAGE = 1000
 """Bytes from which on a file goes into the large file storage, as *.safetensors always do."""
 
 
@@ -277,8 +278,14 @@ def make_app(hub):
     @app.get("/api/models/<path:name>/tree/<revision>")
     def tree(name, revision):
         repository = readable(name)
-        files = repository.commits[at(repository, revision)]
-        return flask.jsonify([listed(path, file) for path, file in files.items()])
+        files = list(repository.commits[at(repository, revision)].items())
+        start = int(flask.request.args.get("cursor", 0))
+        page = files[start : start + PAGE]
+        answer = flask.jsonify([listed(path, file) for path, file in page])
+        if start + PAGE < len(files):
+            url = f"{hub.url}{flask.request.path}?limit={PAGE}&cursor={start + PAGE}"
+            answer.headers["Link"] = f'<{url}>; rel="next"'
+        return answer
 
     @app.post("/api/models/<path:name>/paths-info/<revision>")
     def paths_info(name, revision):

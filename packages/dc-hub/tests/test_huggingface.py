@@ -573,11 +573,46 @@ def test_files_that_make_no_sense_are_a_typed_error(site, linear, entry):
         load_weights("hf://org/m", into=linear)
 
 
-def test_a_list_of_files_that_is_not_whole_is_a_typed_error(site, linear, arrays):
+@unversioned
+def test_a_list_of_files_is_read_page_by_page(site, linear, arrays, models, dataset):
+    others = {f"{number:04}.txt": b"x" for number in range(2 * server.PAGE)}
+    site.add("org/m", {**others, "model.safetensors": safetensors.save(arrays)})
+    mine = models["Linear"]().fit(dataset)
+    load_weights("hf://org/m", into=mine)
+    np.testing.assert_array_equal(mine.coefficients, linear.coefficients)
+    assert sum("/tree/" in path for path in site.paths()) == 3
+
+
+@pytest.mark.parametrize(
+    ("link", "error"),
+    [
+        ("<{url}{path}?cursor=1>", errors.LimitExceeded),
+        ("<{url}{path}>", errors.HubUnavailable),
+        ("<{url}{path}?cursor=\x7f>", errors.HubUnavailable),
+        ("<{url}{path}?" + 5_000 * "x" + ">", errors.HubUnavailable),
+    ],
+    ids=["without end", "without a query", "with controls", "long"],
+)
+def test_a_list_of_files_that_is_not_whole_is_a_typed_error(site, linear, arrays, link, error):
     site.add("org/m", {"model.safetensors": safetensors.save(arrays)})
-    site.faults["tree"] = lambda path: ("[]", 200, {"Link": f'<{site.url}/{path}>; rel="next"'})
-    with pytest.raises(errors.LimitExceeded, match="more files than one page"):
+    site.faults["tree"] = lambda path: (
+        "[]",
+        200,
+        {"Link": f'{link.format(url=site.url, path=path)}; rel="next"'},
+    )
+    with pytest.raises(error):
         load_weights("hf://org/m", into=linear)
+    assert sum("/tree/" in path for path in site.paths()) <= 100
+
+
+def test_a_link_to_the_next_page_does_not_lead_elsewhere(site, linear, arrays):
+    site.add("org/m", {"model.safetensors": safetensors.save(arrays)})
+    link = '<http://127.0.0.1:9/elsewhere?cursor=7>; rel="next"'
+    answers = [("[]", 200, {"Link": link})]
+    site.faults["tree"] = lambda path: answers.pop() if answers else None
+    with pytest.raises(errors.ModelNotFound):
+        load_weights("hf://org/m", into=linear)
+    assert sum("/tree/" in path for path in site.paths()) == 2
 
 
 def test_an_upload_that_fails_names_no_signed_url_and_changes_nothing(site, org, linear):

@@ -127,9 +127,15 @@ class HTTPStore:
 
     def read(self, path: str, limit: int) -> bytes:
         """Return a whole file; see :class:`Store`."""
+        return self._read_whole(path, limit)[0]
 
-        def attempt() -> bytes:
-            with self._answer(path, {}) as answer:
+    def _read_whole(
+        self, path: str, limit: int, query: str = ""
+    ) -> tuple[bytes, Mapping[str, str]]:
+        """Return a whole file, or what is at its path for a ``query``, and the headers."""
+
+        def attempt() -> tuple[bytes, Mapping[str, str]]:
+            with self._answer(path, {}, query) as answer:
                 self._check_whole(answer, path)
                 size = answer.length_remaining or 0  # what the header says, if that is a number
                 data = b"" if size > limit else b"".join(timely(answer.read1, limit + 1))
@@ -140,7 +146,7 @@ class HTTPStore:
                     )
                 if len(data) < size:
                     raise TryAgain(f"{len(data)} of {size} bytes came")
-                return data
+                return data, answer.headers
 
         return self._persist(path, attempt)
 
@@ -201,9 +207,9 @@ class HTTPStore:
         return self._pools[key]
 
     @contextmanager
-    def _answer(self, path: str, headers: Mapping[str, str]) -> Iterator[Any]:
+    def _answer(self, path: str, headers: Mapping[str, str], query: str = "") -> Iterator[Any]:
         """Ask for a file, follow redirects, and yield the answer, whose body is not read yet."""
-        url = f"{self.url}/{quote(path)}"
+        url = f"{self.url}/{quote(path)}" + (f"?{query}" if query else "")
         for _ in range(_REDIRECTS + 1):
             own = self._headers if _host(url) == _host(self.url) else {}
             answer = self._pool(url).request(

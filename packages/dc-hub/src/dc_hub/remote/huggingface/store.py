@@ -31,6 +31,10 @@ LOG_IN: Final = "Log in (hf auth login) or set HF_TOKEN to a token that may {}."
 _MAX_ANSWER: Final = 1 << 25
 """The largest answer that is read: more than 100 000 references."""
 
+_MAX_PAGES: Final = 100
+"""The most pages of a list that are read; each has up to a thousand files."""
+
+_NEXT: Final = re.compile(r'<[^<>?#]{1,2000}\?([!$-;=?-~]{1,2000})>\s*;\s*rel="next"')
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
 
 
@@ -86,22 +90,52 @@ class HFStore(HTTPStore):
         """Return the files in the root of a commit by name.
 
         Raises :class:`RevisionNotFound` if there is no such commit, :class:`HubUnavailable`, and
-        :class:`LimitExceeded` if the endpoint divides the list into pages (of a thousand files).
+        :class:`LimitExceeded` if there are more than a hundred thousand.
         """
         path = f"api/models/{repository}/tree/{commit}"
-        answer = self._json(path)
-        if not isinstance(answer, list):
-            raise self._nonsense(path, "no list of files")
-        return {
-            str(item.get("path")): self._file(path, item)
-            for item in answer
-            if isinstance(item, dict) and item.get("type") == "file"
-        }
+        found: dict[str, RepositoryFile] = {}
+        query = ""
+        for _ in range(_MAX_PAGES):
+            answer, query = self._page(path, query)
+            if not isinstance(answer, list):
+                raise self._nonsense(path, "no list of files")
+            found |= {
+                str(item.get("path")): self._file(path, item)
+                for item in answer
+                if isinstance(item, dict) and item.get("type") == "file"
+            }
+            if not query:
+                return found
+        raise self._too_many(path, "files")
 
     def _json(self, path: str) -> Any:
-        data = self.read(path, _MAX_ANSWER)
-        return strict_json.loads(
+        answer, more = self._page(path, "")
+        if more:
+            raise self._too_many(path, "references")
+        return answer
+
+    def _page(self, path: str, query: str) -> tuple[Any, str]:
+        """Return a page of an answer, and the query for the next one; empty at the end.
+
+        Nothing else of the link to the next page is used, so that it cannot lead elsewhere.
+        """
+        data, headers = self._read_whole(path, _MAX_ANSWER, query)
+        answer = strict_json.loads(
             data, what=self._shown(path), limit=_MAX_ANSWER, depth=16, error=HubUnavailable
+        )
+        link = headers.get("Link", "")
+        if 'rel="next"' not in link:
+            return answer, ""
+        found = _NEXT.search(link)
+        if found is None:
+            raise self._nonsense(path, "a link to no page")
+        return answer, found[1]
+
+    def _too_many(self, path: str, what: str) -> LimitExceeded:
+        return LimitExceeded(
+            f"{self._shown(_repository(path))} has too many {what}.",
+            path=self._shown(path),
+            hint="Use another repository for this model.",
         )
 
     def _commits(self, path: str, items: Any) -> Iterator[tuple[str, str]]:
@@ -125,12 +159,6 @@ class HFStore(HTTPStore):
 
     def _check(self, answer: Any, path: str) -> None:
         """Raise the error that the endpoint names in a header; see :meth:`HTTPStore._check`."""
-        if path.startswith("api/") and 'rel="next"' in answer.headers.get("Link", ""):
-            raise LimitExceeded(
-                f"{self._shown(_repository(path))} has more files than one page lists.",
-                path=self._shown(path),
-                hint="Move files that are not the model's into a folder.",
-            )
         code = answer.headers.get("X-Error-Code", "")
         if answer.status == 401 and not code:
             raise HubUnavailable(
