@@ -1,11 +1,13 @@
 """Hubs in buckets: published by conditional writes, on a server of the protocol on loopback."""
 
+import dataclasses
 import json
 import runpy
 import threading
 from contextlib import suppress
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
+from time import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -29,6 +31,7 @@ from dc_hub.errors import (
 )
 from dc_hub.format.filenames import MANIFEST, SIGNATURE
 from dc_hub.format.signatures import parse_signatures
+from dc_hub.remote import buckets as buckets_module
 from dc_hub.remote import http, retrying
 from dc_hub.remote import s3 as s3_module
 from dc_hub.remote.buckets import Refused
@@ -740,3 +743,84 @@ def test_the_trust_policy_holds_for_buckets(s3, linear, alice, tmp_path):
         from_pretrained("m", hub=s3)
     dc_hub.sign("m", hub=s3, key="alice")
     from_pretrained("m", hub=s3)
+
+
+@pytest.fixture
+def abandoned(s3, linear, monkeypatch):
+    """What a publisher that crashed has left, as (hub, revision); ``published`` is beside it."""
+    publish(linear, "published", hub=s3)
+    with monkeypatch.context() as patch:
+        patch.setattr(s3.store, "write", failing)
+        with pytest.raises(HubUnavailable):
+            publish(linear, "lab/m", hub=s3)
+    (left,) = s3.unfinished(older_than=-60)
+    return s3, left
+
+
+def failing(*arguments, **options):
+    raise HubUnavailable("the machine is switched off")
+
+
+def a_day_later(monkeypatch):
+    monkeypatch.setattr(buckets_module, "time", SimpleNamespace(time=lambda: time() + 86_500))
+
+
+def test_files_of_an_abandoned_publish_are_removed_after_a_day(abandoned, run, monkeypatch):
+    s3, left = abandoned
+    there = {one.path for one in s3.store.below("")}
+    assert dc_hub.gc(hub=s3) == []
+    assert {one.path for one in s3.store.below("")} == there
+    a_day_later(monkeypatch)
+    code, out, _ = run("gc", "--dry-run", "--hub", s3.store.url)
+    assert (code, out.split()[0], "would be removed" in out) == (0, "leftover", True)
+    assert {one.path for one in s3.store.below("")} == there
+    code, out, _ = run("gc", "--json", "--hub", s3.store.url)
+    (removed,) = json.loads(out)
+    assert removed["path"] == f"{s3.store.url}/lab/m/revisions/{left.revision}"
+    assert (removed["name"], removed["revision"]) == ("lab/m", left.revision)
+    assert there - {one.path for one in s3.store.below("")} == {
+        path for path in there if path.startswith("lab/m/")
+    }
+    assert from_pretrained("published", hub=s3) is not None
+
+
+def test_what_is_being_published_is_not_removed(abandoned, linear, monkeypatch):
+    s3, _ = abandoned
+    now = max(one.written for one in s3.store.below(""))
+    objects = s3.store.below
+
+    def old_but_one(path):
+        found = list(objects(path))
+        for one in found[1:]:
+            yield dataclasses.replace(one, written=now - 1e6)
+        yield from found[:1]
+
+    monkeypatch.setattr(s3.store, "below", old_but_one)
+    assert s3.unfinished() == []
+
+
+def test_a_revision_that_is_finished_while_it_is_collected_is_kept(
+    abandoned, linear, dataset, monkeypatch
+):
+    """It is published again just before the second file is deleted."""
+    s3, left = abandoned
+    delete, deleted = s3.store.delete, []
+
+    def meanwhile(path, **options):
+        delete(path, **options)
+        deleted.append(path)
+        if len(deleted) == 1:
+            publish(linear, "lab/m", hub=second_of(s3))
+
+    monkeypatch.setattr(s3.store, "delete", meanwhile)
+    assert not s3.remove_unfinished(left, older_than=-60)
+    assert len(deleted) == 1
+    assert from_pretrained("lab/m", hub=s3).predict(dataset).shape == (20, 2)
+
+
+def test_other_objects_in_a_bucket_are_not_collected(s3, linear, monkeypatch):
+    publish(linear, "m", hub=s3)
+    for path in ("notes.txt", f"a/b/c/revisions/{'a' * 64}/x", f"m/revisions/{'a' * 64}/x/y"):
+        s3.store.write(path, b"x")
+    a_day_later(monkeypatch)
+    assert s3.unfinished() == []

@@ -16,7 +16,7 @@ from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubUnavailable, LimitExceeded, ReadOnlyHub
 from dc_hub.files.urls import hide_secrets, without_secrets
 from dc_hub.format.manifest import CHUNK
-from dc_hub.remote.buckets import BucketHub, Refused
+from dc_hub.remote.buckets import BucketHub, Refused, StoredObject
 from dc_hub.remote.http import GRACE, SLOWEST
 from dc_hub.remote.store import check_online, is_range
 
@@ -97,19 +97,19 @@ class AzureStore:
 
     def files(self, path: str) -> list[str]:
         """Return the names of the blobs in the folder ``path``, sorted."""
-        names = (found[len(path) + 1 :] for found in self.below(path))
+        names = (found.path[len(path) + 1 :] for found in self.below(path))
         return sorted(name for name in names if "/" not in name)
 
-    def below(self, path: str) -> Iterator[str]:
-        """Yield the paths of all blobs below the folder ``path``, with that path."""
+    def below(self, path: str) -> Iterator[StoredObject]:
+        """Yield all blobs below the folder ``path``."""
         where = f"{self._container}/{self._key(path)}".rstrip("/")
         try:
-            found = self._ask(path, self._files._find, where)
+            found: Any = self._ask(path, self._files._find, where, detail=True)
         except FileMissing:
             return
         start = len(f"{self._container}/{self._key('')}")
-        for each in found:
-            yield each[start:]
+        for name, each in found.items() if isinstance(found, dict) else ():  # or it is a blob
+            yield StoredObject(name[start:], each["size"], each["last_modified"].timestamp())
 
     def write(
         self, path: str, data: bytes, *, new: bool = False, expected: str | None = None

@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import re
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Final, Protocol
@@ -41,7 +43,10 @@ from dc_hub.remote.store import Store
 
 _TAG_BYTES: Final = 4096
 _MANIFEST_KEY: Final = re.compile(rf"(.+)/revisions/([0-9a-f]{{64}})/{re.escape(MANIFEST)}")
+_REVISION_KEY: Final = re.compile(r"(.+)/revisions/([0-9a-f]{64})/[^/]+")
 _TAG_KEY: Final = re.compile(r"(.+)/refs/([^/]+)\.json")
+
+_DAY: Final = 86_400.0
 
 _LISTING_JOBS: Final = 16
 """Tags that are read at a time when a hub is listed."""
@@ -80,8 +85,29 @@ class Bucket(Store, Protocol):
     def files(self, path: str) -> list[str]:
         """Return the names of the objects in the folder ``path``, sorted."""
 
-    def below(self, path: str) -> Iterator[str]:
-        """Yield the paths of all objects below the folder ``path``, with that path."""
+    def below(self, path: str) -> Iterator[StoredObject]:
+        """Yield all objects below the folder ``path``."""
+
+
+@dataclass(frozen=True, slots=True)
+class StoredObject:
+    """An object in a bucket: its path, its bytes, and when it was written, in seconds since 1970.
+
+    One of which the store does not say when it was written counts as written just now.
+    """
+
+    path: str
+    size: int
+    written: float
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """What was stored of a revision without its manifest: files that nobody can read."""
+
+    name: str
+    revision: str
+    size: int
 
 
 class BucketHub(RemoteHub):
@@ -94,13 +120,8 @@ class BucketHub(RemoteHub):
 
     def names(self) -> list[str]:
         """Return the names of the models, sorted."""
-        return sorted(
-            name
-            for name in {
-                found[1] for found in map(_MANIFEST_KEY.fullmatch, self.store.below("")) if found
-            }
-            if _is_name(name)
-        )
+        found = (_MANIFEST_KEY.fullmatch(one.path) for one in self.store.below(""))
+        return sorted(filter(_is_name, {path[1] for path in found if path}))
 
     def tags(self, name: str) -> dict[str, str]:
         """Return the revision that each tag of a model points at, sorted by tag."""
@@ -116,10 +137,10 @@ class BucketHub(RemoteHub):
         """Return the tags and revisions of all models as they are now."""
         revisions: dict[str, list[str]] = {}
         tags: list[tuple[str, str]] = []
-        for path in self.store.below(""):
-            if found := _MANIFEST_KEY.fullmatch(path):
+        for one in self.store.below(""):
+            if found := _MANIFEST_KEY.fullmatch(one.path):
                 revisions.setdefault(found[1], []).append(found[2])
-            elif found := _TAG_KEY.fullmatch(path):
+            elif found := _TAG_KEY.fullmatch(one.path):
                 tags.append((found[1], found[2]))
         revisions = {name: revisions[name] for name in sorted(filter(_is_name, revisions))}
         read = self._read_tags([tag for tag in tags if tag[0] in revisions])
@@ -229,6 +250,36 @@ class BucketHub(RemoteHub):
                 return  # it is stored again by somebody, who has to finish
             self.store.delete(f"{base}/{files[0]}")
             deleted.add(files[0])
+
+    def unfinished(self, older_than: float = _DAY) -> list[Unfinished]:
+        """Return what publishers that did not finish have left, by name and revision.
+
+        These are the files of revisions without a manifest, if nothing of the revision was written
+        for ``older_than`` seconds.
+        """
+        found: dict[tuple[str, str], list[StoredObject]] = {}
+        for one in self.store.below(""):
+            path = _REVISION_KEY.fullmatch(one.path)
+            if path and _is_name(path[1]):
+                found.setdefault((path[1], path[2]), []).append(one)
+        return [
+            Unfinished(name, revision, sum(file.size for file in files))
+            for (name, revision), files in sorted(found.items())
+            if _is_abandoned(files, older_than)
+        ]
+
+    def remove_unfinished(self, left: Unfinished, older_than: float = _DAY) -> bool:
+        """Remove what :meth:`unfinished` has found, and tell whether it is gone.
+
+        Before each deletion is checked whether somebody publishes the revision now: then it stays,
+        and they store again what is missing when they finish.
+        """
+        base = f"{left.name}/revisions/{left.revision}"
+        while files := list(self.store.below(base)):
+            if not _is_abandoned(files, older_than):
+                return False
+            self.store.delete(files[0].path)
+        return True
 
     def _tagged_revision(self, name: str, digest: str, tags: Sequence[str]) -> RevisionTagged:
         return RevisionTagged(
@@ -361,7 +412,7 @@ class BucketHub(RemoteHub):
 
     def _complete(self, name: str) -> list[str]:
         keys = self.store.below(f"{name}/revisions")
-        founds = map(_MANIFEST_KEY.fullmatch, keys)
+        founds = (_MANIFEST_KEY.fullmatch(one.path) for one in keys)
         return sorted(found[2] for found in founds if found and found[1] == name)
 
     def _has(self, name: str) -> bool:
@@ -374,6 +425,12 @@ class BucketHub(RemoteHub):
                 path=f"{self.store.url}/{name}",
                 hint="`dc-hub ls` lists its models; hub= or DEEPCHEM_MODEL_HUB selects another.",
             )
+
+
+def _is_abandoned(files: Iterable[StoredObject], older_than: float) -> bool:
+    """Tell whether the files of a revision, which has no manifest, were all written long ago."""
+    before = time.time() - older_than
+    return all(file.written < before and not _MANIFEST_KEY.fullmatch(file.path) for file in files)
 
 
 def _is_name(name: str) -> bool:

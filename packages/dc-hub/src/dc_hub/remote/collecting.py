@@ -8,14 +8,21 @@ revision that gets a tag stays, and a cached model that is being loaded stays to
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
 
 from dc_core import explained
 from dc_core.errors import ParameterError
-from dc_hub.errors import ModelNotFound, RevisionNotFound, RevisionTagged, UnsafePath
+from dc_hub.errors import (
+    HubUnavailable,
+    ModelNotFound,
+    RevisionNotFound,
+    RevisionTagged,
+    UnsafePath,
+)
 from dc_hub.files.cache import cache_folder
 from dc_hub.files.paths import is_directory
 from dc_hub.files.storage import last_change, remove_leftovers, size_of
@@ -24,6 +31,7 @@ from dc_hub.hubs.contract import Hub, HubLike
 from dc_hub.hubs.local import LocalHub
 from dc_hub.hubs.opening import open_hub
 from dc_hub.hubs.several import HubsInOrder
+from dc_hub.remote.buckets import BucketHub, Unfinished
 from dc_hub.remote.cache import Cache
 
 KEEP_DAYS: Final = 7.0
@@ -37,11 +45,12 @@ class Garbage:
     """Something that can be removed, and its size in bytes.
 
     ``kind`` is ``"leftover"`` (of a crashed process), ``"revision"`` (without a tag) or
-    ``"cached"``. ``name`` is the name of the model, if it is known.
+    ``"cached"``. ``path`` is a URL if it is in a bucket. ``name`` is the name of the model, if it
+    is known.
     """
 
     kind: Literal["leftover", "revision", "cached"]
-    path: Path
+    path: Path | str
     size: int
     name: str = ""
     revision: str = ""
@@ -57,10 +66,11 @@ def gc(
     limit: int = 0,
     dry_run: bool = False,
 ) -> list[Garbage]:
-    """Remove what nobody needs from a local hub and from the cache, and return what was removed.
+    """Remove what nobody needs from a hub and from the cache, and return what was removed.
 
     Args:
-        hub: The hub; see :func:`open_hub`. Of one that is not in a directory, nothing is removed.
+        hub: The hub; see :func:`open_hub`. Of one that is neither in a directory nor in a bucket,
+            nothing is removed.
         unreferenced: Also remove the revisions that no tag points at, and that were published more
             than ``keep_days`` days ago.
         keep_days: See ``unreferenced``.
@@ -70,8 +80,10 @@ def gc(
         dry_run: Remove nothing, and return what would be removed.
 
     What crashed processes left is always removed: what has not changed for a day in the hub, and
-    for a week in the cache. Raises :class:`HubUnavailable` if ``hub`` is given and not there,
-    :class:`ParameterError` for ``unreferenced`` and a hub that is not in a directory, and
+    for a week in the cache. In a bucket these are the files of revisions without a manifest.
+
+    Raises :class:`HubUnavailable` if ``hub`` is given and not there, :class:`ParameterError` for
+    ``unreferenced`` and a hub that is not in a directory, :class:`ReadOnlyHub`, and
     :class:`LockTimeout`.
     """
     if keep_days < 0 or limit < 0:
@@ -89,12 +101,21 @@ def gc(
 
 def _leftovers(where: Hub, models: Cache, *, given: bool) -> Iterator[Garbage]:
     found = models.leftovers() if models.folder.is_dir() else []
-    for one in where.hubs if isinstance(where, HubsInOrder) else (where,):
+    for one in _each(where):
         # The default hub need not be there; one that is asked for must be.
         if isinstance(one, LocalHub) and (given or is_directory(one.path)):
             found += one.leftovers()
+        elif isinstance(one, BucketHub):
+            with suppress(*() if given else (HubUnavailable,)):
+                for left in one.unfinished():
+                    url = f"{one.store.url}/{left.name}/revisions/{left.revision}"
+                    yield Garbage("leftover", url, left.size, left.name, left.revision)
     for path in found:
         yield Garbage("leftover", path, size_of(path))
+
+
+def _each(where: Hub) -> Sequence[Hub]:
+    return where.hubs if isinstance(where, HubsInOrder) else (where,)
 
 
 def _unreferenced(where: Hub, keep_days: float) -> Iterator[Garbage]:
@@ -131,6 +152,14 @@ def _cached(models: Cache, limit: int) -> Iterator[Garbage]:
 
 def _remove(garbage: Garbage, where: Hub, models: Cache) -> bool:
     """Remove what was found, unless it is used by now; tell whether it is gone."""
+    if isinstance(garbage.path, str):
+        left = Unfinished(garbage.name, garbage.revision, garbage.size)
+        buckets = (one for one in _each(where) if isinstance(one, BucketHub))
+        return any(
+            one.remove_unfinished(left)
+            for one in buckets
+            if garbage.path == f"{one.store.url}/{left.name}/revisions/{left.revision}"
+        )
     if garbage.kind == "leftover":
         return bool(remove_leftovers([garbage.path]))
     if garbage.kind == "cached":

@@ -6,6 +6,7 @@ is compared with digests by those who asked for it.
 
 from __future__ import annotations
 
+import math
 import os
 import re
 from collections.abc import Generator, Iterator, Mapping
@@ -17,7 +18,7 @@ from dc_core import hookimpl
 from dc_core.errors import ParameterError
 from dc_hub.errors import FileMissing, HubError, HubUnavailable, LimitExceeded, ReadOnlyHub
 from dc_hub.files.urls import hide_secrets, without_secrets
-from dc_hub.remote.buckets import BucketHub, Refused
+from dc_hub.remote.buckets import BucketHub, Refused, StoredObject
 from dc_hub.remote.http import timely
 from dc_hub.remote.retrying import TryAgain, persist, persist_stream
 from dc_hub.remote.store import RangesUnsupported, check_online, is_range, without_first
@@ -197,13 +198,11 @@ class S3Store:
 
     def files(self, path: str) -> list[str]:
         """Return the names of the objects in the folder ``path``, sorted."""
-        return sorted(key.rpartition("/")[2] for key in self._keys(path, Delimiter="/"))
+        return sorted(one.path.rpartition("/")[2] for one in self._objects(path, Delimiter="/"))
 
-    def below(self, path: str) -> Iterator[str]:
-        """Yield the paths of all objects below the folder ``path``, with that path."""
-        start = len(self._key(""))
-        for key in self._keys(path):
-            yield key[start:]
+    def below(self, path: str) -> Iterator[StoredObject]:
+        """Yield all objects below the folder ``path``."""
+        yield from self._objects(path)
 
     @contextmanager
     def _body(self, path: str, options: Mapping[str, str]) -> Iterator[tuple[Any, Any]]:
@@ -245,8 +244,9 @@ class S3Store:
             hint="The object was changed, or the store does not send ranges as S3 does.",
         )
 
-    def _keys(self, path: str, **options: str) -> Iterator[str]:
-        """Yield the keys of the objects below a folder, page by page."""
+    def _objects(self, path: str, **options: str) -> Iterator[StoredObject]:
+        """Yield the objects below a folder, page by page."""
+        start = len(self._key(""))
         prefix = f"{self._key(path)}/" if path else f"{self._prefix}/" if self._prefix else ""
         with self._asking(path):
             pages = self._client.get_paginator("list_objects_v2")
@@ -259,7 +259,12 @@ class S3Store:
                         hint="Divide the models among several hubs.",
                     )
                 for each in page.get("Contents", ()):
-                    yield each["Key"]
+                    written = each.get("LastModified")
+                    yield StoredObject(
+                        each["Key"][start:],
+                        each.get("Size", 0),
+                        math.inf if written is None else written.timestamp(),
+                    )
 
     def _key(self, path: str) -> str:
         return f"{self._prefix}/{path}" if self._prefix else path
