@@ -134,6 +134,7 @@ def test_a_model_larger_than_the_limit_is_a_typed_error_and_nothing_is_removed(
     with pytest.raises(NoRoom, match=r"80\d kB.*500 kB.*DEEPCHEM_CACHE_LIMIT"):
         from_pretrained("large", hub=served.url)
     assert Cache(cache).revisions() == [kept]
+    assert list((cache / "partial").iterdir()) == []
 
 
 def test_a_limit_that_is_none_is_a_typed_error(served, add, monkeypatch):

@@ -17,6 +17,7 @@ import pytest
 from dc_core import dataset_digest
 from dc_hub import Golden, errors, publish, publish_directory, save, write_site, write_tensors
 from dc_hub.format.summary import BEGIN, END
+from dc_hub.site import pages as pages_module
 from dc_hub.site.card import MAX_RENDERED, MAX_SHOWN, render_card
 from dc_hub.site.links import file_of, name_of
 from dc_hub.site.markup import element
@@ -275,12 +276,16 @@ def test_predicted_values_are_drawn_against_measured_ones_where_those_are_stored
         (np.array([1.7e308, 1.7e308]), np.array([1.7e308, 1.7e308]), 0),
         (np.array([1e300, -1e300]), np.array([1.0, 2.0]), 0),
         (np.array([[-0.0005, 1.0005], [-0.0001, 1.0001]]), np.array([1.0, 0.0]), 1),
+        (np.array([-4.0, 3.0, 7.0]), np.array([0.0, 1.0, 1.0]), 0),
+        (np.array([0.1, 0.7, 0.9]), np.array([0.0, 1.0, 1.0]), 1),
+        (np.array([-4.0, 3.0, 7.0]), np.array([0.0, 1.0, 2.0]), 1),
     ],
     ids=[
         *("many outputs", "many classes", "too many classes", "two classes", "unknown classes"),
         *("not a number", "infinite", "huge", "tiny", "complex", "four axes", "empty", "bool"),
         *("equal but for rounding", "large and almost equal", "tiny and alone", "largest alone"),
         *("largest", "squares overflow", "probabilities over 1"),
+        *("logits", "probabilities of one class", "counts"),
     ],
 )
 def test_golden_rows_of_any_form_give_few_figures_or_none(
@@ -476,6 +481,33 @@ def test_no_two_names_have_one_page_even_if_case_is_ignored():
     names += ["A/b", "a/B", "AB", "aB"]
     assert len({file_of(name).lower() for name in names}) == len(names)
     assert [name_of(file_of(name)) for name in names] == names
+
+
+def test_every_name_has_a_page_whose_file_name_is_short_enough():
+    names = [f"{'A' * 96}/{'B' * 96}", f"{'a' * 96}/{'B' * 96}", f"{'a' * 96}/b{'B' * 95}"]
+    files = [file_of(name) for name in names]
+    assert max(len(file.encode()) for file in files) <= 255
+    assert len({file.lower() for file in files}) == len(names)
+    assert [name_of(file) for file in files] == names
+
+
+def test_each_revision_is_read_once_for_a_page(hub, models, dataset, tmp_path, monkeypatch):
+    for number in range(4):
+        publish(models["Linear"](number + 1.0).fit(dataset), "m", hub=hub)
+    read = []
+
+    def describing(hub, name, revision, tags, original=pages_module.describe):
+        read.append(revision)
+        return original(hub, name, revision, tags)
+
+    def summarizing(hub, model, original=pages_module.summarize):
+        read.append(model.revision)
+        return original(hub, model)
+
+    monkeypatch.setattr(pages_module, "describe", describing)
+    monkeypatch.setattr(pages_module, "summarize", summarizing)
+    write_site(hub, to=tmp_path / "site")
+    assert sorted(read) == hub.revisions("m")
 
 
 def test_a_name_that_no_hub_can_have_has_no_page():

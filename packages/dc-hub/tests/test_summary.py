@@ -5,7 +5,18 @@ import json
 import numpy as np
 import pytest
 
-from dc_hub import DataSource, LocalHub, Score, Summary, errors, publish, save, summary
+from dc_core import Estimator, register_model
+from dc_hub import (
+    DataSource,
+    LocalHub,
+    Score,
+    Summary,
+    errors,
+    publish,
+    read_tensors,
+    save,
+    summary,
+)
 from dc_hub.format.manifest import verify_directory
 from dc_hub.format.summary import first_paragraph, read_origins
 
@@ -55,6 +66,29 @@ def test_a_summary_says_what_record_manifest_and_card_say(hub, stored, chain):
     assert found.licence == "MIT"
     assert found.derived_from == (f"lab/base@{DIGEST}",)
     assert "numpy" in found.created_with
+
+
+@register_model("test/Remembering")
+class Remembering(Estimator):
+    """Has three parameters, and remembers its rows as pipelines do."""
+
+    fitted = ("slope", "training_rows")
+
+    def __init__(self):
+        self.slope = np.ones(3)
+        self.training_rows = np.arange(1000, dtype=np.uint64)
+
+    def fit(self, dataset):
+        return self
+
+    def predict(self, dataset):
+        return np.zeros((len(dataset), 1))
+
+
+def test_digests_of_training_rows_are_no_parameters(hub):
+    stored = publish(Remembering(), "m", hub=hub)
+    assert summary("m", hub=hub).parameters == 3
+    assert read_tensors(stored.path / "model.safetensors")["training_rows"].size == 1000
 
 
 def test_a_summary_survives_the_index(hub, stored):

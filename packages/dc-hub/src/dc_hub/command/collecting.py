@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from dc_hub.command.options import HubOption, JsonOption, YesOption
-from dc_hub.command.printing import out, print_columns, print_json
+from dc_hub.command.printing import counted, out, print_columns, print_json
 from dc_hub.files.sizes import parse_size, show_size
 from dc_hub.remote import collecting
 from dc_hub.remote.collecting import Garbage
@@ -74,4 +74,4 @@ def _print(found: list[Garbage], done: str, as_json: bool) -> None:
 
 def _total(found: list[Garbage]) -> str:
     size = show_size(sum(garbage.size for garbage in found))
-    return f"{len(found)} item{'s' if len(found) != 1 else ''}, {size}"
+    return f"{counted(len(found), 'item')}, {size}"

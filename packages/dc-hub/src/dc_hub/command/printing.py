@@ -42,6 +42,11 @@ def cut(text: str, limit: int = MAX_TEXT) -> str:
     return text if len(text) <= limit else f"{text[:limit]}… ({len(text):,} characters in all)"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return how many there are of something: ``1 model``, ``1,000 models``."""
+    return f"{number:,} {noun}{'' if number == 1 else 's'}"
+
+
 def plain(text: str) -> str:
     """Return ``text`` for a console to print literally: cut, controls and markup escaped."""
     return escape(_shown(text))

@@ -9,7 +9,16 @@ import typer
 
 from dc_hub.command.exit_codes import NO
 from dc_hub.command.options import HubOption, JsonOption, ModelArgument
-from dc_hub.command.printing import MAX_TEXT, counting, cut, out, plain, print_columns, print_json
+from dc_hub.command.printing import (
+    MAX_TEXT,
+    counted,
+    counting,
+    cut,
+    out,
+    plain,
+    print_columns,
+    print_json,
+)
 from dc_hub.command.signing import signature_row
 from dc_hub.format.written import as_written
 from dc_hub.hubs import managing
@@ -144,7 +153,8 @@ def check_golden(model: ModelArgument, hub: HubOption = None, as_json: JsonOptio
     else:
         verdict = "[green]passed[/]" if result.passed else "[red]failed[/]"
         out.print(
-            f"{verdict}  {result.rows} rows, largest difference {result.max_difference:.3g} "
+            f"{verdict}  {counted(result.rows, 'row')}, "
+            f"largest difference {result.max_difference:.3g} "
             f"(allowed: {result.atol:g} + {result.rtol:g} · |stored|)"
         )
     if not result.passed:

@@ -10,7 +10,7 @@ import typer
 
 from dc_hub.command.exit_codes import NO
 from dc_hub.command.options import JsonOption
-from dc_hub.command.printing import counting, err, out, plain, print_json
+from dc_hub.command.printing import counted, counting, err, out, plain, print_json
 from dc_hub.errors import HubUnavailable
 from dc_hub.site.serving import HOST, PORT, HubServer
 from dc_hub.site.writing import write_site
@@ -46,7 +46,7 @@ def site(
     if as_json:
         print_json(dataclasses.asdict(written))
     else:
-        out.print(f"[green]written[/]  {written.models:,} models")
+        out.print(f"[green]written[/]  {counted(written.models, 'model')}")
         out.print(plain(str(written.path / "index.html")))
         for name in written.unreadable:
             err.print(f"[yellow]warning[/]: {plain(name)} cannot be read; its page says why")

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from dc_hub.command.options import HubOption, JsonOption, YesOption
-from dc_hub.command.printing import out, plain, print_json
+from dc_hub.command.printing import counted, out, plain, print_json
 from dc_hub.hubs import managing
 from dc_hub.hubs.catalogue import write_index
 from dc_hub.hubs.locating import in_hub
@@ -79,7 +79,7 @@ def _confirm_removal(model: str, hub: HubOption) -> None:
             question = f"Remove revision {target} of {reference.name}?"
         else:
             revisions, tagged = where.revisions(reference.name), where.tags(reference.name)
-            count = f"{len(revisions)} revision{'s' if len(revisions) != 1 else ''}"
+            count = counted(len(revisions), "revision")
             question = f"Remove {reference.name}: {count}, tags {', '.join(tagged) or 'none'}?"
         typer.confirm(question, abort=True, err=True)
 

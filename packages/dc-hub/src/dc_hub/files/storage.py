@@ -87,6 +87,17 @@ def write_atomically(path: Path, data: bytes, *, aside: Path | None = None) -> N
     sync_directory(path.parent)
 
 
+@contextmanager
+def removed_if_empty(directory: Path) -> Iterator[None]:
+    """Remove ``directory`` if the block fails and has left nothing in it."""
+    try:
+        yield
+    except BaseException:
+        with suppress(OSError):
+            directory.rmdir()
+        raise
+
+
 def find_leftovers(folder: Path, older_than: float) -> list[Path]:
     """Return what crashed processes left in ``folder``, sorted.
 

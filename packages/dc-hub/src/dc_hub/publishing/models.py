@@ -10,7 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 
@@ -46,6 +46,9 @@ from dc_hub.publishing.fitting import check_fitted
 from dc_hub.publishing.packages import packages
 from dc_hub.publishing.restoring import can_be_built, check_restores
 from dc_hub.trust.keyring import Key, Signer, load_key
+
+_TRAINING_ROWS: Final = "training_rows"
+"""The digests of the rows that a pipeline was trained on: they are stored with the weights."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,7 +264,9 @@ def prepare(
     said = {
         **plain(metadata or {}),
         "created_with": dict(needed.versions),
-        "parameters": sum(array.size for array in weights.values()),
+        "parameters": sum(
+            array.size for name, array in weights.items() if name.split(".")[-1] != _TRAINING_ROWS
+        ),
     }
     record = Record(
         cls=described.cls,

@@ -33,6 +33,7 @@ from dc_hub.files.storage import (
     make_directory,
     newest_change,
     remove_leftovers,
+    removed_if_empty,
     size_of,
     temporary,
     writing,
@@ -120,7 +121,8 @@ class Cache:
         make_directory(partial)
         is_directory(self.folder, "partial", revision)  # and no link to one
         try:
-            fill(partial)
+            with removed_if_empty(partial):
+                fill(partial)
             sync_directory(partial)
             touch(self.folder, revision, origin)  # before it appears, so that nobody removes it
             partial.rename(final)

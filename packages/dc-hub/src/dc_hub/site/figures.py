@@ -76,7 +76,12 @@ def _figure(
         unit = units.get(task, units.get("", ""))
         if measured is None:
             return distribution(output, f"output ({visible(unit, 30)})" if unit else "output")
-        return predicted_against_measured(measured, output, unit)
+        if not _are_classes(described, task, measured):
+            return predicted_against_measured(measured, output, unit)
+        finite = output[np.isfinite(output)]
+        if ((finite < -_SUM) | (finite > 1 + _SUM)).any():
+            return None  # such as logits
+        return class_probabilities(measured, output, _classes(described, task, 2))
     if output.shape[1] > MAX_CLASSES or not _are_probabilities(output):
         return None
     classes = _classes(described, task, output.shape[1])
@@ -87,6 +92,16 @@ def _figure(
     if output.shape[1] == 2:
         return class_probabilities(measured, output[:, 1], classes)
     return confusion(measured, output, classes)
+
+
+def _are_classes(described: Described, task: str, measured: np.ndarray) -> bool:
+    """Tell whether the measured values of a task are its two classes, and no quantity."""
+    known = measured[np.isfinite(measured)]
+    if not np.isin(known, (0, 1)).all():
+        return False
+    named = described.record.classes
+    said = " ".join(described.summary.task).lower()
+    return task in named or "classif" in said or (len(known) > 2 and len(np.unique(known)) == 2)
 
 
 def _are_probabilities(output: np.ndarray) -> bool:

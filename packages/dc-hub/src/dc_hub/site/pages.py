@@ -42,7 +42,7 @@ class Pages:
         revisions = self.hub.revisions(name)
         shown = shown_revision(tags, revisions)
         described = describe(self.hub, name, shown, tags)
-        summaries = self._summaries(name, tags, revisions)
+        summaries = self._summaries(name, tags, revisions, read=shown)
         origins = {text.partition("@")[0] for text in described.summary.derived_from}
         history = History(
             tags=tags,
@@ -59,12 +59,17 @@ class Pages:
         return unreadable_page(self.title, name, reason(self.hub, name, error))
 
     def _summaries(
-        self, name: str, tags: Mapping[str, str], revisions: list[str]
+        self, name: str, tags: Mapping[str, str], revisions: list[str], *, read: str
     ) -> dict[str, Summary]:
-        """Return the summaries of tagged revisions first, then of others; not too many."""
+        """Return the summaries of tagged revisions first, then of others; not too many.
+
+        The one that was ``read`` already is left out.
+        """
         chosen = list(dict.fromkeys((*tags.values(), *revisions)))[:MAX_HISTORY]
         found = {}
         for revision in chosen:
+            if revision == read:
+                continue
             try:
                 found[revision] = summarize(self.hub, self.hub.resolve(name, revision))
             except HubError as error:

@@ -30,7 +30,7 @@ from dc_hub.errors import (
 )
 from dc_hub.files.lease import lease
 from dc_hub.files.paths import read_small
-from dc_hub.files.storage import make_directory, write_atomically, writing
+from dc_hub.files.storage import make_directory, removed_if_empty, write_atomically, writing
 from dc_hub.files.system import read_at, write_at
 from dc_hub.format import strict_json
 from dc_hub.format.filenames import INDEX, MANIFEST, PICKLES, WEIGHTS
@@ -103,7 +103,7 @@ def fetch(
             lease(partial_folder.with_name(f"{key}.lock"), wait=wait) as mine,
             mine.renewed(),
         ):
-            with cache.room(key, size):
+            with removed_if_empty(partial_folder), cache.room(key, size):
                 entries = [
                     _file(store, f"{base}/{name}", file, partial_folder, name, arrived)
                     for name, file in files.items()
