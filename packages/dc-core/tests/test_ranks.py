@@ -57,14 +57,15 @@ class Linear(Trainer):
     def evaluating(self):
         return nullcontext()
 
-    def gradients(self, X, labels, weight, seed):
+    def gradients(self, X, labels, weight, seed, before=None):
         self.seeds.append(seed)
         with np.errstate(invalid="ignore"):
             wrong = X @ self.weights - labels.y
             loss, slope = (labels.w * wrong**2).sum(), 2 * X.T @ (labels.w * wrong)
         every = self.world.gather([loss, *slope.flat])
         loss, *gradient = np.sum(every, axis=0) / weight
-        return float(loss), np.reshape(gradient, self.weights.shape)
+        total, slopes = (0.0, 0.0) if before is None else before
+        return total + float(loss), slopes + np.reshape(gradient, self.weights.shape)
 
     def apply(self, gradients, rate):
         loss, gradient = gradients
@@ -179,6 +180,13 @@ def test_the_number_of_ranks_changes_only_the_order_of_sums(size):
         for found, known in zip(trainer.epochs, alone.epochs, strict=True):
             np.testing.assert_allclose(found.steps, known.steps, rtol=1e-12)
             assert found.valid_loss == pytest.approx(known.valid_loss, rel=1e-12)
+
+
+@pytest.mark.parametrize("size", [2, 3])
+def test_ranks_divide_their_rows_in_equally_many_parts(size):
+    alone = trained()
+    for trainer in together(size, lambda world: trained(world, accumulate=3)):
+        np.testing.assert_allclose(trainer.weights, alone.weights, rtol=1e-12)
 
 
 def test_all_ranks_end_when_one_closes_the_training():

@@ -6,6 +6,7 @@ import inspect
 from collections import defaultdict
 from collections.abc import Callable, Mapping
 from copy import copy
+from types import MappingProxyType
 from typing import Any, Final, TypeAlias
 
 import numpy as np
@@ -87,10 +88,12 @@ def make_optimizer(
     learning_rate: float,
     options: Mapping[str, Any],
     factors: Mapping[str, float],
+    decays: Mapping[str, float] = MappingProxyType({}),
 ) -> Optimizer:
     """Return the ``optimizer``, fused if torch has a fused implementation.
 
-    Parameters of one learning rate are one group, whose ``factor`` is that in ``factors``, or 1.
+    Parameters of one learning rate and weight decay are one group, whose ``factor`` is that in
+    ``factors``, or 1, and whose weight decay is the optimizer's times that in ``decays``, or 1.
 
     Raises :class:`ParameterError` for options that it does not have.
     """
@@ -103,13 +106,14 @@ def make_optimizer(
     )
     if cls in _FUSED and plain and options.keys().isdisjoint(_FORMS):
         fused["fused"] = True
-    groups: dict[float, list[nn.Parameter]] = {}
+    groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for path, parameter in parameters.items():
-        groups.setdefault(factors.get(path, 1.0), []).append(parameter)
+        key = factors.get(path, 1.0), decays.get(path, 1.0)
+        groups.setdefault(key, []).append(parameter)
     make: Callable[..., Optimizer] = cls
     try:
-        return make(
-            [{"params": group, "factor": factor} for factor, group in groups.items()],
+        made = make(
+            [{"params": group, "factor": factor} for (factor, _), group in groups.items()],
             lr=learning_rate,
             **fused,
             **options,
@@ -121,6 +125,15 @@ def make_optimizer(
             hint=f"optimizer_options are arguments of {shown}; the trainer gives it the "
             "parameters and lr.",
         ) from error
+    if decays and "weight_decay" not in made.defaults:
+        raise ParameterError(
+            f"weight_decay_factors need an optimizer with weight decay; {optimizer!r} has none.",
+            hint="Use 'adamw', or 'sgd' with optimizer_options={'weight_decay': 1e-4}.",
+        )
+    for (_, decay), group in zip(groups, made.param_groups, strict=True):
+        if decay != 1:
+            group["weight_decay"] *= decay
+    return made
 
 
 def optimizer_state(

@@ -89,13 +89,17 @@ class Buffers:
         ]
         self._places, self._kept = [place for place, _ in left], [kept for _, kept in left]
 
-    def restored_on_error(self) -> AbstractContextManager[None]:
-        """Keep the buffers, and restore them if the block raises."""
-        return self._restored_on_error() if self._places else nullcontext()
+    def restored_on_error(self, *, keep: bool) -> AbstractContextManager[None]:
+        """Restore the buffers if the block raises, to what was kept before or, with ``keep``, now.
+
+        In the parts of a step it is what was kept before the first.
+        """
+        return self._restored_on_error(keep) if self._places else nullcontext()
 
     @contextmanager
-    def _restored_on_error(self) -> Iterator[None]:
-        self.keep()
+    def _restored_on_error(self, keep: bool) -> Iterator[None]:
+        if keep:
+            self.keep()
         try:
             yield
         except BaseException:

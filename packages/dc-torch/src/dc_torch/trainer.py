@@ -50,6 +50,7 @@ class ModuleTrainer(Trainer):
             config.learning_rate,
             config.optimizer_options,
             _factors(module, config.learning_rate_factors),
+            _factors(module, config.weight_decay_factors),
         )
         self._loss = config.loss_function()
         self._mixed = config.is_mixed(self.device)
@@ -80,22 +81,23 @@ class ModuleTrainer(Trainer):
         """Have the module in evaluation mode, without gradients."""
         return evaluating(self.module)
 
-    def gradients(self, X: Columns, labels: Labels, weight: float, seed: int) -> Tensor:
-        """Return the loss of a batch, after computing the gradients of the parameters."""
+    def gradients(
+        self, X: Columns, labels: Labels, weight: float, seed: int, before: Tensor | None = None
+    ) -> Tensor:
+        """Return the loss of the rows so far, after adding to the gradients of the parameters."""
         seed_rng(seed)
-        with self._buffers.restored_on_error():
+        with self._buffers.restored_on_error(keep=before is None):
             with self._precision():
                 output = self._loss.with_tasks(
                     run(self.module, input_of(X, self._dtype, self.device))
                 )
             self._loss.check(output, labels.y, labels.given)
             loss = self._weighted(output, labels) / weight
-            for parameter in self._parameters.values():
-                parameter.grad = None
+            if before is None:
+                for parameter in self._parameters.values():
+                    parameter.grad = None
             loss.backward()  # type: ignore[no-untyped-call]
-            if self.config.gradient_clip is not None:
-                nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
-        return loss.detach()
+        return loss.detach() if before is None else before + loss.detach()
 
     def apply(self, gradients: Tensor, rate: float) -> float | Tensor:
         """Change the parameters if the loss and the gradients are finite; return the loss."""
@@ -105,6 +107,7 @@ class ModuleTrainer(Trainer):
         faults = self._finite.faults(
             [p.grad for p in self._parameters.values() if p.grad is not None]
         )
+        self._clip()  # after the check: clipping makes infinite values finite
         value: float | Tensor = math.nan
         if self._decides:
             faults.logical_or_(~torch.isfinite(loss))
@@ -175,6 +178,12 @@ class ModuleTrainer(Trainer):
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set the optimizer's state."""
         load_optimizer_state(self._optimizer, self._parameters, state)
+
+    def _clip(self) -> None:
+        if self.config.gradient_clip_value is not None:
+            nn.utils.clip_grad_value_(self._parameters.values(), self.config.gradient_clip_value)
+        if self.config.gradient_clip is not None:
+            nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
 
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()

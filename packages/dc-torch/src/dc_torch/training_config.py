@@ -25,9 +25,9 @@ class TrainingOptions(training.TrainingOptions, total=False):
     optimizer: OptimizerChoice
     optimizer_options: Mapping[str, Any]
     learning_rate_factors: Mapping[str, float]
+    weight_decay_factors: Mapping[str, float]
     freeze: Sequence[str]
     unfreeze_after: int | None
-    gradient_clip: float | None
     precision: Literal["auto", "float32", "bf16-mixed"]
     input_dtype: str | None
     device: str
@@ -69,6 +69,12 @@ class TrainingConfig(training.TrainingConfig):
     matches counts.
     """
 
+    weight_decay_factors: Mapping[str, float] = field(default_factory=dict)
+    """Other weight decays for some parameters: ``{"*.bias": 0, "norm.*": 0}`` is none for these.
+
+    The keys are patterns as in :attr:`learning_rate_factors`.
+    """
+
     freeze: Sequence[str] = ()
     """Patterns of parameters and buffers that training does not change: ``("layers.0.*",)``.
 
@@ -78,9 +84,6 @@ class TrainingConfig(training.TrainingConfig):
 
     unfreeze_after: int | None = None
     """The number of epochs after which frozen parameters are trained too; None means never."""
-
-    gradient_clip: float | None = None
-    """The maximum norm of the gradient; larger gradients are scaled down."""
 
     precision: Literal["auto", "float32", "bf16-mixed"] = "auto"
     """Precision of training: ``auto`` is ``bf16-mixed`` on GPUs that have bfloat16."""
@@ -104,14 +107,18 @@ class TrainingConfig(training.TrainingConfig):
             )
         object.__setattr__(self, "optimizer", named_optimizer(self.optimizer))
         check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
-        if not isinstance(self.learning_rate_factors, dict):
-            raise ParameterError(
-                f"learning_rate_factors={self.learning_rate_factors!r} must map patterns of names "
-                "to numbers."
-            )
+        for option in ("learning_rate_factors", "weight_decay_factors"):
+            if not isinstance(getattr(self, option), dict):
+                raise ParameterError(
+                    f"{option}={getattr(self, option)!r} must map patterns of names to numbers."
+                )
         check_names("freeze", self.freeze)
         object.__setattr__(self, "freeze", tuple(self.freeze))
-        patterns: tuple[object, ...] = (*self.freeze, *self.learning_rate_factors)
+        patterns: tuple[object, ...] = (
+            *self.freeze,
+            *self.learning_rate_factors,
+            *self.weight_decay_factors,
+        )
         for pattern in patterns:
             if not isinstance(pattern, str) or not pattern:
                 raise ParameterError(
@@ -120,10 +127,11 @@ class TrainingConfig(training.TrainingConfig):
                 )
         for pattern, factor in self.learning_rate_factors.items():
             check_positive(f"learning_rate_factors[{pattern!r}]", factor)
+        for pattern, factor in self.weight_decay_factors.items():
+            if factor != 0:
+                check_positive(f"weight_decay_factors[{pattern!r}]", factor)
         if self.unfreeze_after is not None:
             check_count("unfreeze_after", self.unfreeze_after, minimum=1)
-        if self.gradient_clip is not None:
-            check_positive("gradient_clip", self.gradient_clip)
         if self.input_dtype is not None:
             named: object = self.input_dtype
             dtype = vars(torch).get(named) if isinstance(named, str) else None

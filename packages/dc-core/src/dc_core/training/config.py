@@ -48,6 +48,9 @@ class TrainingOptions(TypedDict, total=False):
     schedule_options: Mapping[str, Any]
     class_weight: ClassWeight
     batch_size: int
+    accumulate: int
+    gradient_clip: float | None
+    gradient_clip_value: float | None
     epochs: int
     monitor: str | None
     patience: int | None
@@ -85,6 +88,20 @@ class TrainingConfig:
     batch_size: int = 64
     """Rows per step, and per call of the model in prediction, for which a backend may take more."""
 
+    accumulate: int = 1
+    """Into how many parts the rows of a step are divided, to fit the memory of a device.
+
+    The gradient is that of all rows, up to rounding, also with missing labels and weights. Layers
+    that depend on other rows, such as batch norm, and random ones, such as dropout, see one part at
+    a time.
+    """
+
+    gradient_clip: float | None = None
+    """The maximum norm of the gradient; larger gradients are scaled down."""
+
+    gradient_clip_value: float | None = None
+    """The maximum of each component of the gradient, before its norm is clipped."""
+
     epochs: int = 100
     """The number of passes over all rows; schedules span them."""
 
@@ -114,8 +131,11 @@ class TrainingConfig:
         make_schedule(self.schedule, self.schedule_options)
         object.__setattr__(self, "class_weight", checked_class_weight(self.class_weight))
         check_positive("learning_rate", self.learning_rate)
-        for option in ("batch_size", "epochs"):
+        for option in ("batch_size", "accumulate", "epochs"):
             check_count(option, getattr(self, option), minimum=1)
+        for option in ("gradient_clip", "gradient_clip_value"):
+            if getattr(self, option) is not None:
+                check_positive(option, getattr(self, option))
         if self.patience is not None:
             check_count("patience", self.patience, minimum=1)
         if self.monitor is not None and not isinstance(self.monitor, str):

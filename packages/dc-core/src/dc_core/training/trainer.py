@@ -19,11 +19,12 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager
+from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from dc_core.columns import Columns
+from dc_core.columns import Columns, take_rows
 from dc_core.dataset import Dataset
 from dc_core.errors import DatasetError, TrainingDiverged, TrainingStateError
 from dc_core.interrupts import DeferredSignals, deferred_signals
@@ -101,8 +102,13 @@ class Trainer(ABC):
         """Have the model ready for predictions, which record no gradients, in the block."""
 
     @abstractmethod
-    def gradients(self, X: Columns, labels: Labels, weight: float, seed: int) -> Any:
+    def gradients(
+        self, X: Columns, labels: Labels, weight: float, seed: int, before: Any = None
+    ) -> Any:
         """Return what :meth:`apply` needs for a step on these rows, and change nothing.
+
+        If the step has other rows too, ``before`` is what this method returned for them, and the
+        gradients and losses are added.
 
         The loss is the sum of the labels' losses times their weights, divided by ``weight``, the
         sum of the weights, both over all ranks of :attr:`world`; so are the gradients. What is
@@ -341,7 +347,10 @@ class Trainer(ABC):
             self.control.rate = rate_at(partial.steps)
             if weight > 0:
                 seed = step_seed(config.seed, number, partial.steps, self.world.rank)
-                gradients = self.gradients(batch.X, labels, weight, seed)
+                gradients = None
+                for i, (X, own) in enumerate(self._parts(batch.X, labels)):
+                    drawn = seed if i == 0 else step_seed(seed, i, 0)
+                    gradients = self.gradients(X, own, weight, drawn, gradients)
                 with signals.whole():
                     self._note(self.apply(gradients, self.control.rate), weight)
             else:
@@ -371,6 +380,18 @@ class Trainer(ABC):
                 hint="Give each of them the whole dataset, in the same order: each step's rows are "
                 "divided among them.",
             )
+
+    def _parts(self, X: Columns, labels: Labels) -> list[tuple[Columns, Labels]]:
+        """Return the rows of a step in parts, of which there are equally many on all ranks."""
+        if self.config.accumulate == 1:
+            return [(X, labels)]
+        rows = len(labels.y)
+        parts = min(self.config.accumulate, rows)
+        if self.world.size > 1:
+            parts = int(min(fewest for (fewest,) in self.world.gather((parts,))))
+        ends = [rows * i // parts for i in range(parts + 1)]
+        slices = [slice(first, last) for first, last in pairwise(ends)]
+        return [(take_rows(X, part), Labels(*(each[part] for each in labels))) for part in slices]
 
     def _note(self, loss: Any, weight: float) -> None:
         """Count a step with labels of that total weight."""
