@@ -119,6 +119,19 @@ def test_a_blob_is_written_and_deleted_on_a_condition_only(azure):
         store.read("a", 10)
 
 
+def test_blobs_of_an_abandoned_publish_are_removed(azure, linear):
+    hub = BucketHub(AzureStore(f"az://suite/{uuid.uuid4()}", **azure))
+    publish(linear, "published", hub=hub)
+    there = {one.path for one in hub.store.below("")}
+    hub.store.write(f"lab/m/revisions/{'a' * 64}/model.safetensors", b"part")
+    assert hub.unfinished() == []
+    (left,) = hub.unfinished(older_than=-60)
+    assert (left.name, left.revision, left.size) == ("lab/m", "a" * 64, 4)
+    assert not hub.remove_unfinished(left)
+    assert hub.remove_unfinished(left, older_than=-60)
+    assert {one.path for one in hub.store.below("")} == there
+
+
 def test_a_blob_over_the_limit_is_a_typed_error(azure):
     store = AzureStore(f"az://suite/{uuid.uuid4()}", **azure)
     store.write("a", b"content")
