@@ -157,7 +157,8 @@ def test_validation_rows_of_other_tasks_are_refused():
 
 
 def test_losses_of_numbers_have_no_class_weights():
-    with pytest.raises(ParameterError, match="class_weight is for losses of classes"):
-        TorchModel(nn.Linear(4, 1), loss="mse", class_weight="balanced")
+    model = TorchModel(nn.Linear(4, 2), loss="mse", class_weight="balanced")
+    with pytest.raises(ParameterError, match="class_weight is for classifiers"):
+        model.fit(NumpyDataset(X, Y))
     with pytest.raises(ParameterError, match="class_weight is for classifiers"):
         SequenceGenerator(8, class_weight="balanced")

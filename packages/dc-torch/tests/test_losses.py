@@ -360,7 +360,9 @@ def test_a_loss_of_ones_own_is_used_as_it_is():
     ids=["mean", "number", "shape"],
 )
 def test_a_loss_that_is_not_one_per_label_is_refused(function):
-    with pytest.raises(ParameterError, match="the loss of each label"):
+    with pytest.raises(
+        ParameterError, match=f"The loss {function.__name__} returned .* each label"
+    ):
         make_loss(function, {}).weighted_sum(*3 * [torch.ones(2, TASKS)])
 
 

@@ -43,8 +43,9 @@ def test_a_config_copies_the_mappings_it_was_made_from():
 
 @pytest.mark.parametrize("option", ["loss_options", "optimizer_options", "schedule_options"])
 def test_options_that_are_not_mappings_are_refused(option):
-    with pytest.raises(ParameterError, match=option):
-        TrainingConfig(**{option: 3})
+    for given in (3, {1: 2}):
+        with pytest.raises(ParameterError, match=option):
+            TrainingConfig(**{option: given})
 
 
 def test_a_seed_that_is_too_large_is_refused():
@@ -174,6 +175,8 @@ MEANT = {
     "label_smoothing": "loss_options={'label_smoothing': ...}",
     "gamma": "loss_options={'gamma': ...}",
     "warmup": "schedule_options={'warmup': ...}",
+    "gradient_accumulation_steps": "'accumulate'",
+    "clipvalue": "'gradient_clip_value'",
 }
 
 
@@ -181,6 +184,11 @@ MEANT = {
 def test_the_name_of_an_option_in_other_libraries_is_answered_with_the_option_s(name):
     with pytest.raises(UnknownParameter, match=re.escape(f"Did you mean {MEANT[name]}?")):
         TorchModel(nn.Linear(2, 1), **{name: 3})
+
+
+def test_an_argument_of_fit_is_sent_there():
+    with pytest.raises(UnknownParameter, match=r"model\.fit\(dataset, metrics=\.\.\.\)"):
+        TorchModel(nn.Linear(2, 1), metrics=[])
 
 
 @pytest.mark.parametrize("device", ["abacus", "cuda:x", "cuda:63", "meta", "", None, 0])

@@ -10,6 +10,7 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import inf, pi
 from typing import Any, Final, TypeAlias
 
@@ -394,7 +395,8 @@ class PairwiseLogistic(Loss):
     measurement, the loss is ``log(1 + exp(-d))``, with d the output of the row with the higher
     label minus that of the other (RankNet: Burges and others 2005, doi:10.1145/1102351.1102363).
     The loss of a label is the mean over its pairs, with the weights of the other labels; without
-    any pair it is 0. Rows of different batches are not compared, nor are labels of different tasks:
+    any pair it is 0. Rows of different batches are not compared, nor those of different parts of a
+    batch that is divided among processes or by ``accumulate``. Nor are labels of different tasks:
     measurements that cannot be compared, as those of two assays, belong in two tasks.
 
     Predictions are scores, of which only the order has a meaning. Memory and time per batch grow
@@ -428,6 +430,10 @@ class FunctionLoss(Loss):
     def __init__(self, function: LossFunction) -> None:
         self.function = function
 
+    def call_text(self) -> str:
+        """Return the function's name."""
+        return getattr(self.function, "__name__", repr(self.function))
+
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return what the function returns."""
         return self.function(output, y)
@@ -457,7 +463,7 @@ def make_loss(loss: Any, options: Mapping[str, Any]) -> Loss:
     if isinstance(loss, str):
         if loss not in LOSSES:
             raise _unknown(loss)
-        return LOSSES[loss](**options)
+        return LOSSES[loss](**options) if options else _default(loss)
     if options:
         raise ParameterError(
             f"loss_options are for losses by name; {loss!r} has its own arguments.",
@@ -468,6 +474,12 @@ def make_loss(loss: Any, options: Mapping[str, Any]) -> Loss:
     if not callable(loss) or isinstance(loss, type):
         raise _unknown(loss)
     return FunctionLoss(loss)
+
+
+@lru_cache
+def _default(name: str) -> Loss:
+    """Return the loss ``name`` with its defaults; every prediction asks for it."""
+    return LOSSES[name]()
 
 
 def _unknown(loss: Any) -> ParameterError:

@@ -99,12 +99,7 @@ class TrainingConfig(training.TrainingConfig):
         if isinstance(self.loss, nn.Module):
             # As an argument it would be taken for a module that is trained and stored.
             object.__setattr__(self, "loss", partial(self.loss))
-        loss = self.loss_function()
-        if self.class_weight is not None and not loss.predicts_classes:
-            raise ParameterError(
-                f"class_weight is for losses of classes, which {self.loss!r} is not.",
-                hint="Use 'bce', 'binary_focal', 'cross_entropy' or 'focal', or leave it out.",
-            )
+        self.loss_function()
         object.__setattr__(self, "optimizer", named_optimizer(self.optimizer))
         check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
         for option in ("learning_rate_factors", "weight_decay_factors"):

@@ -17,12 +17,14 @@ from dc_core.training.schedules import Schedule, make_schedule
 _MEANT: Final[Mapping[str, str]] = {
     name: option
     for option, names in {
+        "accumulate": "accumulate_grad_batches accumulation_steps gradient_accumulation_steps",
         "batch_size": "batch bs minibatch_size",
         "class_weight": "balanced class_weights pos_weight",
         "device": "cuda gpu use_gpu",
         "epochs": "epoch max_epochs max_iter n_epoch n_epochs nb_epoch num_epochs",
         "gradient_clip": "clip clip_grad_norm clip_norm clipnorm clipping grad_clip "
         "gradient_clip_val max_grad_norm max_norm",
+        "gradient_clip_value": "clip_grad_value clip_value clipvalue",
         "input_dtype": "dtype",
         "learning_rate": "lr",
         "loss": "criterion loss_fn loss_function objective",
@@ -38,6 +40,9 @@ _MEANT: Final[Mapping[str, str]] = {
     for name in names.split()
 }
 """The options that other libraries' names stand for; those of ``…_options`` are keys there."""
+
+_OF_FIT: Final = frozenset({"callbacks", "metrics", "progress", "resume", "valid"})
+"""The arguments of ``fit``."""
 
 
 class TrainingOptions(TypedDict, total=False):
@@ -125,7 +130,9 @@ class TrainingConfig:
     def __post_init__(self) -> None:
         for each in fields(self):
             value = plain(getattr(self, each.name))
-            if each.name.endswith("_options") and not isinstance(value, dict):
+            if each.name.endswith("_options") and not (
+                isinstance(value, dict) and all(isinstance(name, str) for name in value)
+            ):
                 raise ParameterError(f"{each.name}={value!r} must map names to values.")
             object.__setattr__(self, each.name, value)
         make_schedule(self.schedule, self.schedule_options)
@@ -190,7 +197,9 @@ class TrainingConfig:
 
 
 def _guess(name: str, known: Sequence[str]) -> str:
-    """Return the question whether one of the ``known`` options was meant; empty if none is near."""
+    """Return what was meant by ``name``, one of the ``known`` options perhaps; empty if unknown."""
+    if name in _OF_FIT:
+        return f"It is an argument of fit: model.fit(dataset, {name}=...). "
     nearest = get_close_matches(name, known, n=1)
     option = _MEANT.get(name) or next(iter(nearest), "")
     if option not in known:

@@ -15,6 +15,7 @@ from dc_core.errors import (
     DatasetError,
     EmptyDataset,
     NotSerializable,
+    ParameterError,
     TrainingStateError,
 )
 from dc_core.metric import Metric
@@ -163,6 +164,11 @@ class TrainedEstimator(TrainedModel, Estimator):
             self._check_rows(given)
         validation = Validation.of(self.config, dataset, valid, metrics)
         if self.config.class_weight is not None:
+            if self.predicts_classes is False:
+                raise ParameterError(
+                    "class_weight is for classifiers, and this model predicts numbers.",
+                    hint="Use a loss of classes, or leave class_weight out.",
+                )
             factors = class_factors(self.config.class_weight, dataset)
             dataset = weigh_classes(dataset, factors)
             if valid is not None:
