@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,9 @@ import dc_hub
 from dc_core import NumpyDataset
 from dc_hub import LocalHub, from_pretrained, publish
 from dc_sklearn import SklearnModel
-from dc_torch import MultitaskRegressor
+from dc_torch import MultitaskRegressor, TorchModel, TransformersModule
+
+TRANSFORMERS = find_spec("transformers") is not None
 
 FORBIDDEN = (
     *("compile", "exec", "code.", "import", "marshal.", "pickle.", "function.", "ctypes."),
@@ -79,11 +82,24 @@ def models() -> dict[str, tuple[Any, Any]]:
         )
         return model.fit(regression)
 
-    return {
+    found = {
         "a forest": (forest(0), forest(1)),
         "a pipeline": (chain(1), chain(2)),
         "a network": (network(0), network(1)),
     }
+    if TRANSFORMERS:
+        found["a transformer"] = (transformer(16), transformer(32))
+    return found
+
+
+def transformer(size: int) -> Any:
+    """Return a model of transformers, as a module of a ``TorchModel``."""
+    from transformers import BertConfig, BertForSequenceClassification
+
+    config = BertConfig(
+        vocab_size=9, hidden_size=size, num_hidden_layers=1, num_attention_heads=2, num_labels=1
+    )
+    return TorchModel(TransformersModule(BertForSequenceClassification(config)))
 
 
 @pytest.fixture(scope="module")
@@ -120,7 +136,16 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "cache"
 
 
-@pytest.mark.parametrize("kind", ["forest", "pipeline", "network"])
+@pytest.mark.parametrize(
+    "kind",
+    [
+        *("forest", "pipeline", "network"),
+        pytest.param(
+            "transformer",
+            marks=pytest.mark.skipif(not TRANSFORMERS, reason="transformers is not installed"),
+        ),
+    ],
+)
 @pytest.mark.parametrize("way", ["a hub", "a directory", "a server", "a bundle"])
 def test_a_load_executes_imports_and_unpickles_nothing(
     hub: LocalHub, url: str, tmp_path: Path, kind: str, way: str

@@ -1,5 +1,7 @@
 """Modules that are compiled or on several devices are stored as what they wrap."""
 
+import copy
+
 import numpy as np
 import pytest
 import torch
@@ -134,3 +136,34 @@ def test_a_model_of_a_wrapped_module_is_made_anew(rows):
     plugins.claim(model.module).import_weights(plugins.claim(model.module).export_weights())
     again = TorchModel(model.module, device="cpu").unfitted()
     assert again.describe_weights() == model.describe_weights()
+
+
+def test_a_training_state_passes_between_a_module_and_a_wrapped_one(wrap, rows, more_rows):
+    def trained(module, epochs, state=None):
+        model = TorchModel(module, epochs=4, device="cpu", learning_rate_factors={"output.*": 0.1})
+        if state is not None:
+            model.set_training_state(state)
+        model.fit(rows, valid=more_rows, epochs=epochs, resume=state is not None, progress=False)
+        return model
+
+    torch.manual_seed(0)
+    net = Net(4)
+    copies = [copy.deepcopy(net) for _ in range(2)]
+    expected = trained(net, 4)
+    half = trained(wrap(copies[0]), 2)
+    plugins.claim(copies[1]).import_weights(plugins.claim(half.module).export_weights())
+    resumed = trained(copies[1], 2, half.get_training_state())
+    assert equal(
+        plugins.claim(resumed.module).export_weights(), plugins.claim(net).export_weights()
+    )
+    assert [e.loss for e in resumed.history] == [e.loss for e in expected.history]
+
+
+def test_a_wrapped_module_is_frozen_by_the_plain_names(rows):
+    model = TorchModel(nn.DataParallel(Net(4)), epochs=1, device="cpu", freeze=["hidden.*"])
+    before = model.export_weights()
+    model.fit(rows, progress=False)
+    after = model.export_weights()
+    changed = {name for name in before if not np.array_equal(before[name], after[name])}
+    assert not {name for name in changed if name.startswith("hidden")}
+    assert "output/0" in changed

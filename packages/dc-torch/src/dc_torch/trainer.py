@@ -27,6 +27,7 @@ from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.stepping import Buffers, FiniteCheck
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import numpy_dtype, to_array, to_tensor
+from dc_torch.wrapped import unwrapped
 
 
 class ModuleTrainer(Trainer):
@@ -42,15 +43,16 @@ class ModuleTrainer(Trainer):
         super().__init__(config)
         self.device = config.resolve_device()
         self.module = module.to(self.device)
-        self._frozen = {name for pattern in config.freeze for name in matching(module, pattern)}
-        self._parameters = _trainable(module, self._frozen)
+        inner = unwrapped(module)  # by its names, so that a state fits however the module is run
+        self._frozen = {name for pattern in config.freeze for name in matching(inner, pattern)}
+        self._parameters = _trainable(inner, self._frozen)
         self._optimizer = make_optimizer(
             config.optimizer,
             self._parameters,
             config.learning_rate,
             config.optimizer_options,
-            _factors(module, config.learning_rate_factors),
-            _factors(module, config.weight_decay_factors),
+            _factors(inner, config.learning_rate_factors),
+            _factors(inner, config.weight_decay_factors),
         )
         self._loss = config.loss_function()
         self._mixed = config.is_mixed(self.device)
@@ -72,7 +74,7 @@ class ModuleTrainer(Trainer):
         names = self._frozen if last is None or epoch <= last else ()
         self.module.train()
         try:
-            with frozen(self.module, names):
+            with frozen(unwrapped(self.module), names):
                 yield
         finally:
             self.module.eval()
@@ -239,5 +241,9 @@ def _factors(module: nn.Module, factors: Mapping[str, float]) -> dict[str, float
 
 
 def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters and buffers of ``module``, non-persistent ones included."""
-    return {**dict(module.named_parameters()), **dict(module.named_buffers())}
+    """Return the parameters and buffers of ``module``, non-persistent ones included.
+
+    Those of a wrapper have the names that they have in what it wraps.
+    """
+    inner = unwrapped(module)
+    return {**dict(inner.named_parameters()), **dict(inner.named_buffers())}
