@@ -85,6 +85,9 @@ class Linear(Trainer):
     def copied_weights(self, into):
         return {"weights": self.weights.copy()}
 
+    def moved_weights(self, weights, share):
+        return {"weights": weights["weights"] + share * (self.weights - weights["weights"])}
+
     def set_weights(self, weights):
         self.weights[:] = weights["weights"]
 

@@ -150,6 +150,18 @@ class ModuleTrainer(Trainer):
         return into
 
     @torch.no_grad()
+    def moved_weights(self, weights: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+        """Return ``weights``, moved towards the module's tensors by ``share``."""
+        tensors = named_tensors(self.module)
+        moving = [name for name, t in tensors.items() if t.is_floating_point() or t.is_complex()]
+        torch._foreach_lerp_(
+            [weights[name] for name in moving], [tensors[name] for name in moving], share
+        )
+        for name in tensors.keys() - moving:
+            weights[name].copy_(tensors[name])
+        return weights
+
+    @torch.no_grad()
     def set_weights(self, weights: Mapping[str, Tensor]) -> None:
         """Give the module's tensors the values of copies."""
         for name, tensor in named_tensors(self.module).items():

@@ -6,11 +6,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from difflib import get_close_matches
 from functools import partial
-from typing import Any, Final, Self, TypedDict
+from typing import Any, Final, Literal, Self, TypedDict
 
 from dc_core.component import Component
 from dc_core.errors import NotSerializable, ParameterError, UnknownParameter
-from dc_core.parameters import check_count, check_positive, plain
+from dc_core.parameters import check_choice, check_count, check_positive, plain
 from dc_core.training.class_weights import ClassWeight, checked_class_weight
 from dc_core.training.schedules import Schedule, make_schedule
 
@@ -57,6 +57,9 @@ class TrainingOptions(TypedDict, total=False):
     gradient_clip: float | None
     gradient_clip_value: float | None
     epochs: int
+    average: Literal["ema", "swa"] | None
+    average_decay: float
+    average_start: float
     monitor: str | None
     patience: int | None
     min_delta: float
@@ -110,6 +113,19 @@ class TrainingConfig:
     epochs: int = 100
     """The number of passes over all rows; schedules span them."""
 
+    average: Literal["ema", "swa"] | None = None
+    """An average of the weights, which is validated, kept and left instead of the last weights.
+
+    ``ema`` is the exponential moving average over the steps, ``swa`` the mean over the ends of
+    epochs. Statistics, such as those of a batch norm, are averaged likewise.
+    """
+
+    average_decay: float = 0.999
+    """The share of ``ema`` that a step keeps; less in the first steps."""
+
+    average_start: float = 0.75
+    """The fraction of the epochs after which ``swa`` begins."""
+
     monitor: str | None = None
     """The result that early stopping, the best weights and the plateau schedule follow.
 
@@ -145,6 +161,12 @@ class TrainingConfig:
                 check_positive(option, getattr(self, option))
         if self.patience is not None:
             check_count("patience", self.patience, minimum=1)
+        if self.average is not None:
+            check_choice("average", self.average, ("ema", "swa"))
+        for option in ("average_decay", "average_start"):
+            share = getattr(self, option)
+            if isinstance(share, bool) or not (isinstance(share, int | float) and 0 <= share < 1):
+                raise ParameterError(f"{option}={share!r} must be in [0, 1).")
         if self.monitor is not None and not isinstance(self.monitor, str):
             raise ParameterError(
                 f"monitor={self.monitor!r} must be a name, such as 'valid_loss' or 'roc_auc'."

@@ -2,8 +2,9 @@
 
 The state holds everything that the next step depends on, besides the model's weights: the
 optimizer's moments, the records of the epochs (schedules and early stopping are functions of them),
-how far the present epoch has come, what callbacks asked for, and the best and the last weights if
-they differ from the model's. Random numbers are functions of the seed, the epoch and the step.
+how far the present epoch has come, what callbacks asked for, the average of the weights, and the
+best and the last weights if they differ from the model's. Random numbers are functions of the seed,
+the epoch and the step.
 
 A step is applied as a whole or not at all, so that training can end after any step, whatever ends
 it, and is resumed as if it had not ended.
@@ -17,8 +18,8 @@ from __future__ import annotations
 import logging
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Generator, Mapping, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +30,7 @@ from dc_core.dataset import Dataset
 from dc_core.errors import DatasetError, TrainingDiverged, TrainingStateError
 from dc_core.interrupts import DeferredSignals, deferred_signals
 from dc_core.metric import score_all
-from dc_core.training import history
+from dc_core.training import averaging, history
 from dc_core.training.batches import (
     LABELLED,
     Labels,
@@ -52,7 +53,17 @@ SKIPPED_IN_A_ROW: Final = 3
 _READ_EVERY: Final = 64
 """Losses on a device are read after so many steps: reading each would stall it."""
 
-_PARTS: Final = ("history", "partial", "control", "data", "optimizer", "best", "last")
+_PARTS: Final = (
+    "history",
+    "partial",
+    "control",
+    "data",
+    "optimizer",
+    "average",
+    "averaged",
+    "best",
+    "last",
+)
 
 logger = logging.getLogger(__name__)
 
@@ -86,6 +97,8 @@ class Trainer(ABC):
         self._data: np.ndarray | None = None
         self._best: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
+        self._average: dict[str, Any] = {}
+        self._averaged = 0
 
     # What a backend does.
 
@@ -137,6 +150,13 @@ class Trainer(ABC):
         """Return a copy of all weights, in the memory of ``into``, an earlier copy, if it fits."""
 
     @abstractmethod
+    def moved_weights(self, weights: dict[str, Any], share: float) -> dict[str, Any]:
+        """Return a copy of weights moved towards the model's by that share, in its own memory.
+
+        What is no floating-point number, such as a count, is the model's.
+        """
+
+    @abstractmethod
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Give the model the weights of a copy."""
 
@@ -170,7 +190,7 @@ class Trainer(ABC):
         An epoch that has begun is ended first, and counts. ``on_step(step, steps)`` is called after
         each step. Between epochs the model has the last weights. Close the generator, or exhaust
         it, to end training: the model then has the weights of the best epoch, if ``validation``
-        keeps them.
+        keeps them, or else their average, if the config asks for one.
 
         Whatever ends training, the steps that are done count. Ctrl-C and SIGTERM are taken between
         two steps, or when the caller asks for the next epoch; see
@@ -240,6 +260,8 @@ class Trainer(ABC):
             "control": self.control.to_arrays(),
             "data": {} if self._data is None else {"rows": self._data.copy()},
             "optimizer": self.optimizer_state(),
+            "average": self.weights_to_arrays(self._average),
+            "averaged": averaging.count_to_arrays(self._averaged),
             "best": self.weights_to_arrays(self._best),
             "last": self.weights_to_arrays(self._last),
         }
@@ -273,12 +295,20 @@ class Trainer(ABC):
             data is not None and not (data.shape == (32,) and data.dtype == np.uint8)
         ):
             raise TrainingStateError("The digest of the training rows is not one.")
-        best, last = (
+        averaged = averaging.count_from_arrays(parts["averaged"])
+        if (averaged > 0) != bool(parts["average"]) or (averaged and self.config.average is None):
+            raise TrainingStateError(
+                "The training state has an average of weights that this model does not make, or "
+                "lacks a part of it.",
+                hint="Set average= as it was in training.",
+            )
+        average, best, last = (
             self.weights_from_arrays(parts[part]) if parts[part] else {}
-            for part in ("best", "last")
+            for part in ("average", "best", "last")
         )
         self.load_optimizer_state(parts["optimizer"])
         self.epochs, self._best, self._last = epochs, best, last
+        self._average, self._averaged = average, averaged
         self._partial, self._unread, self.control = partial, [], control
         self._data = None if data is None else data.copy()
 
@@ -303,15 +333,49 @@ class Trainer(ABC):
                 "No row of the dataset has a label with a weight.",
                 hint="Check y and w: a label of weight 0 counts as missing.",
             )
-        valid_loss, metrics = self._validate(validation, signals)
-        rate, skipped = self.control.rate, partial.skipped
-        epoch = Epoch(number, loss, valid_loss, rate, skipped, metrics, tuple(partial.losses))
-        epochs = [*self.epochs, epoch]
-        with signals.whole():
-            if validation.keeps_best and validation.monitor.is_best(epochs):
-                self._best = self.copied_weights(self._best)
-            self.epochs, self._partial = epochs, Partial()
+        # It has been added already if validation did not end before.
+        if (
+            self.config.average == "swa"
+            and averaging.epochs_averaged(self.config, number) > self._averaged
+        ):
+            with signals.whole():
+                self._add_to_average()
+        with self._with_average(signals):
+            valid_loss, metrics = self._validate(validation, signals)
+            rate, skipped = self.control.rate, partial.skipped
+            epoch = Epoch(number, loss, valid_loss, rate, skipped, metrics, tuple(partial.losses))
+            epochs = [*self.epochs, epoch]
+            with signals.whole():
+                if validation.keeps_best and validation.monitor.is_best(epochs):
+                    self._best = self.copied_weights(self._best)
+                self.epochs, self._partial = epochs, Partial()
         return epoch
+
+    def _add_to_average(self) -> None:
+        """Let the average of the weights take the present ones in."""
+        share = averaging.next_share(self.config, self._averaged)
+        if self._averaged:
+            self._average = self.moved_weights(self._average, share)
+        else:
+            self._average = self.copied_weights(self._average)
+        self._averaged += 1
+
+    @contextmanager
+    def _with_average(self, signals: DeferredSignals) -> Iterator[None]:
+        """Let the model have its averaged weights, if there are any, in the block."""
+        if not self._averaged:
+            yield
+            return
+        try:
+            with signals.whole():
+                self._last = self.copied_weights({})
+                self.set_weights(self._average)
+            yield
+        finally:
+            with signals.whole():
+                if self._last:
+                    self.set_weights(self._last)
+                    self._last = {}
 
     def _steps(
         self,
@@ -353,6 +417,8 @@ class Trainer(ABC):
                     gradients = self.gradients(X, own, weight, drawn, gradients)
                 with signals.whole():
                     self._note(self.apply(gradients, self.control.rate), weight)
+                    if config.average == "ema":
+                        self._add_to_average()
             else:
                 partial.steps += 1
             on_step(partial.steps, steps)
@@ -482,10 +548,11 @@ class Trainer(ABC):
         )
 
     def _keep_best(self) -> None:
-        """Give the model its best weights, and keep the last ones for resuming."""
-        if self._best:
+        """Give the model its best or averaged weights, and keep the last ones for resuming."""
+        kept = self._best or self._average
+        if kept:
             self._last = self.copied_weights(self._last)
-            self.set_weights(self._best)
+            self.set_weights(kept)
 
 
 _REMEDY = (
