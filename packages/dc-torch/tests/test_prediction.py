@@ -5,7 +5,7 @@ import pytest
 import torch
 from torch import nn
 
-from dc_core import NumpyDataset, plugins
+from dc_core import PARTS, NumpyDataset, plugins
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError
 from dc_torch import MultitaskRegressor, TorchModel
 
@@ -202,3 +202,45 @@ def test_evaluation_ignores_missing_labels(rows):
     scores = model.evaluate(NumpyDataset(rows.X, y), [MeanError()])
     expected = (y - model.predict(rows))[30:, 1].mean()
     assert scores["mean_error/task1"] == pytest.approx(expected)
+
+
+class Changing(NumpyDataset):
+    """Gives other rows than it is asked for, or has another length afterwards."""
+
+    def __init__(self, X, change):
+        super().__init__(X)
+        self.change, self.read = change, 0
+
+    def __len__(self):
+        return super().__len__() - (3 if self.change == "shrinks" and self.read else 0)
+
+    def rows(self, indices, parts=PARTS):
+        self.read += 1
+        if self.change == "gives none":
+            indices = indices[:0]
+        if self.change == "gives more":
+            indices = np.concatenate([indices, indices])
+        return super().rows(indices, parts)
+
+
+@pytest.mark.parametrize("change", ["shrinks", "gives none", "gives more"])
+def test_a_dataset_that_changes_while_it_is_read_is_a_typed_error(change):
+    model = TorchModel(nn.Linear(3, 1), batch_size=2, device="cpu")
+    with pytest.raises(DatasetError, match="changes while it is read"):
+        model.predict(Changing(np.ones((5, 3, 3)), change))
+
+
+@pytest.mark.parametrize("X", [np.ones((1, 3)), {"x": np.ones((1, 3))}])
+def test_training_a_batch_norm_on_one_row_says_why_it_fails(X):
+    class Net(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.layers = nn.Sequential(nn.Linear(3, 4), nn.BatchNorm1d(4), nn.Linear(4, 1))
+
+        def forward(self, x):
+            return self.layers(x)
+
+    model = TorchModel(Net(), device="cpu")
+    with pytest.raises(DatasetError, match="a batch norm has no statistics"):
+        model.fit(NumpyDataset(X, np.ones((1, 1))), progress=False)
+    assert model.predict(NumpyDataset(X)).shape == (1, 1)

@@ -72,7 +72,9 @@ def run(module: nn.Module, X: Input) -> Any:
         raise DatasetError(
             f"The {type(module).__name__} fails on X of {_form(X)}: "
             f"{type(error).__name__}: {error}",
-            hint="Give X the shape that its forward() takes; input_dtype sets its dtype.",
+            hint=_ONE_ROW
+            if module.training and _rows(X) == 1
+            else "Give X the shape that its forward() takes; input_dtype sets its dtype.",
         ) from error
 
 
@@ -120,9 +122,16 @@ def _inputs(dataset: Dataset, batch_size: int, dtype: torch.dtype) -> Iterator[C
     are taken follows from the first batch. What rows of any other form need within the module is
     not known, so they are as many as in training.
     """
-    done, rows = 0, batch_size
-    while done < len(dataset):
-        X = dataset.rows(np.arange(done, min(done + rows, len(dataset))), ("X",)).X
+    done, rows, total = 0, batch_size, len(dataset)
+    while done < total:
+        asked = np.arange(done, min(done + rows, total))
+        X = dataset.rows(asked, ("X",)).X
+        if row_count(X) != len(asked) or len(dataset) != total:
+            raise DatasetError(
+                f"The dataset gave {row_count(X)} of {len(asked)} rows, and has {len(dataset)} now "
+                f"of {total}: it changes while it is read.",
+                hint="Predict for a dataset that stays as it is: copy it, or read it first.",
+            )
         if done == 0 and isinstance(X, np.ndarray) and X.ndim == 2 and dtype.is_floating_point:
             fitting = _BYTES_PER_CALL // max(1, X.nbytes // len(X))
             rows = max(batch_size, min(_BATCHES_PER_CALL * batch_size, fitting))
@@ -133,6 +142,19 @@ def _inputs(dataset: Dataset, batch_size: int, dtype: torch.dtype) -> Iterator[C
 def as_floats(output: Tensor) -> Tensor:
     """Return ``output`` as float64 if it is, and as float32 otherwise."""
     return output if output.dtype == torch.float64 else output.float()
+
+
+_ONE_ROW: Final = (
+    "It was given one row, of which a batch norm has no statistics: train on more rows, with a "
+    "batch_size of at least 2, or freeze it (freeze=['norm.*'])."
+)
+
+
+def _rows(X: Input) -> int:
+    column = next(iter(X.values()), None) if isinstance(X, dict) else X
+    if column is None:
+        return 0
+    return len(column.offsets) - 1 if isinstance(column, RaggedTensor) else len(column)
 
 
 def _form(X: Input) -> str:

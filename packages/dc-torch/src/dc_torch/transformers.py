@@ -16,7 +16,7 @@ import math
 import threading
 from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
-from dataclasses import fields
+from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
 from typing import Any, Final
@@ -201,11 +201,22 @@ def _classes() -> Mapping[str, str]:
 
 
 def _lookup(name: str) -> Any:
-    cls = getattr(_library(), name, None)
-    config = getattr(cls, "config_class", None)
+    try:
+        cls = getattr(_library(), name, None)
+    except (ImportError, RuntimeError) as error:
+        raise UnknownClass(
+            f"The model {name!r} of transformers cannot be imported: {str(error).strip()[:200]}",
+            hint="Install what it needs.",
+        ) from error
+    config: Any = getattr(cls, "config_class", None)
     own = isinstance(cls, type) and cls.__module__.startswith("transformers.models.")
     if not own or getattr(config, "model_type", None) != _classes()[name]:
         raise UnknownClass(f"The installed transformers has no model {name!r} of that type.")
+    if not is_dataclass(config):
+        raise UnknownClass(
+            f"The installed transformers does not declare the fields of {config.__name__}.",
+            hint='Run: pip install --upgrade "dc-torch[transformers]"',
+        )
     return cls
 
 

@@ -7,8 +7,9 @@ memory under several names) appears once, under its first name; the others are a
 ``load_state_dict(..., strict=False)`` takes a file without them. Non-persistent buffers are made by
 the constructor and are not weights.
 
-Quantized, sparse and lazy tensors are refused by name. The extra state of a module is one array,
-which comes last in its layer; see :mod:`dc_torch.extra_state`.
+Weights that are spread over processes (``fully_shard``) are read and set as a whole, by all
+processes together. Quantized, sparse and lazy tensors are refused by name. The extra state of a
+module is one array, which comes last in its layer; see :mod:`dc_torch.extra_state`.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from dc_core import (
     uninterrupted,
 )
 from dc_core.errors import NotSerializable, ParameterError, StructureError
+from dc_torch.distributed import is_sharded, own_part, spread_like, whole
 from dc_torch.extra_state import KEY as EXTRA_STATE
 from dc_torch.extra_state import from_array, has_extra_state, set_states
 from dc_torch.extra_state import to_array as extra_state_array
@@ -214,7 +216,7 @@ def locate(module: nn.Module) -> dict[str, tuple[Place, ...]]:
 
 def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
     """Return ``tensor`` as a C-ordered array of the same shape and dtype, bfloat16 included."""
-    plain = tensor.detach()
+    plain = whole(tensor.detach())
     on_cpu = plain.cpu().resolve_conj().resolve_neg().contiguous()
     if copy and on_cpu.data_ptr() == plain.data_ptr():
         on_cpu = on_cpu.clone()
@@ -318,7 +320,9 @@ def _check_storable(place: Place) -> None:
     tensor = place.tensor
     if is_lazy(tensor):
         what, hint = "has no shape yet", "Run the module on one batch first."
-    elif type(tensor) not in _PLAIN and type(tensor.detach()) is not Tensor:
+    elif is_sharded(tensor) and tensor.is_meta:
+        what, hint = "is on the meta device", "Call module.to_empty(device=...) first."
+    elif type(tensor) not in _PLAIN and not (is_sharded(tensor) or type(tensor.detach()) is Tensor):
         what = f"is a {type(tensor.detach()).__name__}"
         hint = "Convert it to a plain tensor first."
     elif tensor.layout is not torch.strided:
@@ -343,7 +347,7 @@ def _info(places: tuple[Place, ...]) -> WeightInfo:
 def storage_of(tensor: Tensor) -> int:
     """Return an id of the memory that ``tensor`` is a view of, on the meta device too."""
     # The address of the storage object: data_ptr() is 0 on the meta device.
-    address: int = tensor.untyped_storage()._cdata
+    address: int = own_part(tensor).untyped_storage()._cdata
     return address
 
 
@@ -357,6 +361,9 @@ def memory_of(tensor: Tensor) -> Hashable:
 
 def _write(places: tuple[Place, ...], array: np.ndarray, *, copy: bool) -> None:
     tensor, value = places[0].tensor, to_tensor(array) if copy else aligned(to_tensor(array))
+    if is_sharded(tensor):
+        tensor.copy_(spread_like(value, tensor))
+        return
     if tensor.is_meta or _is_expanded(tensor):
         own = value.clone() if copy else value
         _replace(places, own if tensor.is_meta else own.to(tensor.device))
