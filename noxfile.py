@@ -253,6 +253,14 @@ def fuzz(session: nox.Session) -> None:
 
 @nox.session(default=False)
 @constrained
+def soak(session: nox.Session) -> None:
+    """Kill trainings at random moments for two hours; `-- --minutes N --seed S`."""
+    install_editable(session, DEMO)
+    session.run("python", "tests/soak", *session.posargs)
+
+
+@nox.session(default=False)
+@constrained
 def bench(session: nox.Session) -> None:
     """Run the benchmarks against other libraries."""
     install_editable(session, [*DEMO, *CLUSTERS], *PEERS)

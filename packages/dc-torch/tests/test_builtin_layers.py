@@ -331,7 +331,7 @@ def test_a_checkpoint_of_what_cannot_be_stored_is_refused_before_training(rows, 
     model = TorchModel(nn.Sequential(nn.Tanh(), Unregistered(8, 1)), epochs=3)
     before = model.get_weights()
     with pytest.raises(NotSerializable, match=r"'1' is of a class that is not registered"):
-        model.fit(rows, callbacks=[Checkpoint(str(tmp_path / "{epoch}"))])
+        model.fit(rows, callbacks=[Checkpoint(str(tmp_path / "run"))])
     assert model.history == ()
     assert all(np.array_equal(model[name], array) for name, array in before.items())
     assert not list(tmp_path.iterdir())

@@ -11,7 +11,7 @@ from torch import nn
 from dc_core import Dataset, NumpyDataset
 from dc_core.errors import DatasetError, TrainingStateError
 from dc_core.training import step_seed
-from dc_torch import Callback, Checkpoint, MultitaskRegressor, TorchModel
+from dc_torch import Callback, MultitaskRegressor, TorchModel
 from dc_torch.rng import isolated_rng, seed_rng
 
 
@@ -213,37 +213,6 @@ def test_a_state_that_does_not_fit_is_refused_and_changes_nothing(rows, more_row
     with pytest.raises(TrainingStateError):
         model.set_training_state(changed(before, change[1]))
     assert torch.equal(torch.rand(1), expected)
-
-
-class Kept(MultitaskRegressor):
-    """Keeps what is stored of it in memory; a hub is another package's."""
-
-    def __init__(self, stored, **options):
-        super().__init__(1, 8, layer_sizes=(16,), epochs=6, batch_size=16, **options)
-        self.stored = stored
-
-    def to_pretrained(self, where, **options):
-        self.stored[where] = (self.get_weights(), self.get_training_state(), options)
-
-
-class Drawing(Callback):
-    def on_epoch_end(self, model, epoch):
-        torch.rand(epoch.number)
-
-
-def test_training_resumes_from_any_checkpoint(rows, more_rows):
-    stored = {}
-    whole = Kept(stored).fit(
-        rows, valid=more_rows, callbacks=[Checkpoint("run-{epoch:02}", every=2, tag="x"), Drawing()]
-    )
-    assert list(stored) == ["run-02", "run-04", "run-06"]
-    for epochs, (weights, state, options) in zip((2, 4, 6), stored.values(), strict=True):
-        assert options == {"training": True, "tag": "x"}
-        again = Kept({})
-        again.set_weights(weights)
-        again.set_training_state(state)
-        again.fit(rows, valid=more_rows, resume=True)
-        assert_same_end(whole, again, since=epochs)
 
 
 class Noisy(nn.Module):

@@ -80,6 +80,18 @@ class TrainingStateError(DCError, ValueError):
     """A training state belongs to another model or trainer."""
 
 
+class CheckpointDamaged(DCError):
+    """A stored checkpoint is incomplete, or was changed since it was written."""
+
+
+class AlreadyExists(DCError):
+    """The place to store something in already contains something else."""
+
+
+class StorageUnavailable(DCError):
+    """The place to store something in cannot be reached or written now: it has no room, say."""
+
+
 class TrainingDiverged(DCError, ArithmeticError):
     """The loss or the gradients became infinite or NaN."""
 

@@ -100,7 +100,7 @@ class KeyFileError(HubError, ValueError):
     """A key cannot be used: its file is malformed, readable by others, or locked."""
 
 
-class HubUnavailable(HubError):
+class HubUnavailable(HubError, core.StorageUnavailable):
     """The hub cannot be reached or read."""
 
 
@@ -112,11 +112,11 @@ class Offline(HubUnavailable):
     """The hub is not on this machine, and must not be reached: see ``DEEPCHEM_OFFLINE``."""
 
 
-class ReadOnlyHub(HubError):
+class ReadOnlyHub(HubError, core.StorageUnavailable):
     """The hub is not writable."""
 
 
-class LockTimeout(HubError):
+class LockTimeout(HubError, core.StorageUnavailable):
     """Another process held the lock for longer than the maximum wait."""
 
 
@@ -136,8 +136,12 @@ class DefaultTag(HubError):
     """The tag ``main``, which names without a revision refer to, is deleted only if asked for."""
 
 
-class AlreadyExists(HubError):
+class AlreadyExists(HubError, core.AlreadyExists):
     """The directory already contains something else."""
+
+
+class CheckpointDamaged(HubError, core.CheckpointDamaged):
+    """A stored checkpoint is incomplete, or was changed since it was written."""
 
 
 class ClassMismatch(HubError, TypeError):

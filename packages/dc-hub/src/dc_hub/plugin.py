@@ -6,9 +6,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from dc_core import Model, hookimpl
+from dc_core.training import CheckpointStore
 from dc_hub.errors import ParamsError
 from dc_hub.hubs.reference import parse
 from dc_hub.loading.models import from_pretrained
+from dc_hub.publishing.checkpoints import open_checkpoints
 from dc_hub.publishing.models import publish, save
 
 
@@ -32,3 +34,9 @@ def dc_publish(model: Any, where: Any, options: Mapping[str, Any]) -> Any:
 def dc_fetch(cls: type[Model], name: Any, options: Mapping[str, Any]) -> Model:
     """Return the stored model ``name`` of class ``cls``."""
     return from_pretrained(name, cls=cls, **options)
+
+
+@hookimpl
+def dc_checkpoints(where: Any, options: Mapping[str, Any]) -> CheckpointStore:
+    """Return the store of the checkpoints in a directory, or of a model in a hub."""
+    return open_checkpoints(where, options)

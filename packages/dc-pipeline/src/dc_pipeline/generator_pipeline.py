@@ -71,6 +71,8 @@ class GeneratorPipeline(Generator):
             options["valid"], others = self._featurized(valid, "validation")
             failures = FailureReport((*failures, *others))
         self.failures = failures
+        if "callbacks" in options:
+            options["callbacks"] = [each.within(self) for each in options["callbacks"]]
         self.generator.fit(train, **options)
         set_origins(self, ())
         return self

@@ -138,7 +138,10 @@ class Pipeline(Estimator):
             failures = FailureReport((*failures, *others))
             options["valid"] = valid
         self.failures = failures
+        if "callbacks" in options:
+            options["callbacks"] = [each.within(self) for each in options["callbacks"]]
         former = [transformer.export_weights() for transformer in self.transformers]
+        remembered = self.training_rows
         restorable = any(former) or self.model.is_fitted
         model = _digest(self.model) if restorable else b""
         try:
@@ -146,18 +149,20 @@ class Pipeline(Estimator):
                 train = transformer.fit(train).transform(train)
                 if valid is not None:
                     options["valid"] = valid = transformer.transform(valid)
+            self._remember(digests, remembered)  # for what is stored during training
             self.model.fit(train, **options)
         except BaseException:
             if restorable and _digest(self.model) == model:
                 for transformer, weights in zip(self.transformers, former, strict=True):
                     if weights:  # one that was not fitted has no former statistics
                         transformer.import_weights(weights)
-            elif self.model.is_fitted:
-                self._remember(digests, continued=True)
+                self.training_rows = remembered
+            elif not self.model.is_fitted:
+                self.training_rows = remembered
             raise
         # A model with a training state, such as a network, trains on from its present weights.
-        known = self.training_rows is not None
-        self._remember(digests, continued=known and bool(self.model.get_training_state()))
+        trains_on = bool(self.model.get_training_state())
+        self._remember(digests, remembered if trains_on else None)
         set_origins(self, ())
         return self
 
@@ -254,9 +259,8 @@ class Pipeline(Estimator):
         std = None if std is None else std[ok]
         return score_all(metrics, y, prediction, w, dataset.tasks, dataset.classes, std)
 
-    def _remember(self, digests: np.ndarray | None, *, continued: bool) -> None:
-        """Remember the digests of the rows that the model was fitted to."""
-        former = self.training_rows if continued else None
+    def _remember(self, digests: np.ndarray | None, former: np.ndarray | None) -> None:
+        """Remember the digests of the rows that the model is fitted to, and ``former`` ones."""
         self.training_rows = None if digests is None else kept_digests(digests, former)
 
     def _per_input(

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import partial
-from typing import Any, Final, Self, Unpack
+from typing import Any, Final, Literal, Self, Unpack
 
 import numpy as np
 import torch
@@ -186,7 +186,7 @@ class SequenceGenerator(TrainedModule, Generator):
         epochs: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool | None = None,
-        resume: bool = False,
+        resume: bool | Literal["auto"] = False,
     ) -> Self:
         """Train on the sequences in X and return the model itself; labels and weights are not used.
 

@@ -104,6 +104,13 @@ class PretrainedHooks:
     def dc_fetch(self, cls: type[Any], name: Any, options: Mapping[str, Any]) -> Any:
         """Return a stored model of class ``cls``: ``cls.from_pretrained(name, **options)``."""
 
+    @hookspec
+    def dc_checkpoints(self, where: Any, options: Mapping[str, Any]) -> Any:
+        """Return the :class:`dc_core.training.CheckpointStore` in the place ``where``.
+
+        ``options`` are those of ``dc_publish``. Nothing is read or written yet.
+        """
+
 
 class HubHooks:
     """What a kind of hub implements, in the entry-point group ``dc.hubs``.

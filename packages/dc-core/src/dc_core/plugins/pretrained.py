@@ -30,6 +30,10 @@ class Pretrained:
         model: T = self._call("dc_fetch", cls=cls, name=name, options=options)
         return model
 
+    def checkpoints(self, where: Any, options: Mapping[str, Any]) -> Any:
+        """Return what keeps the checkpoints of :class:`dc_core.training.Checkpoint`."""
+        return self._call("dc_checkpoints", where=where, options=options)
+
     def check(self) -> None:
         """Raise :class:`HubNotInstalled` if there is no such package."""
         try:

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from dc_core.training.batches import steps_per_epoch as steps_per_epoch
     from dc_core.training.batches import training_batches as training_batches
     from dc_core.training.callbacks import Callback as Callback
-    from dc_core.training.callbacks import Checkpoint as Checkpoint
+    from dc_core.training.checkpoint_store import CheckpointStore as CheckpointStore
+    from dc_core.training.checkpoints import Checkpoint as Checkpoint
     from dc_core.training.config import TrainingConfig as TrainingConfig
     from dc_core.training.config import TrainingOptions as TrainingOptions
     from dc_core.training.history import Epoch as Epoch
@@ -45,7 +46,9 @@ _EXPORTS = {
         "steps_per_epoch",
         "training_batches",
     ],
-    "dc_core.training.callbacks": ["Callback", "Checkpoint"],
+    "dc_core.training.callbacks": ["Callback"],
+    "dc_core.training.checkpoint_store": ["CheckpointStore"],
+    "dc_core.training.checkpoints": ["Checkpoint"],
     "dc_core.training.config": ["TrainingConfig", "TrainingOptions"],
     "dc_core.training.history": ["Epoch", "Partial"],
     "dc_core.training.monitoring": ["Monitor", "Validation"],

@@ -10,6 +10,7 @@ import numpy as np
 
 from dc_core.columns import Ragged
 from dc_core.dataset import Batch, Dataset
+from dc_core.errors import TrainingStateError
 
 LABELLED: Final = ("X", "y", "w")
 """The parts of a row that a loss needs; gathering the ids would cost as much as X."""
@@ -65,6 +66,16 @@ def labels_of(batch: Batch) -> Labels:
     if given.all():
         return Labels(batch.y, batch.w, given)
     return Labels(np.where(given, batch.y, 0), np.where(given, batch.w, 0), given)
+
+
+def check_fingerprint(digest: np.ndarray | None, dataset: Dataset) -> None:
+    """Raise :class:`TrainingStateError` unless ``digest`` is None or that of ``dataset``."""
+    if digest is not None and not np.array_equal(digest, fingerprint(dataset)):
+        raise TrainingStateError(
+            "Training began with other data: their number, tasks or rows differ.",
+            hint="Resume with the same rows in the same order, or call fit() without resume to "
+            "train on with others.",
+        )
 
 
 def fingerprint(dataset: Dataset) -> np.ndarray:

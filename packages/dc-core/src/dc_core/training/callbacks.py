@@ -1,10 +1,8 @@
-"""Callbacks: code that runs between the steps and epochs of training, such as checkpoints."""
+"""Callbacks: code that runs between the steps and epochs of training, such as logging."""
 
 from __future__ import annotations
 
-from typing import Any
-
-from dc_core.parameters import check_count
+from dc_core.model import Model
 from dc_core.training.history import Epoch
 from dc_core.training.trainable import Trainable
 
@@ -22,6 +20,13 @@ class Callback:
     an epoch and on the trainer's generators.
     """
 
+    def within(self, whole: Model) -> Callback:
+        """Return the callback for the training of a part of ``whole``, such as a pipeline's model.
+
+        By default that is the callback itself.
+        """
+        return self
+
     def on_fit_start(self, model: Trainable, epochs: int) -> None:
         """Run before the first of at most ``epochs`` epochs."""
 
@@ -33,29 +38,3 @@ class Callback:
 
     def on_fit_end(self, model: Trainable) -> None:
         """Run at the end, also after an error or interruption. The model has its best weights."""
-
-
-class Checkpoint(Callback):
-    """Stores the model and its training state after every ``every`` epochs.
-
-    ``where`` is a name in a hub, or a directory; ``{epoch}`` in it stands for the epoch's number. A
-    name always refers to the newest checkpoint. A directory must be a new one each time:
-    ``"./run/{epoch:03}"``. ``options`` are passed to :meth:`dc_core.Model.to_pretrained`. To resume
-    from a checkpoint: ``from_pretrained(where, training=True).fit(dataset, resume=True)``.
-    """
-
-    def __init__(self, where: str, *, every: int = 1, **options: Any) -> None:
-        check_count("every", every, minimum=1)
-        self.where = where
-        self.every = every
-        self.options = options
-
-    def on_fit_start(self, model: Trainable, epochs: int) -> None:
-        """Raise :class:`NotSerializable` before training if the model cannot be stored."""
-        model.check_storable()
-
-    def on_epoch_end(self, model: Trainable, epoch: Epoch) -> None:
-        """Store the model if the epoch's number is a multiple of ``every``."""
-        if epoch.number % self.every == 0:
-            where = self.where.format(epoch=epoch.number)
-            model.to_pretrained(where, training=True, **self.options)

@@ -8,9 +8,11 @@ from collections.abc import Mapping
 
 import numpy as np
 
+from dc_core.dataset import Dataset
 from dc_core.errors import ParameterError
 from dc_core.model import Model
 from dc_core.parameters import check_positive
+from dc_core.roles import Estimator
 from dc_core.training.config import TrainingConfig
 from dc_core.training.history import Epoch
 from dc_core.training.trainer import Trainer
@@ -68,6 +70,16 @@ class Trainable(Model):
         NaN if it was not applied, or if there is none. On a GPU, reading it waits for the step.
         """
         return math.nan if self._trainer is None else self._trainer.step_loss()
+
+    def check_training_data(self, dataset: Dataset) -> None:
+        """Raise :class:`TrainingStateError` if training began with other data than ``dataset``.
+
+        Raises :class:`DatasetError` if its classes are not the model's.
+        """
+        if self._trainer is not None:
+            self._trainer.check_data(dataset)
+        if isinstance(self, Estimator):
+            self.check_classes(dataset)
 
     def get_training_state(self) -> dict[str, np.ndarray]:
         """Return the state that resuming needs besides the weights; empty before training."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack, closing
 from dataclasses import replace
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from dc_core import registry
 from dc_core.balancing import weigh_classes
@@ -20,14 +20,18 @@ from dc_core.errors import (
 )
 from dc_core.metric import Metric
 from dc_core.model import Model
-from dc_core.parameters import check_count
+from dc_core.parameters import check_count, check_flag
 from dc_core.roles import Estimator
 from dc_core.training.callbacks import Callback
+from dc_core.training.checkpoints import Checkpoint, resume_newest
 from dc_core.training.class_weights import class_factors
 from dc_core.training.monitoring import Validation
 from dc_core.training.progress import progress_bar
 from dc_core.training.trainable import Trainable
 from dc_core.training.trainer import Trainer
+
+Resume = bool | Literal["auto"]
+"""Whether training goes on: False, True, or "auto", from the newest checkpoint."""
 
 
 class TrainedModel(Trainable):
@@ -59,7 +63,7 @@ class TrainedModel(Trainable):
         epochs: int | None,
         callbacks: Iterable[Callback],
         progress: bool | None,
-        resume: bool,
+        resume: Resume,
     ) -> None:
         """Train on X, y and w of ``dataset``; the arguments are those of `TrainedEstimator.fit`."""
         if epochs is not None:
@@ -71,22 +75,38 @@ class TrainedModel(Trainable):
         for rows, which in ((dataset, "train"), (validation.dataset, "validate")):
             if rows is not None and len(rows) == 0:
                 raise EmptyDataset(f"There is no row to {which} on.")
-        if resume and self._trainer is None:
+        # Checkpoints come last: they store what the other callbacks have done.
+        ordered = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
+        checkpoints = [each for each in ordered if isinstance(each, Checkpoint)]
+        auto = resume == "auto"
+        if auto:
+            if not checkpoints:
+                raise ParameterError(
+                    'resume="auto" goes on from a checkpoint, and none is stored.',
+                    hint="Pass callbacks=[Checkpoint('./run')] too.",
+                )
+            resume = resume_newest(checkpoints, self, dataset)
+        elif check_flag("resume", resume) and self._trainer is None:
             raise TrainingStateError(
                 "There is no training to resume: this model has no training state.",
                 hint="Call fit() without resume, or load it with "
                 "from_pretrained(..., training=True).",
             )
+        if resume:
+            self.check_training_data(dataset)
+        for checkpoint in checkpoints:
+            checkpoint.begin(self, validation.monitor, self.position if resume else None)
         if self._trainer is None or not resume:
             self._trainer = self._make_trainer()
-        self._trainer.check_data(dataset)
-        self._trainer.control.stopped = False
         self._before_training()
-        if epochs is None:
-            epochs = max(0, self.config.epochs - len(self._trainer.epochs))
-        self._train(
-            self._trainer, dataset, validation, epochs, [*callbacks, *progress_bar(progress)]
-        )
+        done = len(self._trainer.epochs)
+        if auto and self._trainer.control.stopped:
+            epochs = 0
+        elif epochs is None or auto:
+            epochs = max(0, (epochs or self.config.epochs) - done)
+        self._trainer.control.stopped &= auto
+        shown = progress_bar(progress)
+        self._train(self._trainer, dataset, validation, epochs, [*shown, *ordered])
 
     def _train(
         self,
@@ -134,7 +154,7 @@ class TrainedEstimator(TrainedModel, Estimator):
         epochs: int | None = None,
         callbacks: Iterable[Callback] = (),
         progress: bool | None = None,
-        resume: bool = False,
+        resume: Resume = False,
     ) -> Self:
         """Train on ``dataset`` and return the model itself.
 
@@ -147,9 +167,12 @@ class TrainedEstimator(TrainedModel, Estimator):
         so the classes have to be the model's. ``model.unfitted().fit(dataset)`` starts afresh. With
         ``resume`` it continues exactly where the last call, or the training state, stopped, for the
         remaining epochs of the config or for ``epochs``, an epoch that has begun included. The
-        dataset must be the same. Ctrl-C and SIGTERM take effect between two steps, and no step that
-        is done is lost. A step whose loss or gradient is not finite is not applied: it is logged,
-        and counted in ``history``.
+        dataset must be the same. ``resume="auto"`` continues from the newest good checkpoint of a
+        :class:`Checkpoint` among the callbacks, if there is one, up to ``epochs`` in all.
+
+        Ctrl-C and SIGTERM take effect between two steps, and no step that is done is lost. A step
+        whose loss or gradient is not finite is not applied: it is logged, and counted in
+        ``history``.
 
         ``progress`` shows a progress bar or not; None shows it in a terminal.
 

@@ -34,6 +34,7 @@ from dc_core.training import averaging, history
 from dc_core.training.batches import (
     LABELLED,
     Labels,
+    check_fingerprint,
     fingerprint,
     labels_of,
     steps_per_epoch,
@@ -244,12 +245,7 @@ class Trainer(ABC):
 
     def check_data(self, dataset: Dataset) -> None:
         """Raise :class:`TrainingStateError` unless training began with ``dataset``."""
-        if self._data is not None and not np.array_equal(self._data, fingerprint(dataset)):
-            raise TrainingStateError(
-                "Training began with other data: their number, tasks or rows differ.",
-                hint="Resume with the same rows in the same order, or call fit() without resume to "
-                "train on with others.",
-            )
+        check_fingerprint(self._data, dataset)
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the state that resuming needs besides the model's weights, as named arrays."""

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-import json
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 import numpy as np
 
 from dc_core import dtype_name, explained, raw_bits
+from dc_hub.format.changes import Change as Change
+from dc_hub.format.changes import changes
 from dc_hub.format.header import TensorInfo
 from dc_hub.format.manifest import CHUNK
 from dc_hub.hubs.contract import HubLike
@@ -19,15 +20,6 @@ from dc_hub.loading.opening import Opened, locate, look_into, open_model
 
 _BLOCK: Final = 1 << 18
 """The number of values that are compared at a time."""
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One difference: its place, and the value before and after (None if there is none)."""
-
-    where: str
-    before: Any
-    after: Any
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +72,7 @@ def diff(
     """
     with _opened(before, hub, fetch) as a, _opened(after, hub, fetch) as b:
         return Difference(
-            record=tuple(_changes("", _summary(a), _summary(b))), weights=tuple(_weights(a, b))
+            record=tuple(changes("", _summary(a), _summary(b))), weights=tuple(_weights(a, b))
         )
 
 
@@ -98,16 +90,6 @@ def _summary(opened: Opened) -> dict[str, Any]:
         "metadata": dict(record.metadata),
         "classes": {task: list(names) for task, names in record.classes.items()},
     }
-
-
-def _changes(where: str, before: Any, after: Any) -> Iterable[Change]:
-    """Walk two JSON values side by side and yield the smallest parts that differ."""
-    if isinstance(before, dict) and isinstance(after, dict):
-        for key in sorted(before.keys() | after.keys()):
-            place = f"{where}.{key}" if where else key
-            yield from _changes(place, before.get(key), after.get(key))
-    elif json.dumps(before, sort_keys=True) != json.dumps(after, sort_keys=True):
-        yield Change(where, before, after)  # 1, 1.0 and true are equal in Python, but not in JSON
 
 
 def _weights(a: Opened, b: Opened) -> Iterator[WeightChange]:
