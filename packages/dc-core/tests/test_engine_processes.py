@@ -14,6 +14,7 @@ import pytest
 
 from dc_core import engines
 from dc_core.engines import Processes, available_cpus, isolation, run
+from dc_core.engines import worker as engine_worker
 from dc_core.engines.worker import Worker, how_it_died
 from dc_core.errors import NotSerializable
 from dc_core.testing.tasks import Squares, note_and_sleep, notes_of, squares_in
@@ -320,3 +321,19 @@ def test_the_quota_of_the_cgroup_limits_the_cpus(tmp_path, many, cgroup, files, 
 def test_without_cgroups_the_affinity_mask_counts(tmp_path):
     assert available_cpus(tmp_path) == len(os.sched_getaffinity(0))
     assert Processes().workers == available_cpus() >= 1
+
+
+def test_a_worker_that_is_killed_when_its_call_has_just_ended_is_not_used_again(monkeypatch):
+    worker = Worker()
+    loads = engine_worker.loads_outcome
+
+    def ended(message):
+        worker.interrupt()
+        return loads(message)
+
+    call = engines.dumps(partial(int, "1"))
+    with monkeypatch.context() as patched:
+        patched.setattr(engine_worker, "loads_outcome", ended)
+        assert worker.run(call).status == "ok"
+    assert worker.run(call).status == "ok"
+    worker.close()

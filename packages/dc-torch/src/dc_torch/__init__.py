@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from dc_core.training import Checkpoint as Checkpoint
     from dc_core.training import Epoch as Epoch
     from dc_torch.batches import RaggedTensor as RaggedTensor
+    from dc_torch.errors import ParallelNotInstalled as ParallelNotInstalled
+    from dc_torch.errors import RankFailed as RankFailed
     from dc_torch.errors import TorchError as TorchError
     from dc_torch.generator import SequenceGenerator as SequenceGenerator
     from dc_torch.loading import EpochSampler as EpochSampler
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
 _EXPORTS = {
     "dc_core.training": ["Callback", "Checkpoint", "Epoch"],
     "dc_torch.batches": ["RaggedTensor"],
-    "dc_torch.errors": ["TorchError"],
+    "dc_torch.errors": ["ParallelNotInstalled", "RankFailed", "TorchError"],
     "dc_torch.generator": ["SequenceGenerator"],
     "dc_torch.loading": ["EpochSampler", "TensorBatch", "data_loader"],
     "dc_torch.losses": ["Loss"],

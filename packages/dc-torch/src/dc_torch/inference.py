@@ -15,6 +15,7 @@ from dc_core.errors import DatasetError, EmptyDataset
 from dc_torch.batches import Input, RaggedTensor, input_dtype, input_of
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
+from dc_torch.wrapped import unwrapped
 
 _BATCHES_PER_CALL: Final = 8
 """Prediction takes at most so many batches of vectors at once."""
@@ -70,7 +71,7 @@ def run(module: nn.Module, X: Input) -> Any:
         ValueError,
     ) as error:
         raise DatasetError(
-            f"The {type(module).__name__} fails on X of {_form(X)}: "
+            f"The {type(unwrapped(module)).__name__} fails on X of {_form(X)}: "
             f"{type(error).__name__}: {error}",
             hint=_ONE_ROW
             if module.training and _rows(X) == 1

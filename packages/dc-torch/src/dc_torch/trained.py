@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from copy import deepcopy
 from dataclasses import replace
 from html import escape
@@ -10,13 +11,13 @@ from typing import Any, Self
 import torch
 from torch import nn
 
-from dc_core import construct
+from dc_core import Dataset, construct
 from dc_core.errors import NotFitted, NotSerializable
-from dc_core.training import TrainedModel
+from dc_core.training import Callback, TrainedModel, Validation
 from dc_torch.layers import check_storable, modules_in
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.trainer import ModuleTrainer, named_tensors
-from dc_torch.training_config import TrainingConfig
+from dc_torch.training_config import MACHINE, TrainingConfig
 from dc_torch.weights import times_imported
 
 
@@ -43,14 +44,15 @@ class TrainedModule(TrainedModel):
         return self.module
 
     def get_parameters(self) -> dict[str, Any]:
-        """Return the constructor's arguments, with the values of all options except the device.
+        """Return the constructor's arguments, with the values of all options except the devices.
 
-        The device belongs to the machine: a loaded model uses what is available.
+        Devices belong to the machine: a loaded model uses what is available.
         """
         parameters = super().get_parameters()
         if "options" in parameters:
             options = self.config.options()
-            parameters["options"] = {name: options[name] for name in options if name != "device"}
+            kept = {name: options[name] for name in options if name not in MACHINE}
+            parameters["options"] = kept
         return parameters
 
     @property
@@ -80,7 +82,8 @@ class TrainedModule(TrainedModel):
             with isolated_rng():
                 seed_rng(self.config.seed)
                 made = super().unfitted()
-        made.config = replace(made.config, device=self.config.device)
+        options = self.config.options()
+        made.config = replace(made.config, **{name: options[name] for name in MACHINE})
         return made
 
     def to(self, device: str) -> Self:
@@ -99,6 +102,23 @@ class TrainedModule(TrainedModel):
     def _make_trainer(self) -> ModuleTrainer:
         self._check_values()
         return ModuleTrainer(self.module, self.config)
+
+    def _train(
+        self,
+        trainer: Any,
+        dataset: Dataset,
+        validation: Validation,
+        epochs: int,
+        callbacks: Sequence[Callback],
+    ) -> None:
+        if not self.config.is_parallel:
+            super()._train(trainer, dataset, validation, epochs, callbacks)
+            return
+        from dc_torch.launching import training_group
+
+        with training_group(trainer, dataset, validation, epochs) as group:
+            first = group is None or group.rank == 0
+            super()._train(trainer, dataset, validation, epochs, callbacks if first else ())
 
     def check_storable(self) -> None:
         """Raise :class:`NotSerializable` if a module or another argument cannot be stored."""

@@ -18,11 +18,12 @@ from torch.nn.parameter import is_lazy
 
 from dc_core import Columns
 from dc_core.errors import ParameterError, TrainingStateError
-from dc_core.training import Evaluated, Labels, Trainer
+from dc_core.training import Evaluated, Labels, Trainer, World
 from dc_torch.batches import input_dtype, input_of
 from dc_torch.freezing import frozen, matching
 from dc_torch.inference import as_floats, evaluating, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from dc_torch.process_group import ProcessGroup
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.stepping import Buffers, FiniteCheck
 from dc_torch.training_config import TrainingConfig
@@ -58,10 +59,22 @@ class ModuleTrainer(Trainer):
         self._mixed = config.is_mixed(self.device)
         self._dtype = input_dtype(module, config)
         self._buffers = Buffers(module)
+        self._group: ProcessGroup | None = None
+        self._parallel: nn.Module | None = None
+        self._trained: tuple[bool, ...] = ()
         self._began = False
         self._finite = FiniteCheck(self.device)
         # A fused optimizer decides on the device whether it applies a step.
         self._decides = self.device.type == "cuda" and bool(self._optimizer.defaults.get("fused"))
+
+    @contextmanager
+    def joined(self, group: ProcessGroup) -> Iterator[None]:
+        """Train with the processes of ``group`` in the block, if the others do so too."""
+        self.world = self._group = group
+        try:
+            yield
+        finally:
+            self.world, self._group, self._parallel = World(), None, None
 
     def isolated(self) -> AbstractContextManager[object]:
         """Restore the program's generators at the end."""
@@ -81,6 +94,8 @@ class ModuleTrainer(Trainer):
 
     def evaluating(self) -> AbstractContextManager[object]:
         """Have the module in evaluation mode, without gradients."""
+        if self._group is not None:
+            self._group.share_buffers(self.module)
         return evaluating(self.module)
 
     def gradients(
@@ -89,17 +104,52 @@ class ModuleTrainer(Trainer):
         """Return the loss of the rows so far, after adding to the gradients of the parameters."""
         seed_rng(seed)
         with self._buffers.restored_on_error(keep=before is None):
-            with self._precision():
-                output = self._loss.with_tasks(
-                    run(self.module, input_of(X, self._dtype, self.device))
+            if self._group is None:
+                module, mean = self.module, 1
+            else:
+                module, mean = (
+                    self._parallel_in(self._group, X, labels, weight, seed),
+                    self.world.size,
                 )
-            self._loss.check(output, labels.y, labels.given)
-            loss = self._weighted(output, labels) / weight
             if before is None:
-                for parameter in self._parameters.values():
-                    parameter.grad = None
-            loss.backward()  # type: ignore[no-untyped-call]
-        return loss.detach() if before is None else before + loss.detach()
+                self._drop_gradients()
+            loss = self._backward(module, X, labels, weight, mean)
+            if self._group is not None:
+                loss = self._group.sum(loss)
+        return loss if before is None else before + loss
+
+    def _backward(
+        self, module: nn.Module, X: Columns, labels: Labels, weight: float, factor: int = 1
+    ) -> Tensor:
+        """Return the loss, after adding its gradients times ``factor``."""
+        with self._precision():
+            output = self._loss.with_tasks(run(module, input_of(X, self._dtype, self.device)))
+        self._loss.check(output, labels.y, labels.given)
+        loss = self._weighted(output, labels) / weight
+        scaled = loss if factor == 1 else loss * factor
+        scaled.backward()  # type: ignore[no-untyped-call]
+        return loss.detach()
+
+    def _drop_gradients(self) -> None:
+        for parameter in self._parameters.values():
+            parameter.grad = None
+
+    def _parallel_in(
+        self, group: ProcessGroup, X: Columns, labels: Labels, weight: float, seed: int
+    ) -> nn.Module:
+        """Return the module as it runs in ``group``, where each rank gets the mean gradient."""
+        trained = tuple(parameter.requires_grad for parameter in self._parameters.values())
+        if self._parallel is None or self._trained != trained:
+            # Which parameters take part is known after one step alone.
+            self._drop_gradients()
+            self._backward(self.module, X, labels, weight)
+            self._buffers.restore()
+            seed_rng(seed)
+            unused = any(p.grad is None for p in self._parameters.values() if p.requires_grad)
+            unused = any(found for (found,) in group.gather((unused,)))
+            self._parallel = group.parallel(self.module, unused=unused)
+            self._trained = trained
+        return self._parallel
 
     def apply(self, gradients: Tensor, rate: float) -> float | Tensor:
         """Change the parameters if the loss and the gradients are finite; return the loss."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import torch
 from torch import nn
@@ -15,6 +15,10 @@ from dc_core.errors import ParameterError
 from dc_torch.devices import resolve_device
 from dc_torch.losses import Loss, LossFunction, make_loss
 from dc_torch.optimizers import OptimizerChoice, named_optimizer
+from dc_torch.process_group import place
+
+MACHINE: Final = ("device", "devices", "strategy")
+"""The options that belong to the machine, and are not stored with a model."""
 
 
 class TrainingOptions(training.TrainingOptions, total=False):
@@ -31,6 +35,8 @@ class TrainingOptions(training.TrainingOptions, total=False):
     precision: Literal["auto", "float32", "bf16-mixed"]
     input_dtype: str | None
     device: str
+    devices: int
+    strategy: Literal["auto", "ddp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +100,19 @@ class TrainingConfig(training.TrainingConfig):
     device: str = "auto"
     """A torch device; ``auto`` is a GPU if there is one."""
 
+    devices: int = 1
+    """The number of processes that train together on each machine, each on a device of its own.
+
+    ``batch_size`` is that of all of them together, so that losses do not depend on their number.
+    """
+
+    strategy: Literal["auto", "ddp"] = "auto"
+    """How they share the training: with ``ddp`` each has all weights. ``auto`` is ``ddp``.
+
+    If it is not ``auto``, processes that a launcher has started train together with ``devices=1``
+    too, one on each machine.
+    """
+
     def __post_init__(self) -> None:
         training.TrainingConfig.__post_init__(self)
         if isinstance(self.loss, nn.Module):
@@ -127,6 +146,8 @@ class TrainingConfig(training.TrainingConfig):
                 check_positive(f"weight_decay_factors[{pattern!r}]", factor)
         if self.unfreeze_after is not None:
             check_count("unfreeze_after", self.unfreeze_after, minimum=1)
+        check_count("devices", self.devices, minimum=1)
+        check_choice("strategy", self.strategy, ("auto", "ddp"))
         if self.input_dtype is not None:
             named: object = self.input_dtype
             dtype = vars(torch).get(named) if isinstance(named, str) else None
@@ -142,8 +163,21 @@ class TrainingConfig(training.TrainingConfig):
         return make_loss(self.loss, self.loss_options)
 
     def resolve_device(self) -> torch.device:
-        """Return the device to work on; raises :class:`ParameterError` if the machine lacks it."""
-        return resolve_device(self.device)
+        """Return the device to work on; raises :class:`ParameterError` if the machine lacks it.
+
+        Of processes that a launcher has started, each has a GPU of its own.
+        """
+        device = resolve_device(self.device)
+        if self.is_parallel and str(device) == "cuda":
+            found = place()
+            if found is not None:
+                return torch.device("cuda", found.local_rank % torch.cuda.device_count())
+        return device
+
+    @property
+    def is_parallel(self) -> bool:
+        """Whether several processes train together, if there are several."""
+        return self.devices > 1 or self.strategy != "auto"
 
     def is_mixed(self, device: torch.device) -> bool:
         """Return whether training on ``device`` uses mixed precision."""

@@ -56,6 +56,7 @@ class Worker:
         self._threads = threads
         self._process: subprocess.Popen[bytes] | None = None
         self._running = False
+        self._killed = False
         self._lock = threading.Lock()
 
     def run(self, call: bytes, cancelled: Callable[[], bool] = lambda: False) -> Outcome:
@@ -82,12 +83,17 @@ class Worker:
             self._end(process)
             raise
         finally:
-            self._running = False
+            with self._lock:
+                self._running = False
+                killed, self._killed = self._killed, False
+            if killed and self._process is not None:  # when its call had just ended
+                self._end(process)
 
     def interrupt(self) -> None:
         """Kill the process if it is running a call, which then is a crash."""
         with self._lock:
             if self._running and self._process is not None:
+                self._killed = True
                 _kill(self._process)
 
     def close(self) -> None:

@@ -1,0 +1,292 @@
+"""Training in two processes, which are real and talk through gloo."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from dc_core import MappedDataset, NumpyDataset
+from dc_core.engines import stop_isolated
+from dc_core.errors import DatasetError, ParameterError, TrainingDiverged
+from dc_torch import Callback, MultitaskRegressor, TorchModel
+from dc_torch.errors import ParallelNotInstalled, RankFailed
+
+pytest.importorskip("lightning_fabric", reason="Lightning Fabric is not installed")
+
+HERE = os.getpid()
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _no_process_is_left():
+    yield
+    stop_isolated("test_parallel")
+
+
+def dataset(n=45, seed=0):
+    """Return rows with two tasks; few have a label of the second, and weights differ widely."""
+    rng = np.random.default_rng(seed)
+    X = rng.normal(size=(n, 8))
+    y = np.column_stack([X @ np.linspace(-1, 1, 8), X[:, 0]]) + 0.1 * rng.normal(size=(n, 2))
+    y[rng.random((n, 2)) < [0.1, 0.7]] = np.nan
+    return NumpyDataset(X, y, 10.0 ** rng.integers(-2, 3, size=(n, 2)))
+
+
+def model(devices=1, module=None, **options):
+    settings = {"epochs": 3, "batch_size": 8, "learning_rate": 0.01, **options}
+    torch.manual_seed(0)
+    module = module or nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2))
+    return TorchModel(module.double(), devices=devices, device="cpu", **settings)
+
+
+def assert_same(first, second):
+    """Compare two models' losses and weights, to rounding."""
+    assert len(first.history) == len(second.history)
+    for one, other in zip(first.history, second.history, strict=True):
+        assert one.loss == pytest.approx(other.loss, rel=1e-12)
+        assert one.valid_loss == pytest.approx(other.valid_loss, rel=1e-12, nan_ok=True)
+    weights = second.get_weights()
+    for name, array in first.get_weights().items():
+        np.testing.assert_allclose(array, weights[name], rtol=1e-9, atol=1e-12)
+
+
+class At(Callback):
+    """Calls a function in one step or after one epoch."""
+
+    def __init__(self, call, step=None, epoch=None):
+        self.call, self.step, self.epoch = call, step, epoch
+
+    def on_step(self, model, step, steps):
+        if (len(model.history) + 1, step) == (self.epoch, self.step):
+            self.call()
+
+    def on_epoch_end(self, model, epoch):
+        return self.call() if self.step is None and epoch.number == self.epoch else None
+
+
+class Failing:
+    """A mapping of rows that does ``what`` in another process than this, for one of the rows."""
+
+    def __init__(self, what, row, note=None):
+        self.what, self.row, self.note, self.program = what, row, note, HERE
+
+    def __call__(self, batch):
+        if os.getpid() != self.program:
+            if self.note:
+                self.note.write_text(str(os.getpid()))
+            if len(batch.X) <= 8 and (batch.X[:, 0] == self.row).any():
+                self.what()
+        return batch
+
+
+def fail():
+    raise DatasetError("This row cannot be read here.", hint="It is only a test.")
+
+
+def die():
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def test_two_processes_train_as_one_does_with_missing_labels_and_unequal_weights():
+    valid = dataset(21, seed=1)
+    assert_same(model(2).fit(dataset(), valid=valid), model().fit(dataset(), valid=valid))
+
+
+def test_a_rank_without_rows_takes_part():
+    rows = dataset(7)
+    assert_same(model(3, batch_size=2).fit(rows), model(batch_size=2).fit(rows))
+
+
+def test_training_is_resumed_by_another_number_of_processes_at_any_step():
+    stop = At(lambda: signal.raise_signal(signal.SIGINT), step=2, epoch=2)
+    resumed = model().fit(dataset(), epochs=1)
+    state, weights = resumed.get_training_state(), resumed.get_weights()
+    resumed = model(2)
+    resumed.set_weights(weights)
+    resumed.set_training_state(state)
+    with pytest.raises(KeyboardInterrupt):
+        resumed.fit(dataset(), callbacks=[stop], resume=True)
+    state, weights = resumed.get_training_state(), resumed.get_weights()
+    assert state["partial/steps"] == 2
+    resumed = model()
+    resumed.set_weights(weights)
+    resumed.set_training_state(state)
+    assert_same(resumed.fit(dataset(), resume=True), model().fit(dataset()))
+
+
+def test_gradients_are_accumulated_on_all_ranks():
+    assert_same(model(2, accumulate=2).fit(dataset()), model().fit(dataset()))
+
+
+def test_the_training_state_is_that_of_one_process():
+    one, two = model().fit(dataset()).get_training_state(), model(2).fit(dataset())
+    state = two.get_training_state()
+    assert one.keys() == state.keys()
+    for name, array in one.items():
+        assert (array.shape, array.dtype) == (state[name].shape, state[name].dtype)
+
+
+def test_early_stopping_is_decided_together():
+    options = {"patience": 2, "learning_rate": 0.2, "epochs": 40}
+    valid = dataset(21, seed=5)
+    two = model(2, **options).fit(dataset(), valid=valid)
+    assert len(two.history) < 40
+    assert_same(two, model(**options).fit(dataset(), valid=valid))
+
+
+def test_a_callback_of_the_program_ends_training_on_all():
+    two = model(2, epochs=50).fit(dataset(), callbacks=[At(lambda: True, epoch=2)])
+    assert len(two.history) == 2
+
+
+def test_parameters_that_are_frozen_or_not_used_are_those_of_one_process():
+    def frozen(devices):
+        torch.manual_seed(0)
+        module = nn.Sequential(nn.Linear(8, 16), nn.Tanh(), nn.Linear(16, 2), nn.Identity())
+        module[0].register_parameter("spare", nn.Parameter(torch.ones(3)))
+        options = {"freeze": ["0.bias"], "unfreeze_after": 1}
+        settings = {"optimizer": "adamw", "optimizer_options": {"weight_decay": 0.1}}
+        return model(devices, module, **options, **settings).fit(dataset())
+
+    assert_same(frozen(2), frozen(1))
+
+
+def test_the_statistics_of_a_batch_norm_are_those_of_rank_0_on_all():
+    module = nn.Sequential(nn.Linear(8, 4), nn.BatchNorm1d(4), nn.Linear(4, 2))
+    two = model(2, module, batch_size=45).fit(dataset(), valid=dataset(21, seed=1))
+    valid = dataset(21, seed=1)
+    given = valid.w > 0
+    wrong = (two.predict(valid) - np.nan_to_num(valid.y)) ** 2
+    best = min(epoch.valid_loss for epoch in two.history)
+    assert (wrong * valid.w)[given].sum() / valid.w.sum() == pytest.approx(best, rel=1e-12)
+
+
+def test_a_step_that_is_not_finite_on_one_rank_is_applied_on_none():
+    rows = dataset(16)
+    rows.X[5] = np.inf
+    two, one = model(2).fit(rows), model().fit(rows)
+    assert [epoch.skipped for epoch in two.history] == [1, 1, 1]
+    assert_same(two, one)
+
+
+def test_training_diverges_on_all():
+    rows = dataset(40)
+    rows.X[:] = np.inf
+    with pytest.raises(TrainingDiverged):
+        model(2).fit(rows)
+
+
+def test_a_rank_that_raises_ends_training_with_its_own_error_and_the_last_good_weights():
+    rows = dataset()
+    two = model(2)
+    begun = time.monotonic()
+    with pytest.raises(DatasetError, match="cannot be read here") as raised:
+        two.fit(MappedDataset(rows, Failing(fail, rows.X[7, 0])))
+    assert time.monotonic() - begun < 30
+    notes = "\n".join(raised.value.__notes__)
+    assert "in fail" in notes, "the traceback of the rank is missing"
+    assert "rank 1" in notes
+    assert_same(two.fit(rows, resume=True), model().fit(rows))
+
+
+def test_a_rank_that_is_killed_is_a_typed_error_and_leaves_no_process(tmp_path):
+    rows, note = dataset(), tmp_path / "pid"
+    two = model(2)
+    begun = time.monotonic()
+    with pytest.raises(RankFailed, match=r"Rank 1 .* SIGKILL"):
+        two.fit(MappedDataset(rows, Failing(die, rows.X[7, 0], note)))
+    assert time.monotonic() - begun < 30
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+    done = two.get_training_state()["partial/steps"]
+    assert 0 <= done < 6
+
+
+def test_an_error_in_the_program_ends_the_other_ranks(tmp_path):
+    rows, note = dataset(), tmp_path / "pid"
+
+    def broken():
+        raise OSError("The disk is full.")
+
+    with pytest.raises(OSError, match="disk is full"):
+        model(2).fit(
+            MappedDataset(rows, Failing(fail, np.nan, note)),
+            callbacks=[At(broken, step=3, epoch=1)],
+        )
+    with pytest.raises(ProcessLookupError):
+        os.kill(int(note.read_text()), 0)
+
+
+def test_processes_that_a_launcher_has_started_train_together(tmp_path):
+    script = tmp_path / "script.py"
+    script.write_text(
+        textwrap.dedent(
+            f"""
+            import sys
+            sys.path.insert(0, {str(Path(__file__).parent)!r})
+            import test_parallel as t
+            calls = []
+            class Count(t.Callback):
+                def on_epoch_end(self, model, epoch): calls.append(epoch)
+            valid = t.dataset(21, seed=1)
+            for _ in range(2):
+                found = t.model(2).fit(t.dataset(), valid=valid, callbacks=[Count()])
+            print(len(calls), *(repr(e.valid_loss) for e in found.history), flush=True)
+            """
+        ),
+        encoding="utf-8",
+    )
+    command = ["-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2", str(script)]
+    ran = subprocess.run(
+        [sys.executable, *command],
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        env={**os.environ, "OMP_NUM_THREADS": "1"},
+    )
+    found = sorted(line.split() for line in ran.stdout.splitlines())
+    known = model().fit(dataset(), valid=dataset(21, seed=1)).history
+    assert [line[0] for line in found] == ["0", "6"], "callbacks run on rank 0"
+    for line in found:
+        losses = [float(value) for value in line[1:]]
+        np.testing.assert_allclose(losses, [epoch.valid_loss for epoch in known], rtol=1e-12)
+
+
+def test_devices_belong_to_the_machine_and_are_not_stored():
+    made = MultitaskRegressor(1, 8, devices=2, strategy="ddp", device="cpu")
+    assert not {"device", "devices", "strategy"} & made.get_parameters()["options"].keys()
+    assert made.unfitted().config.devices == 2
+
+
+@pytest.mark.parametrize("options", [{"devices": 0}, {"strategy": "dp"}, {"devices": True}])
+def test_options_that_cannot_be_used_are_typed_errors(options):
+    with pytest.raises(ParameterError):
+        MultitaskRegressor(1, 8, **options)
+
+
+def test_without_fabric_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "lightning_fabric", None)
+    with pytest.raises(ParallelNotInstalled, match=r"dc-torch\[parallel\]"):
+        model(2).fit(dataset())
+
+
+@pytest.mark.gpu
+@pytest.mark.skipif(torch.cuda.device_count() < 2, reason="there are no two GPUs")
+def test_two_gpus_train_as_one_does():
+    found = [
+        TorchModel(model().module, devices=devices, device="cuda", epochs=3, batch_size=8)
+        .unfitted()
+        .fit(dataset(), valid=dataset(21, seed=1))
+        for devices in (1, 2)
+    ]
+    assert_same(*found)
