@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from dc_core.training.history import Partial as Partial
     from dc_core.training.monitoring import Monitor as Monitor
     from dc_core.training.monitoring import Validation as Validation
+    from dc_core.training.rate_range import LearningRateRange as LearningRateRange
     from dc_core.training.schedules import SCHEDULES as SCHEDULES
     from dc_core.training.schedules import Progress as Progress
     from dc_core.training.schedules import Schedule as Schedule
@@ -52,6 +53,7 @@ _EXPORTS = {
     "dc_core.training.config": ["TrainingConfig", "TrainingOptions"],
     "dc_core.training.history": ["Epoch", "Partial"],
     "dc_core.training.monitoring": ["Monitor", "Validation"],
+    "dc_core.training.rate_range": ["LearningRateRange"],
     "dc_core.training.schedules": ["SCHEDULES", "Progress", "Schedule", "make_schedule"],
     "dc_core.training.seeds": ["step_seed"],
     "dc_core.training.trainable": ["Trainable"],

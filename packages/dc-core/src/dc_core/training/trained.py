@@ -7,6 +7,8 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Literal, Self
 
+import numpy as np
+
 from dc_core import registry
 from dc_core.balancing import weigh_classes
 from dc_core.component import Component
@@ -27,6 +29,7 @@ from dc_core.training.checkpoints import Checkpoint, resume_newest
 from dc_core.training.class_weights import class_factors
 from dc_core.training.monitoring import Validation
 from dc_core.training.progress import progress_bar
+from dc_core.training.rate_range import LearningRateRange, learning_rate_range
 from dc_core.training.trainable import Trainable
 from dc_core.training.trainer import Trainer
 
@@ -68,13 +71,9 @@ class TrainedModel(Trainable):
         """Train on X, y and w of ``dataset``; the arguments are those of `TrainedEstimator.fit`."""
         if epochs is not None:
             check_count("epochs", epochs, minimum=1)
-        if len(dataset.tasks) == 0:
-            raise DatasetError(
-                "The dataset has no labels to learn.", hint="Pass y: NumpyDataset(X, y)."
-            )
-        for rows, which in ((dataset, "train"), (validation.dataset, "validate")):
-            if rows is not None and len(rows) == 0:
-                raise EmptyDataset(f"There is no row to {which} on.")
+        _check_rows_to_learn(dataset)
+        if validation.dataset is not None and len(validation.dataset) == 0:
+            raise EmptyDataset("There is no row to validate on.")
         # Checkpoints come last: they store what the other callbacks have done.
         ordered = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
         checkpoints = [each for each in ordered if isinstance(each, Checkpoint)]
@@ -145,6 +144,17 @@ class TrainedEstimator(TrainedModel, Estimator):
     def _check_rows(self, dataset: Dataset) -> None:
         """Raise :class:`DatasetError` if the rows cannot be for this model."""
 
+    def _class_factors(self, dataset: Dataset) -> np.ndarray | None:
+        """Return the factors of the labels' weights, ``(tasks, classes)``; None without any."""
+        if self.config.class_weight is None:
+            return None
+        if self.predicts_classes is False:
+            raise ParameterError(
+                "class_weight is for classifiers, and this model predicts numbers.",
+                hint="Use a loss of classes, or leave class_weight out.",
+            )
+        return class_factors(self.config.class_weight, dataset)
+
     def fit(
         self,
         dataset: Dataset,
@@ -186,18 +196,40 @@ class TrainedEstimator(TrainedModel, Estimator):
             self.check_classes(given)
             self._check_rows(given)
         validation = Validation.of(self.config, dataset, valid, metrics)
-        if self.config.class_weight is not None:
-            if self.predicts_classes is False:
-                raise ParameterError(
-                    "class_weight is for classifiers, and this model predicts numbers.",
-                    hint="Use a loss of classes, or leave class_weight out.",
-                )
-            factors = class_factors(self.config.class_weight, dataset)
+        factors = self._class_factors(dataset)
+        if factors is not None:
             dataset = weigh_classes(dataset, factors)
             if valid is not None:
                 validation = replace(validation, dataset=weigh_classes(valid, factors))
         self._fit(dataset, validation, epochs, callbacks, progress, resume)
         return self
+
+    def learning_rate_range(
+        self,
+        dataset: Dataset,
+        *,
+        minimum: float = 1e-7,
+        maximum: float = 10.0,
+        steps: int = 100,
+    ) -> LearningRateRange:
+        """Return the losses of steps with learning rates that grow from ``minimum`` to ``maximum``.
+
+        They start from the present weights, with the optimizer and the other options of the config,
+        on the rows of ``dataset`` in their shuffled order. The model is left as it was, with its
+        weights, its training state and its history; so are the program's random numbers. A rate to
+        begin with is the ``suggestion`` of the result.
+
+        Raises :class:`EmptyDataset`, :class:`DatasetError` and :class:`ParameterError`, as
+        :meth:`fit` does.
+        """
+        check_dataset(dataset)
+        self.check_classes(dataset)
+        self._check_rows(dataset)
+        _check_rows_to_learn(dataset)
+        factors = self._class_factors(dataset)
+        if factors is not None:
+            dataset = weigh_classes(dataset, factors)
+        return learning_rate_range(self._make_trainer(), dataset, minimum, maximum, steps)
 
     def _after_fit(self, dataset: Any) -> None:
         # Training continues, so that names which are known stay; fit has compared them.
@@ -206,6 +238,15 @@ class TrainedEstimator(TrainedModel, Estimator):
 
     def _after_epoch(self, dataset: Dataset) -> None:
         self._after_fit(dataset)
+
+
+def _check_rows_to_learn(dataset: Dataset) -> None:
+    if len(dataset.tasks) == 0:
+        raise DatasetError(
+            "The dataset has no labels to learn.", hint="Pass y: NumpyDataset(X, y)."
+        )
+    if len(dataset) == 0:
+        raise EmptyDataset("There is no row to train on.")
 
 
 def _check_registered(part: Component, path: str) -> None:

@@ -407,10 +407,7 @@ class Trainer(ABC):
             self.control.rate = rate_at(partial.steps)
             if weight > 0:
                 seed = step_seed(config.seed, number, partial.steps, self.world.rank)
-                gradients = None
-                for i, (X, own) in enumerate(self._parts(batch.X, labels)):
-                    drawn = seed if i == 0 else step_seed(seed, i, 0)
-                    gradients = self.gradients(X, own, weight, drawn, gradients)
+                gradients = self.step_gradients(batch.X, labels, weight, seed)
                 with signals.whole():
                     self._note(self.apply(gradients, self.control.rate), weight)
                     if config.average == "ema":
@@ -442,6 +439,14 @@ class Trainer(ABC):
                 hint="Give each of them the whole dataset, in the same order: each step's rows are "
                 "divided among them.",
             )
+
+    def step_gradients(self, X: Columns, labels: Labels, weight: float, seed: int) -> Any:
+        """Return the :meth:`gradients` of all rows of a step, computed in parts if need be."""
+        gradients = None
+        for i, (part, own) in enumerate(self._parts(X, labels)):
+            drawn = seed if i == 0 else step_seed(seed, i, 0)
+            gradients = self.gradients(part, own, weight, drawn, gradients)
+        return gradients
 
     def _parts(self, X: Columns, labels: Labels) -> list[tuple[Columns, Labels]]:
         """Return the rows of a step in parts, of which there are equally many on all ranks."""
