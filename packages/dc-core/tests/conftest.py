@@ -157,7 +157,12 @@ def lines_once():
 
 def pytest_generate_tests(metafunc):
     """Run a test that asks for something bad once for each that is in the graveyard."""
-    bad = {"grave": "graves", "bad_model": "lines", "bad_engine": "bad_engines"}
+    bad = {
+        "grave": "graves",
+        "bad_model": "lines",
+        "bad_engine": "bad_engines",
+        "bad_trainer": "trained_lines",
+    }
     for fixture, module in bad.items():
         if fixture not in metafunc.fixturenames:
             continue

@@ -10,7 +10,7 @@ from dc_core.testing import LawBroken
 
 KIT = Path(testing.__file__).parent
 CHECKED = [
-    *map(KIT.joinpath, ("model.py", "engine.py", "effects.py")),
+    *map(KIT.joinpath, ("model.py", "engine.py", "effects.py", "trainer.py")),
     *sorted((KIT / "backend").glob("*.py")),
 ]
 CHECKS = {
@@ -79,6 +79,10 @@ def test_a_bad_engine_is_found_by_the_check_for_its_fault(bad_engine, break_law)
             bad_engine.left.pop()()
 
 
+def test_a_bad_trainer_is_found_by_the_check_for_its_fault(bad_trainer, break_law):
+    break_law(bad_trainer.suite(), bad_trainer)
+
+
 def checks(file):
     """Yield the lines of every check in ``file``, and its source."""
     for node in ast.walk(ast.parse(file.read_text())):
@@ -92,7 +96,8 @@ def checks(file):
 @pytest.mark.parametrize("file", CHECKED, ids=lambda file: file.stem)
 def test_every_check_of_the_kit_has_a_grave(file, request):
     ran = {item.originalname for item in request.session.items}
-    if not {test.__name__ for test in (BAD_PLUGIN, BAD_MODEL, BAD_ENGINE)} <= ran:
+    tried = (BAD_PLUGIN, BAD_MODEL, BAD_ENGINE, BAD_TRAINER)
+    if not {test.__name__ for test in tried} <= ran:
         pytest.skip("the graves were not all tried in this run")
     lines = {number for name, number in hit if Path(name) == file}
     missed = [
@@ -105,4 +110,5 @@ def test_every_check_of_the_kit_has_a_grave(file, request):
 
 BAD_PLUGIN = test_a_bad_plugin_is_found_by_the_check_for_its_fault
 BAD_ENGINE = test_a_bad_engine_is_found_by_the_check_for_its_fault
+BAD_TRAINER = test_a_bad_trainer_is_found_by_the_check_for_its_fault
 BAD_MODEL = test_a_bad_model_is_found_by_the_check_for_its_fault
