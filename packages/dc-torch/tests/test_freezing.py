@@ -158,3 +158,15 @@ def test_a_shared_parameter_is_matched_by_each_of_its_names(rows):
     everything = ("b.weight", "a.bias", "b.bias", "out.*")
     with pytest.raises(ParameterError, match="All parameters are frozen"):
         TorchModel(Tied(), freeze=everything).fit(rows)
+
+
+def test_unfrozen_parameters_begin_with_a_momentum_of_their_own(rows):
+    options = {"optimizer": "sgd", "optimizer_options": {"momentum": 0.9}, "learning_rate": 0.01}
+    trained = model(freeze=BODY, unfreeze_after=1, **options).fit(rows)
+    parts = model(freeze=BODY, unfreeze_after=1, **options).fit(rows, epochs=1)
+    assert bits(parts.fit(rows, resume=True).module) == bits(trained.module)
+
+
+def test_unfreeze_after_needs_parameters_to_freeze():
+    with pytest.raises(ParameterError, match="unfreeze_after"):
+        model(unfreeze_after=2)

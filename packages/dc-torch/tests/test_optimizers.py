@@ -32,8 +32,8 @@ def test_every_optimizer_resumes_exactly(name, rows):
 class Counting(torch.optim.Optimizer):
     """Keeps numbers, a tensor of another shape than the parameter's, and a number per group."""
 
-    def __init__(self, params, lr=0.1, decay=0.5):
-        super().__init__(params, {"lr": lr, "decay": decay, "scale": 1.0})
+    def __init__(self, params, lr=0.1, decay=0.5, scale=1.0):
+        super().__init__(params, {"lr": lr, "decay": decay, "scale": scale})
 
     def step(self, closure=None):
         for group in self.param_groups:
@@ -85,8 +85,13 @@ def test_numbers_and_tensors_of_any_shape_are_state():
         {"groups/0/scale": np.zeros(3)},
         {"groups/0/params": np.zeros(())},
         {"groups/1/scale": np.zeros(())},
+        {"groups/0/scale": np.zeros((), np.complex128)},
+        {"groups/0/scale": np.array("1")},
+        {"w/rows": np.zeros((3, 1), np.int64)},
+        {"w/rows": np.zeros((3, 1), np.complex64)},
+        {"w/rows": np.full((3, 1), "1")},
     ],
-    ids=str,
+    ids=repr,
 )
 def test_a_state_that_the_optimizer_does_not_keep_is_refused_and_changes_nothing(change):
     parameter, optimizer = made()
@@ -97,6 +102,53 @@ def test_a_state_that_the_optimizer_does_not_keep_is_refused_and_changes_nothing
         load_optimizer_state(optimizer, {"w": other}, {**state, **change})
     assert not optimizer.state
     assert optimizer.param_groups[0]["scale"] == 1
+
+
+def test_a_number_that_became_a_float_is_resumed_as_a_float():
+    first, optimizer = made(scale=1)
+    steps(optimizer, first, (1.0,))
+    state = optimizer_state(optimizer, {"w": first})
+    second, optimizer = made(scale=1)
+    load_optimizer_state(optimizer, {"w": second}, state)
+    assert optimizer.param_groups[0]["scale"] == 0.5
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"groups/0/amsgrad": np.array(True)},
+        {"groups/0/eps": np.array(1.0)},
+        {"w/exp_avg": np.full((3, 2), np.nan, np.float32)},
+        {"w/step": np.array(np.nan, np.float32)},
+        {"w/exp_avg": np.zeros((3, 2), bool)},
+    ],
+    ids=repr,
+)
+def test_a_state_has_no_options_of_torch_and_no_nan(change):
+    parameter = nn.Parameter(torch.ones(3, 2))
+    optimizer = make_optimizer("adam", {"w": parameter}, 0.1, {}, {}, {})
+    steps(optimizer, parameter, (1.0,))
+    state = optimizer_state(optimizer, {"w": parameter})
+    with pytest.raises(TrainingStateError):
+        load_optimizer_state(optimizer, {"w": parameter}, {**state, **change})
+    load_optimizer_state(optimizer, {"w": parameter}, state)
+
+
+@pytest.mark.parametrize("options", [{}, {"nesterov": True}, {"dampening": 0.5}], ids=repr)
+def test_sgd_begins_the_momentum_of_each_parameter_when_it_is_trained(options):
+    options = {"momentum": 0.9, "weight_decay": 0.1, **options}
+    ours = {"a": nn.Parameter(torch.ones(3)), "b": nn.Parameter(torch.ones(2))}
+    theirs = {name: nn.Parameter(each.detach().clone()) for name, each in ours.items()}
+    made = make_optimizer("sgd", ours, 0.1, options, {})
+    plain = torch.optim.SGD(theirs.values(), lr=0.1, foreach=False, **options)
+    for optimizer, parameters in ((made, ours), (plain, theirs)):
+        for trained in ("a", "ab", "ab", "b"):
+            for name, parameter in parameters.items():
+                given = torch.full_like(parameter, len(trained) - 0.3)
+                parameter.grad = given if name in trained else None
+            optimizer.step()
+    for name, parameter in ours.items():
+        torch.testing.assert_close(parameter, theirs[name])
 
 
 def test_state_that_is_no_array_is_refused_by_name():

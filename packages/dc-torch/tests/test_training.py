@@ -262,8 +262,9 @@ class OnDisk(Dataset):
 def test_a_dataset_is_streamed(rows):
     streamed = OnDisk(rows)
     model = regressor(epochs=2).fit(streamed, valid=streamed)
-    prediction = model.predict(streamed)
     assert streamed.largest == 16
+    prediction = model.predict(streamed)
+    assert streamed.largest < len(rows)
     assert steps(model) == steps(regressor(epochs=2).fit(rows, valid=rows))
     assert np.array_equal(prediction, model.predict(rows))
 
@@ -406,12 +407,12 @@ def test_a_large_table_among_the_buffers_is_copied_once_and_changing_ones_each_t
     module.register_buffer("table", torch.zeros(1 << 16))
     module.register_buffer("memory", torch.zeros(1 << 16))
     buffers = Buffers(module)
-    with buffers.restored_on_error():
+    with buffers.restored_on_error(keep=True):
         module.memory[0] = 1.0
     buffers.drop_constants()
 
     def change():
-        with buffers.restored_on_error():
+        with buffers.restored_on_error(keep=True):
             module.memory += 1.0
             module.table += 1.0
             module.running_mean += 1.0
@@ -420,6 +421,68 @@ def test_a_large_table_among_the_buffers_is_copied_once_and_changing_ones_each_t
     with pytest.raises(ZeroDivisionError):
         change()
     assert (module.memory[0], module.running_mean[0], module.table[0]) == (1.0, 0.0, 1.0)
+
+
+def test_a_first_step_that_is_not_applied_does_not_make_a_large_buffer_a_constant(rows):
+    class Counted(nn.Linear):
+        def __init__(self):
+            super().__init__(8, 1)
+            self.register_buffer("runs", torch.zeros(1 << 16))
+
+        def forward(self, x):
+            if self.training:
+                self.runs += 1
+            return super().forward(x)
+
+    module, order = Counted(), np.random.default_rng([0, 1]).permutation(60)
+    y = rows.y.copy()
+    y[order[[0, 45]]] = np.inf
+    model = TorchModel(module, epochs=1, batch_size=15).fit(NumpyDataset(rows.X, y))
+    assert np.isnan(model.history[0].steps).tolist() == [True, False, False, True]
+    assert (module.runs == 2).all()
+
+
+@pytest.mark.parametrize("on_device", [False, True])
+def test_momentum_does_not_depend_on_whether_the_first_step_is_applied(
+    rows, on_device, monkeypatch
+):
+    if on_device:
+        decide_on_the_device(monkeypatch)
+    skipping, without, _ = networks("sgd", {"momentum": 0.9})
+    bad = np.random.default_rng([0, 1]).permutation(60)[:15]  # the first batch of epoch 1
+    y, w = rows.y.copy(), np.ones_like(rows.y)
+    y[bad[0]] = np.inf
+    w[bad] = 0
+    skipping.fit(NumpyDataset(rows.X, y), epochs=1)
+    without.fit(NumpyDataset(rows.X, rows.y, w), epochs=1)
+    assert skipping.history[0].skipped == 1
+    assert same_weights(skipping, without)
+
+
+def test_an_optimizer_that_cannot_make_its_step_is_a_typed_error():
+    class Looked(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.table = nn.Embedding(5, 1, sparse=True)
+
+        def forward(self, x):
+            return self.table(x).sum(dim=1)
+
+    tokens = NumpyDataset(np.arange(30).reshape(10, 3) % 5, np.zeros((10, 1)))
+    model = TorchModel(Looked(), optimizer="sgd", input_dtype="int64", epochs=1)
+    with pytest.raises(ParameterError, match=r"optimizer 'sgd' fails.*sparse"):
+        model.fit(tokens)
+    plain = {"optimizer_options": {"fused": False}}
+    TorchModel(Looked(), optimizer="sgd", input_dtype="int64", epochs=1, **plain).fit(tokens)
+
+
+def test_parameters_that_the_output_does_not_depend_on_are_refused(rows):
+    class Unused(nn.Linear):
+        def forward(self, x):
+            return super().forward(x).detach()
+
+    with pytest.raises(ParameterError, match="does not depend"):
+        TorchModel(Unused(8, 1)).fit(rows)
 
 
 def test_an_epoch_without_a_step_that_can_be_applied_is_an_error(rows):

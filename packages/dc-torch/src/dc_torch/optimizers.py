@@ -104,7 +104,9 @@ def make_optimizer(
     plain = all(
         p.is_floating_point() and p.device.type in ("cpu", "cuda") for p in parameters.values()
     )
-    if cls in _FUSED and plain and options.keys().isdisjoint(_FORMS):
+    # The first momentum is not damped, so that it is not one step from 0; see _begin_momentum.
+    damped = cls is torch.optim.SGD and bool(options.get("dampening"))
+    if cls in _FUSED and plain and not damped and options.keys().isdisjoint(_FORMS):
         fused["fused"] = True
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for path, parameter in parameters.items():
@@ -125,7 +127,7 @@ def make_optimizer(
             hint=f"optimizer_options are arguments of {shown}; the trainer gives it the "
             "parameters and lr.",
         ) from error
-    if decays and "weight_decay" not in made.defaults:
+    if decays and not made.defaults.get("weight_decay"):
         raise ParameterError(
             f"weight_decay_factors need an optimizer with weight decay; {optimizer!r} has none.",
             hint="Use 'adamw', or 'sgd' with optimizer_options={'weight_decay': 1e-4}.",
@@ -133,7 +135,23 @@ def make_optimizer(
     for (_, decay), group in zip(groups, made.param_groups, strict=True):
         if decay != 1:
             group["weight_decay"] *= decay
+    if type(made) is torch.optim.SGD and made.defaults["fused"]:
+        _begin_momentum(made)
     return made
+
+
+def _begin_momentum(optimizer: Optimizer) -> None:
+    """Give each parameter a momentum of 0, which changes no step.
+
+    The fused SGD makes them in its first step, for the parameters that have a gradient then; it
+    fails when others get one later, and leaves them undefined if that step is not applied.
+    """
+    for group in optimizer.param_groups:
+        if group["momentum"] != 0:
+            for parameter in group["params"]:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(
+                    parameter, memory_format=torch.preserve_format
+                )
 
 
 def optimizer_state(
@@ -141,7 +159,8 @@ def optimizer_state(
 ) -> dict[str, np.ndarray]:
     """Return the optimizer's state as arrays named ``<parameter>/<quantity>``.
 
-    Numbers that an optimizer changes in its groups of parameters are ``groups/<i>/<quantity>``.
+    Numbers that an optimizer of your own changes in its groups of parameters are
+    ``groups/<i>/<quantity>``.
 
     Raises :class:`TrainingStateError` for state that is neither a tensor nor a number.
     """
@@ -152,7 +171,7 @@ def optimizer_state(
         if value is not None
     }
     for i, group in enumerate(optimizer.param_groups):
-        for quantity, value in _numbers(group).items():
+        for quantity, value in _numbers(optimizer, group).items():
             if isinstance(value, torch.Tensor) or value != optimizer.defaults.get(quantity):
                 state[f"groups/{i}/{quantity}"] = _array(optimizer, quantity, value)
     return state
@@ -163,8 +182,8 @@ def load_optimizer_state(
 ) -> None:
     """Set the state of ``optimizer`` to what :func:`optimizer_state` returned.
 
-    Raises :class:`TrainingStateError` if names or shapes are not those of ``parameters``, or if the
-    quantities are not those that the optimizer keeps.
+    Raises :class:`TrainingStateError` if names or shapes are not those of ``parameters``, if the
+    quantities are not those that the optimizer keeps, or if one of torch's would be NaN.
     """
     found: dict[str, dict[str, np.ndarray]] = {}
     groups: list[dict[str, Any]] = [{} for _ in optimizer.param_groups]
@@ -174,7 +193,7 @@ def load_optimizer_state(
         if name in parameters:
             found.setdefault(name, {})[quantity] = array
         elif name in places and quantity in (
-            group := _numbers(optimizer.param_groups[places[name]])
+            group := _numbers(optimizer, optimizer.param_groups[places[name]])
         ):
             groups[places[name]][quantity] = _like(group[quantity], array, path)
         else:
@@ -202,7 +221,7 @@ class _Quantities:
     ) -> dict[str, Any]:
         """Return the state of ``parameter`` that ``arrays`` are."""
         # Torch's optimizers keep scalars and tensors of the parameter's shape: one value will do.
-        own = type(self._optimizer) not in OPTIMIZERS.values()
+        own = _is_own(self._optimizer)
         shape = tuple(parameter.shape) if own else (1,)
         key = shape, parameter.dtype, parameter.device
         if key not in self._known:
@@ -215,7 +234,7 @@ class _Quantities:
                 hint="The state is incomplete, or of a model with another optimizer.",
             )
         whole = tuple(parameter.shape)
-        return {
+        values = {
             quantity: _like(
                 kept[quantity],
                 array,
@@ -224,6 +243,14 @@ class _Quantities:
             )
             for quantity, array in arrays.items()
         }
+        for quantity, value in values.items():
+            if not own and bool(torch.isnan(value).any()):
+                raise TrainingStateError(
+                    f"The state '{name}/{quantity}' is NaN, which {type(self._optimizer).__name__} "
+                    "never keeps.",
+                    hint="The file was damaged or edited.",
+                )
+        return values
 
     def _after_a_step(self, values: torch.Tensor) -> dict[str, Any]:
         probe = nn.Parameter(values)
@@ -235,8 +262,18 @@ class _Quantities:
         return {name: value for name, value in trial.state[probe].items() if value is not None}
 
 
-def _numbers(group: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the numbers and tensors in a group of parameters that are the optimizer's own."""
+def _is_own(optimizer: Optimizer) -> bool:
+    """Return whether ``optimizer`` is not one of torch's that have a name."""
+    return type(optimizer) not in OPTIMIZERS.values()
+
+
+def _numbers(optimizer: Optimizer, group: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the numbers and tensors in a group of parameters that a step may change.
+
+    Torch's optimizers change none: theirs are options.
+    """
+    if not _is_own(optimizer):
+        return {}
     return {
         name: value
         for name, value in group.items()
@@ -267,10 +304,24 @@ def _like(kept: Any, array: np.ndarray, path: str, shape: tuple[int, ...] | None
             f"The state {path!r} has shape {array.shape}; this model's has {expected}.",
             hint="The state is of another model.",
         )
-    tensor = to_tensor(array)
-    if not isinstance(kept, torch.Tensor):
-        return type(kept)(array.item())
+    try:
+        tensor = to_tensor(array)
+    except ParameterError as error:
+        raise TrainingStateError(f"The state {path!r}: {error.args[0]}") from error
+    number = not isinstance(kept, torch.Tensor)
+    if tensor.is_complex() if number else _kind(tensor) != _kind(kept):
+        raise TrainingStateError(
+            f"The state {path!r} has dtype {array.dtype}; this model's has "
+            f"{type(kept).__name__ if number else kept.dtype}.",
+            hint="The state is of another model.",
+        )
+    if number:
+        return tensor.item()
     return tensor.to(kept.device, kept.dtype, copy=True)
+
+
+def _kind(tensor: torch.Tensor) -> tuple[bool, bool, bool]:
+    return tensor.is_floating_point(), tensor.is_complex(), tensor.dtype is torch.bool
 
 
 def _shape(kept: Any) -> tuple[int, ...]:

@@ -126,6 +126,11 @@ class ModuleTrainer(Trainer):
             output = self._loss.with_tasks(run(module, input_of(X, self._dtype, self.device)))
         self._loss.check(output, labels.y, labels.given)
         loss = self._weighted(output, labels) / weight
+        if not loss.requires_grad:
+            raise ParameterError(
+                "The loss does not depend on any parameter that is trained.",
+                hint="Look for detach() and no_grad() in forward(), and at freeze.",
+            )
         scaled = loss if factor == 1 else loss * factor
         scaled.backward()  # type: ignore[no-untyped-call]
         return loss.detach()
@@ -154,6 +159,9 @@ class ModuleTrainer(Trainer):
     def apply(self, gradients: Tensor, rate: float) -> float | Tensor:
         """Change the parameters if the loss and the gradients are finite; return the loss."""
         loss = gradients
+        if not self._began:  # before anything is restored
+            self._buffers.drop_constants()
+            self._began = True
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["factor"]
         faults = self._finite.faults(
@@ -164,17 +172,14 @@ class ModuleTrainer(Trainer):
         if self._decides:
             faults.logical_or_(~torch.isfinite(loss))
             self._optimizer.found_inf = faults  # type: ignore[attr-defined]
-            self._optimizer.step()
+            self._step()
             self._buffers.restore(faults)
             value = torch.where(faults.bool(), math.nan, loss)
         elif math.isfinite(known := loss.item()) and not faults.item():
-            self._optimizer.step()
+            self._step()
             value = known
         else:
             self._buffers.restore()
-        if not self._began:
-            self._buffers.drop_constants()
-            self._began = True
         return value
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
@@ -242,6 +247,18 @@ class ModuleTrainer(Trainer):
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set the optimizer's state."""
         load_optimizer_state(self._optimizer, self._parameters, state)
+
+    def _step(self) -> None:
+        try:
+            self._optimizer.step()
+        except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
+            if isinstance(error, torch.OutOfMemoryError):
+                raise
+            raise ParameterError(
+                f"The optimizer {self.config.optimizer!r} fails: {type(error).__name__}: {error}",
+                hint="Use other optimizer_options, or another optimizer: few take the gradients of "
+                "sparse embeddings.",
+            ) from error
 
     def _clip(self) -> None:
         if self.config.gradient_clip_value is not None:

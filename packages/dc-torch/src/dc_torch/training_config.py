@@ -146,6 +146,11 @@ class TrainingConfig(training.TrainingConfig):
                 check_positive(f"weight_decay_factors[{pattern!r}]", factor)
         if self.unfreeze_after is not None:
             check_count("unfreeze_after", self.unfreeze_after, minimum=1)
+            if not self.freeze:
+                raise ParameterError(
+                    "unfreeze_after is for frozen parameters, and freeze names none.",
+                    hint="Give patterns of their names: freeze=['layers.0.*'].",
+                )
         check_count("devices", self.devices, minimum=1)
         check_choice("strategy", self.strategy, ("auto", "ddp"))
         if self.input_dtype is not None:
