@@ -3,6 +3,7 @@
 import re
 import subprocess
 import sys
+from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -54,3 +55,24 @@ def test_the_readme_s_loss_trains_and_can_be_stored():
         NumpyDataset(rng.normal(size=(30, 2048)), rng.normal(size=30)), epochs=1
     )
     model.check_storable()
+
+
+def test_the_readme_s_callback_logs_changes_the_rate_and_ends_training():
+    class Run:
+        def __init__(self):
+            self.logged = []
+
+        def log_metric(self, name, value, step):
+            self.logged.append((name, value, step))
+
+    (code,) = [example for example in EXAMPLES if "class Following" in example]
+    names = {}
+    exec(code, names)
+    rng = np.random.default_rng(0)
+    rows = NumpyDataset(rng.normal(size=(30, 4)), rng.normal(size=30))
+    model = dc_torch.MultitaskRegressor(1, 4, layer_sizes=(), epochs=9, learning_rate=3.0)
+    model.fit(rows, callbacks=[names["Following"](run := Run())])
+    losses = [epoch.loss for epoch in model.history]
+    assert run.logged == [("loss", loss, i) for i, loss in enumerate(losses, 1)]
+    rises = sum(after > before for before, after in pairwise(losses))
+    assert model.learning_rate_factor == 0.5**rises < 1

@@ -10,7 +10,9 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_core.training import Callback as Callback
     from dc_core.training import Checkpoint as Checkpoint
+    from dc_core.training import CSVLogger as CSVLogger
     from dc_core.training import Epoch as Epoch
+    from dc_core.training import TensorBoardLogger as TensorBoardLogger
     from dc_torch.batches import RaggedTensor as RaggedTensor
     from dc_torch.errors import ParallelNotInstalled as ParallelNotInstalled
     from dc_torch.errors import RankFailed as RankFailed
@@ -28,7 +30,7 @@ if TYPE_CHECKING:
     from dc_torch.transformers_module import TransformersModule as TransformersModule
 
 _EXPORTS = {
-    "dc_core.training": ["Callback", "Checkpoint", "Epoch"],
+    "dc_core.training": ["CSVLogger", "Callback", "Checkpoint", "Epoch", "TensorBoardLogger"],
     "dc_torch.batches": ["RaggedTensor"],
     "dc_torch.errors": ["ParallelNotInstalled", "RankFailed", "TorchError"],
     "dc_torch.generator": ["SequenceGenerator"],

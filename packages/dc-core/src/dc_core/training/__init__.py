@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from dc_core.training.checkpoints import Checkpoint as Checkpoint
     from dc_core.training.config import TrainingConfig as TrainingConfig
     from dc_core.training.config import TrainingOptions as TrainingOptions
+    from dc_core.training.csv_logger import CSVLogger as CSVLogger
     from dc_core.training.history import Epoch as Epoch
     from dc_core.training.history import Partial as Partial
     from dc_core.training.monitoring import Monitor as Monitor
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
     from dc_core.training.schedules import Schedule as Schedule
     from dc_core.training.schedules import make_schedule as make_schedule
     from dc_core.training.seeds import step_seed as step_seed
+    from dc_core.training.tensorboard_logger import TensorBoardLogger as TensorBoardLogger
     from dc_core.training.trainable import Trainable as Trainable
     from dc_core.training.trained import TrainedEstimator as TrainedEstimator
     from dc_core.training.trained import TrainedModel as TrainedModel
@@ -51,11 +53,13 @@ _EXPORTS = {
     "dc_core.training.checkpoint_store": ["CheckpointStore"],
     "dc_core.training.checkpoints": ["Checkpoint"],
     "dc_core.training.config": ["TrainingConfig", "TrainingOptions"],
+    "dc_core.training.csv_logger": ["CSVLogger"],
     "dc_core.training.history": ["Epoch", "Partial"],
     "dc_core.training.monitoring": ["Monitor", "Validation"],
     "dc_core.training.rate_range": ["LearningRateRange"],
     "dc_core.training.schedules": ["SCHEDULES", "Progress", "Schedule", "make_schedule"],
     "dc_core.training.seeds": ["step_seed"],
+    "dc_core.training.tensorboard_logger": ["TensorBoardLogger"],
     "dc_core.training.trainable": ["Trainable"],
     "dc_core.training.trained": ["TrainedEstimator", "TrainedModel"],
     "dc_core.training.trainer": ["Evaluated", "Trainer"],
