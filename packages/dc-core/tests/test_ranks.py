@@ -250,15 +250,15 @@ def test_the_shares_of_the_ranks_are_the_rows_of_each_batch(rows, size, world):
     data = NumpyDataset(np.arange(rows), np.arange(rows))
     whole = list(training_batches(data, size, 3, 1))
     shares = [list(training_batches(data, size, 3, 1, rank=r, world=world)) for r in range(world)]
-    for i, batch in enumerate(whole):
-        given = [share[i].y[share[i].w > 0] for share in shares]
-        assert sorted(np.concatenate(given)) == sorted(batch.y[:, 0])
+    for i, (_, labels) in enumerate(whole):
+        given = [share[i][1].y[share[i][1].w > 0] for share in shares]
+        assert sorted(np.concatenate(given)) == sorted(labels.y[:, 0])
 
 
 def test_a_rank_never_gets_fewer_than_two_rows_of_a_batch_that_has_as_many():
     data = NumpyDataset(np.arange(11), np.arange(11))
     batches = [b for r in range(4) for b in training_batches(data, 4, 0, 1, rank=r, world=4)]
-    assert {len(batch.X) for batch in batches} == {2}
+    assert {len(X) for X, _ in batches} == {2}
 
 
 def test_a_signal_of_another_process_is_taken_as_ones_own():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import signal
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from types import FrameType
 from typing import Any, Final
 
@@ -59,14 +59,9 @@ class DeferredSignals:
         elif number in self._handlers:
             self._deliver(number, None)
 
-    @contextmanager
-    def whole(self) -> Iterator[None]:
+    def whole(self) -> AbstractContextManager[None]:
         """Let nothing interrupt the block, not even a second signal."""
-        self._whole = True
-        try:
-            yield
-        finally:
-            self._whole = False
+        return _Whole(self)
 
     def _receive(self, number: int, frame: FrameType | None) -> None:
         impatient = self._pending is not None and not self._whole
@@ -80,6 +75,21 @@ class DeferredSignals:
             handler(number, frame)
         else:
             raise SystemExit(128 + number)
+
+
+class _Whole:
+    """The block of `DeferredSignals.whole`; a class, because it is entered in every step."""
+
+    __slots__ = ("_signals",)
+
+    def __init__(self, signals: DeferredSignals) -> None:
+        self._signals = signals
+
+    def __enter__(self) -> None:
+        self._signals._whole = True
+
+    def __exit__(self, *_: object) -> None:
+        self._signals._whole = False
 
 
 @contextmanager

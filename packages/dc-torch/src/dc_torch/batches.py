@@ -79,4 +79,7 @@ def _converted(X: np.ndarray, dtype: torch.dtype, device: torch.device) -> Tenso
             "The dataset's X is complex, and the module takes real numbers.",
             hint="Give the real and imaginary parts as separate features.",
         )
-    return aligned(to_tensor(X).to(device, non_blocking=True).to(dtype))
+    tensor = to_tensor(X)
+    if device.type != "cpu":
+        tensor = tensor.to(device, non_blocking=True)
+    return aligned(tensor.to(dtype))

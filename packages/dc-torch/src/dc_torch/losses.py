@@ -55,10 +55,28 @@ class Loss(Component, ABC):
     def weighted_sum(self, output: Tensor, y: Tensor, w: Tensor) -> Tensor:
         """Return the sum of the losses of the labels times their weights ``w``, ``(b, tasks)``.
 
-        Training divides it by the sum of the weights. A missing label has weight 0.
+        Training divides ``w`` by its sum before, so the sum must grow in proportion to the weights.
+        A missing label has weight 0.
 
         Raises :class:`ParameterError` if :meth:`elementwise` does not return a loss for each label.
         """
+        return (self._losses_of_labels(output, y) * w).sum()
+
+    def backward(self, output: Tensor, y: Tensor, w: Tensor) -> Tensor:
+        """Compute the gradients of :meth:`weighted_sum`, and return it without its graph.
+
+        Raises :class:`ParameterError` if there is nothing to compute the gradients of.
+        """
+        if type(self).weighted_sum is not Loss.weighted_sum:
+            total = _differentiable(self.weighted_sum(output, y, w))
+            total.backward()  # type: ignore[no-untyped-call]
+            return total.detach()
+        losses = _differentiable(self._losses_of_labels(output, y))
+        # The product and the sum would be two more nodes of the graph: a tenth of a small step.
+        losses.backward(w)  # type: ignore[no-untyped-call]
+        return (losses.detach() * w).sum()
+
+    def _losses_of_labels(self, output: Tensor, y: Tensor) -> Tensor:
         losses: Any = self.elementwise(output, y)
         if not isinstance(losses, Tensor) or losses.shape != y.shape:
             found = tuple(losses.shape) if isinstance(losses, Tensor) else type(losses).__name__
@@ -67,7 +85,7 @@ class Loss(Component, ABC):
                 f"{tuple(y.shape)}; it must return the loss of each label.",
                 hint="Do not take the mean: losses of torch have reduction='none' for that.",
             )
-        return (losses * w).sum()
+        return losses
 
     def predictions(self, output: Tensor) -> Tensor:
         """Return the predictions for an output: values, or probabilities of classes."""
@@ -129,6 +147,15 @@ class Loss(Component, ABC):
                 f"The module's output has shape {tuple(output.shape)}, the labels {y.shape}.",
                 hint=f"The axes must be ({', '.join(wanted)}): change the module or the loss.",
             )
+
+
+def _differentiable(loss: Tensor) -> Tensor:
+    if not loss.requires_grad:
+        raise ParameterError(
+            "The loss does not depend on any parameter that is trained.",
+            hint="Look for detach() and no_grad() in forward(), and at freeze.",
+        )
+    return loss
 
 
 @dataclass(frozen=True)

@@ -125,15 +125,10 @@ class ModuleTrainer(Trainer):
         with self._precision():
             output = self._loss.with_tasks(run(module, input_of(X, self._dtype, self.device)))
         self._loss.check(output, labels.y, labels.given)
-        loss = self._weighted(output, labels) / weight
-        if not loss.requires_grad:
-            raise ParameterError(
-                "The loss does not depend on any parameter that is trained.",
-                hint="Look for detach() and no_grad() in forward(), and at freeze.",
-            )
-        scaled = loss if factor == 1 else loss * factor
-        scaled.backward()  # type: ignore[no-untyped-call]
-        return loss.detach()
+        output = as_floats(output)
+        w = labels.w / (weight / factor)
+        loss = self._loss.backward(output, *self._targets(labels.y, w, output))
+        return loss if factor == 1 else loss / factor
 
     def _drop_gradients(self) -> None:
         for parameter in self._parameters.values():
@@ -274,10 +269,15 @@ class ModuleTrainer(Trainer):
 
     def _weighted(self, output: Tensor, labels: Labels) -> Tensor:
         """Return the weighted sum of the losses of the labels."""
-        output = output if output.dtype == torch.float64 else output.float()
-        target = to_tensor(labels.y).to(self.device, output.dtype)
-        weight = to_tensor(labels.w).to(self.device, output.dtype)
-        return self._loss.weighted_sum(output, target, weight)
+        output = as_floats(output)
+        return self._loss.weighted_sum(output, *self._targets(labels.y, labels.w, output))
+
+    def _targets(self, y: np.ndarray, w: np.ndarray, output: Tensor) -> tuple[Tensor, Tensor]:
+        """Return labels and weights on the device, in the dtype of the output."""
+        return (
+            to_tensor(y).to(self.device, output.dtype),
+            to_tensor(w).to(self.device, output.dtype),
+        )
 
 
 def _trainable(module: nn.Module, frozen_names: Collection[str]) -> dict[str, nn.Parameter]:

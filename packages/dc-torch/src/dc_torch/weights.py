@@ -231,7 +231,7 @@ def to_array(tensor: Tensor, *, copy: bool = True) -> np.ndarray:
 def to_tensor(array: np.ndarray) -> Tensor:
     """Return ``array`` as a tensor on the CPU; they share memory if torch can write to it."""
     flags = array.flags
-    if not (flags.c_contiguous and flags.writeable and flags.aligned and array.dtype.isnative):
+    if not (flags.carray and array.dtype.isnative):  # contiguous, aligned and writable
         array = np.array(array, array.dtype.newbyteorder("="), order="C")
     if array.dtype in _SHARED:
         return torch.from_numpy(array)

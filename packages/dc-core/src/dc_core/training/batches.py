@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from dc_core.columns import Ragged
-from dc_core.dataset import Batch, Dataset
+from dc_core.columns import Columns, Ragged, take_rows
+from dc_core.dataset import Batch, Dataset, NumpyDataset
 from dc_core.errors import TrainingStateError
 
 LABELLED: Final = ("X", "y", "w")
 """The parts of a row that a loss needs; gathering the ids would cost as much as X."""
+
+_GATHERED: Final = 1 << 18
+"""So many bytes of X are gathered at once from memory, if batches are smaller."""
 
 
 class Labels(NamedTuple):
@@ -32,8 +35,10 @@ def training_batches(
     first: int = 0,
     rank: int = 0,
     world: int = 1,
-) -> Iterator[Batch]:
-    """Yield all rows in the shuffled order of ``(seed, epoch)``, from the batch ``first`` on.
+) -> Iterator[tuple[Columns, Labels]]:
+    """Yield X and labels of all rows in the shuffled order of ``(seed, epoch)``, batch by batch.
+
+    The batches are those from ``first`` on.
 
     A single row left at the end joins the batch before it: statistics of one row are undefined.
 
@@ -43,6 +48,11 @@ def training_batches(
     chosen = list(dataset.batch_indices(size, shuffle=True, seed=seed, epoch=epoch))
     if len(chosen) > 1 and len(chosen[-1]) == 1 < size:
         chosen[-2:] = [np.concatenate(chosen[-2:])]
+    if world == 1:
+        at_once = _batches_at_once(dataset, size)
+        for start in range(first, len(chosen), at_once):
+            yield from _gathered(dataset, chosen[start : start + at_once])
+        return
     for indices in chosen[first:]:
         share = indices[rank::world]
         added = indices[: max(0, min(2, len(indices)) - len(share))]
@@ -51,7 +61,32 @@ def training_batches(
             w = batch.w.copy()
             w[len(share) :] = 0
             batch = batch._replace(w=w)
-        yield batch
+        yield batch.X, labels_of(batch)
+
+
+def _batches_at_once(dataset: Dataset, size: int) -> int:
+    """Return how many batches are gathered at once: many small ones of rows that are in memory.
+
+    Rows that have to be read or computed are so when they are needed, batch by batch.
+    """
+    if type(dataset) is not NumpyDataset:
+        return 1
+    columns = dataset.X.values() if isinstance(dataset.X, Mapping) else (dataset.X,)
+    rows = sum(column.nbytes for column in columns) / max(1, len(dataset))
+    return max(1, int(_GATHERED / max(1.0, rows * size)))
+
+
+def _gathered(dataset: Dataset, batches: Sequence[np.ndarray]) -> Iterator[tuple[Columns, Labels]]:
+    """Yield X and labels of each of the batches, whose rows are gathered together."""
+    block = dataset.rows(np.concatenate(batches), LABELLED)
+    labels = labels_of(block)
+    end = 0
+    for indices in batches:
+        part = slice(end, end := end + len(indices))
+        yield (
+            take_rows(block.X, part),
+            Labels(labels.y[part], labels.w[part], labels.given[part]),
+        )
 
 
 def steps_per_epoch(rows: int, size: int) -> int:

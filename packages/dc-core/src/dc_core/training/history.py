@@ -54,6 +54,8 @@ class Partial:
     @property
     def skipped_last(self) -> int:
         """The number of steps in a row that were not applied, up to the last step."""
+        if not self.losses or not math.isnan(self.losses[-1]):
+            return 0
         return sum(1 for _ in takewhile(math.isnan, reversed(self.losses)))
 
     def mean(self) -> float:

@@ -401,13 +401,12 @@ class Trainer(ABC):
             rank=self.world.rank,
             world=self.world.size,
         )
-        for batch in batches:
-            labels = labels_of(batch)
+        for whole, labels in batches:
             (weight,) = self._sums((float(labels.w.sum()),), signals)
             self.control.rate = rate_at(partial.steps)
             if weight > 0:
                 seed = step_seed(config.seed, number, partial.steps, self.world.rank)
-                gradients = self.step_gradients(batch.X, labels, weight, seed)
+                gradients = self.step_gradients(whole, labels, weight, seed)
                 with signals.whole():
                     self._note(self.apply(gradients, self.control.rate), weight)
                     if config.average == "ema":
@@ -426,6 +425,9 @@ class Trainer(ABC):
 
         A signal to one of them is taken by all, and the rate's factor is that of rank 0.
         """
+        if self.world.size == 1:
+            signals.check()
+            return list(values)
         every = self.world.gather((*values, signals.pending, self.control.factor))
         signals.check(int(max(each[-2] for each in every)))
         self.control.factor = every[0][-1]
