@@ -85,6 +85,31 @@ def ours(folder: Path, *, network: str, valid: bool = False) -> Callable[[], Any
     return warmed(train, folder, network)
 
 
+def ours_by_name(folder: Path, *, network: str) -> Callable[[], Any]:
+    """``MultitaskRegressor.fit`` of the same network with validation rows."""
+    from dc_core import NumpyDataset
+    from dc_torch import MultitaskRegressor
+
+    def model(name: str) -> Any:
+        first, *hidden, last = SIZES[name]
+        return MultitaskRegressor(
+            last,
+            first,
+            layer_sizes=hidden,
+            dropout=0.0,
+            batch_size=BATCH,
+            epochs=EPOCHS[name],
+            device="cpu",
+        )
+
+    def rows(name: str, part: str) -> Any:
+        return NumpyDataset(*read(folder, name, part))
+
+    model("small").fit(rows("small", "valid"), valid=rows("small", "valid"), progress=False)
+    trained, train, valid = model(network), rows(network, "train"), rows(network, "valid")
+    return lambda: trained.fit(train, valid=valid, progress=False)
+
+
 def bare(folder: Path, *, network: str) -> Callable[[], Any]:
     """Write the loop in PyTorch, and read the losses when an epoch ends."""
     import torch
@@ -256,6 +281,7 @@ def training(network: str, *targets: Target, **options: Any) -> Subject:
             Way("Lightning", lightning, given, needs="lightning"),
             Way("Keras on PyTorch", keras, given, needs="keras"),
             Way("dc-torch, with validation", ours, {**given, "valid": True}),
+            Way("MultitaskRegressor, with validation", ours_by_name, given),
         ),
         targets=targets,
         **options,
@@ -306,13 +332,15 @@ SUBJECTS = (
         Target("cpu", "Keras on PyTorch", "bare loop"),
         Target(
             "anonymous",
-            "dc-torch, with validation",
+            "MultitaskRegressor, with validation",
             "bare loop",
             kind="difference",
             at_most=LARGE_MIB,
         ),
         note=f"As above. The weights take {LARGE_MIB:.1f} MiB; with validation rows the best are "
-        "kept, which is what may be added to the bare loop's memory.",
+        "kept, which is what may be added to the bare loop's memory. A module that is passed in "
+        "(dc-torch) costs its first weights too, for ``unfitted()``; MultitaskRegressor makes "
+        "its own.",
         memory=True,
     ),
     prediction("small"),

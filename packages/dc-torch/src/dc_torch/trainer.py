@@ -90,6 +90,7 @@ class ModuleTrainer(Trainer):
             with frozen(unwrapped(self.module), names):
                 yield
         finally:
+            self._drop_gradients()  # copies of weights may have their memory
             self.module.eval()
 
     def evaluating(self) -> AbstractContextManager[object]:
