@@ -213,6 +213,22 @@ def test_mixed_precision_trains_and_leaves_float32_weights(rows):
     assert steps(model) != steps(regressor(epochs=20, learning_rate=0.01).fit(rows))
 
 
+def test_validation_has_the_precision_of_training_and_predictions_the_modules_own(rows):
+    class Watching(nn.Linear):
+        def forward(self, x):
+            output = super().forward(x)
+            seen.append((self.training, output.dtype))
+            return output
+
+    seen = []
+    model = TorchModel(Watching(8, 1), precision="bf16-mixed", epochs=1)
+    model.fit(rows, valid=rows)
+    assert set(seen) == {(True, torch.bfloat16), (False, torch.bfloat16)}
+    seen.clear()
+    model.predict(rows)
+    assert set(seen) == {(False, torch.float32)}
+
+
 @pytest.mark.parametrize("optimizer", ["adam", "adamw", "sgd", "rmsprop", "adagrad"])
 def test_every_optimizer_lowers_the_loss(rows, optimizer):
     model = regressor(optimizer=optimizer, learning_rate=0.01, epochs=20, dropout=0.0).fit(rows)

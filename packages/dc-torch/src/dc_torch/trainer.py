@@ -123,10 +123,8 @@ class ModuleTrainer(Trainer):
         self, module: nn.Module, X: Columns, labels: Labels, weight: float, factor: int = 1
     ) -> Tensor:
         """Return the loss, after adding its gradients times ``factor``."""
-        with self._precision():
-            output = self._loss.with_tasks(run(module, input_of(X, self._dtype, self.device)))
+        output = as_floats(self._output(module, X))
         self._loss.check(output, labels.y, labels.given)
-        output = as_floats(output)
         w = labels.w / (weight / factor)
         loss = self._loss.backward(output, *self._targets(labels.y, w, output))
         return loss if factor == 1 else loss / factor
@@ -185,7 +183,7 @@ class ModuleTrainer(Trainer):
 
     def evaluated(self, X: Columns, labels: Labels, *, predict: bool) -> Evaluated:
         """Return the weighted sum of the losses of the labels and, if asked for, predictions."""
-        output = self._output(X)
+        output = self._output(self.module, X)
         self._loss.check(output, labels.y, labels.given)
         predictions = to_array(as_floats(self._loss.predictions(output))) if predict else None
         return Evaluated(float(self._weighted(output, labels)), predictions)
@@ -265,8 +263,10 @@ class ModuleTrainer(Trainer):
     def _precision(self) -> AbstractContextManager[Any]:
         return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()
 
-    def _output(self, X: Columns) -> Tensor:
-        return self._loss.with_tasks(run(self.module, input_of(X, self._dtype, self.device)))
+    def _output(self, module: nn.Module, X: Columns) -> Tensor:
+        """Return the output in the precision of training, which is also that of its validation."""
+        with self._precision():
+            return self._loss.with_tasks(run(module, input_of(X, self._dtype, self.device)))
 
     def _weighted(self, output: Tensor, labels: Labels) -> Tensor:
         """Return the weighted sum of the losses of the labels."""

@@ -92,7 +92,10 @@ class TrainingConfig(training.TrainingConfig):
     """The number of epochs after which frozen parameters are trained too; None means never."""
 
     precision: Literal["auto", "float32", "bf16-mixed"] = "auto"
-    """Precision of training: ``auto`` is ``bf16-mixed`` on GPUs that have bfloat16."""
+    """Precision of training and its validation: ``auto`` is ``bf16-mixed`` on GPUs with bfloat16.
+
+    Predictions have the module's own.
+    """
 
     input_dtype: str | None = None
     """The dtype that X is converted to (``int64`` for tokens); None is that of the module."""
