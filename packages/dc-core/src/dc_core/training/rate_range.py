@@ -10,11 +10,12 @@ from typing import Final
 
 import numpy as np
 
-from dc_core.dataset import Batch, Dataset
+from dc_core.columns import Columns
+from dc_core.dataset import Dataset
 from dc_core.errors import DatasetError, ParameterError
 from dc_core.interrupts import deferred_signals
 from dc_core.parameters import check_count, check_positive
-from dc_core.training.batches import labels_of, training_batches
+from dc_core.training.batches import Labels, training_batches
 from dc_core.training.seeds import step_seed
 from dc_core.training.trainer import Trainer
 
@@ -67,10 +68,9 @@ def learning_rate_range(
             with trainer.isolated(), trainer.training(1):
                 batches = _labelled_batches(dataset, trainer)
                 for i, rate in enumerate(np.geomspace(minimum, maximum, steps).tolist()):
-                    batch = next(batches)
-                    labels = labels_of(batch)
+                    X, labels = next(batches)
                     gradients = trainer.step_gradients(
-                        batch.X, labels, float(labels.w.sum()), step_seed(trainer.config.seed, 1, i)
+                        X, labels, float(labels.w.sum()), step_seed(trainer.config.seed, 1, i)
                     )
                     applied = trainer.apply(gradients, rate)
                     loss = applied if isinstance(applied, float) else trainer.read([applied])[0]
@@ -91,15 +91,15 @@ def learning_rate_range(
     )
 
 
-def _labelled_batches(dataset: Dataset, trainer: Trainer) -> Iterator[Batch]:
+def _labelled_batches(dataset: Dataset, trainer: Trainer) -> Iterator[tuple[Columns, Labels]]:
     """Yield batches with labels, epoch after epoch; end if an epoch has none."""
     config = trainer.config
     for epoch in count(1):
         found = False
-        for batch in training_batches(dataset, config.batch_size, config.seed, epoch):
-            if labels_of(batch).given.any():
+        for X, labels in training_batches(dataset, config.batch_size, config.seed, epoch):
+            if labels.given.any():
                 found = True
-                yield batch
+                yield X, labels
         if not found:
             raise DatasetError(
                 "No row of the dataset has a label with a weight.",
