@@ -72,6 +72,19 @@ def test_no_part_has_more_rows_than_its_share_and_each_draws_its_own_numbers(row
     assert len({drawn for _, drawn in probe.calls}) == 12
 
 
+@pytest.mark.parametrize(
+    ("rows_given", "batch_size", "accumulate", "parts"),
+    [(23, 20, 4, [5, 5, 5, 5, 3]), (27, 20, 4, [5, 5, 5, 5, 3, 4]), (11, 8, 4, [2, 2, 2, 2, 3])],
+)
+def test_the_last_step_has_fewer_parts_and_none_of_a_single_row(
+    rows, rows_given, batch_size, accumulate, parts
+):
+    probe = Probe()
+    model = TorchModel(probe, batch_size=batch_size, accumulate=accumulate, epochs=1)
+    model.fit(rows.select(range(rows_given)))
+    assert [count for count, _ in probe.calls] == parts
+
+
 def test_a_part_that_fails_leaves_the_whole_step_undone(rows):
     probe = Probe(fails_at=4)
     model = TorchModel(probe, batch_size=20, accumulate=3, epochs=1)

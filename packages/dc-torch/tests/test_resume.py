@@ -179,6 +179,14 @@ def changed(state, change):
         "ragged history": lambda s: s.update({"history/loss": np.zeros(7)}),
         "no step count": lambda s: s.pop("partial/steps"),
         "negative steps": lambda s: s.update({"partial/steps": np.array(-1)}),
+        "infinite loss": lambda s: s.update(
+            {
+                "partial/steps": np.array(1),
+                "partial/losses": np.array([np.inf]),
+                "partial/weights": np.ones(1),
+            }
+        ),
+        "name that is a number": lambda s: s.update({3: np.zeros(1)}),
         "more losses than steps": lambda s: s.update(
             {"partial/losses": np.zeros(2), "partial/weights": np.ones(2)}
         ),
@@ -344,6 +352,51 @@ def test_training_is_not_resumed_with_other_data(rows, change):
         model.fit(change(rows), resume=True)
     assert all(np.array_equal(model[name], array) for name, array in before.items())
     assert len(model.fit(rows, resume=True).history) == 4
+
+
+def test_an_epoch_with_more_steps_than_the_data_have_is_not_resumed(rows):
+    model = noisy().fit(rows, epochs=1)
+    model.set_training_state({**model.get_training_state(), "partial/steps": np.array(5)})
+    with pytest.raises(TrainingStateError, match="only 4"):
+        model.fit(rows, resume=True)
+
+
+def test_what_is_not_a_mapping_is_no_training_state():
+    with pytest.raises(TrainingStateError, match="not a list"):
+        noisy().set_training_state([1])
+
+
+def test_random_numbers_of_validation_are_resumed_too(rows, more_rows):
+    class Blurred(nn.Linear):
+        def forward(self, x):
+            return super().forward(nn.functional.dropout(x, 0.3, training=True))
+
+    def build():
+        torch.manual_seed(0)
+        return TorchModel(Blurred(8, 1), epochs=3, batch_size=16)
+
+    class Interrupting(Callback):
+        def on_step(self, model, step, steps):
+            if step == steps:
+                raise KeyboardInterrupt
+
+    whole, model = build().fit(rows, valid=more_rows), build()
+    with pytest.raises(KeyboardInterrupt):
+        model.fit(rows, valid=more_rows, callbacks=[Interrupting()])
+    model.fit(rows, valid=more_rows, resume=True)
+    assert_same_end(whole, model, since=3)
+
+
+def test_without_validation_rows_resumed_training_ends_with_the_last_weights(rows, misleading_rows):
+    model = regressor().fit(rows, valid=misleading_rows, epochs=2)
+    last = {}
+
+    class Noting(Callback):
+        def on_epoch_end(self, model, epoch):
+            last.update(model.get_weights())
+
+    model.fit(rows, resume=True, callbacks=[Noting()])
+    assert all(np.array_equal(model[name], last[name]) for name in model)
 
 
 @isolated_rng()

@@ -1,14 +1,16 @@
 """Validation, early stopping, callbacks and interruption."""
 
 import io
+import re
 import signal
+import sys
 
 import numpy as np
 import pytest
 from rich.console import Console
 
-from dc_core import NumpyDataset
-from dc_core.errors import EmptyDataset, ParameterError, TrainingDiverged
+from dc_core import Dataset, NumpyDataset
+from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingDiverged
 from dc_core.training.progress import ProgressBar, progress_bar
 from dc_torch import Callback, MultitaskRegressor
 
@@ -191,6 +193,59 @@ def test_a_callback_that_fails_at_the_start_changes_nothing(overfitting):
     assert same(model.get_weights(), before)
     model.fit(rows, valid=valid, resume=True)
     assert [epoch.loss for epoch in model.history] == [epoch.loss for epoch in whole.history]
+
+
+@pytest.mark.parametrize(
+    ("callbacks", "says"),
+    [(Callback(), "list"), ([Callback], r"Callback\(\)"), ([print], "Callback")],
+    ids=["one", "class", "function"],
+)
+def test_what_is_not_a_callback_is_refused_and_keeps_earlier_training(rows, callbacks, says):
+    model = regressor(epochs=2).fit(rows)
+    with pytest.raises(ParameterError) as caught:
+        model.fit(rows, callbacks=callbacks)
+    assert re.search(says, f"{caught.value}\n{caught.value.hint}")
+    assert len(model.history) == 2
+
+
+def test_a_bar_that_cannot_be_shown_keeps_earlier_training(rows, monkeypatch):
+    model = regressor(epochs=2).fit(rows)
+    monkeypatch.setitem(sys.modules, "rich", None)
+    monkeypatch.setitem(sys.modules, "rich.console", None)
+    with pytest.raises(ParameterError, match="rich"):
+        model.fit(rows, progress=True)
+    assert len(model.history) == 2
+
+
+def test_validation_rows_of_other_tasks_are_refused(rows, more_rows):
+    y = np.hstack([rows.y, -rows.y])
+    train, valid = (NumpyDataset(rows.X, y, tasks=tasks) for tasks in (["a", "b"], ["b", "a"]))
+    with pytest.raises(DatasetError, match=r"\['b', 'a'\]"):
+        MultitaskRegressor(2, 8, layer_sizes=()).fit(train, valid=valid)
+
+
+def test_a_dataset_that_changes_length_ends_training_after_the_epoch(rows):
+    class Growing(Dataset):
+        tasks, size = ("task0",), 40
+
+        def __len__(self):
+            return self.size
+
+        def rows(self, indices, parts=("X", "y", "w", "ids")):
+            return rows.rows(indices, parts)
+
+        def select(self, indices):
+            return rows.select(indices)
+
+    dataset = Growing()
+
+    def grow(epoch):
+        dataset.size += 1
+
+    model = regressor()
+    with pytest.raises(DatasetError, match=r"41 rows; it had 40"):
+        model.fit(dataset, callbacks=[Recording(epoch=grow)])
+    assert model.position == (1, 0)
 
 
 def test_training_again_starts_over(rows):

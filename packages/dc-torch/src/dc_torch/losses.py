@@ -49,7 +49,8 @@ class Loss(Component, ABC):
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each label, ``(b, tasks)``, for labels ``y`` of that shape.
 
-        Labels that are missing are 0; what is returned for them does not count.
+        Labels that are missing are 0; what is returned for them has to be finite, and does not
+        count.
         """
 
     def weighted_sum(self, output: Tensor, y: Tensor, w: Tensor) -> Tensor:

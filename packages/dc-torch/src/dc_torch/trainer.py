@@ -94,7 +94,11 @@ class ModuleTrainer(Trainer):
             self.module.eval()
 
     def evaluating(self) -> AbstractContextManager[object]:
-        """Have the module in evaluation mode, without gradients."""
+        """Have the module in evaluation mode, without gradients.
+
+        What it draws then depends on the seed alone, so that training is resumed exactly.
+        """
+        seed_rng(self.config.seed)
         if self._group is not None:
             self._group.share_buffers(self.module)
         return evaluating(self.module)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+from typing import Any
+
+from dc_core.errors import ParameterError
 from dc_core.model import Model
 from dc_core.training.history import Epoch
 from dc_core.training.trainable import Trainable
@@ -38,3 +42,25 @@ class Callback:
 
     def on_fit_end(self, model: Trainable) -> None:
         """Run at the end, also after an error or interruption. The model has its best weights."""
+
+
+def check_callbacks(callbacks: Iterable[Callback]) -> list[Callback]:
+    """Return ``callbacks`` as a list; raise :class:`ParameterError` if they are not callbacks."""
+    given: Any = callbacks
+    if isinstance(given, Callback | type | str) or not isinstance(given, Iterable):
+        raise ParameterError(
+            f"callbacks={given!r} is not a list.", hint="Give a list: [Checkpoint('./run')]."
+        )
+    checked = []
+    for callback in given:
+        if isinstance(callback, type) and issubclass(callback, Callback):
+            raise ParameterError(
+                f"{callback.__name__} is a class.", hint=f"Make an instance: {callback.__name__}()."
+            )
+        if not isinstance(callback, Callback):
+            raise ParameterError(
+                f"{callback!r} is not a callback.",
+                hint="Give an instance of a subclass of dc_core.training.Callback.",
+            )
+        checked.append(callback)
+    return checked

@@ -100,8 +100,8 @@ class TrainingConfig:
     """Into how many parts the rows of a step are divided, to fit the memory of a device.
 
     The gradient is that of all rows, up to rounding, also with missing labels and weights. Layers
-    that depend on other rows, such as batch norm, and random ones, such as dropout, see one part at
-    a time.
+    that depend on other rows, such as batch norm, random ones, such as dropout, and losses of pairs
+    see one part at a time. Steps with fewer rows than :attr:`batch_size` have fewer parts.
     """
 
     gradient_clip: float | None = None

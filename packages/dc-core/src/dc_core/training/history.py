@@ -92,6 +92,7 @@ class Partial:
             or len(count) != 1
             or not (count[0] <= arrays["steps"])
             or not (np.isfinite(arrays["weights"]) & (arrays["weights"] > 0)).all()
+            or np.isinf(arrays["losses"]).any()
         ):
             raise TrainingStateError(
                 "The record of the epoch that has begun is not one.",

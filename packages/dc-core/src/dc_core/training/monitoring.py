@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Self
 
 from dc_core.dataset import Dataset
-from dc_core.errors import ParameterError
+from dc_core.errors import DatasetError, ParameterError
 from dc_core.metric import Metric, check_metrics, check_scorable
 from dc_core.training.config import TrainingConfig
 from dc_core.training.history import Epoch
@@ -78,8 +78,15 @@ class Validation:
 
         Raises :class:`ParameterError` if the monitored result is not among the measured ones, if
         two metrics have one name, and for metrics or patience without validation rows; and
-        :class:`DatasetError` if a metric is not for the classes that the labels are.
+        :class:`DatasetError` if a metric is not for the classes that the labels are, or if the
+        validation rows have other tasks.
         """
+        if valid is not None and tuple(valid.tasks) != tuple(dataset.tasks):
+            raise DatasetError(
+                f"The validation rows have the tasks {list(valid.tasks)}; those to train on have "
+                f"{list(dataset.tasks)}.",
+                hint="Give both the same tasks in the same order.",
+            )
         checked = check_metrics(metrics)
         if checked and valid is None:
             raise ParameterError(

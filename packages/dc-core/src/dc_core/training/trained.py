@@ -24,7 +24,7 @@ from dc_core.metric import Metric
 from dc_core.model import Model
 from dc_core.parameters import check_count, check_flag
 from dc_core.roles import Estimator
-from dc_core.training.callbacks import Callback
+from dc_core.training.callbacks import Callback, check_callbacks
 from dc_core.training.checkpoints import Checkpoint, resume_newest
 from dc_core.training.class_weights import class_factors
 from dc_core.training.monitoring import Validation
@@ -74,8 +74,11 @@ class TrainedModel(Trainable):
         _check_rows_to_learn(dataset)
         if validation.dataset is not None and len(validation.dataset) == 0:
             raise EmptyDataset("There is no row to validate on.")
+        shown = progress_bar(progress)
         # Checkpoints come last: they store what the other callbacks have done.
-        ordered = sorted(callbacks, key=lambda callback: isinstance(callback, Checkpoint))
+        ordered = sorted(
+            check_callbacks(callbacks), key=lambda callback: isinstance(callback, Checkpoint)
+        )
         checkpoints = [each for each in ordered if isinstance(each, Checkpoint)]
         auto = resume == "auto"
         if auto:
@@ -104,7 +107,6 @@ class TrainedModel(Trainable):
         elif epochs is None or auto:
             epochs = max(0, (epochs or self.config.epochs) - done)
         self._trainer.control.stopped &= auto
-        shown = progress_bar(progress)
         self._train(self._trainer, dataset, validation, epochs, [*shown, *ordered])
 
     def _train(

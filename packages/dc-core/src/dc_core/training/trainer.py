@@ -191,7 +191,7 @@ class Trainer(ABC):
         An epoch that has begun is ended first, and counts. ``on_step(step, steps)`` is called after
         each step. Between epochs the model has the last weights. Close the generator, or exhaust
         it, to end training: the model then has the weights of the best epoch, if ``validation``
-        keeps them, or else their average, if the config asks for one.
+        keeps them; or else their average, if the config asks for one, or the last ones.
 
         Whatever ends training, the steps that are done count. Ctrl-C and SIGTERM are taken between
         two steps, or when the caller asks for the next epoch; see
@@ -207,6 +207,7 @@ class Trainer(ABC):
         self._check_ranks(dataset)
         if self._data is None:
             self._data = fingerprint(dataset)
+        rows = len(dataset)
         with deferred_signals() as signals:
             try:
                 with signals.whole():
@@ -216,6 +217,12 @@ class Trainer(ABC):
                 for _ in range(epochs):
                     if self._out_of_patience(validation):
                         break
+                    if len(dataset) != rows:
+                        raise DatasetError(
+                            f"The dataset has {len(dataset)} rows; it had {rows} when training "
+                            "began.",
+                            hint="Train on a dataset that nothing changes, such as a copy.",
+                        )
                     with self.isolated():
                         epoch = self._epoch(dataset, validation, on_step, signals)
                     ends = True
@@ -228,7 +235,7 @@ class Trainer(ABC):
                         break
             finally:
                 with signals.whole():
-                    self._keep_best()
+                    self._keep_best(validation)
 
     @property
     def position(self) -> tuple[int, int]:
@@ -246,6 +253,13 @@ class Trainer(ABC):
     def check_data(self, dataset: Dataset) -> None:
         """Raise :class:`TrainingStateError` unless training began with ``dataset``."""
         check_fingerprint(self._data, dataset)
+        steps = steps_per_epoch(len(dataset), self.config.batch_size)
+        if self._partial.steps > steps:
+            raise TrainingStateError(
+                f"The training state is after step {self._partial.steps} of an epoch that has only "
+                f"{steps}.",
+                hint="Set batch_size as it was in training.",
+            )
 
     def state(self) -> dict[str, np.ndarray]:
         """Return the state that resuming needs besides the model's weights, as named arrays."""
@@ -270,8 +284,14 @@ class Trainer(ABC):
     def load_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set the state that :meth:`state` returned; raising TrainingStateError changes nothing."""
         parts: dict[str, dict[str, np.ndarray]] = {part: {} for part in _PARTS}
-        for path, array in state.items():
-            part, _, name = path.partition("/")
+        given: Any = state
+        if not isinstance(given, Mapping):
+            raise TrainingStateError(
+                f"A training state is a mapping of names to arrays, not a {type(given).__name__}.",
+                hint="Pass what get_training_state() returned.",
+            )
+        for path, array in given.items():
+            part, _, name = path.partition("/") if isinstance(path, str) else (path, "", "")
             if part not in parts:
                 raise TrainingStateError(
                     f"Training states have no part {part!r}.",
@@ -455,7 +475,12 @@ class Trainer(ABC):
         if self.config.accumulate == 1:
             return [(X, labels)]
         rows = len(labels.y)
-        parts = min(self.config.accumulate, rows)
+        # A step with fewer rows has fewer parts, and no part has a single row unless all have.
+        own = math.ceil(self.config.batch_size / self.world.size)
+        size = math.ceil(own / self.config.accumulate)
+        parts = math.ceil(rows / size)
+        if size > 1:
+            parts = max(1, min(parts, rows // 2))
         if self.world.size > 1:
             parts = int(min(fewest for (fewest,) in self.world.gather((parts,))))
         ends = [rows * i // parts for i in range(parts + 1)]
@@ -550,9 +575,9 @@ class Trainer(ABC):
             hint=_REMEDY,
         )
 
-    def _keep_best(self) -> None:
+    def _keep_best(self, validation: Validation) -> None:
         """Give the model its best or averaged weights, and keep the last ones for resuming."""
-        kept = self._best or self._average
+        kept = (self._best if validation.keeps_best else {}) or self._average
         if kept:
             self._last = self.copied_weights(self._last)
             self.set_weights(kept)
