@@ -35,6 +35,7 @@ PEERS = (
     "joblib",
     "keras",
     "lightning",
+    "lightning-fabric",
     "moto[s3,server]",
     "optuna",
     "pandas",

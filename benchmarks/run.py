@@ -38,6 +38,7 @@ NAMES = (
     "engines",
     "tuning",
     "training",
+    "parallel",
     "imports",
 )
 
