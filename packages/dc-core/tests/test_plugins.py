@@ -596,6 +596,11 @@ def test_the_hub_gets_what_was_asked_for(hub):
     assert hub.fetch(int, "a/b", {}) == (int, "a/b", {})
 
 
+def test_a_hub_that_keeps_no_checkpoints_is_to_be_upgraded(hub):
+    with pytest.raises(HubNotInstalled, match="--upgrade dc-hub"):
+        hub.checkpoints("./run", {})
+
+
 def test_a_hub_that_lacks_a_backend_is_not_taken_for_a_missing_hub(hub):
     with pytest.raises(BackendNotInstalled, match="'torch'"):
         hub.fetch(int, "needs/torch", {})

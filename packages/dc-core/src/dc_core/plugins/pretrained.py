@@ -32,7 +32,13 @@ class Pretrained:
 
     def checkpoints(self, where: Any, options: Mapping[str, Any]) -> Any:
         """Return what keeps the checkpoints of :class:`dc_core.training.Checkpoint`."""
-        return self._call("dc_checkpoints", where=where, options=options)
+        store = self._call("dc_checkpoints", where=where, options=options)
+        if store is None:
+            raise HubNotInstalled(
+                "The installed dc-hub cannot keep checkpoints.",
+                hint="Run: pip install --upgrade dc-hub",
+            )
+        return store
 
     def check(self) -> None:
         """Raise :class:`HubNotInstalled` if there is no such package."""

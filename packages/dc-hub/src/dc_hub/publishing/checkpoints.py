@@ -39,7 +39,7 @@ from dc_hub.errors import (
     UnsafePath,
     WeightsFileError,
 )
-from dc_hub.files.paths import is_directory, read_small
+from dc_hub.files.paths import is_directory, read_small, reading
 from dc_hub.files.storage import (
     find_leftovers,
     make_directory,
@@ -196,16 +196,18 @@ class _InDirectory(_Checkpoints):
 
     def names(self) -> list[str]:
         """Return the names of the directories in it."""
-        if not self.directory.is_dir():
-            return []
-        return sorted(path.name for path in self.directory.iterdir() if path.is_dir())
+        with reading(str(self.directory)):
+            if not self.directory.is_dir():
+                return []
+            return sorted(path.name for path in self.directory.iterdir() if path.is_dir())
 
     def prepare(self, model: Model, *, begun: bool) -> None:
         """Check the directory, make it, and remove what is unfinished there."""
         check_publishable(model)
-        if self.directory.exists() and not self.directory.is_dir():
-            raise self._occupied("a file")
-        there = {path.name for path in self.directory.iterdir()} if self.directory.is_dir() else ()
+        with reading(str(self.directory)):
+            if self.directory.exists() and not self.directory.is_dir():
+                raise self._occupied("a file")
+            there = [path.name for path in self.directory.glob("*")]
         if there and {MANIFEST, PARAMS}.intersection(there):
             raise self._occupied("a model")
         others = [name for name in there if not name.startswith(".")]
