@@ -23,7 +23,7 @@ def test_the_rates_grow_by_a_constant_factor_until_the_loss_has_risen(rows):
     ratios = np.diff(np.log(found.rates))
     np.testing.assert_allclose(ratios, math.log(1e8) / 79)
     assert found.rates[0] == pytest.approx(1e-5)
-    assert len(found.rates) == len(found.losses) == len(found.smoothed) < 80
+    assert len(found.rates) == len(found.losses) == len(found.changes) < 80
     assert "suggestion" in repr(found)
 
 
@@ -79,7 +79,7 @@ def test_an_interrupted_test_leaves_the_model_as_it_was(rows):
 
         def forward(self, x):
             self.calls += 1
-            if self.calls == 7:
+            if self.calls == 107:
                 signal.raise_signal(signal.SIGINT)
             return self.linear(x)
 
@@ -87,8 +87,21 @@ def test_an_interrupted_test_leaves_the_model_as_it_was(rows):
     before = model.get_weights()
     with pytest.raises(KeyboardInterrupt):
         model.learning_rate_range(rows, minimum=0.01)
-    assert model.module.calls == 7
+    assert model.module.calls == 107
     assert same(model.get_weights(), before)
+
+
+@pytest.mark.parametrize("optimizer", ["adam", "sgd"])
+@pytest.mark.parametrize("seed", [1, 2])
+def test_the_suggestion_does_not_depend_on_how_hard_the_rows_of_a_step_are(optimizer, seed):
+    rng = np.random.default_rng(0)
+    X = rng.normal(size=(450, 32)).astype(np.float32)
+    y = np.sin(X[:, :1]) + X[:, 1:2] * X[:, 2:3] + 0.1 * rng.normal(size=(450, 1))
+    options = {"layer_sizes": (64,), "batch_size": 32, "dropout": 0.1, "seed": seed}
+    model = MultitaskRegressor(1, 32, optimizer=optimizer, **options)
+    found = model.learning_rate_range(NumpyDataset(X, y))
+    assert 1e-4 < found.suggestion < 1
+    assert np.abs(found.changes[:20]).max() < 0.01 < np.std(found.losses[:20])
 
 
 def test_without_a_falling_loss_nothing_is_suggested(rows):

@@ -231,7 +231,7 @@ class TrainedEstimator(TrainedModel, Estimator):
         factors = self._class_factors(dataset)
         if factors is not None:
             dataset = weigh_classes(dataset, factors)
-        return learning_rate_range(self._make_trainer(), dataset, minimum, maximum, steps)
+        return learning_rate_range(self._make_trainer, dataset, minimum, maximum, steps)
 
     def _after_fit(self, dataset: Any) -> None:
         # Training continues, so that names which are known stay; fit has compared them.
