@@ -103,7 +103,8 @@ def test_training_that_starts_anew_replaces_all_rows(rows, tmp_path):
 
 def test_a_file_that_is_no_log_is_not_overwritten(rows, tmp_path):
     path = tmp_path / "data.csv"
-    for content in ("smiles,label\nCCO,1\n", "thesis", "epoch,step\n1,2\n"):
+    long = '"' + 200_000 * "C" + '"\n'
+    for content in ("smiles,label\nCCO,1\n", "thesis", "epoch,step\n1,2\n", long):
         path.write_text(content)
         model = regressor()
         with pytest.raises(AlreadyExists, match="something else"):
@@ -173,6 +174,23 @@ def test_tensorboard_shows_what_the_history_has(rows, valid, tmp_path):
     losses = [loss for epoch in model.history for loss in epoch.steps]
     steps = curves(tmp_path / "steps")
     assert close({"loss": steps["loss"]}, {"loss": [*enumerate(losses, 1)][1::2]})
+
+
+def test_the_loss_of_a_step_is_read_only_if_it_is_written(rows, tmp_path, monkeypatch):
+    read, step_loss = [], MultitaskRegressor.step_loss
+
+    def counted(model):
+        read.append(model.position)
+        return step_loss(model)
+
+    monkeypatch.setattr(MultitaskRegressor, "step_loss", counted)
+    for logger in (
+        CSVLogger(tmp_path / "log.csv", every_steps=4),
+        TensorBoardLogger(tmp_path, every_steps=4),
+    ):
+        read.clear()
+        regressor().fit(rows, callbacks=[logger])
+        assert read == [(epoch, 4) for epoch in range(4)]
 
 
 @pytest.mark.parametrize("position", [(1, 1), (2, 3)])

@@ -6,7 +6,13 @@ import torch
 from torch import nn
 
 from dc_core import Batch, Dataset, NumpyDataset
-from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingDiverged
+from dc_core.errors import (
+    DatasetError,
+    EmptyDataset,
+    OutOfDeviceMemory,
+    ParameterError,
+    TrainingDiverged,
+)
 from dc_torch import (
     Callback,
     MultitaskClassifier,
@@ -490,6 +496,40 @@ def test_an_optimizer_that_cannot_make_its_step_is_a_typed_error():
         model.fit(tokens)
     plain = {"optimizer_options": {"fused": False}}
     TorchModel(Looked(), optimizer="sgd", input_dtype="int64", epochs=1, **plain).fit(tokens)
+
+
+class Wide(nn.Module):
+    """Needs more memory than there is for more than so many rows."""
+
+    def __init__(self, limit):
+        super().__init__()
+        self.norm, self.layer, self.limit = nn.BatchNorm1d(8), nn.Linear(8, 1), limit
+
+    def forward(self, x):
+        x = self.norm(x)
+        if len(x) > self.limit:
+            raise torch.OutOfMemoryError("Tried to allocate 2.00 GiB")
+        return self.layer(x)
+
+
+def test_a_step_that_does_not_fit_in_memory_says_what_does_and_changes_nothing(rows):
+    module = Wide(limit=11)
+    before = {name: tensor.clone() for name, tensor in module.state_dict().items()}
+    model = TorchModel(module, batch_size=32, epochs=1)
+    with pytest.raises(OutOfDeviceMemory, match=r"32 rows .* 8 do\. \(Tried to") as caught:
+        model.fit(rows)
+    assert "accumulate=4" in caught.value.hint
+    assert all(torch.equal(value, before[name]) for name, value in module.state_dict().items())
+    assert all(parameter.grad is None for parameter in module.parameters())
+    assert model.position == (0, 0)
+    TorchModel(module, batch_size=32, epochs=1, accumulate=4).fit(rows)
+
+
+def test_predictions_that_do_not_fit_in_memory_are_a_typed_error(rows):
+    model = TorchModel(Wide(limit=11), batch_size=16)
+    with pytest.raises(OutOfDeviceMemory, match="at once do not fit") as caught:
+        model.predict(rows)
+    assert "batch_size" in caught.value.hint
 
 
 def test_parameters_that_the_output_does_not_depend_on_are_refused(rows):

@@ -96,6 +96,10 @@ class TrainingDiverged(DCError, ArithmeticError):
     """The loss or the gradients became infinite or NaN."""
 
 
+class OutOfDeviceMemory(DCError, MemoryError):
+    """The device has too little memory for a step of training, or for a batch of predictions."""
+
+
 class NotFitted(DCError):
     """The object must be fitted first."""
 

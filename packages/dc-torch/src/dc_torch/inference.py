@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from dc_core import Batch, Columns, Dataset, DCError, row_count
-from dc_core.errors import DatasetError, EmptyDataset
+from dc_core.errors import DatasetError, EmptyDataset, OutOfDeviceMemory
 from dc_torch.batches import Input, RaggedTensor, input_dtype, input_of
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
@@ -55,11 +55,18 @@ def outputs(
 def run(module: nn.Module, X: Input) -> Any:
     """Return ``module(X)``, or ``module(**X)`` for named columns.
 
-    Raises :class:`DatasetError` if the module fails on ``X``.
+    Raises :class:`DatasetError` if the module fails on ``X``, and :class:`OutOfDeviceMemory`.
     """
     try:
         return module(**X) if isinstance(X, dict) else module(X)
-    except (DCError, torch.OutOfMemoryError):
+    except torch.OutOfMemoryError as error:
+        if module.training:
+            raise  # the trainer knows what fits
+        raise OutOfDeviceMemory(
+            f"{_rows(X)} rows at once do not fit in the memory of the device. ({error})",
+            hint="Set a smaller batch_size, or device='cpu'.",
+        ) from error
+    except DCError:
         raise
     except (
         ArithmeticError,

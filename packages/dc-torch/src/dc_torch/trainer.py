@@ -7,6 +7,7 @@ step is applied.
 from __future__ import annotations
 
 import math
+import traceback
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
@@ -16,8 +17,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
-from dc_core import Columns
-from dc_core.errors import ParameterError, TrainingStateError
+from dc_core import Columns, take_rows
+from dc_core.errors import OutOfDeviceMemory, ParameterError, TrainingStateError
 from dc_core.training import Evaluated, Labels, Trainer, World
 from dc_torch.batches import input_dtype, input_of
 from dc_torch.freezing import frozen, matching
@@ -106,9 +107,15 @@ class ModuleTrainer(Trainer):
     def gradients(
         self, X: Columns, labels: Labels, weight: float, seed: int, before: Tensor | None = None
     ) -> Tensor:
-        """Return the loss of the rows so far, after adding to the gradients of the parameters."""
+        """Return the loss of the rows so far, after adding to the gradients of the parameters.
+
+        Raises :class:`OutOfDeviceMemory`, saying how many rows fit.
+        """
         seed_rng(seed)
-        with self._buffers.restored_on_error(keep=before is None):
+        with (
+            self._telling_what_fits(X, labels, weight),
+            self._buffers.restored_on_error(keep=before is None),
+        ):
             if self._group is None:
                 module, mean = self.module, 1
             else:
@@ -132,6 +139,52 @@ class ModuleTrainer(Trainer):
         w = labels.w / (weight / factor)
         loss = self._loss.backward(output, *self._targets(labels.y, w, output))
         return loss if factor == 1 else loss / factor
+
+    @contextmanager
+    def _telling_what_fits(self, X: Columns, labels: Labels, weight: float) -> Iterator[None]:
+        try:
+            yield
+        except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what takes the memory
+            raise self._out_of_memory(X, labels, weight, str(error)) from None
+
+    def _out_of_memory(
+        self, X: Columns, labels: Labels, weight: float, reason: str
+    ) -> OutOfDeviceMemory:
+        """Return the error that says how many of the rows fit, by trying fewer and fewer."""
+        rows = len(labels.y)
+        fitting = rows // 2 if self._group is None else 0
+        while fitting and not self._fits(X, labels, weight, fitting):
+            fitting //= 2
+        told, hint = "", "Set a smaller batch_size, or a larger accumulate."
+        if fitting:
+            parts = math.ceil(self.config.batch_size / fitting)
+            told = f" {fitting} do."
+            hint = (
+                f"Set accumulate={parts}, which gives the same gradient, or batch_size={fitting}."
+            )
+        return OutOfDeviceMemory(
+            f"{rows} rows at once do not fit in the memory of {self.device}.{told} ({reason})",
+            hint=hint,
+        )
+
+    def _fits(self, X: Columns, labels: Labels, weight: float, rows: int) -> bool:
+        """Return whether the gradients of so many rows can be computed; nothing is changed."""
+        part = slice(0, rows)
+        self._drop_gradients()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
+        try:
+            self._backward(
+                self.module, take_rows(X, part), Labels(*(each[part] for each in labels)), weight
+            )
+        except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)
+            return False
+        finally:
+            self._buffers.restore()
+            self._drop_gradients()
+        return True
 
     def _drop_gradients(self) -> None:
         for parameter in self._parameters.values():
@@ -251,7 +304,11 @@ class ModuleTrainer(Trainer):
             self._optimizer.step()
         except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, torch.OutOfMemoryError):
-                raise
+                raise OutOfDeviceMemory(
+                    f"What the optimizer {self.config.optimizer!r} keeps does not fit in the "
+                    f"memory of {self.device}. ({error})",
+                    hint="Use one that keeps less, such as 'sgd', or freeze parameters.",
+                ) from error
             raise ParameterError(
                 f"The optimizer {self.config.optimizer!r} fails: {type(error).__name__}: {error}",
                 hint="Use other optimizer_options, or another optimizer: few take the gradients of "

@@ -100,7 +100,10 @@ class CSVLogger(Callback):
         if not self.path.exists():
             return []
         text = self.path.read_text(encoding="utf-8", errors="replace")
-        lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+        try:
+            lines = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1], newline="")))
+        except csv.Error:
+            lines = []
         if not lines and not text:
             return []
         if not lines or tuple(lines[0][: len(_COLUMNS)]) != _COLUMNS:

@@ -44,9 +44,11 @@ class TensorBoardLogger(Callback):
     def on_step(self, model: Trainable, step: int, steps: int) -> None:
         """Write the loss and the learning rate if so many steps are done."""
         if self.every_steps is not None:
-            values = {"loss": model.step_loss(), "learning_rate": model.learning_rate}
             number = model.position[0] * steps + step
-            self._write("steps", number, {} if number % self.every_steps else values)
+            values = {}
+            if number % self.every_steps == 0:  # reading the loss waits for the device
+                values = {"loss": model.step_loss(), "learning_rate": model.learning_rate}
+            self._write("steps", number, values)
 
     def on_epoch_end(self, model: Trainable, epoch: Epoch) -> None:
         """Write the results of the epoch."""
@@ -69,8 +71,12 @@ class TensorBoardLogger(Callback):
         event, summary, make = _tensorboard()
         new = part not in self._writers
         if new:
+            folder = self.folder / part
             try:
-                self._writers[part] = make(str(self.folder / part))
+                # TensorBoard reads files in the order of their names, which tell only the second.
+                while any(folder.glob(f"events.out.tfevents.{int(time.time()):010}.*")):
+                    time.sleep(0.05)
+                self._writers[part] = make(str(folder))
             except OSError as error:
                 raise StorageUnavailable(
                     f"{self.folder} cannot be written: {error}.",
