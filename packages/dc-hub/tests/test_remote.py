@@ -532,6 +532,20 @@ def test_bodies_of_unknown_length_are_read_and_the_connection_is_used_again(serv
     assert max(served.counts.values()) == 1
 
 
+def test_the_connection_of_an_answer_without_content_is_used_again(served):
+    def redirect(handler, data):
+        connections.append(handler.client_address)
+        handler.answer(302, b"", {"Location": "/target"})
+        return True
+
+    connections = []
+    served.faults["lab"] = redirect
+    (served.root / "target").write_bytes(b"content")
+    store = http.HTTPStore(served.url)
+    assert [store.read("lab", 7) for _ in range(3)] == [b"content"] * 3
+    assert len(set(connections)) == 1
+
+
 def test_a_length_that_is_no_number_is_well_or_a_typed_error(served):
     served.faults["main.json"] = web.nonsense_length
     from_pretrained("lab/m", hub=served.url)

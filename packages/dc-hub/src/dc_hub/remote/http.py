@@ -227,8 +227,9 @@ class HTTPStore:
                     return
                 url = self._redirected(url, answer.headers.get("Location", ""), path)
             finally:
-                # A connection with an answer that was not read to its end cannot be used again.
-                answer.release_conn() if answer.length_remaining == 0 else answer.close()
+                # A connection with an answer that was not read to its end cannot be used again; one
+                # without content has to be read too.
+                answer.drain_conn() if answer.length_remaining == 0 else answer.close()
         raise self._nonsense(path, f"more than {_REDIRECTS} redirects")
 
     def _redirected(self, url: str, location: str, path: str) -> str:
