@@ -86,8 +86,10 @@ def compare(task: Task, data: Path, seeds: int, peer: Path) -> list[str]:
             started = os.times()
             command = [python, __file__, "--train", *options]
             environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
-            subprocess.run(command, check=True, env=environment, stderr=subprocess.DEVNULL)
+            ran = subprocess.run(command, env=environment, stderr=subprocess.PIPE, text=True)
             ended = os.times()
+            if ran.returncode:
+                sys.exit(f"{way} failed:\n{ran.stderr}")
             cpu = ended.children_user + ended.children_system
             cpu -= started.children_user + started.children_system
             found[way] = score(known, file, np.load(out), spread), cpu / seeds
@@ -198,7 +200,7 @@ def deepchem(rows: Any, way: str, epochs: int, seed: int) -> np.ndarray:
         data.y.shape[1], 1024, layer_sizes=[1000], dropouts=0.5, batch_size=100, device="cpu"
     )
     model.fit(data, nb_epoch=epochs)
-    found: np.ndarray = model.predict(dc.data.NumpyDataset(rows["test_X"]))
+    found: np.ndarray = model.predict(dc.data.NumpyDataset(rows["test_X"], rows["test_y"]))
     return found if rows["classes"] else found.reshape(len(found), -1)
 
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -260,6 +261,31 @@ def test_processes_that_a_launcher_has_started_train_together(tmp_path):
     for line in found:
         losses = [float(value) for value in line[1:]]
         np.testing.assert_allclose(losses, [epoch.valid_loss for epoch in known], rtol=1e-12)
+
+
+def listening():
+    """Return the addresses, in hex, at which this process listens."""
+    mine = set()
+    for link in Path("/proc/self/fd").iterdir():
+        with suppress(FileNotFoundError):  # that of the listing itself
+            mine.add(os.fspath(link.readlink()))
+    found = set()
+    for kind in ("tcp", "tcp6"):
+        for line in Path("/proc/self/net", kind).read_text().splitlines()[1:]:
+            _, address, _, state, *_, inode = line.split()[:10]
+            if state == "0A" and f"socket:[{inode}]" in mine:
+                found.add(address.partition(":")[0])
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="the system does not tell")
+def test_processes_of_one_machine_can_be_reached_from_it_alone():
+    found = set()
+    model(devices=2, epochs=1).fit(
+        dataset(), callbacks=[At(lambda: found.update(listening()), step=1, epoch=1)]
+    )
+    assert found == {"0100007F"}
+    assert "GLOO_SOCKET_IFNAME" not in os.environ
 
 
 def test_devices_belong_to_the_machine_and_are_not_stored():

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import atexit
 import os
+import socket
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
@@ -26,6 +27,7 @@ _LONGEST_PAUSE: Final = timedelta(days=7)
 """How long processes wait for each other: one may run callbacks, and one that dies is noticed."""
 
 _LONGEST_START: Final = timedelta(minutes=2)
+_INTERFACE: Final = "GLOO_SOCKET_IFNAME"
 
 
 class Place(NamedTuple):
@@ -118,11 +120,30 @@ def started_group(device: torch.device, place: Place, meeting: Path) -> Iterator
     """Meet the other processes at the file ``meeting``, and leave them at the end."""
     store: Any = vars(distributed)["FileStore"](str(meeting), place.size)
     store.set_timeout(_LONGEST_START)
-    _initialize(device, place, store=store)
+    with _on_loopback():
+        _initialize(device, place, store=store)
+        group = ProcessGroup(device)
     try:
-        yield ProcessGroup(device)
+        yield group
     finally:
         distributed.destroy_process_group()
+
+
+@contextmanager
+def _on_loopback() -> Iterator[None]:
+    """Let gloo, which asks nobody who they are, listen where this machine alone can reach it.
+
+    An interface that the user names stays.
+    """
+    names = {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}
+    if _INTERFACE in os.environ or not names:
+        yield
+        return
+    os.environ[_INTERFACE] = names.pop()
+    try:
+        yield
+    finally:
+        del os.environ[_INTERFACE]
 
 
 def joined_group(device: torch.device, place: Place) -> ProcessGroup:
