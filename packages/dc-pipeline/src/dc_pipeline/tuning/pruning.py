@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from dc_core.errors import ParameterError
+from dc_core.training import Callback, Epoch
 from dc_pipeline.tuning.journal import parse_trial, read_lines
 from dc_pipeline.tuning.trials import Outcome
 
@@ -116,31 +117,19 @@ class Reporter:
         }
 
 
-class EpochReports:
-    """Reports the validation loss of each epoch: a callback for the ``fit`` of networks.
-
-    It has the methods of dc-torch's ``Callback``.
-    """
+class EpochReports(Callback):
+    """Reports the validation loss of each epoch of a network's ``fit``."""
 
     def __init__(self, reporter: Reporter, *, greater_is_better: bool) -> None:
         self._reporter = reporter
         self._sign = -1 if greater_is_better else 1
 
-    def on_fit_start(self, model: Any, epochs: int) -> None:
-        """Do nothing."""
-
-    def on_step(self, model: Any, step: int, steps: int) -> None:
-        """Do nothing."""
-
-    def on_epoch_end(self, model: Any, epoch: Any) -> None:
+    def on_epoch_end(self, model: object, epoch: Epoch) -> None:
         """Report the loss.
 
         Raises :class:`Pruned`, which ends training, if the trial is to be given up.
         """
-        self._reporter(self._sign * float(epoch.valid_loss), int(epoch.number))
-
-    def on_fit_end(self, model: Any) -> None:
-        """Do nothing."""
+        self._reporter(self._sign * epoch.valid_loss, epoch.number)
 
 
 def _value(outcome: Outcome) -> float | None:
