@@ -152,7 +152,7 @@ def test_a_label_without_a_class_weight_is_refused():
 
 def test_validation_rows_of_other_tasks_are_refused():
     model = MultitaskClassifier(2, 4, class_weight="balanced")
-    with pytest.raises(DatasetError, match="2 tasks"):
+    with pytest.raises(DatasetError, match="the same tasks in the same order"):
         model.fit(NumpyDataset(X, Y), valid=NumpyDataset(X, Y[:, :1]))
 
 
