@@ -187,7 +187,7 @@ def test_a_program_that_is_killed_and_run_again_ends_with_the_same_weights(tmp_p
         tmp_path / "killed", kind, 3, random.Random(1), longest=70
     )
     assert digest == expected
-    assert kills > 1
+    assert kills >= 1
 
 
 @pytest.mark.parametrize(
@@ -391,8 +391,9 @@ def test_a_checkpoint_of_other_data_is_refused(rows, valid, tmp_path, change):
     }[change]
     model = regressor()
     before = model.get_weights()
+    judge = valid if change != "tasks" else NumpyDataset(valid.X, valid.y, tasks=["other"])
     with pytest.raises(TrainingStateError, match="other data"):
-        fitted(model, other, valid, where)
+        fitted(model, other, judge, where)
     assert same(model.get_weights(), before)
     assert model.get_training_state() == {}
     assert same_end(fitted(model, rows, valid, where), regressor().fit(rows, valid=valid))

@@ -82,6 +82,7 @@ _MAX_SCALE: Final = 32
 _MODES: Final = frozenset(
     {
         "training",
+        "_compile_kwargs",  # which Lightning adds, once it is imported, to what is compiled
         "_compiled_call_impl",
         "_is_full_backward_hook",
         "_is_torch_compile",

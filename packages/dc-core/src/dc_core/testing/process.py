@@ -22,9 +22,11 @@ from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, nullcontext, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
 from types import FrameType
-from typing import Any, Final, Self
+from typing import Any, Final, Self, TypeVar
 
 import numpy as np
+
+T = TypeVar("T")
 
 _DESCRIPTORS: Final = Path("/dev/fd")
 _STATUS: Final = Path("/proc/self/status")
@@ -237,6 +239,19 @@ def interruptions(packages: set[str], call: Callable[[], object]) -> Iterator[In
     chosen = {at for all_of in counted.counts.values() for at in _places_in(all_of)}
     for at in sorted(chosen):
         yield Interrupt(packages, at)
+
+
+def apart(call: Callable[[], T]) -> T:
+    """Return what ``call`` returns, and leave no handled exception behind if Ctrl-C ends it.
+
+    CPython may take an exception for handled no longer only when the generator ends in which an
+    interrupt came between the handler's last two instructions.
+    """
+
+    def alone() -> Iterator[T]:
+        yield call()
+
+    return next(alone())
 
 
 def _places_in(counts: list[int]) -> list[int]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 
 from dc_core.testing import LawBroken, law
-from dc_core.testing.process import Interrupt
+from dc_core.testing.process import Interrupt, apart
 from dc_hub.errors import ReadOnlyHub, TagMoved
 from dc_hub.hubs.contract import MAIN, Hub, StoredModel
 from dc_hub.hubs.local import LocalHub
@@ -131,7 +131,7 @@ class PublishingLaws(HubSubject):
             for number, interrupt in enumerate(self._interrupts(hub), 1):
                 known[manifest_of(files(number)).revision] = files(number)
                 with _leaks_ignored(), suppress(KeyboardInterrupt), interrupt:
-                    hub.publish(self.name, writer(files(number)))
+                    apart(partial(hub.publish, self.name, writer(files(number))))
                 self._whole(hub, hub.resolve(self.name), known)
             with self.reopened(hub) as other:
                 for revision in hub.revisions(self.name) if self.lists else ():
