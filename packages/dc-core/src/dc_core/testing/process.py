@@ -244,8 +244,8 @@ def interruptions(packages: set[str], call: Callable[[], object]) -> Iterator[In
 def apart(call: Callable[[], T]) -> T:
     """Return what ``call`` returns, and leave no handled exception behind if Ctrl-C ends it.
 
-    CPython may take an exception for handled no longer only when the generator ends in which an
-    interrupt came between the handler's last two instructions.
+    If an interrupt comes between the last two instructions of a handler, CPython goes on taking the
+    exception for one that is being handled, until the generator ends in which that happened.
     """
 
     def alone() -> Iterator[T]:

@@ -47,8 +47,8 @@ def class_factors(given: ClassWeight, dataset: Dataset) -> np.ndarray:
     """Return the factor of each class of each task of ``dataset``, ``(tasks, classes)``.
 
     Those of balanced classes are learned from its labels and their weights. A class that it lacks
-    has the factor 1, as have the classes of tasks that ``given`` does not name. 0 stands for a
-    class that was given no weight.
+    has the factor 1, as have the classes of tasks that ``given`` does not name. There are as many
+    classes as in the task that has most. 0 stands for a class that was given no weight.
 
     Raises :class:`ParameterError` for a task that the dataset does not have, and
     :class:`DatasetError` if labels are not the numbers of classes.
