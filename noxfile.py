@@ -26,7 +26,13 @@ WHEELHOUSE = ROOT / ".nox" / "wheelhouse"
 CONSTRAINTS = ROOT / "constraints.txt"
 
 CLUSTERS = ("dc-dask", "dc-ray")
-"""Packages whose frameworks are large and start servers: tested in sessions of their own."""
+"""Packages whose frameworks start servers: tested in sessions of their own."""
+
+LARGE = ("dc-jax", "dc-tensorflow")
+"""Packages whose frameworks are large: tested in sessions of their own too."""
+
+SMALLER = {"tensorflow": "tensorflow-cpu", "xgboost": "xgboost-cpu"}
+"""Distributions that contain the same library without code for GPUs, which needs gigabytes."""
 
 DEMO = ("dc-core", "dc-hub", "dc-pipeline", "dc-sklearn", "dc-torch")
 PEERS = (
@@ -50,7 +56,7 @@ def metadata(package: str) -> dict:
     return nox.project.load_toml(PACKAGES[package] / "pyproject.toml")
 
 
-LIGHT = [package for package in PACKAGES if package not in CLUSTERS]
+LIGHT = [package for package in PACKAGES if package not in (*CLUSTERS, *LARGE)]
 
 
 def names(requirements: Iterable[str]) -> list[str]:
@@ -77,7 +83,7 @@ def floors(packages: Iterable[str]) -> dict[str, str]:
     lowest: dict[str, Version] = {}
     for package in packages:
         for line in metadata(package)["project"]["dependencies"]:
-            requirement = Requirement(line)
+            requirement = Requirement(smaller(line))
             name = canonicalize_name(requirement.name)
             for clause in requirement.specifier:
                 if name not in PACKAGES and clause.operator == ">=":
@@ -93,9 +99,22 @@ def test_requirements(packages: Iterable[str]) -> list[str]:
 
 
 def repository_requirements() -> list[str]:
-    """Return the requirements of the tests of all packages and of the repository."""
+    """Return the requirements of the tests of the repository and its packages, but for LARGE."""
     tools = nox.project.dependency_groups(nox.project.load_toml(ROOT / "pyproject.toml"), "test")
-    return sorted({*test_requirements(PACKAGES), *tools})
+    return sorted({*test_requirements([*LIGHT, *CLUSTERS]), *tools})
+
+
+def dependencies(packages: Iterable[str]) -> list[str]:
+    """Return what ``packages`` depend on outside this repository."""
+    lines = (line for package in packages for line in metadata(package)["project"]["dependencies"])
+    return sorted({smaller(line) for line in lines if names([line])[0] not in PACKAGES})
+
+
+def smaller(line: str) -> str:
+    """Return the requirement ``line`` of the smaller distribution of its library, if any."""
+    requirement = Requirement(line)
+    requirement.name = SMALLER.get(canonicalize_name(requirement.name), requirement.name)
+    return str(requirement)
 
 
 def install_editable(session: nox.Session, packages: Iterable[str], *requirements: str) -> None:
@@ -103,18 +122,22 @@ def install_editable(session: nox.Session, packages: Iterable[str], *requirement
 
     A requirement that names a package of this repository is installed in place too.
     """
-    ours = [*packages, *(name for name in names(requirements) if name in PACKAGES)]
-    theirs = [line for line in requirements if names([line])[0] not in PACKAGES]
-    editable = [f"--editable={PACKAGES[package]}" for package in closure(ours)]
-    session.install("hatchling")
-    session.install("--no-build-isolation", *editable, *theirs)
+    ours = closure([*packages, *(name for name in names(requirements) if name in PACKAGES)])
+    theirs = [smaller(line) for line in requirements if names([line])[0] not in PACKAGES]
+    session.install("hatchling", *dependencies(ours), *theirs)
+    install_alone(session, ours)
+
+
+def install_alone(session: nox.Session, packages: Iterable[str]) -> None:
+    """Install packages of this repository in place, without what they depend on."""
+    editable = [f"--editable={PACKAGES[package]}" for package in packages]
+    session.install("--no-deps", "--no-build-isolation", *editable)
 
 
 def install_all(session: nox.Session, *requirements: str) -> None:
-    """Install every package in place, those on clusters without their frameworks."""
+    """Install every package in place, those with large frameworks or clusters without them."""
     install_editable(session, LIGHT, *requirements)
-    clusters = [f"--editable={PACKAGES[package]}" for package in CLUSTERS]
-    session.install("--no-deps", "--no-build-isolation", *clusters)
+    install_alone(session, [*CLUSTERS, *LARGE])
 
 
 def install_data(session: nox.Session) -> None:
@@ -175,7 +198,7 @@ def lint(session: nox.Session) -> None:
 @nox.session
 @constrained
 def tests(session: nox.Session) -> None:
-    """Run every test in one environment with all packages; those on clusters skip theirs."""
+    """Run every test in one environment with all packages, but for LARGE and CLUSTERS."""
     install_all(session, *repository_requirements())
     install_data(session)
     pytest(session)
@@ -223,7 +246,8 @@ def minimum(session: nox.Session) -> None:
     constrain(session, constraints)
     install_editable(session, PACKAGES, *test_requirements(PACKAGES))
     pytest(session, *(str(PACKAGES[package] / "tests") for package in LIGHT))
-    for package in CLUSTERS:  # in one process, Dask's threads and Ray's wait for each other
+    # In one process, Dask's threads and Ray's wait for each other.
+    for package in (*LARGE, *CLUSTERS):
         pytest(session, str(PACKAGES[package] / "tests"))
 
 
@@ -334,8 +358,11 @@ def register(package: str) -> None:
         """Install the package's wheel in an empty environment and run its smoke test."""
         check_contents(session, package)
         # Siblings are installed from files too: an index might have other packages of their names.
-        session.install(*(str(wheel_of(name)) for name in closure([package])))
-        session.run("pip", "check")
+        ours = closure([package])
+        session.install(*dependencies(ours))
+        session.install("--no-deps", *(str(wheel_of(name)) for name in ours))
+        if SMALLER.keys().isdisjoint(names(metadata(package)["project"]["dependencies"])):
+            session.run("pip", "check")
         module = package.replace("-", "_")
         smoke = path / "tests" / "smoke.py"
         with tempfile.TemporaryDirectory() as empty, session.chdir(empty):

@@ -32,6 +32,7 @@ BACKENDS: Final = PluginGroup(
         "jax": "dc-jax",
         "sklearn": "dc-sklearn",
         "xgboost": "dc-xgboost",
+        "lightgbm": "dc-lightgbm",
     },
 )
 
