@@ -187,7 +187,7 @@ def lint(session: nox.Session) -> None:
     """Check style, types and layers."""
     # Optional libraries that ship their types.
     typed = ("gemmi", "matplotlib", "optuna", "zstandard")
-    install_all(session, "import-linter", "mypy", "pytest", "ruff", *typed)
+    install_all(session, "hypothesis", "import-linter", "mypy", "pytest", "ruff", *typed)
     session.run("ruff", "check")
     session.run("ruff", "format", "--check")
     session.run("mypy", "--strict")

@@ -35,14 +35,21 @@ def install(tmp_path, monkeypatch):
     """Install a distribution for the length of one test.
 
     ``install(name, {group: {entry point: value}}, {module: source}, version=...)`` returns the
-    folder that it is in.
+    folder that it is in. With ``files`` it is installed as from a wheel that contains them.
     """
 
-    def install(name, entry_points, modules=None, version="1.0", folder=None):
+    def install(
+        name, entry_points, modules=None, version="1.0", folder=None, requires=(), files=()
+    ):
         home = tmp_path / (folder or f"{name}-{version}")
         info = home / f"{name.replace('-', '_')}-{version}.dist-info"
         info.mkdir(parents=True)
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}\n")
+        header = [f"Metadata-Version: 2.1\nName: {name}\nVersion: {version}"]
+        header += [f"Requires-Dist: {line}" for line in requires]
+        (info / "METADATA").write_text("\n".join(header) + "\n")
+        if files:
+            record = [*files, f"{info.name}/METADATA", f"{info.name}/RECORD"]
+            (info / "RECORD").write_text("".join(f"{file},,\n" for file in record))
         lines = []
         for group, entries in entry_points.items():
             lines += [f"[{group}]", *(f"{key} = {value}" for key, value in entries.items())]
@@ -65,6 +72,25 @@ def forget_modules(folder):
     for name, module in list(sys.modules.items()):
         if (getattr(module, "__file__", None) or "").startswith(str(folder)):
             del sys.modules[name]
+
+
+@pytest.fixture
+def install_tiny(install):
+    """Install the framework ``tiny`` and a backend for it, as from a wheel.
+
+    ``install_tiny(entries, requires=..., files=...)`` takes the backend's entry points, and what
+    differs from a good distribution.
+    """
+
+    def install_tiny(
+        entries,
+        requires=("dc-core>=0.1.0.dev0", "tiny", "pytest; extra == 'test'"),
+        files=("../../../bin/tiny", "tiny_backend/__init__.py", "tiny_backend/plugin.py"),
+    ):
+        install("tiny", {})
+        return install("tiny-backend", {"dc.backends.v1": entries}, requires=requires, files=files)
+
+    return install_tiny
 
 
 @pytest.fixture

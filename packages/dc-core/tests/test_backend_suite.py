@@ -6,14 +6,18 @@ from importlib import import_module
 import numpy as np
 import pytest
 
-from dc_core.testing import BackendSuite
+from dc_core.testing import BackendSuite, EngineSuite, ModelSuite, TrainerSuite
 
 LAWS = [
+    "test_the_distribution_requires_what_the_backend_needs",
+    "test_the_distribution_installs_one_package",
     "test_calls_leave_the_process_as_it_was",
     "test_first_calls_leave_the_process_as_it_was",
     "test_calls_print_nothing",
     "test_nothing_is_kept_after_a_call",
     "test_describing_allocates_no_weights",
+    "test_any_state_is_imported_exactly_or_rejected",
+    "test_any_architecture_survives_a_round_trip",
     "test_tied_weights_appear_once",
     "test_zero_dimensional_weights_keep_their_shape",
     "test_empty_weights_keep_their_shape",
@@ -53,6 +57,7 @@ LAWS = [
     "test_describing_changes_nothing",
     "test_exporting_changes_nothing",
     "test_exporting_again_gives_the_same_bits",
+    "test_exports_and_predictions_are_the_same_in_every_process",
     "test_exports_are_as_described",
     "test_exports_can_be_stored",
     "test_exports_are_detached",
@@ -65,6 +70,7 @@ LAWS = [
     "test_its_own_objects_are_claimed",
     "test_strangers_are_declined",
     "test_nothing_is_imported_before_it_is_needed",
+    "test_importing_the_package_is_silent",
 ]
 
 SKIPPED = {
@@ -78,19 +84,25 @@ SKIPPED = {
         "test_empty_weights_keep_their_shape",
         "test_bfloat16_weights_are_exact",
         "test_describing_allocates_no_weights",
+        "test_any_architecture_survives_a_round_trip",
     },
 }
 """The laws that the good suites have nothing to try on."""
 
 
 @pytest.fixture
-def good(install, graveyard):
-    install("tiny-backend", {"dc.backends.v1": {"tiny": "tiny_backend.plugin"}})
+def good(install_tiny, graveyard):
+    install_tiny({"tiny": "tiny_backend.plugin"})
     return graveyard("suites")
 
 
 def test_no_law_is_dropped_or_added_in_silence():
     assert list(BackendSuite.laws()) == LAWS
+
+
+@pytest.mark.parametrize("suite", [BackendSuite, EngineSuite, ModelSuite, TrainerSuite])
+def test_every_law_says_which_version_added_it(suite):
+    assert list(suite.law_versions()) == list(suite.laws())
 
 
 @pytest.mark.parametrize("suite", ["TestNet", "TestScaler"])

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from dc_core import testing
-from dc_core.testing import LawBroken
+from dc_core.testing import BackendSuite, EngineSuite, LawBroken, ModelSuite, TrainerSuite
 
 KIT = Path(testing.__file__).parent
 CHECKED = [
@@ -61,8 +61,10 @@ def note(error):
         error = error.__cause__
 
 
-def test_a_bad_plugin_is_found_by_the_check_for_its_fault(install, graveyard, grave, break_law):
-    install("tiny-backend", {"dc.backends.v1": grave.entries})
+def test_a_bad_plugin_is_found_by_the_check_for_its_fault(
+    install_tiny, graveyard, grave, break_law
+):
+    install_tiny(grave.entries, **grave.distribution)
     break_law(getattr(graveyard("suites"), grave.suite)(), grave)
 
 
@@ -81,6 +83,20 @@ def test_a_bad_engine_is_found_by_the_check_for_its_fault(bad_engine, break_law)
 
 def test_a_bad_trainer_is_found_by_the_check_for_its_fault(bad_trainer, break_law):
     break_law(bad_trainer.suite(), bad_trainer)
+
+
+@pytest.mark.parametrize(
+    ("suite", "module"),
+    [
+        (BackendSuite, "graves"),
+        (ModelSuite, "lines"),
+        (EngineSuite, "bad_engines"),
+        (TrainerSuite, "trained_lines"),
+    ],
+)
+def test_every_law_has_a_grave(suite, module, graveyard):
+    graves = graveyard(module).GRAVES.values()
+    assert set(suite.laws()) - {grave.law for grave in graves} == set()
 
 
 def checks(file):

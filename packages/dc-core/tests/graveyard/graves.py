@@ -43,6 +43,7 @@ class Grave:
     says: str
     suite: str = "TestNet"
     entries: Mapping[str, str] = field(default_factory=lambda: {"tiny": "tiny_backend.plugin"})
+    distribution: Mapping[str, object] = field(default_factory=dict)
 
 
 GRAVES: dict[str, Grave] = {}
@@ -58,13 +59,14 @@ class Plugin:
                 setattr(self, name, hook)
 
 
-def bury(name, law, says, suite="TestNet", entries=None, **hooks):
+def bury(name, law, says, suite="TestNet", entries=None, distribution=None, **hooks):
     """Make a plugin with these hooks and remember what is wrong with it."""
     if hooks:
         name = re.sub(r"\W+", "_", name)
         globals()[name] = Plugin(**hooks)
         entries = entries or {"tiny": f"graves:{name}"}
-    GRAVES[name] = Grave(law, says, suite, entries or {"tiny": "tiny_backend.plugin"})
+    entries = entries or {"tiny": "tiny_backend.plugin"}
+    GRAVES[name] = Grave(law, says, suite, entries, distribution or {})
 
 
 def wrapped(short, before=None, after=None):
@@ -154,6 +156,36 @@ bury(
     "test_nothing_is_imported_before_it_is_needed",
     "'import eager_backend' in a fresh interpreter imported 'tiny'",
     entries={"tiny": "eager_backend.plugin"},
+)
+
+
+bury(
+    "talks_at_import",
+    "test_importing_the_package_is_silent",
+    "'import loud_backend' in a fresh interpreter said 'loading\\nold",
+    entries={"tiny": "loud_backend.plugin"},
+)
+
+
+# The distribution
+
+bury(
+    "requires_no_framework",
+    "test_the_distribution_requires_what_the_backend_needs",
+    "tiny-backend does not require tiny.",
+    distribution={"requires": ["dc_core", "tiny; extra == 'all'"]},
+)
+bury(
+    "requires_nothing",
+    "test_the_distribution_requires_what_the_backend_needs",
+    "tiny-backend does not require dc-core, tiny.",
+    distribution={"requires": []},
+)
+bury(
+    "installs_its_tests",
+    "test_the_distribution_installs_one_package",
+    "tiny-backend installs tests/test_plugin.py, which is outside 'tiny_backend'",
+    distribution={"files": ["tiny_backend/plugin.py", "tests/test_plugin.py"]},
 )
 
 
@@ -269,6 +301,26 @@ bury(
     "test_names_are_the_same_in_every_process",
     "This process has ['w",
     describe=describing(lambda name, info: (f"w{hash(name)}/0", info)),
+)
+
+
+class DrawsAtImport:
+    """Adds a number that is another one in every process to a weight."""
+
+    offset = np.float32(int.from_bytes(os.urandom(2), "little"))
+
+
+bury(
+    "exports_differently_in_every_process",
+    "test_exports_and_predictions_are_the_same_in_every_process",
+    "The weight 'dense/0' differs in another process.",
+    export=exporting(lambda array: array + DrawsAtImport.offset),
+)
+bury(
+    "predicts_differently_in_every_process",
+    "test_exports_and_predictions_are_the_same_in_every_process",
+    "The prediction differs in another process.",
+    suite="HashingSuite",
 )
 
 
@@ -1160,6 +1212,68 @@ for state, fitted in {"fitted": True, "unfitted": False}.items():
 # Capabilities
 
 
+ANY_STATE = "test_any_state_is_imported_exactly_or_rejected"
+bury(
+    "clips_any_state",
+    ANY_STATE,
+    "has different values: ",
+    load=loading(lambda array: np.where(np.abs(array) < 3, array, np.float32(3))),
+)
+
+
+def fail_on_two(obj, weights, *_):
+    changed = [name for name, array in weights.items() if (array.view("u4") < 256).any()]
+    if len(changed) > 1:
+        raise ZeroDivisionError("one at a time")
+
+
+bury(
+    "fails_on_two_changes",
+    ANY_STATE,
+    "(copy=True), it raised ZeroDivisionError (one at a time), which is neither",
+    load=wrapped("load", fail_on_two),
+)
+
+ANY_ARCHITECTURE = "test_any_architecture_survives_a_round_trip"
+bury(
+    "describes_no_empty_weights",
+    ANY_ARCHITECTURE,
+    "Described is {'dense/0'",
+    describe=wrapped(
+        "describe",
+        after=lambda table, obj: {name: i for name, i in table.items() if 0 not in i.shape},
+    ),
+)
+bury(
+    "shortens_native_names_of_any_architecture",
+    ANY_ARCHITECTURE,
+    "Native names are used twice: ['weight', 'bias', 'mean', 'weight'",
+    describe=describing(
+        lambda name, info: (name, replace(info, native=info.native.rpartition(".")[2]))
+    ),
+)
+
+
+def import_known_layers(obj, weights, allow_missing, copy):
+    known = [name for name in weights if name.split("/")[0] in ("dense", "norm", "head")]
+    part = {name: weights[name] for name in known}
+    return plugin.dc_import_weights(obj, part, list(plugin.dc_describe_weights(obj)), copy)
+
+
+bury(
+    "imports_known_layers_alone",
+    ANY_ARCHITECTURE,
+    "After a round trip: '",
+    load=instead("load", import_known_layers),
+)
+bury(
+    "has_unlike_architectures",
+    ANY_ARCHITECTURE,
+    "After a round trip: 'prediction' has different values",
+    suite="UnlikeSuite",
+)
+
+
 def declaring(*capabilities, versions=None):
     versions = {"tiny": "1.0"} if versions is None else versions
     return instead("info", lambda: BackendInfo(versions, frozenset(capabilities)))
@@ -1187,6 +1301,8 @@ bury(
 for name, versions, says in (
     ("no_versions", {}, "It declares no versions"),
     ("versions_as_numbers", {"tiny": 1}, "ParameterError: `versions` is {'tiny': 1}"),
+    ("another_version", {"tiny": "2.0"}, "It declares tiny 2.0; installed is 1.0."),
+    ("a_stranger", {"tinier": "1.0"}, "installed is no distribution of that name."),
 ):
     bury(
         f"declares_{name}",

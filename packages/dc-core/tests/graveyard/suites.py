@@ -48,6 +48,24 @@ class TestNet(BackendSuite):
     def global_state(self):
         return tiny.initialise
 
+    def architectures(self):
+        from hypothesis import strategies as st
+
+        shapes = st.dictionaries(
+            st.from_regex(r"[a-z]{1,3}(\.[a-z]{1,3}){0,2}", fullmatch=True),
+            st.lists(st.integers(0, 3), max_size=3),
+            max_size=4,
+        )
+
+        def builder(shapes):
+            def build(seed):
+                values = {name: np.full(shape, seed + 0.5) for name, shape in shapes.items()}
+                return self.with_array(seed, **values)
+
+            return build
+
+        return st.builds(builder, shapes)
+
 
 class TestScaler(BackendSuite):
     backend = "tiny"
@@ -121,3 +139,19 @@ class MisnamedSuite(TestNet):
     """Its plugin's entry point is not named for the framework's top-level module."""
 
     backend = "tiny_backend"
+
+
+class HashingSuite(TestNet):
+    """Its predictions depend on the hashes of strings, which differ in every process."""
+
+    def predict(self, obj):
+        return obj(tiny.INPUTS) + hash("a name")
+
+
+class UnlikeSuite(TestNet):
+    """Its builders of architectures build another one for every seed."""
+
+    def architectures(self):
+        from hypothesis import strategies as st
+
+        return st.just(lambda seed: tiny.Net(seed, power=seed + 1))

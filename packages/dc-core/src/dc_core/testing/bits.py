@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
@@ -42,10 +43,35 @@ def difference(expected: Mapping[str, np.ndarray], found: Mapping[str, np.ndarra
     return ""
 
 
+def digest(array: np.ndarray) -> str:
+    """Return the SHA-256 of an array's shape, dtype and bits.
+
+    Text and objects are compared by their representation.
+    """
+    value = repr(array.tolist()).encode() if array.dtype.hasobject else array.tobytes()
+    form = f"{array.shape} {array.dtype}".encode()
+    return hashlib.sha256(form + value).hexdigest()
+
+
 def flip(array: np.ndarray) -> None:
     """Invert every bit of an array in place, so that every value changes."""
     octets = array[..., np.newaxis].view(np.uint8)
     np.invert(octets, out=octets)
+
+
+def edited(array: np.ndarray, where: slice, bits: int) -> np.ndarray:
+    """Return a C-contiguous copy whose elements at the flat positions ``where`` are ``bits``.
+
+    ``bits`` has at most 64 bits, which are cut or repeated to the size of an element.
+    """
+    changed = array.copy(order="C")
+    flat = changed.reshape(-1)
+    if array.dtype == np.bool_:
+        flat[where] = bool(bits & 1)
+        return changed
+    octets = np.resize(np.frombuffer(bits.to_bytes(8, "little"), np.uint8), array.dtype.itemsize)
+    flat[:, np.newaxis].view(np.uint8)[where] = octets
+    return changed
 
 
 def peculiar_values(dtype: np.dtype[Any]) -> dict[str, np.ndarray]:

@@ -25,17 +25,17 @@ class EffectLaws(Suite):
         """
         return None
 
-    @law
+    @law(since="0.1")
     def test_calls_leave_the_process_as_it_was(self) -> None:
         """No call changes random states, modes, environment, directory, signals, files, threads."""
         self._expect_none(self._effect(), "it was asked")
 
-    @law
+    @law(since="0.1")
     def test_first_calls_leave_the_process_as_it_was(self) -> None:
         """In a new process, the first call of each kind changes nothing of the process's state."""
         self._expect_none(in_fresh_process(self, "_effect"), "it was asked for the first time")
 
-    @law
+    @law(since="0.1")
     def test_calls_print_nothing(self) -> None:
         """No call writes to standard output or standard error."""
         for verb, call in self._calls():

@@ -46,13 +46,13 @@ class EngineSuite(Suite):
     def make(self) -> Engine:
         """Return a new engine with two workers, or with one if it is not isolated."""
 
-    @law
+    @law(since="0.1")
     def test_results_are_those_of_serial(self) -> None:
         """Every row has the result that the serial engine gives, in the order of the rows."""
         with self._run(Squares(5 * _SHARD + 1)) as shards:
             self._all_squared(shards)
 
-    @law
+    @law(since="0.1")
     def test_as_many_calls_run_at_once_as_there_are_workers(self) -> None:
         """As many calls run at the same time as there are workers, and never more."""
         engine = self.make()
@@ -70,7 +70,7 @@ class EngineSuite(Suite):
                 hint="Give each worker one call at a time, and all of them one.",
             )
 
-    @law
+    @law(since="0.1")
     def test_every_call_ends_once(self) -> None:
         """Each number that was submitted comes back once, after every start."""
         engine = self.make()
@@ -86,7 +86,7 @@ class EngineSuite(Suite):
                     hint="Return the number with which a call was submitted.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_submitting_does_not_wait(self) -> None:
         """Submitting returns before the call has run."""
         with self.make() as engine:
@@ -98,7 +98,7 @@ class EngineSuite(Suite):
                     hint="Return at once, and run the call in the background or in wait().",
                 )
 
-    @law
+    @law(since="0.1")
     def test_an_exception_is_an_error(self) -> None:
         """A call that raises an exception is an error, with the exception if it can be sent."""
         for kind in (ValueError, SystemExit):
@@ -115,7 +115,7 @@ class EngineSuite(Suite):
                 hint="Return the exception's text if the exception cannot be sent.",
             )
 
-    @law
+    @law(since="0.1")
     def test_what_cannot_be_sent_is_refused(self) -> None:
         """Submitting a call that cannot be pickled raises NotSerializable."""
         self._isolated()
@@ -129,7 +129,7 @@ class EngineSuite(Suite):
             hint="Use dc_core.engines.dumps in submit().",
         )
 
-    @law
+    @law(since="0.1")
     def test_a_killed_worker_costs_its_shard_alone(self) -> None:
         """When a worker is killed, its shard runs again and no other does."""
         self._isolated()
@@ -147,29 +147,29 @@ class EngineSuite(Suite):
                     hint="Report the call of the dead worker as a crash, and no other.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_a_row_that_crashes_is_isolated(self) -> None:
         """A row that aborts its process is a crash, and every other row is done."""
         self._isolated()
         self._loses(Squares(3 * _SHARD, {_SHARD + 3: "abort"}), None, "crash")
 
-    @law
+    @law(since="0.1")
     def test_a_row_that_hangs_is_isolated(self) -> None:
         """A row that hangs in native code is a timeout, and every other row is done."""
         self._isolated()
         self._loses(Squares(3 * _SHARD, {_SHARD + 3: "hang"}), 0.3, "timeout")
 
-    @law
+    @law(since="0.1")
     def test_another_engine_continues_what_it_began(self) -> None:
         """A run that was interrupted continues on serial, and nothing finished runs again."""
         self._continues(self.make(), "serial")
 
-    @law
+    @law(since="0.1")
     def test_it_continues_what_another_engine_began(self) -> None:
         """A run that was interrupted on serial continues, and nothing finished runs again."""
         self._continues("serial", self.make())
 
-    @law
+    @law(since="0.1")
     def test_cancelled_calls_are_forgotten(self) -> None:
         """After cancelling, the calls have stopped, and only new ones come back."""
         self._isolated()
@@ -194,7 +194,7 @@ class EngineSuite(Suite):
                     hint="Forget every call that was submitted before.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_workers_ignore_ctrl_c(self) -> None:
         """A Ctrl-C, which a terminal sends to every process, does not end a worker's call."""
         self._isolated()
@@ -205,7 +205,7 @@ class EngineSuite(Suite):
                 hint="Ignore SIGINT in workers: the program cancels their calls.",
             )
 
-    @law
+    @law(since="0.1")
     def test_native_libraries_start_one_thread(self) -> None:
         """Workers tell OpenMP and BLAS to start one thread, before NumPy is imported."""
         self._isolated()
@@ -217,7 +217,7 @@ class EngineSuite(Suite):
                 hint="Let dc_core.engines.run_isolated run the call.",
             )
 
-    @law
+    @law(since="0.1")
     def test_standard_output_stays_clean(self) -> None:
         """Nothing that workers print goes to the program's standard output, nor does the engine."""
         self._isolated()
@@ -229,7 +229,7 @@ class EngineSuite(Suite):
                 hint="Send what workers print to standard error.",
             )
 
-    @law
+    @law(since="0.1")
     def test_nothing_is_left_behind(self) -> None:
         """After closing, the engine's processes and threads are gone."""
         with self._run(Squares(_SHARD)):

@@ -7,7 +7,7 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from functools import partial
-from typing import Any, Final
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -51,7 +51,7 @@ class ModelSuite(EffectLaws):
     def dataset(self) -> Dataset:
         """Return a few rows that the models can be fitted to and predict for."""
 
-    @law
+    @law(since="0.1")
     def test_the_arguments_make_the_model_again(self) -> None:
         """A model made from another's arguments and given its weights predicts the same."""
         model = self.make(0)
@@ -64,7 +64,7 @@ class ModelSuite(EffectLaws):
         again.set_weights(model.get_weights())
         self._same_predictions(model, again, "Made again from get_parameters()")
 
-    @law
+    @law(since="0.1")
     def test_returned_arguments_belong_to_the_caller(self) -> None:
         """Changing the mapping that get_parameters() returns does not change the model."""
         model = self.make(0)
@@ -73,7 +73,7 @@ class ModelSuite(EffectLaws):
         if list(model.get_parameters()) != names:
             raise LawBroken("The arguments are gone.", hint="Return a new dictionary each time.")
 
-    @law
+    @law(since="0.1")
     def test_the_model_is_a_mapping_of_its_weights(self) -> None:
         """Iteration, ``len``, ``in`` and ``[]`` agree with get_weights()."""
         model = self.make(0)
@@ -106,7 +106,7 @@ class ModelSuite(EffectLaws):
             if absent in model:
                 raise LawBroken(f"{absent!r} is in the model.", hint=hint)
 
-    @law
+    @law(since="0.1")
     def test_a_blank_model_takes_the_weights(self) -> None:
         """A model that was never fitted and is given another's weights equals the other."""
         for seed in (0, 1):
@@ -115,14 +115,14 @@ class ModelSuite(EffectLaws):
             self._same_weights(model.get_weights(), blank, "Given the weights of another")
             self._same_predictions(model, blank, "Given the weights of another")
 
-    @law
+    @law(since="0.1")
     def test_models_of_different_seeds_differ(self) -> None:
         """make(0) and make(1) predict differently, so that a lost weight is noticed."""
         first, second = (self.make(seed).predict(self.dataset()) for seed in (0, 1))
         if same_bits(np.asarray(first), np.asarray(second)):
             raise LawBroken("They predict the same.", hint="In make(), use the seed.")
 
-    @law
+    @law(since="0.1")
     def test_returned_weights_belong_to_the_caller(self) -> None:
         """Changing a returned weight does not change the model."""
         model = self.make(0)
@@ -134,7 +134,7 @@ class ModelSuite(EffectLaws):
             flip(model[name])
         self._same_weights(kept, model, "After the arrays of model[name] were changed")
 
-    @law
+    @law(since="0.1")
     def test_given_weights_belong_to_the_caller(self) -> None:
         """Changing the given arrays later does not change the model."""
         model, given = self.blank(), self.make(0).get_weights()
@@ -144,7 +144,7 @@ class ModelSuite(EffectLaws):
             flip(array)
         self._same_weights(kept, model, "After the given arrays were changed")
 
-    @law
+    @law(since="0.1")
     def test_weights_are_set_in_any_order(self) -> None:
         """The order in which weights are given has no effect."""
         model, blank = self.make(0), self.blank()
@@ -153,7 +153,7 @@ class ModelSuite(EffectLaws):
         self._same_weights(weights, blank, "Given in reverse order")
         self._same_predictions(model, blank, "Given the weights in reverse order")
 
-    @law
+    @law(since="0.1")
     def test_setting_one_weight_sets_that_one_alone(self) -> None:
         """``model[name] = value`` sets one weight and no other."""
         model = self.make(0)
@@ -171,7 +171,7 @@ class ModelSuite(EffectLaws):
                 wanted = before
             self._same_weights(wanted, model, f"After model[{name!r}] was set")
 
-    @law
+    @law(since="0.1")
     def test_setting_what_does_not_fit_changes_nothing(self) -> None:
         """A wrong name, shape or dtype raises WeightsMismatch and does not change the model."""
         model = self.make(0)
@@ -190,7 +190,7 @@ class ModelSuite(EffectLaws):
             self._refuses(WeightsMismatch, partial(model.set_weights, given), f"weights {what}")
             self._same_weights(weights, model, f"After weights {what} were refused")
 
-    @law
+    @law(since="0.1")
     def test_a_changed_number_is_set_exactly_or_refused(self) -> None:
         """With one number changed, the weights are set exactly, or refused as a whole."""
         given = self.make(0).get_weights()
@@ -208,7 +208,7 @@ class ModelSuite(EffectLaws):
                 wanted = before
             self._same_weights(wanted, model, f"Given {what}")
 
-    @law
+    @law(since="0.1")
     def test_an_interrupt_leaves_the_model_whole(self) -> None:
         """A Ctrl-C passes through set_weights, which then set all weights or none."""
         if threading.current_thread() is not threading.main_thread():
@@ -231,7 +231,7 @@ class ModelSuite(EffectLaws):
                     hint="Set the checked weights within dc_core.uninterrupted().",
                 )
 
-    @law
+    @law(since="0.1")
     def test_predicting_changes_nothing(self) -> None:
         """Predicting again gives the same bits, and changes no weight."""
         model = self.make(0)
@@ -239,7 +239,7 @@ class ModelSuite(EffectLaws):
         self._same_predictions(model, model, "Asked again")
         self._same_weights(weights, model, "After predicting")
 
-    @law
+    @law(since="0.1")
     def test_predictions_have_one_row_per_row(self) -> None:
         """Predictions have the shape ``(n, tasks)`` or ``(n, tasks, classes)`` for any ``n``."""
         model, dataset = self.make(0), self.dataset()
@@ -251,7 +251,7 @@ class ModelSuite(EffectLaws):
                     hint="Return an array with an axis for the tasks, even if there is one task.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_a_predicted_distribution_has_the_predicted_means(self) -> None:
         """Distributions have the predictions as means, and deviations that are not negative."""
         model, dataset = self.make(0), self.dataset()
@@ -272,14 +272,14 @@ class ModelSuite(EffectLaws):
                 hint="Return one standard deviation for each mean, not variances or their logs.",
             )
 
-    @law
+    @law(since="0.1")
     def test_no_rows_are_an_error(self) -> None:
         """Fitting to no rows, or predicting for none, raises EmptyDataset."""
         empty = self.dataset().select(np.arange(0))
         self._refuses(EmptyDataset, lambda: self.blank().fit(empty), "no rows to fit to")
         self._refuses(EmptyDataset, lambda: self.make(0).predict(empty), "no rows to predict for")
 
-    @law
+    @law(since="0.1")
     def test_a_model_without_weights_says_that_it_is_not_fitted(self) -> None:
         """Predicting with a model that has no weights raises NotFitted."""
         blank = self.blank()
@@ -287,7 +287,7 @@ class ModelSuite(EffectLaws):
             skip("blank() has weights")
         self._refuses(NotFitted, lambda: blank.predict(self.dataset()), "an unfitted model")
 
-    @law
+    @law(since="0.1")
     def test_fitting_returns_the_model_and_keeps_the_data(self) -> None:
         """``fit`` returns the model itself, and changes neither the dataset nor the arguments."""
         model, dataset = self.blank(), self.dataset()
@@ -304,7 +304,7 @@ class ModelSuite(EffectLaws):
                 hint="Keep what fitting learns in attributes named in `fitted`.",
             )
 
-    @law
+    @law(since="0.1")
     def test_an_unfitted_copy_learns_what_the_first_fit_learned(self) -> None:
         """However often a model was fitted, fitting ``unfitted()`` equals its first fit."""
         model, dataset = self.blank(), self.dataset()
@@ -316,7 +316,7 @@ class ModelSuite(EffectLaws):
         self._same_weights(first, again.fit(dataset), "Fitted anew")
         self._same_weights(last, model, "After its unfitted copy was fitted")
 
-    @law
+    @law(since="0.1")
     def test_the_training_state_can_be_stored_and_given_back(self) -> None:
         """The training state is named arrays, which a model with equal weights takes exactly."""
         model, other = self.make(0), self.blank()
@@ -331,7 +331,7 @@ class ModelSuite(EffectLaws):
         if differs:
             raise LawBroken(f"Given back, {differs}.", hint="Restore all that resuming needs.")
 
-    @law
+    @law(since="0.1")
     def test_a_foreign_training_state_is_refused(self) -> None:
         """A state of another model raises TrainingStateError and changes nothing."""
         model = self.make(0)
@@ -344,7 +344,7 @@ class ModelSuite(EffectLaws):
             raise LawBroken("It was refused, but the state changed.", hint="Check all names first.")
         self._same_weights(weights, model, "After a foreign state was refused")
 
-    @law
+    @law(since="0.1")
     def test_nothing_is_kept_after_a_call(self) -> None:
         """A model that the caller drops is freed."""
         models = {"fitted": self.make(0), "loaded": self.blank()}
@@ -356,6 +356,7 @@ class ModelSuite(EffectLaws):
                 hint="Keep no reference to models: no cache, no registry, no reference cycle.",
             )
 
+    @final
     def _calls(self) -> Iterator[tuple[str, Callable[[], object]]]:
         """Yield every kind of call but ``fit``."""
         model, blank, dataset = self.make(0), self.blank(), self.dataset()

@@ -49,12 +49,12 @@ class TrainerSuite(Suite):
         """Optional: return a model that draws nothing, and whose rows do not affect each other."""
         return self.make(**options)
 
-    @law
+    @law(since="0.1")
     def test_equal_models_are_trained_equally(self) -> None:
         """Two models with the same options and rows have the same losses and weights."""
         self._expect_same(self._trained(), self._trained(), "Trained twice")
 
-    @law
+    @law(since="0.1")
     def test_an_interruption_after_any_step_loses_nothing(self) -> None:
         """Training that is interrupted after a step, and resumed, ends like one that is not."""
         whole = self._trained()
@@ -63,7 +63,7 @@ class TrainerSuite(Suite):
             model.fit(self.dataset(), valid=self.valid(), resume=True)
             self._expect_same(whole, model, f"Interrupted after step {done} and resumed")
 
-    @law
+    @law(since="0.1")
     def test_training_is_resumed_from_weights_and_state(self) -> None:
         """A new model that is given the weights and the training state trains on as the first."""
         whole = self._trained()
@@ -74,7 +74,7 @@ class TrainerSuite(Suite):
             second.fit(self.dataset(), valid=self.valid(), resume=True)
             self._expect_same(whole, second, f"Given the state after step {done}")
 
-    @law
+    @law(since="0.1")
     def test_a_step_that_is_not_finite_is_not_applied(self) -> None:
         """A step with an infinite value in X changes no weight, and is counted."""
         spoiled, changed = self._spoiled(1), []
@@ -100,7 +100,7 @@ class TrainerSuite(Suite):
                 hint="Trainer.apply changes nothing then, statistics of layers included.",
             )
 
-    @law
+    @law(since="0.1")
     def test_training_ends_after_steps_in_a_row_that_are_not_finite(self) -> None:
         """If no step can be applied, training raises TrainingDiverged and changes no weight."""
         model = self._made()
@@ -110,7 +110,7 @@ class TrainerSuite(Suite):
         )
         self._expect_none(difference(before, model.get_weights()), "After infinite X")
 
-    @law
+    @law(since="0.1")
     def test_training_ends_when_patience_runs_out(self) -> None:
         """Training ends ``patience`` epochs after the last improvement by more than min_delta."""
         model = self.make(epochs=8, patience=2, min_delta=1e9)
@@ -121,7 +121,7 @@ class TrainerSuite(Suite):
                 hint="Let dc_core.training.Trainer.run end it.",
             )
 
-    @law
+    @law(since="0.1")
     def test_the_model_ends_with_the_weights_of_its_best_epoch(self) -> None:
         """After training with validation rows, the weights are those of the lowest loss."""
         valid = self.valid()
@@ -139,7 +139,7 @@ class TrainerSuite(Suite):
             difference(weights[best], model.get_weights()), f"Epoch {best + 1} being the best"
         )
 
-    @law
+    @law(since="0.1")
     def test_training_is_not_resumed_with_other_rows(self) -> None:
         """Resuming with other rows raises TrainingStateError."""
         model = self._interrupted(2)
@@ -147,7 +147,7 @@ class TrainerSuite(Suite):
         others = rows.select(np.arange(len(rows))[::-1])
         self._refuses(TrainingStateError, lambda: model.fit(others, resume=True), "other rows")
 
-    @law
+    @law(since="0.1")
     def test_validation_does_not_affect_training(self) -> None:
         """The losses of the steps are the same with validation rows and without."""
         first, second = self._made(), self._made()
@@ -159,7 +159,7 @@ class TrainerSuite(Suite):
                 hint="Trainer.evaluated changes neither weights nor random numbers.",
             )
 
-    @law
+    @law(since="0.1")
     def test_a_missing_label_counts_for_nothing(self) -> None:
         """The value of a label with weight 0 does not matter."""
         rows = self.dataset()
@@ -173,7 +173,7 @@ class TrainerSuite(Suite):
             difference(first.get_weights(), second.get_weights()), "With other missing labels"
         )
 
-    @law
+    @law(since="0.1")
     def test_the_parts_of_a_step_have_the_gradient_of_all_its_rows(self) -> None:
         """Training with ``accumulate`` is that of whole steps, up to rounding."""
         rows = self.dataset()
@@ -192,7 +192,7 @@ class TrainerSuite(Suite):
                 "`before`.",
             )
 
-    @law
+    @law(since="0.1")
     def test_the_average_of_the_weights_is_left(self) -> None:
         """With ``average="swa"`` the weights are the mean of those at the ends of epochs."""
         weights = []

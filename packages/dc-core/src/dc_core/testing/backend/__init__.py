@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from dc_core.testing.backend.arbitrary import ArbitraryLaws
 from dc_core.testing.backend.capabilities import CapabilityLaws
 from dc_core.testing.backend.claiming import ClaimingLaws
 from dc_core.testing.backend.components import ComponentLaws
+from dc_core.testing.backend.distribution import DistributionLaws
 from dc_core.testing.backend.exporting import ExportingLaws
 from dc_core.testing.backend.importing import ImportingLaws
 from dc_core.testing.backend.naming import NamingLaws
@@ -22,14 +24,16 @@ class BackendSuite(
     CapabilityLaws,
     ComponentLaws,
     SpecialLaws,
+    ArbitraryLaws,
     SideEffectLaws,
+    DistributionLaws,
 ):
     """Every law of a backend; a subclass sets ``backend`` and writes three methods.
 
     Required are ``make``, ``blank`` and ``predict``. The other factories are optional, and the laws
-    that need them are skipped without them: ``strangers``, ``corrupt``, ``make_tied``,
-    ``make_scalar``, ``make_empty``, ``make_bfloat16``, ``make_large``, ``global_state``. Write all
-    that make sense for the framework.
+    that need them are skipped without them: ``strangers``, ``corrupt``, ``architectures``,
+    ``make_tied``, ``make_scalar``, ``make_empty``, ``make_bfloat16``, ``make_large``,
+    ``global_state``. Write all that make sense for the framework.
     """
 
 

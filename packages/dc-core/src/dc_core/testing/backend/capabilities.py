@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import suppress
+from importlib import metadata
 
 from dc_core import plugins
 from dc_core.errors import Unsupported
@@ -16,7 +17,7 @@ from dc_core.testing.suite import LawBroken, law, skip
 class CapabilityLaws(BackendSubject):
     """Laws on what a backend declares that it can do."""
 
-    @law
+    @law(since="0.1")
     def test_it_says_what_it_can_do(self) -> None:
         """The declared capabilities are exactly those whose hooks are implemented."""
         served = plugins.backend(self.backend)
@@ -37,16 +38,25 @@ class CapabilityLaws(BackendSubject):
                     "dc_backend_info, or neither.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_it_says_what_it_stands_on(self) -> None:
         """The declared versions are those of installed distributions."""
-        if not plugins.backend(self.backend).info().versions:
+        versions = plugins.backend(self.backend).info().versions
+        if not versions:
             raise LawBroken(
                 "It declares no versions.",
                 hint='Map each distribution to its version: {"torch": "2.9.0"}. Models store it.',
             )
+        for distribution, declared in versions.items():
+            installed = _installed(distribution)
+            if declared not in installed:
+                raise LawBroken(
+                    f"It declares {distribution} {declared}; installed is "
+                    f"{' and '.join(sorted(installed)) or 'no distribution of that name'}.",
+                    hint=f"Use importlib.metadata.version({distribution!r}).",
+                )
 
-    @law
+    @law(since="0.1")
     def test_undeclared_capabilities_raise_unsupported(self) -> None:
         """A capability that is not declared raises Unsupported."""
         served = plugins.backend(self.backend)
@@ -66,7 +76,7 @@ class CapabilityLaws(BackendSubject):
                 hint="Declare it, or remove its hooks.",
             )
 
-    @law
+    @law(since="0.1")
     def test_a_skeleton_takes_the_weights(self) -> None:
         """A skeleton given the original's weights equals the original."""
         obj, served = self.make(0), plugins.backend(self.backend)
@@ -88,7 +98,7 @@ class CapabilityLaws(BackendSubject):
             expect_same(self.export(obj), self.export(skeleton), when, hint)
             expect_same_prediction(self.predict(obj), self.predict(skeleton), when, hint)
 
-    @law
+    @law(since="0.1")
     def test_building_a_skeleton_leaves_no_trace(self) -> None:
         """Building a skeleton, even if it fails, does not affect objects made later."""
         served = plugins.backend(self.backend)
@@ -104,7 +114,7 @@ class CapabilityLaws(BackendSubject):
             served.skeleton(fail)
         expect_same(before, self.export(self.make(0)), "After a skeleton failed to build", hint)
 
-    @law
+    @law(since="0.1")
     def test_wrapping_gives_a_model_with_the_same_weights(self) -> None:
         """A wrapped object is a Model with the object's weights."""
         served, obj = plugins.backend(self.backend), self.make(0)
@@ -122,6 +132,18 @@ class CapabilityLaws(BackendSubject):
                 f"The {len(wrapped)} weights of the model are not the object's {len(arrays)}.",
                 hint="Return the object as `native`, and add no weights to it.",
             )
+
+
+def _installed(distribution: str) -> set[str]:
+    """Return the versions of a distribution, or of those that provide a module of its name.
+
+    Frameworks are also distributed under other names: tensorflow-cpu, xgboost-cpu.
+    """
+    try:
+        return {metadata.version(distribution)}
+    except metadata.PackageNotFoundError:
+        providers = metadata.packages_distributions().get(distribution.replace("-", "_"), [])
+        return {metadata.version(provider) for provider in providers}
 
 
 class _Deliberate(Exception):

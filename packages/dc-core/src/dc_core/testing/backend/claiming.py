@@ -22,11 +22,23 @@ if package != entry.module:
 print(json.dumps([package, sys.argv[1] in sys.modules]))
 """
 
+_WRITTEN_AT_IMPORT = """
+import json, sys, warnings
+from dc_core import plugins
+from dc_core.testing.process import captured_output
+(entry,) = plugins.BACKENDS.entries[sys.argv[1]]
+package = entry.module.partition(".")[0]
+with warnings.catch_warnings(record=True) as warned, captured_output() as written:
+    if package != entry.module:
+        __import__(package)
+print(json.dumps([package, "".join([*written, *(str(each.message) for each in warned)])]))
+"""
+
 
 class ClaimingLaws(BackendSubject):
     """Laws on the objects that a backend serves, and on when its framework is imported."""
 
-    @law
+    @law(since="0.1")
     def test_its_own_objects_are_claimed(self) -> None:
         """The framework's objects are served by this backend and by no other."""
         for obj in (self.make(0), self.blank()):
@@ -37,7 +49,7 @@ class ClaimingLaws(BackendSubject):
                     hint="The entry point's name must be the top-level module of the framework.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_strangers_are_declined(self) -> None:
         """An object that the backend does not serve is declined with NotClaimed."""
         for stranger in (object(), "text", *self.strangers()):
@@ -58,7 +70,7 @@ class ClaimingLaws(BackendSubject):
                     hint="Check the type first and raise dc_core.errors.NotClaimed.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_nothing_is_imported_before_it_is_needed(self) -> None:
         """Importing the plugin's package does not import the framework."""
         written = fresh_interpreter(_IMPORTED_EARLY, self.backend)
@@ -68,4 +80,14 @@ class ClaimingLaws(BackendSubject):
                 f"'import {package}' in a fresh interpreter imported {self.backend!r}.",
                 hint="Import the framework in the plugin's module, and keep the package's "
                 "__init__ lazy (dc_core.lazy.attach).",
+            )
+
+    @law(since="0.1")
+    def test_importing_the_package_is_silent(self) -> None:
+        """Importing the plugin's package prints nothing and warns of nothing."""
+        package, said = json.loads(fresh_interpreter(_WRITTEN_AT_IMPORT, self.backend))
+        if said:
+            raise LawBroken(
+                f"'import {package}' in a fresh interpreter said {said[:200]!r}.",
+                hint="Log with a logger of your own, and warn when a function is called.",
             )

@@ -30,7 +30,7 @@ _WRONG: Final[tuple[object, ...]] = (
 class ComponentLaws(BackendSubject):
     """Laws on objects that are stored by name and constructor arguments."""
 
-    @law
+    @law(since="0.1")
     def test_components_are_rebuilt_from_their_description(self) -> None:
         """An object built from another's description and given its weights equals the other."""
         obj, served = self.make(0), plugins.backend(self.backend)
@@ -54,7 +54,7 @@ class ComponentLaws(BackendSubject):
         hint = "Arguments and weights together must determine the object."
         expect_same_prediction(self.predict(obj), self.predict(built), "Built and loaded", hint)
 
-    @law
+    @law(since="0.1")
     def test_unknown_component_names_are_refused(self) -> None:
         """A component name outside the closed set raises UnknownClass."""
         served = plugins.backend(self.backend)
@@ -78,7 +78,7 @@ class ComponentLaws(BackendSubject):
                 hint="Look names up in a closed table: they come from files that anyone can write.",
             )
 
-    @law
+    @law(since="0.1")
     def test_unknown_parameters_are_refused(self) -> None:
         """A parameter that the constructor does not have raises ParameterError."""
         name, params = self._described(self.make(0))
@@ -92,7 +92,7 @@ class ComponentLaws(BackendSubject):
                 hint="Build with dc_core.construct, which knows the constructor's parameters.",
             )
 
-    @law
+    @law(since="0.1")
     def test_parameters_of_wrong_types_raise_no_other_error(self) -> None:
         """A parameter value of any type is accepted, or refused with ParameterError."""
         obj = self.make(0)

@@ -7,14 +7,15 @@ import numpy as np
 from dc_core.dtypes import dtype_name
 from dc_core.errors import ParameterError
 from dc_core.testing.backend.subject import BackendSubject, expect_same, expect_same_prediction
-from dc_core.testing.bits import flip, same_bits
+from dc_core.testing.bits import digest, flip, same_bits
+from dc_core.testing.fresh import in_fresh_process
 from dc_core.testing.suite import LawBroken, law
 
 
 class ExportingLaws(BackendSubject):
     """Laws on describing and exporting weights: exact, deterministic, detached, without effects."""
 
-    @law
+    @law(since="0.1")
     def test_predicting_changes_nothing(self) -> None:
         """Predicting again gives the same bits, and changes no weight."""
         obj = self.make(0)
@@ -24,7 +25,7 @@ class ExportingLaws(BackendSubject):
         expect_same_prediction(first, second, "Predicted again", hint)
         expect_same(before, self.export(obj), "After predicting", hint)
 
-    @law
+    @law(since="0.1")
     def test_there_are_weights_and_predictions_depend_on_them(self) -> None:
         """Objects of different seeds have weights and predict differently."""
         if not self.describe(self.make(0)):
@@ -35,7 +36,7 @@ class ExportingLaws(BackendSubject):
                 hint="In make(), let the weights depend on the seed.",
             )
 
-    @law
+    @law(since="0.1")
     def test_describing_changes_nothing(self) -> None:
         """Describing does not change the object, and describing again gives the same result."""
         obj = self.make(0)
@@ -49,7 +50,7 @@ class ExportingLaws(BackendSubject):
         hint = "Read shapes and dtypes, and change nothing."
         expect_same_prediction(predicted, self.predict(obj), "After describing", hint)
 
-    @law
+    @law(since="0.1")
     def test_exporting_changes_nothing(self) -> None:
         """Exporting does not change the object."""
         obj = self.make(0)
@@ -63,7 +64,7 @@ class ExportingLaws(BackendSubject):
                     f"After export(copy={copy}), its description is different.", hint=hint
                 )
 
-    @law
+    @law(since="0.1")
     def test_exporting_again_gives_the_same_bits(self) -> None:
         """Exports of one object, and of two objects made alike, are equal bit for bit."""
         obj = self.make(0)
@@ -72,7 +73,25 @@ class ExportingLaws(BackendSubject):
         expect_same(first, self.export(obj), "Exported again", hint)
         expect_same(first, self.export(self.make(0)), "Exported from make(0) made again", hint)
 
-    @law
+    @law(since="0.1")
+    def test_exports_and_predictions_are_the_same_in_every_process(self) -> None:
+        """Another process exports make(0) with the same bits, and predicts the same from them."""
+        here, there = self._digests(), in_fresh_process(self, "_digests")
+        for what, found in here.items():
+            if there.get(what) != found:
+                raise LawBroken(
+                    f"{what} differs in another process.",
+                    hint="make() and predict() must depend on the seed alone: not on hash(), "
+                    "global random states or the order of a set.",
+                )
+
+    def _digests(self) -> dict[str, str]:
+        exported = self.export(self.make(0))
+        predicted = self.predict(self.load(self.blank(), exported))
+        digests = {f"The weight {name!r}": digest(array) for name, array in exported.items()}
+        return {**digests, "The prediction": digest(np.asarray(predicted))}
+
+    @law(since="0.1")
     def test_exports_are_as_described(self) -> None:
         """Description and export agree in names, order, shapes and dtypes."""
         obj = self.make(0)
@@ -91,7 +110,7 @@ class ExportingLaws(BackendSubject):
                     hint=hint,
                 )
 
-    @law
+    @law(since="0.1")
     def test_exports_can_be_stored(self) -> None:
         """Exports are C-contiguous NumPy arrays of dtypes that can be stored."""
         for copy in (True, False):
@@ -109,7 +128,7 @@ class ExportingLaws(BackendSubject):
                         hint="Encode text and objects as numbers, or raise NotSerializable.",
                     ) from error
 
-    @law
+    @law(since="0.1")
     def test_exports_are_detached(self) -> None:
         """A copied export and the object share no memory."""
         obj = self.make(0)
@@ -129,14 +148,14 @@ class ExportingLaws(BackendSubject):
         obj = self.load(obj, self.export(self.make(0)))
         expect_same(kept, exported, "An earlier export, after other weights were loaded", hint)
 
-    @law
+    @law(since="0.1")
     def test_exports_without_copying_are_equal(self) -> None:
         """``copy=False`` gives the same bits as ``copy=True``."""
         obj = self.make(0)
         hint = "copy decides about memory, not about values."
         expect_same(self.export(obj), self.export(obj, copy=False), "With copy=False", hint)
 
-    @law
+    @law(since="0.1")
     def test_a_part_can_be_exported(self) -> None:
         """Exporting some names gives exactly those weights, unchanged."""
         obj = self.make(0)

@@ -19,7 +19,7 @@ from dc_core.testing.suite import LawBroken, law, skip
 class ImportingLaws(BackendSubject):
     """Laws on importing weights: exact, complete and detached."""
 
-    @law
+    @law(since="0.1")
     def test_a_round_trip_restores_predictions(self) -> None:
         """A blank object with the weights of another predicts the same, bit for bit."""
         for seed in (0, 1):
@@ -33,7 +33,7 @@ class ImportingLaws(BackendSubject):
                     "Weights are all that prediction depends on: parameters, buffers, statistics.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_a_round_trip_restores_every_weight(self) -> None:
         """A blank object exports exactly the weights that it was given."""
         obj = self.make(0)
@@ -46,7 +46,7 @@ class ImportingLaws(BackendSubject):
                     f"Loaded with copy={copy}, its description is different.", hint=hint
                 )
 
-    @law
+    @law(since="0.1")
     def test_weights_replace_those_of_an_object_in_use(self) -> None:
         """An object that has already predicted predicts with the new weights after an import."""
         obj, target = self.make(0), self.target()
@@ -55,7 +55,7 @@ class ImportingLaws(BackendSubject):
         hint = "Drop whatever the object has cached from its old weights."
         expect_same_prediction(self.predict(obj), self.predict(target), "After the import", hint)
 
-    @law
+    @law(since="0.1")
     def test_imports_are_detached(self) -> None:
         """With ``copy=True`` changing the given arrays later leaves the object alone."""
         weights = self.export(self.make(0))
@@ -67,7 +67,7 @@ class ImportingLaws(BackendSubject):
         expect_same(kept, self.export(loaded), when, hint)
         expect_same_prediction(predicted, self.predict(loaded), when, hint)
 
-    @law
+    @law(since="0.1")
     def test_two_imports_share_no_memory(self) -> None:
         """With ``copy=True`` two objects given the same arrays are independent."""
         weights = self.export(self.make(0))
@@ -87,7 +87,7 @@ class ImportingLaws(BackendSubject):
         expect_same(weights, self.export(second), when, hint)
         expect_same_prediction(predicted, self.predict(second), when, hint)
 
-    @law
+    @law(since="0.1")
     def test_weights_are_imported_in_any_order(self) -> None:
         """The order in which weights are given has no effect."""
         obj = self.make(0)
@@ -99,7 +99,7 @@ class ImportingLaws(BackendSubject):
         expect_same(weights, self.export(loaded), when, hint)
         expect_same_prediction(self.predict(obj), self.predict(loaded), when, hint)
 
-    @law
+    @law(since="0.1")
     def test_an_interrupted_import_leaves_the_object_whole(self) -> None:
         """A Ctrl-C passes through an import, which is then either complete or without effect."""
         if threading.current_thread() is not threading.main_thread():
@@ -127,7 +127,7 @@ class ImportingLaws(BackendSubject):
                         hint="Set the checked weights within dc_core.uninterrupted().",
                     )
 
-    @law
+    @law(since="0.1")
     def test_importing_changes_no_given_array(self) -> None:
         """Neither importing nor predicting afterwards writes to the given arrays."""
         weights = self.export(self.make(0))
@@ -136,7 +136,7 @@ class ImportingLaws(BackendSubject):
             self.predict(self.load(self.blank(), weights, copy=copy))
             expect_same(kept, weights, f"After import(copy={copy})", "Work on a copy.")
 
-    @law
+    @law(since="0.1")
     def test_read_only_arrays_are_imported(self) -> None:
         """Read-only arrays, such as those of a mapped file, can be imported."""
         obj = self.make(0)
@@ -147,7 +147,7 @@ class ImportingLaws(BackendSubject):
             hint = "With copy=False an array may be kept; copy it where the framework must own it."
             expect_same(self.export(obj), self.export(loaded), f"Read-only, copy={copy}", hint)
 
-    @law
+    @law(since="0.1")
     def test_arrays_in_any_memory_order_are_imported(self) -> None:
         """Fortran-ordered and strided arrays are imported by their values."""
         obj = self.make(0)
@@ -164,7 +164,7 @@ class ImportingLaws(BackendSubject):
                 hint = "Make arrays contiguous before handing out their buffer."
                 expect_same(weights, self.export(loaded), f"{form}, copy={copy}", hint)
 
-    @law
+    @law(since="0.1")
     def test_weights_allowed_to_be_missing_stay(self) -> None:
         """A missing weight named in ``allow_missing`` keeps its value; all others are set."""
         given, target = self.export(self.make(0)), self.target()

@@ -12,7 +12,7 @@ from dc_core.testing.suite import LawBroken, law
 class NamingLaws(BackendSubject):
     """Laws on the names of weights, which stored models refer to."""
 
-    @law
+    @law(since="0.1")
     def test_names_are_numbered_by_layer(self) -> None:
         """A weight's name is ``<layer>/<i>``, where ``i`` counts the layer's weights from 0."""
         count: Counter[str] = Counter()
@@ -26,7 +26,7 @@ class NamingLaws(BackendSubject):
                 )
             count[layer] += 1
 
-    @law
+    @law(since="0.1")
     def test_native_names_are_unique(self) -> None:
         """Each native name, aliases included, is not empty and belongs to one weight."""
         table = self.describe(self.make(0))
@@ -38,7 +38,7 @@ class NamingLaws(BackendSubject):
                     hint="Use the framework's own full names, such as conv1.weight.",
                 )
 
-    @law
+    @law(since="0.1")
     def test_names_are_the_same_for_every_object_of_one_architecture(self) -> None:
         """Objects made alike have the same names, native names and aliases in the same order."""
         first, second = (
@@ -51,7 +51,7 @@ class NamingLaws(BackendSubject):
                 hint="Derive the names from the object's structure alone.",
             )
 
-    @law
+    @law(since="0.1")
     def test_names_are_the_same_in_every_process(self) -> None:
         """Another process gives the same names in the same order."""
         here, there = self._names(), in_fresh_process(self, "_names")

@@ -19,7 +19,7 @@ _MUTANTS = 200
 class RejectingLaws(BackendSubject):
     """Laws on weights that do not fit: a typed error, and an unchanged object."""
 
-    @law
+    @law(since="0.1")
     def test_a_missing_name_is_rejected(self) -> None:
         """A missing weight is an error, and the object is unchanged."""
         given, target = self.export(self.make(0)), self.target()
@@ -27,7 +27,7 @@ class RejectingLaws(BackendSubject):
             part = {other: array for other, array in given.items() if other != name}
             self.reject(target, part, f"everything but {name!r}")
 
-    @law
+    @law(since="0.1")
     def test_a_surplus_name_is_rejected(self) -> None:
         """A weight that the object does not have is an error, and the object is unchanged."""
         given, target = self.export(self.make(0)), self.target()
@@ -35,7 +35,7 @@ class RejectingLaws(BackendSubject):
         self.reject(target, surplus, "a surplus weight")
         self.reject(target, surplus, "a surplus weight named in allow_missing", {"surplus/0"})
 
-    @law
+    @law(since="0.1")
     def test_a_wrong_shape_is_rejected(self) -> None:
         """A weight of another shape is an error, even if it would broadcast."""
         given, target = self.export(self.make(0)), self.target()
@@ -45,7 +45,7 @@ class RejectingLaws(BackendSubject):
                 value = np.resize(array, shape)
                 self.reject(target, {**given, name: value}, f"{name!r} of shape {shape}")
 
-    @law
+    @law(since="0.1")
     def test_a_wrong_dtype_is_rejected(self) -> None:
         """A weight of another dtype or byte order is an error: nothing is cast."""
         given, target = self.export(self.make(0)), self.target()
@@ -63,14 +63,14 @@ class RejectingLaws(BackendSubject):
                         hint = "Nothing is cast."
                         expect_same(weights, self.export(loaded), f"Given {what}", hint)
 
-    @law
+    @law(since="0.1")
     def test_a_value_that_is_no_array_is_rejected(self) -> None:
         """A list or a number is not accepted as a weight."""
         given, target = self.export(self.make(0)), self.target()
         for name, array in given.items():
             self.reject(target, {**given, name: array.tolist()}, f"{name!r} as Python numbers")
 
-    @law
+    @law(since="0.1")
     def test_an_unfitted_object_takes_all_or_nothing(self) -> None:
         """An object without weights takes the complete state, or stays without weights."""
         blank, given = self.blank(), self.export(self.make(0))
@@ -87,7 +87,7 @@ class RejectingLaws(BackendSubject):
             part = {other: array for other, array in given.items() if other != name}
             self.reject(blank, part, f"everything but {name!r}")
 
-    @law
+    @law(since="0.1")
     def test_a_corrupted_structure_is_rejected(self) -> None:
         """Weights that contradict each other are an error, and the object is unchanged."""
         given, target = self.export(self.make(0)), self.target()
@@ -95,7 +95,7 @@ class RejectingLaws(BackendSubject):
             for obj in (target, self.blank()):
                 self.reject(obj, damaged, what)
 
-    @law
+    @law(since="0.1")
     def test_a_changed_number_is_imported_exactly_or_rejected(self) -> None:
         """With one number changed, the weights are imported exactly, or refused as a whole."""
         given, target = self.export(self.make(0)), self.target()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Final
+from typing import Final, final
 
 from dc_core import plugins
 from dc_core.testing.backend.subject import BackendSubject
@@ -19,7 +19,7 @@ LARGE: Final = 64 * 2**20
 class SideEffectLaws(BackendSubject, EffectLaws):
     """Laws on what a call must leave alone: the process, its output, its memory."""
 
-    @law
+    @law(since="0.1")
     def test_nothing_is_kept_after_a_call(self) -> None:
         """Copied arrays and the object itself are freed once the caller drops them."""
         hint = "Keep no reference beyond the call: no cache, no registry, no reference cycle."
@@ -41,7 +41,7 @@ class SideEffectLaws(BackendSubject, EffectLaws):
         if survives:
             raise LawBroken("An object is still in memory after it was dropped.", hint=hint)
 
-    @law
+    @law(since="0.1")
     def test_describing_allocates_no_weights(self) -> None:
         """Describing large weights allocates none of them."""
         obj = self.make_large(0)
@@ -58,6 +58,7 @@ class SideEffectLaws(BackendSubject, EffectLaws):
                 hint="Read shapes and dtypes without converting or copying the values.",
             )
 
+    @final
     def _calls(self) -> Iterator[tuple[str, Callable[[], object]]]:
         """Yield every kind of call that the backend supports."""
         plugins.BACKENDS.load(self.backend)  # Importing a framework may change the process.

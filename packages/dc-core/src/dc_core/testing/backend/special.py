@@ -15,7 +15,7 @@ from dc_core.testing.suite import LawBroken, law
 class SpecialLaws(BackendSubject):
     """Laws on weights that are easy to get wrong: tied, 0-d, empty, bfloat16, unusual floats."""
 
-    @law
+    @law(since="0.1")
     def test_tied_weights_appear_once(self) -> None:
         """A weight with two native names is one weight with an alias, and stays tied."""
         obj, other = self.make_tied(0), self.make_tied(1)
@@ -32,7 +32,7 @@ class SpecialLaws(BackendSubject):
                 hint="Write into the shared array, or tie it again.",
             )
 
-    @law
+    @law(since="0.1")
     def test_zero_dimensional_weights_keep_their_shape(self) -> None:
         """A weight of shape () is exported and imported as such."""
         obj, other = self.make_scalar(0), self.make_scalar(1)
@@ -42,7 +42,7 @@ class SpecialLaws(BackendSubject):
             )
         self._survives(obj, other)
 
-    @law
+    @law(since="0.1")
     def test_empty_weights_keep_their_shape(self) -> None:
         """A weight without elements is exported and imported with its shape."""
         obj, other = self.make_empty(0), self.make_empty(1)
@@ -50,7 +50,7 @@ class SpecialLaws(BackendSubject):
             raise LawBroken("No weight is empty.", hint="Describe weights without elements too.")
         self._survives(obj, other)
 
-    @law
+    @law(since="0.1")
     def test_bfloat16_weights_are_exact(self) -> None:
         """Weights in bfloat16 keep their dtype and every bit."""
         obj, other = self.make_bfloat16(0), self.make_bfloat16(1)
@@ -61,7 +61,7 @@ class SpecialLaws(BackendSubject):
             )
         self._survives(obj, other)
 
-    @law
+    @law(since="0.1")
     def test_unusual_floats_are_exact(self) -> None:
         """NaN payloads, negative zeros and subnormals are imported bit for bit, or refused."""
         given, target = self.export(self.make(0)), self.target()

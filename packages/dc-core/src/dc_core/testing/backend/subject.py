@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping
-from typing import Any, ClassVar
+from typing import Any, ClassVar, final
 
 import numpy as np
 
@@ -73,16 +73,19 @@ class BackendSubject(Suite):
         """Optional: return an object with a weight of at least 64 MiB."""
         skip("the suite has no make_large")
 
+    @final
     def describe(self, obj: Any) -> dict[str, WeightInfo]:
         """Describe the weights of ``obj`` as users do."""
         return plugins.claim(obj).describe_weights()
 
+    @final
     def export(
         self, obj: Any, names: Collection[str] | None = None, *, copy: bool = True
     ) -> dict[str, np.ndarray]:
         """Export the weights of ``obj`` as users do."""
         return plugins.claim(obj).export_weights(names, copy=copy)
 
+    @final
     def load(
         self,
         obj: Any,
@@ -94,6 +97,7 @@ class BackendSubject(Suite):
         """Import ``weights`` into ``obj`` as users do, and return the object that has them."""
         return plugins.claim(obj).import_weights(weights, allow_missing, copy=copy)
 
+    @final
     def target(self) -> Any:
         """Return an object that accepts the weights of ``make(0)``, with other values if possible.
 
@@ -103,6 +107,7 @@ class BackendSubject(Suite):
         others = (self.blank(), self.make(1))
         return next((o for o in others if _form(self.describe(o)) == wanted), self.make(0))
 
+    @final
     def load_or_refuse(
         self,
         obj: Any,
@@ -135,6 +140,7 @@ class BackendSubject(Suite):
             )
         return None
 
+    @final
     def reject(
         self,
         obj: Any,
