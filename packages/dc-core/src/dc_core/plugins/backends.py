@@ -30,6 +30,8 @@ BACKENDS: Final = PluginGroup(
         "keras": "dc-tensorflow",
         "tensorflow": "dc-tensorflow",
         "jax": "dc-jax",
+        "flax": "dc-jax",
+        "equinox": "dc-jax",
         "sklearn": "dc-sklearn",
         "xgboost": "dc-xgboost",
         "lightgbm": "dc-lightgbm",

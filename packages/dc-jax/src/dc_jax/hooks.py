@@ -1,0 +1,67 @@
+"""The hooks of a backend: those of Flax, Equinox and JAX differ in the objects that they serve."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from dc_core import BackendInfo, WeightInfo, distributions, hookimpl
+from dc_core.errors import NotClaimed
+from dc_jax import weights as named
+
+if TYPE_CHECKING:
+    import numpy as np
+
+
+@dataclass(frozen=True, eq=False)
+class Hooks:
+    """The hooks of one backend."""
+
+    what: str
+    """The objects that it serves, in words."""
+
+    distributions: tuple[str, ...]
+    """What it stands on, besides JAX."""
+
+    serves: Callable[[Any], bool]
+    """Whether it serves an object."""
+
+    @hookimpl
+    def dc_backend_info(self) -> BackendInfo:
+        """Return the versions of dc-jax and the libraries, and the capabilities."""
+        names = ("dc-jax", "jax", *self.distributions)
+        versions = {name: distributions.version(name) for name in names}
+        installed = {name: version for name, version in versions.items() if version}
+        return BackendInfo(installed, frozenset({"weights"}))
+
+    @hookimpl
+    def dc_describe_weights(self, obj: Any) -> Mapping[str, WeightInfo]:
+        """Describe the arrays of a module."""
+        return named.describe_weights(self._checked(obj))
+
+    @hookimpl
+    def dc_export_weights(
+        self, obj: Any, names: Collection[str] | None, copy: bool
+    ) -> Mapping[str, np.ndarray]:
+        """Return a module's arrays."""
+        return named.export_weights(self._checked(obj), names, copy=copy)
+
+    @hookimpl
+    def dc_import_weights(
+        self,
+        obj: Any,
+        weights: Mapping[str, np.ndarray],
+        allow_missing: Collection[str],
+        copy: bool,
+    ) -> Any:
+        """Return a module with these arrays."""
+        return named.import_weights(self._checked(obj), weights, allow_missing, copy=copy)
+
+    def _checked(self, obj: Any) -> Any:
+        if not self.serves(obj):
+            raise NotClaimed(
+                f"This backend serves {self.what}, not {type(obj).__name__}.",
+                hint="Pass the module that it belongs to.",
+            )
+        return obj
