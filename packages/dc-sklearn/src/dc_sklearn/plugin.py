@@ -19,7 +19,8 @@ if TYPE_CHECKING:
 def dc_backend_info() -> BackendInfo:
     """Return the version of scikit-learn, and every capability but skeletons."""
     return BackendInfo(
-        {"scikit-learn": version("scikit-learn")}, frozenset({"weights", "components", "wrap"})
+        {"scikit-learn": version("scikit-learn")},
+        frozenset({"weights", "components", "wrap", "onnx"}),
     )
 
 
@@ -74,3 +75,11 @@ def dc_wrap(obj: Any) -> Model:
         "SklearnUnsupervisedLearner": SklearnUnsupervisedLearner,
     }
     return wrappers.get(role_of(obj), SklearnModel)(obj)
+
+
+@hookimpl
+def dc_export_onnx(model: Any, X: Any) -> bytes:
+    """Export a :class:`SklearnModel` by skl2onnx."""
+    from dc_sklearn.onnx_export import export_onnx
+
+    return export_onnx(model, X)

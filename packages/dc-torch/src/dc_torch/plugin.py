@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 def dc_backend_info() -> BackendInfo:
     """Return the versions of dc-torch and torch, and the capabilities."""
     versions = {name: metadata.version(name) for name in ("dc-torch", "torch")}
-    return BackendInfo(versions, frozenset({"weights", "skeleton", "components", "wrap"}))
+    return BackendInfo(versions, frozenset({"weights", "skeleton", "components", "wrap", "onnx"}))
 
 
 @hookimpl
@@ -79,6 +79,14 @@ def dc_wrap(obj: Any) -> TorchModel:
     from dc_torch.model import TorchModel
 
     return TorchModel(_module(obj))
+
+
+@hookimpl
+def dc_export_onnx(model: Any, X: Any) -> bytes:
+    """Export a :class:`TorchModel` by PyTorch's own exporter."""
+    from dc_torch.onnx_export import export_onnx
+
+    return export_onnx(model, X)
 
 
 def _module(obj: Any) -> nn.Module:

@@ -35,6 +35,7 @@ BACKENDS: Final = PluginGroup(
         "sklearn": "dc-sklearn",
         "xgboost": "dc-xgboost",
         "lightgbm": "dc-lightgbm",
+        "onnx": "dc-onnx",
     },
 )
 
@@ -44,6 +45,7 @@ CAPABILITIES: Final[Mapping[str, tuple[str, ...]]] = {
     "skeleton": ("dc_skeleton",),
     "components": ("dc_describe_component", "dc_build_component"),
     "wrap": ("dc_wrap",),
+    "onnx": ("dc_export_onnx",),
 }
 """The hooks of each capability."""
 
@@ -102,6 +104,11 @@ class Backend:
     def wrap(self, obj: Any) -> Any:
         """Return a :class:`dc_core.Model` around the framework's object."""
         return self._call("dc_wrap", obj=obj)
+
+    def export_onnx(self, model: Any, X: Any) -> bytes:
+        """Return an ONNX model that computes ``model.predict`` for rows like those of ``X``."""
+        exported: bytes = self._call("dc_export_onnx", model=model, X=X)
+        return exported
 
     def _call(self, hook: str, **arguments: Any) -> Any:
         result = self._do(hook, **arguments)

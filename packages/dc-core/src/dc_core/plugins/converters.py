@@ -14,7 +14,13 @@ from dc_core.plugins.hookspecs import ConverterHooks
 CONVERTERS: Final = PluginGroup(
     "dc.converters",
     ConverterHooks,
-    {"joblib": "dc-sklearn", "keras": "dc-hub", "skops": "dc-sklearn", "torch": "dc-torch"},
+    {
+        "joblib": "dc-sklearn",
+        "keras": "dc-hub",
+        "onnx": "dc-onnx",
+        "skops": "dc-sklearn",
+        "torch": "dc-torch",
+    },
     reserved=(),
     after=BACKENDS,
 )

@@ -92,6 +92,15 @@ class BackendHooks:
     def dc_wrap(self, obj: Any) -> Any:
         """Return a ``dc_core.Model`` around the framework's object."""
 
+    @hookspec
+    def dc_export_onnx(self, model: Any, X: Any) -> bytes:
+        """Return an ONNX model whose one output is what ``model.predict`` returns for rows of X.
+
+        ``X`` are some rows: an array, or arrays by the name of the column. The inputs have the
+        columns' names, or ``X``, and any number of rows. ``model`` is unchanged. A model that ONNX
+        cannot express raises ``NotSerializable``.
+        """
+
 
 class PretrainedHooks:
     """What stores and loads models implements: dc-hub does, in the group ``dc.pretrained``."""

@@ -14,8 +14,8 @@ class BackendInfo:
     """A backend's description of itself.
 
     ``versions`` maps the distributions that it needs to their versions. ``capabilities`` is a
-    subset of ``weights``, ``skeleton``, ``components`` and ``wrap``: the hooks that work. Raises
-    :class:`ParameterError` if either is of another kind.
+    subset of ``weights``, ``skeleton``, ``components``, ``wrap`` and ``onnx``: the hooks that work.
+    Raises :class:`ParameterError` if either is of another kind.
     """
 
     versions: Mapping[str, str]

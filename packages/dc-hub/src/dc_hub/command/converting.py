@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+from pathlib import Path
 from typing import Annotated, Any
 
+import numpy as np
 import typer
 
 from dc_hub.command.options import HubOption, JsonOption, ModelArgument
@@ -128,20 +130,47 @@ def export(
         str,
         typer.Option(
             "--format",
+            "--to",
             metavar="FORMAT",
-            help="directory: the whole model; safetensors, npz: its weights, in one file.",
+            help="directory: the whole model; onnx: what it predicts, for other programs; "
+            "safetensors, npz: its weights, in one file.",
         ),
     ] = "directory",
+    inputs: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE.npy",
+            help="Rows of X to check the ONNX model with; by default the golden inputs.",
+        ),
+    ] = None,
     hub: HubOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Write a model out of a hub: a verified copy with its signatures, or its weights alone."""
-    exported = exporting.export(model, local_path(output), format=form, hub=hub)  # type: ignore[arg-type]
+    """Write a model out of a hub: a verified copy with its signatures, its weights, or ONNX."""
+    exported = exporting.export(
+        model,
+        local_path(output),
+        format=form,  # type: ignore[arg-type]
+        inputs=None if inputs is None else _read_npy(local_path(inputs)),
+        hub=hub,
+    )
     if as_json:
         print_json(dataclasses.asdict(exported))
         return
     out.print(f"[green]exported[/]  {plain(model)}  revision {exported.revision or 'none'}")
     out.print(plain(str(exported.path)))
+
+
+def _read_npy(path: Path) -> np.ndarray:
+    try:
+        array: np.ndarray = np.load(path, allow_pickle=False)
+    except (OSError, ValueError) as error:
+        raise ParamsError(
+            f"{path} cannot be read as an array: {error}",
+            path="inputs",
+            hint="Write it with np.save(path, X).",
+        ) from error
+    return array
 
 
 def _arguments(text: str) -> dict[str, Any]:

@@ -1,13 +1,14 @@
-"""Write a model out of a hub: as a model directory, or its weights in one file for others."""
+"""Write a model out of a hub: as a directory, in ONNX, or its weights in one file for others."""
 
 from __future__ import annotations
 
 import io
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 
@@ -22,11 +23,12 @@ from dc_hub.hubs.reference import ModelName
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import locate, open_model
 from dc_hub.publishing.directories import copy_of
+from dc_hub.publishing.onnx_files import to_onnx
 
-ExportFormat = Literal["directory", "safetensors", "npz"]
-"""``directory``: the whole model; the others: its weights alone, in one file."""
+ExportFormat = Literal["directory", "safetensors", "npz", "onnx"]
+"""``directory``: the whole model; ``onnx``: what it predicts; the others: its weights alone."""
 
-_FORMATS: Final = ("directory", "safetensors", "npz")
+_FORMATS: Final = ("directory", "safetensors", "npz", "onnx")
 
 
 @explained
@@ -35,6 +37,7 @@ def export(
     where: str | os.PathLike[str],
     *,
     format: ExportFormat = "directory",
+    inputs: Any = None,
     hub: HubLike = None,
     revision: str | None = None,
 ) -> StoredModel:
@@ -45,9 +48,16 @@ def export(
     weights alone, by the names that their framework gives them, for programs of other kinds;
     tied weights appear once. Nothing is ever written as pickle.
 
+    ``onnx`` is one file that computes the predictions of an estimator, for any number of rows,
+    without its framework. Before it is written, onnxruntime runs it on the golden inputs of the
+    model, or on ``inputs``, rows of X, and its predictions are compared with the model's: they may
+    differ by 1e-5 and a ten-thousandth, or by the tolerance of the golden rows if that is larger.
+
     Exporting a model again to the same directory changes nothing. Raises :class:`AlreadyExists` if
     something else is there, :class:`NotSerializable` for dtypes that ``npz`` lacks (bfloat16), and
-    the errors of :func:`from_pretrained`.
+    the errors of :func:`from_pretrained`. For ``onnx`` it also raises :class:`NotSerializable` for
+    models that ONNX cannot express, :class:`PredictionsChanged` if the predictions differ, and
+    :class:`ParamsError` if there are no inputs to compare them for.
     """
     if format not in _FORMATS:
         raise ParamsError(
@@ -62,22 +72,24 @@ def export(
                 copy(staging)
                 exported = staging.seal()
                 return StoredModel(opened.source.name, exported, staging.move_to(path))
-        _write_file(path, opened.weights, format)
+        _check_free(path)
+        if format == "onnx":
+            data = to_onnx(opened, inputs)
+            _write_file(path, lambda file: file.write(data))
+        elif format == "npz":
+            _check_native(opened.weights)
+            _write_file(path, partial(_write_npz, weights=opened.weights))
+        else:
+            _write_file(path, lambda file: write_tensors(file, opened.weights, {"format": "pt"}))
         return StoredModel(opened.source.name, opened.source.revision, path)
 
 
-def _write_file(path: Path, weights: Mapping[str, np.ndarray], form: str) -> None:
-    """Write the weights to the new file ``path``, which appears complete or not at all."""
-    _check_free(path)
-    if form == "npz":
-        _check_native(weights)
+def _write_file(path: Path, write: Callable[[io.FileIO], object]) -> None:
+    """Write the new file ``path``, which appears complete or not at all."""
     unfinished = temporary(path.parent)
     try:
         with io.FileIO(create_file(path.parent, unfinished.name), "wb") as file:
-            if form == "npz":
-                _write_npz(file, weights)
-            else:
-                write_tensors(file, weights, {"format": "pt"})
+            write(file)
             os.fsync(file.fileno())
         _check_free(path)
         unfinished.rename(path)

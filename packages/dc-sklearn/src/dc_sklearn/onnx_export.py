@@ -1,0 +1,99 @@
+"""Export a :class:`SklearnModel` to ONNX, by skl2onnx."""
+
+from __future__ import annotations
+
+import warnings
+from typing import Any, Final
+
+import numpy as np
+from sklearn.base import is_classifier
+
+from dc_core import Columns
+from dc_core.errors import BackendNotInstalled, NotFitted, NotSerializable
+from dc_sklearn.model import SklearnModel
+from dc_sklearn.wrapping import flat
+
+_SINGLE: Final = frozenset({"SVMRegressor", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
+"""Operators that onnxruntime computes in single precision alone."""
+
+
+def export_onnx(model: Any, X: Columns) -> bytes:
+    """Return an ONNX model whose output ``predictions`` is that of ``model.predict``.
+
+    Input and output are float64; the input is ``(n, features)``. Trees convert their inputs to
+    float32, as scikit-learn's own do, and what they predict is rounded to it.
+
+    Raises :class:`NotFitted`; :class:`NotSerializable` for a model that is not a
+    :class:`SklearnModel`, for classifiers without probabilities or of several tasks, and for what
+    skl2onnx cannot convert; and :class:`BackendNotInstalled` without skl2onnx.
+    """
+    try:
+        from onnx import TensorProto, helper, numpy_helper
+        from skl2onnx import convert_sklearn
+        from skl2onnx.common.data_types import DoubleTensorType
+    except ModuleNotFoundError as error:
+        raise BackendNotInstalled(
+            f"The export to ONNX needs {error.name}.", hint='Run: pip install "dc-sklearn[onnx]"'
+        ) from error
+    if not isinstance(model, SklearnModel):
+        raise _refused(model, "only a SklearnModel can be")
+    if not model.is_fitted:
+        raise NotFitted("The estimator is not fitted.", hint="Call fit(dataset).")
+    native, rows = model.native, flat(X)
+    shape = model.predict(rows[:1]).shape
+    classifies = is_classifier(native)
+    if classifies and not _has_one_column_per_class(native, shape):
+        raise _refused(model, "it does not predict the probabilities of the classes 0, 1, … alone")
+    options = {id(native): {"zipmap": False}} if classifies else None
+
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # skl2onnx lags behind scikit-learn's deprecations
+            inputs = [("X", DoubleTensorType([None, rows.shape[1]]))]
+            exported = convert_sklearn(native, "model", inputs, options=options)
+    except Exception as error:  # skl2onnx raises what its converters of estimators happen to
+        reason = str(error).strip().partition("\n")[0][:300]
+        raise _refused(model, f"skl2onnx cannot convert it: {reason}") from error
+    graph = exported.graph
+    _cast_for_single_precision(graph)
+    predicted = graph.output[1 if classifies else 0]
+    form = numpy_helper.from_array(np.array([-1, *shape[1:]], np.int64), "shape_of_predictions")
+    graph.initializer.append(form)
+    graph.node.append(helper.make_node("Reshape", [predicted.name, form.name], ["reshaped"]))
+    double = TensorProto.DOUBLE
+    graph.node.append(helper.make_node("Cast", ["reshaped"], ["predictions"], to=double))
+    del graph.output[:]
+    graph.output.append(helper.make_tensor_value_info("predictions", double, ["rows", *shape[1:]]))
+    data: bytes = exported.SerializeToString(deterministic=True)
+    return data
+
+
+def _cast_for_single_precision(graph: Any) -> None:
+    """Convert the input of operators of single precision to float32, and their outputs back."""
+    from onnx import TensorProto, helper
+
+    nodes = list(graph.node)
+    del graph.node[:]
+    for node in nodes:
+        if node.op_type not in _SINGLE:
+            graph.node.append(node)
+            continue
+        given, predicted = node.input[0], node.output[-1]
+        node.input[0], node.output[-1] = f"{node.name}_input", f"{node.name}_output"
+        to_single = helper.make_node("Cast", [given], [node.input[0]], to=TensorProto.FLOAT)
+        to_double = helper.make_node("Cast", [node.output[-1]], [predicted], to=TensorProto.DOUBLE)
+        graph.node.extend([to_single, node, to_double])
+
+
+def _has_one_column_per_class(native: Any, shape: tuple[int, ...]) -> bool:
+    """Tell whether the columns of predictions of this ``shape`` are the estimator's classes."""
+    if not hasattr(native, "predict_proba") or isinstance(native.classes_, list):
+        return False
+    return shape[1:] == (1, len(native.classes_))
+
+
+def _refused(model: Any, reason: str) -> NotSerializable:
+    return NotSerializable(
+        f"{type(model).__name__} cannot be exported to ONNX: {reason}.",
+        hint="Keep it in the hub, and load it with from_pretrained.",
+    )
