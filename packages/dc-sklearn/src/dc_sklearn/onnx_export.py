@@ -16,6 +16,11 @@ from dc_sklearn.wrapping import flat
 _SINGLE: Final = frozenset({"SVMRegressor", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 """Operators that onnxruntime computes in single precision alone."""
 
+_FLOAT: Final = 1
+_DOUBLE: Final = 11
+_INTEGER: Final = 2
+"""Numbers of ONNX for the types of tensors (``TensorProto``) and of attributes."""
+
 
 def export_onnx(model: Any, X: Columns) -> bytes:
     """Return an ONNX model whose output ``predictions`` is that of ``model.predict``.
@@ -28,7 +33,7 @@ def export_onnx(model: Any, X: Columns) -> bytes:
     skl2onnx cannot convert; and :class:`BackendNotInstalled` without skl2onnx.
     """
     try:
-        from onnx import TensorProto, helper, numpy_helper
+        from onnx import helper, numpy_helper
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import DoubleTensorType
     except ModuleNotFoundError as error:
@@ -57,21 +62,19 @@ def export_onnx(model: Any, X: Columns) -> bytes:
     graph = exported.graph
     _cast_for_single_precision(graph)
     predicted = graph.output[1 if classifies else 0]
-    form = numpy_helper.from_array(np.array([-1, *shape[1:]], np.int64), "shape_of_predictions")
-    graph.initializer.append(form)
-    graph.node.append(helper.make_node("Reshape", [predicted.name, form.name], ["reshaped"]))
-    double = TensorProto.DOUBLE
-    graph.node.append(helper.make_node("Cast", ["reshaped"], ["predictions"], to=double))
+    sizes = numpy_helper.from_array(np.array([-1, *shape[1:]], np.int64), "sizes")
+    graph.initializer.append(sizes)
+    graph.node.append(helper.make_node("Reshape", [predicted.name, sizes.name], ["reshaped"]))
+    _cast(graph, "reshaped", "predictions", _DOUBLE)
     del graph.output[:]
-    graph.output.append(helper.make_tensor_value_info("predictions", double, ["rows", *shape[1:]]))
+    form = ["rows", *shape[1:]]
+    graph.output.append(helper.make_tensor_value_info("predictions", _DOUBLE, form))
     data: bytes = exported.SerializeToString(deterministic=True)
     return data
 
 
 def _cast_for_single_precision(graph: Any) -> None:
     """Convert the input of operators of single precision to float32, and their outputs back."""
-    from onnx import TensorProto, helper
-
     nodes = list(graph.node)
     del graph.node[:]
     for node in nodes:
@@ -80,9 +83,14 @@ def _cast_for_single_precision(graph: Any) -> None:
             continue
         given, predicted = node.input[0], node.output[-1]
         node.input[0], node.output[-1] = f"{node.name}_input", f"{node.name}_output"
-        to_single = helper.make_node("Cast", [given], [node.input[0]], to=TensorProto.FLOAT)
-        to_double = helper.make_node("Cast", [node.output[-1]], [predicted], to=TensorProto.DOUBLE)
-        graph.node.extend([to_single, node, to_double])
+        _cast(graph, given, node.input[0], _FLOAT)
+        graph.node.append(node)
+        _cast(graph, node.output[-1], predicted, _DOUBLE)
+
+
+def _cast(graph: Any, given: str, result: str, kind: int) -> None:
+    node = graph.node.add(op_type="Cast", input=[given], output=[result])
+    node.attribute.add(name="to", type=_INTEGER, i=kind)
 
 
 def _has_one_column_per_class(native: Any, shape: tuple[int, ...]) -> bool:
