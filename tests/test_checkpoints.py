@@ -10,7 +10,11 @@ import runpy
 import shutil
 import signal
 import socket
+import subprocess
+import sys
 import threading
+import time
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -22,6 +26,7 @@ import dc_hub
 from dc_core import NumpyDataset
 from dc_core.errors import (
     AlreadyExists,
+    CheckpointsInUse,
     NotSerializable,
     ParameterError,
     StorageUnavailable,
@@ -427,6 +432,106 @@ def test_a_place_that_is_occupied_is_found_before_training(tmp_path, rows, what,
         fitted(regressor(), rows, None, where, recording, resume=resume)
     assert recording.steps == 0
     assert there == {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
+
+
+TRAINS = """
+import sys, time
+sys.path.insert(0, sys.argv[2])
+from test_checkpoints import Callback, fitted, linear, regressor
+
+
+class Waiting(Callback):
+    def on_step(self, model, step, steps):
+        if model.position == (1, 2):
+            print("begun", flush=True)
+            sys.stdin.readline()
+
+
+fitted(regressor(), linear(60, seed=0), linear(20, seed=1, sign=-1), sys.argv[1], Waiting())
+"""
+
+
+@contextmanager
+def another_program(where):
+    """Let another program train with checkpoints in ``where``; it waits within the second epoch."""
+    command = [sys.executable, "-c", TRAINS, where, str(Path(__file__).parent)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as program:
+        assert program.stdout.readline() == "begun\n"
+        try:
+            yield program
+        finally:
+            program.kill()
+
+
+@pytest.mark.parametrize("resume", [False, "auto"])
+def test_a_place_that_another_program_trains_into_is_refused(rows, valid, where, resume):
+    recording, model = Recording(), regressor()
+    with another_program(where) as program:
+        with pytest.raises(CheckpointsInUse, match=f"Process {program.pid} on .*") as caught:
+            fitted(model, rows, valid, where, recording, resume=resume)
+        assert isinstance(caught.value, dc_hub.errors.HubError)
+        assert Path(caught.value.path).name == "run"
+        assert (recording.steps, model.history) == (0, ())
+        program.stdin.write("go on\n")
+        program.stdin.close()
+        assert program.wait() == 0
+    again = fitted(regressor(), rows, valid, where)
+    assert same_end(again, regressor().fit(rows, valid=valid))
+
+
+def test_what_a_killed_program_has_left_is_taken_over_at_once(rows, valid, where):
+    with another_program(where) as program:
+        program.kill()
+        program.wait()
+        began = time.monotonic()
+        model = fitted(regressor(), rows, valid, where)
+    assert time.monotonic() - began < 30
+    assert same_end(model, regressor().fit(rows, valid=valid))
+
+
+def test_a_program_whose_place_was_taken_over_stores_nothing_more(rows, valid, where, tmp_path):
+    folder = Path(where) if where.startswith("/") else tmp_path / "hub" / where
+
+    def taken_over():
+        (folder / ".lock").write_text("elsewhere 77 another")
+
+    model, checkpoint = regressor(), Checkpoint(where)
+    with pytest.raises(CheckpointsInUse, match="Process 77 on elsewhere has taken over"):
+        model.fit(rows, valid=valid, callbacks=[checkpoint, Ending((2, 1), taken_over)])
+    assert checkpoint.names() == ["epoch-0001", "epoch-0002"]
+    assert model.position == (3, 0)
+    assert (folder / ".lock").exists()
+
+
+def test_training_leaves_no_lease_behind_however_it_ends(rows, valid, where, tmp_path):
+    interrupted(rows, valid, where, (2, 2))
+    with pytest.raises(TrainingStateError):
+        fitted(regressor(learning_rate=0.5), rows, valid, where)
+    fitted(regressor(), rows, valid, where)
+    assert not list(tmp_path.rglob("*.lock*"))
+    other = f"{where}2"
+    with pytest.raises(NotSerializable):
+        fitted(regressor(loss=lambda output, y: (output - y) ** 2), rows, valid, other)
+    assert not list(tmp_path.rglob("run2"))
+
+
+@pytest.mark.parametrize("options", [{"epochs": 7}, {"patience": 1}, {"accumulate": 2}])
+def test_training_goes_on_from_a_checkpoint_with_another_end(rows, valid, where, options):
+    interrupted(rows, valid, where, (2, 2))
+    model = fitted(regressor(**options), rows, valid, where)
+    expected = {"epochs": 7, "patience": len(model.history)}.get(next(iter(options)), 5)
+    assert len(model.history) == expected
+    assert len(Checkpoint(where).names()) >= 3
+
+
+def test_a_checkpoint_of_other_validation_rows_is_refused(rows, valid, where):
+    interrupted(rows, valid, where, (2, 2))
+    model = regressor()
+    with pytest.raises(TrainingStateError, match="other validation rows"):
+        fitted(model, rows, linear(20, seed=2), where)
+    assert model.get_training_state() == {}
 
 
 def test_checkpoints_are_not_mixed_with_those_of_earlier_training(rows, where):

@@ -71,6 +71,26 @@ def test_a_label_whose_factor_is_0_is_refused():
         weigh_classes(of([0.0, 1.0]), np.array([[1.0, 0.0]])).w  # noqa: B018
 
 
+def test_other_classes_of_a_task_can_have_a_factor():
+    factors, others = np.array([[2.0, 3.0]] * 3), np.array([1.0, 0.5, 0.0])
+    weighed = weigh_classes(of([[4, 2, 1], [1, 9, 0]]), factors, others)
+    assert weighed.w.tolist() == [[1, 0.5, 3], [3, 0.5, 2]]
+    with pytest.raises(DatasetError, match="label 2 is not one"):
+        weigh_classes(of([[0, 0, 2]]), factors, others).w  # noqa: B018
+
+
+def test_labels_of_a_task_whose_factors_are_all_1_can_be_anything():
+    weighed = weigh_classes(
+        of([[0.25, 1], [77, 0]], [[3, 1]] * 2), np.array([[1, 1], [2, 3]]), np.ones(2)
+    )
+    assert weighed.w.tolist() == [[3, 3], [3, 2]]
+
+
+def test_totals_of_some_tasks_read_no_labels_of_others():
+    y = [[0.25, 1], [77, 1]]
+    assert class_totals(of(y), ["task1"]).tolist() == [[0, 0], [0, 2]]
+
+
 @pytest.mark.parametrize("label", [-1, 0.5, 10_000, np.inf])
 def test_labels_that_are_no_classes_have_no_totals(label):
     with pytest.raises(DatasetError, match="is not one of the classes"):

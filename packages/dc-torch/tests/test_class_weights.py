@@ -103,6 +103,24 @@ def test_a_class_that_the_training_data_lacks_in_one_task_counts_as_it_is():
     assert np.isfinite(model.history[0].valid_loss)
 
 
+def test_tasks_without_a_class_weight_may_have_any_label_that_the_loss_takes():
+    y, valid_y = Y.copy(), Y.copy()
+    y[:, 1] = np.linspace(0, 1, 50)  # probabilities
+    valid_y[:, 1] = 0.3
+    model = TorchModel(nn.Linear(4, 2), loss="bce", class_weight={"task0": [1, 3]}, epochs=1)
+    model.fit(NumpyDataset(X, y), valid=NumpyDataset(X, valid_y))
+    assert np.isfinite(model.history[0].valid_loss)
+
+
+@pytest.mark.parametrize("given", [{"task0": [1, 2, 3]}, {"task0": "balanced"}, "balanced"])
+def test_validation_rows_may_have_classes_that_the_training_data_lacks(given):
+    valid_y = Y.copy()
+    valid_y[:, 1] = 3
+    model = MultitaskClassifier(2, 4, n_classes=4, class_weight=given, epochs=1)
+    model.fit(NumpyDataset(X, Y), valid=NumpyDataset(X, valid_y))
+    assert np.isfinite(model.history[0].valid_loss)
+
+
 def test_training_with_class_weights_resumes_exactly():
     def model():
         return MultitaskClassifier(2, 4, layer_sizes=(4,), epochs=2, class_weight="balanced")

@@ -2,14 +2,22 @@
 
 import json
 import math
+import threading
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from dc_core import byte_budget, plugins
-from dc_core.errors import BudgetExceeded, NotSerializable, StructureError, WeightsMismatch
+from dc_core import NumpyDataset, byte_budget, plugins
+from dc_core.errors import (
+    BudgetExceeded,
+    NotSerializable,
+    StructureError,
+    TrainingStateError,
+    WeightsMismatch,
+)
+from dc_torch import Callback, TorchModel
 from dc_torch.extra_state import MAX_BYTES
 
 
@@ -95,6 +103,93 @@ def same(first, second):
     if isinstance(first, list | tuple):
         return len(first) == len(second) and all(map(same, first, second))
     return first == second or (first != first and second != second)
+
+
+class Calls(nn.Module):
+    """Counts its calls in training, and keeps the sum of what it saw: state beside the tensors."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = nn.Linear(8, 1)
+        self.calls, self.seen = 0, torch.zeros(())
+
+    def forward(self, x):
+        if self.training:
+            self.calls += 1
+            self.seen = self.seen + x.sum()
+        return self.layer(x)
+
+    def get_extra_state(self):
+        return {"calls": self.calls, "seen": self.seen}
+
+    def set_extra_state(self, state):
+        self.calls, self.seen = int(state["calls"]), state["seen"]
+
+
+def counting(**options):
+    torch.manual_seed(0)
+    settings = {"epochs": 4, "batch_size": 16, "learning_rate": 0.05, **options}
+    return TorchModel(nn.Sequential(Calls()), **settings)
+
+
+def state_of(model):
+    return model.module[0].calls, float(model.module[0].seen)
+
+
+def test_the_best_weights_have_their_extra_state(rows, more_rows):
+    states = []
+
+    class Noting(Callback):
+        def on_epoch_end(self, model, epoch):
+            states.append(state_of(model))
+
+    worse = NumpyDataset(more_rows.X, -more_rows.y)
+    model = counting().fit(rows, valid=worse, callbacks=[Noting()])
+    best = int(np.argmin([epoch.valid_loss for epoch in model.history]))
+    assert best < 3
+    assert state_of(model) == states[best]
+    other = counting()
+    other.set_weights(model.get_weights())
+    other.set_training_state(model.get_training_state())
+    for each in (model, other):
+        each.fit(rows, valid=worse, epochs=1, resume=True)
+    assert model._trainer._last["0._extra_state"]["calls"] == 20
+    assert other._trainer._last["0._extra_state"]["calls"] == 20
+
+
+def test_a_step_that_is_not_applied_leaves_the_extra_state(rows):
+    X = rows.X.copy()
+    X[0] = np.inf
+    counts = []
+
+    class Noting(Callback):
+        def on_step(self, model, step, steps):
+            counts.append(state_of(model)[0])
+
+    model = counting(epochs=2).fit(NumpyDataset(X, rows.y), callbacks=[Noting()])
+    assert counts[-1] == 6  # four steps in an epoch, of which one is not applied
+    assert np.isfinite(state_of(model)[1])
+
+
+def test_an_unfitted_copy_has_the_first_extra_state(rows):
+    assert state_of(counting().fit(rows).unfitted()) == (0, 0.0)
+
+
+def test_an_extra_state_that_a_module_refuses_is_no_training_state(rows, more_rows):
+    model = counting(epochs=1).fit(rows, valid=more_rows)
+    before = state_of(model)
+    state = model.get_training_state()
+    for wrong in (text("{}"), text("["), np.zeros(3, np.float32)):
+        with pytest.raises(TrainingStateError, match="_extra_state"):
+            model.set_training_state({**state, "best/0._extra_state": wrong})
+    assert state_of(model) == before
+
+
+def test_an_extra_state_that_cannot_be_copied_is_a_typed_error(rows):
+    module = Scale(threading.Lock())
+    module.forward = lambda x: module.linear(x[:, :2])
+    with pytest.raises(NotSerializable, match="cannot be copied"):
+        TorchModel(module).fit(rows)
 
 
 VALUES = [

@@ -202,6 +202,18 @@ def changed(state, change):
         "negative factor": lambda s: s.update({"control/factor": np.array(-1.0)}),
         "rate of nothing": lambda s: s.update({"control/rate": np.array(np.nan)}),
         "digest": lambda s: s.update({"data/rows": np.zeros(31, np.uint8)}),
+        "negative step of Adam": lambda s: s.update(
+            {"optimizer/layers.0.bias/step": np.array(-1, np.float32)}
+        ),
+        "half a step of Adam": lambda s: s.update(
+            {"optimizer/layers.0.bias/step": np.array(1.5, np.float32)}
+        ),
+        "infinite moment": lambda s: s.update(
+            {"optimizer/layers.0.bias/exp_avg": np.full(16, np.inf, np.float32)}
+        ),
+        "negative second moment": lambda s: s.update(
+            {"optimizer/layers.0.bias/exp_avg_sq": np.full(16, -1, np.float32)}
+        ),
         "best": lambda s: s.pop("best/layers.0.bias"),
         "best shape": lambda s: s.update({"best/layers.0.bias": np.zeros(2, np.float32)}),
         "best dtype": lambda s: s.update({"best/layers.0.bias": np.zeros(16, np.float64)}),

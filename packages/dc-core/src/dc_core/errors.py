@@ -84,6 +84,10 @@ class CheckpointDamaged(DCError):
     """A stored checkpoint is incomplete, or was changed since it was written."""
 
 
+class CheckpointsInUse(DCError):
+    """Another program stores the checkpoints of its training in the same place."""
+
+
 class AlreadyExists(DCError):
     """The place to store something in already contains something else."""
 

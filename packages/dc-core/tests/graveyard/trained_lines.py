@@ -233,7 +233,7 @@ class KeepsNoCopies(LineTrainer):
 
 @breaks("test_training_is_not_resumed_with_other_rows", "Given other rows, it raised nothing")
 class TakesAnyRows(LineTrainer):
-    def check_data(self, dataset):
+    def check_data(self, dataset, valid=None):
         pass
 
 
@@ -261,3 +261,14 @@ class ForgetsParts(LineTrainer):
 class KeepsTheFirstWeights(LineTrainer):
     def moved_weights(self, weights, share):
         return weights
+
+
+@breaks("test_a_step_that_is_not_applied_leaves_the_average", "After such a step, of the average")
+class AveragesEveryStep(LineTrainer):
+    """Leaves its losses on a device, as it were, and takes any share for a half."""
+
+    def apply(self, gradients, rate):
+        return np.array(super().apply(gradients, rate))
+
+    def moved_weights(self, weights, share):
+        return super().moved_weights(weights, 0.5)

@@ -140,6 +140,10 @@ class AlreadyExists(HubError, core.AlreadyExists):
     """The directory already contains something else."""
 
 
+class CheckpointsInUse(HubError, core.CheckpointsInUse):
+    """Another program stores the checkpoints of its training in the same place."""
+
+
 class CheckpointDamaged(HubError, core.CheckpointDamaged):
     """A stored checkpoint is incomplete, or was changed since it was written."""
 

@@ -12,7 +12,8 @@ import base64
 import json
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from copy import deepcopy
 from typing import Any, Final, NoReturn
 
 import numpy as np
@@ -21,6 +22,7 @@ from torch import Tensor, nn
 
 from dc_core import charge, dtype_from_name, dtype_name
 from dc_core.errors import NotSerializable, ParameterError, StructureError
+from dc_torch.wrapped import named_modules
 
 KEY: Final = "_extra_state"
 """The last part of the key in a state dict."""
@@ -106,6 +108,68 @@ def set_states(states: Mapping[str, tuple[nn.Module, Any]]) -> None:
                 hint="It was stored by another version of the class, or the file was edited.",
             ) from error
         done.append((module, before))
+
+
+class ExtraStates:
+    """The extra states of a module's submodules by name, as training keeps and restores them.
+
+    One that cannot be set, for lack of a ``set_extra_state()``, is left out.
+    """
+
+    def __init__(self, module: nn.Module) -> None:
+        self._owners: dict[str, nn.Module] = {}
+        for path, _, part in named_modules(module):
+            settable = type(part).set_extra_state is not nn.Module.set_extra_state
+            if has_extra_state(part) and settable and part not in self._owners.values():
+                self._owners[f"{path}.{KEY}" if path else KEY] = part
+
+    @property
+    def names(self) -> Collection[str]:
+        """The names of the extra states, which are their keys in a state dict."""
+        return self._owners.keys()
+
+    def copied(self) -> dict[str, Any]:
+        """Return copies of the extra states; raises :class:`NotSerializable` if one has none."""
+        return {name: _copied(part.get_extra_state(), name) for name, part in self._owners.items()}
+
+    def set(self, states: Mapping[str, Any]) -> None:
+        """Give each submodule a copy of its state among ``states``."""
+        for name, part in self._owners.items():
+            part.set_extra_state(_copied(states[name], name))
+
+    def from_arrays(
+        self, arrays: Mapping[str, np.ndarray], array_to_tensor: Callable[[np.ndarray], Tensor]
+    ) -> dict[str, Any]:
+        """Return the states that :func:`to_array` made ``arrays`` of.
+
+        Raises :class:`StructureError` for anything else, and if a submodule refuses its own.
+        """
+        states = {name: from_array(arrays[name], name, array_to_tensor) for name in self._owners}
+        before = self.copied()
+        set_states(
+            {name: (part, _copied(states[name], name)) for name, part in self._owners.items()}
+        )
+        self.set(before)
+        return states
+
+
+def _copied(value: Any, native: str) -> Any:
+    """Return a copy in which tensors have no graph: those of an extra state may have one."""
+    if isinstance(value, Tensor):
+        return value.detach().clone()
+    if type(value) in (list, tuple):
+        return type(value)(_copied(item, native) for item in value)
+    if type(value) is dict:
+        return {key: _copied(item, native) for key, item in value.items()}
+    try:
+        return deepcopy(value)
+    except Exception as error:
+        raise NotSerializable(
+            f"The extra state {native!r} cannot be copied: {type(error).__name__}: "
+            f"{str(error)[:200]}",
+            hint="Training copies it to undo a step: get_extra_state() may return tensors, "
+            "numbers, text, and lists, tuples and dictionaries of these.",
+        ) from error
 
 
 def _is_json(array: np.ndarray) -> bool:

@@ -36,6 +36,11 @@ OptimizerChoice: TypeAlias = str | type[Optimizer]
 
 _FUSED = (torch.optim.Adam, torch.optim.AdamW, torch.optim.SGD)
 _FORMS = ("differentiable", "foreach", "fused")
+_SECOND_MOMENTS: Final = frozenset(
+    {"acc_delta", "exp_avg_sq", "exp_inf", "max_exp_avg_sq", "square_avg", "sum"}
+)
+"""What torch's optimizers keep of squares and absolute values of gradients."""
+
 _OURS: Final = frozenset({"factor", "lr", "params"})
 """What the trainer sets in a group of parameters."""
 
@@ -183,7 +188,8 @@ def load_optimizer_state(
     """Set the state of ``optimizer`` to what :func:`optimizer_state` returned.
 
     Raises :class:`TrainingStateError` if names or shapes are not those of ``parameters``, if the
-    quantities are not those that the optimizer keeps, or if one of torch's would be NaN.
+    quantities are not those that the optimizer keeps, or if one of torch's has a value that it
+    never keeps: one that is not finite, or a negative second moment.
     """
     found: dict[str, dict[str, np.ndarray]] = {}
     groups: list[dict[str, Any]] = [{} for _ in optimizer.param_groups]
@@ -244,11 +250,11 @@ class _Quantities:
             for quantity, array in arrays.items()
         }
         for quantity, value in values.items():
-            if not own and bool(torch.isnan(value).any()):
+            if not own and not _is_possible(quantity, value):
                 raise TrainingStateError(
-                    f"The state '{name}/{quantity}' is NaN, which {type(self._optimizer).__name__} "
-                    "never keeps.",
-                    hint="The file was damaged or edited.",
+                    f"The state '{name}/{quantity}' has a value that "
+                    f"{type(self._optimizer).__name__} never keeps.",
+                    hint="The training state was damaged or edited.",
                 )
         return values
 
@@ -260,6 +266,21 @@ class _Quantities:
         trial.param_groups = [{**self._optimizer.param_groups[0], "params": [probe]}]
         trial.step()
         return {name: value for name, value in trial.state[probe].items() if value is not None}
+
+
+def _is_possible(quantity: str, value: torch.Tensor) -> bool:
+    """Return whether an optimizer of torch can keep that value of a quantity.
+
+    Counts of steps are integers and products of momenta at most 1. Second moments are not negative,
+    and can overflow; everything else is finite, because no step is applied that is not.
+    """
+    if quantity in _SECOND_MOMENTS:
+        return bool((value >= 0).all())
+    if not bool(torch.isfinite(value).all()):
+        return False
+    if quantity == "step":
+        return bool(((value >= 0) & (value == value.floor())).all())
+    return quantity != "mu_product" or bool(((value >= 0) & (value <= 1)).all())
 
 
 def _is_own(optimizer: Optimizer) -> bool:

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Final
+from typing import Any, Final
 
 import torch
 from torch import Tensor, nn
+
+from dc_torch.extra_state import ExtraStates
 
 _LARGE: Final = 1 << 16
 """The number of values from which a buffer is large: copying it takes more than a call does."""
@@ -41,8 +43,9 @@ class FiniteCheck:
 class Buffers:
     """The buffers of a module, such as the statistics of a batch norm, as they were before a step.
 
-    They change while the module runs, before it is known whether the step is applied. A large one
-    that the first step did not change is taken for a constant, such as a table of positions.
+    They change while the module runs, before it is known whether the step is applied, and so do its
+    extra states, which are kept with them. A large buffer that the first step did not change is
+    taken for a constant, such as a table of positions.
     """
 
     def __init__(self, module: nn.Module) -> None:
@@ -53,10 +56,13 @@ class Buffers:
             if buffer is not None
         ]
         self._kept: list[tuple[Tensor, Tensor]] = []
+        self._extra = ExtraStates(module)
+        self._kept_extra: dict[str, Any] = {}
 
     @torch.no_grad()
     def keep(self) -> None:
-        """Copy the buffers."""
+        """Copy the buffers and the extra states."""
+        self._kept_extra = self._extra.copied()
         now = [part._buffers[name] for part, name in self._places]
         if not self._kept:
             self._kept = [(buffer, buffer.clone()) for buffer in now if buffer is not None]
@@ -69,7 +75,7 @@ class Buffers:
 
     @torch.no_grad()
     def restore(self, faults: Tensor | None = None) -> None:
-        """Set the buffers to what was kept; with ``faults``, only if that is 1 on the device."""
+        """Set all to what was kept; with ``faults``, the buffers if that is 1 on the device."""
         for (part, name), (buffer, copy) in zip(self._places, self._kept, strict=True):
             current = part._buffers[name]
             if faults is None:
@@ -77,6 +83,8 @@ class Buffers:
                 buffer.copy_(copy)
             elif current is not None:
                 current.copy_(torch.where(faults.bool(), copy, current))
+        if faults is None:
+            self._extra.set(self._kept_extra)
 
     def drop_constants(self) -> None:
         """Leave out large buffers that have not changed since they were kept."""
@@ -90,11 +98,12 @@ class Buffers:
         self._places, self._kept = [place for place, _ in left], [kept for _, kept in left]
 
     def restored_on_error(self, *, keep: bool) -> AbstractContextManager[None]:
-        """Restore the buffers if the block raises, to what was kept before or, with ``keep``, now.
+        """Restore all of them if the block raises, to what was kept before or, with ``keep``, now.
 
         In the parts of a step it is what was kept before the first.
         """
-        return self._restored_on_error(keep) if self._places else nullcontext()
+        kept = self._places or self._extra.names
+        return self._restored_on_error(keep) if kept else nullcontext()
 
     @contextmanager
     def _restored_on_error(self, keep: bool) -> Iterator[None]:

@@ -14,7 +14,9 @@ from torch import nn
 from dc_core import Dataset, construct
 from dc_core.errors import NotFitted, NotSerializable
 from dc_core.training import Callback, TrainedModel, Validation
+from dc_torch.extra_state import ExtraStates
 from dc_torch.layers import check_storable, modules_in
+from dc_torch.process_group import place
 from dc_torch.rng import isolated_rng, seed_rng
 from dc_torch.trainer import ModuleTrainer, named_tensors
 from dc_torch.training_config import MACHINE, TrainingConfig
@@ -36,6 +38,7 @@ class TrainedModule(TrainedModel):
         self.module = module
         self.config = config
         self._first: dict[str, torch.Tensor] = {}
+        self._first_extra: dict[str, Any] = {}
         self._imports = times_imported(module)
 
     @property
@@ -103,6 +106,10 @@ class TrainedModule(TrainedModel):
         self._check_values()
         return ModuleTrainer(self.module, self.config)
 
+    def _runs_callbacks(self) -> bool:
+        found = place() if self.config.is_parallel else None
+        return found is None or found.rank == 0
+
     def _train(
         self,
         trainer: Any,
@@ -154,6 +161,7 @@ class TrainedModule(TrainedModel):
         if self._has_module_argument() and not self._first and self._knows_first_weights():
             tensors = named_tensors(self.module).items()
             self._first = {name: t.detach().to("cpu", copy=True) for name, t in tensors}
+            self._first_extra = ExtraStates(self.module).copied()
 
     def _with_first_weights(self) -> Self:
         """Return a new model whose modules are copies of this one's, with their first weights."""
@@ -164,7 +172,10 @@ class TrainedModule(TrainedModel):
                 vars(first).update(vars(tensor))
                 copies[id(tensor)] = first.requires_grad_(tensor.requires_grad)
         # deepcopy takes these for the copies that it has made already.
-        return construct(type(self), deepcopy(self.get_parameters(), copies))
+        made = construct(type(self), deepcopy(self.get_parameters(), copies))
+        if self._first:
+            ExtraStates(made.module).set(self._first_extra)
+        return made
 
     def _check_values(self) -> None:
         for name, tensor in named_tensors(self.module).items():

@@ -1,7 +1,7 @@
 """``ModuleTrainer``: the training of a module, as torch does its steps.
 
-Nothing is copied for a step but the module's buffers, which change before it is known whether the
-step is applied.
+Nothing is copied for a step but the module's buffers and extra state, which change before it is
+known whether the step is applied.
 """
 
 from __future__ import annotations
@@ -18,9 +18,16 @@ from torch import Tensor, nn
 from torch.nn.parameter import is_lazy
 
 from dc_core import Columns, take_rows
-from dc_core.errors import OutOfDeviceMemory, ParameterError, TrainingStateError
+from dc_core.errors import (
+    OutOfDeviceMemory,
+    ParameterError,
+    StructureError,
+    TrainingStateError,
+)
 from dc_core.training import Evaluated, Labels, Trainer, World
 from dc_torch.batches import input_dtype, input_of
+from dc_torch.extra_state import ExtraStates
+from dc_torch.extra_state import to_array as extra_state_array
 from dc_torch.freezing import frozen, matching
 from dc_torch.inference import as_floats, evaluating, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
@@ -59,14 +66,17 @@ class ModuleTrainer(Trainer):
         self._loss = config.loss_function()
         self._mixed = config.is_mixed(self.device)
         self._dtype = input_dtype(module, config)
+        self._extra = ExtraStates(module)
         self._buffers = Buffers(module)
         self._group: ProcessGroup | None = None
         self._parallel: nn.Module | None = None
         self._trained: tuple[bool, ...] = ()
         self._began = False
         self._finite = FiniteCheck(self.device)
-        # A fused optimizer decides on the device whether it applies a step.
-        self._decides = self.device.type == "cuda" and bool(self._optimizer.defaults.get("fused"))
+        # A fused optimizer decides on the device whether it applies a step. Whether extra states
+        # are restored can only be decided here.
+        fused = bool(self._optimizer.defaults.get("fused"))
+        self._decides = self.device.type == "cuda" and fused and not self._extra.names
 
     @contextmanager
     def joined(self, group: ProcessGroup) -> Iterator[None]:
@@ -246,42 +256,57 @@ class ModuleTrainer(Trainer):
         return Evaluated(float(self._weighted(output, labels)), predictions)
 
     @torch.no_grad()
-    def copied_weights(self, into: dict[str, Tensor]) -> dict[str, Tensor]:
-        """Return copies of the module's tensors, in the memory of ``into`` if that fits."""
-        tensors = named_tensors(self.module)
-        if into.keys() != tensors.keys():
-            return {name: tensor.detach().clone() for name, tensor in tensors.items()}
+    def copied_weights(self, into: dict[str, Any]) -> dict[str, Any]:
+        """Return copies of the module's tensors, in the memory of ``into`` if that fits.
+
+        With them are copies of the extra states of its submodules.
+        """
+        tensors, extra = named_tensors(self.module), self._extra.copied()
+        if into.keys() != tensors.keys() | extra.keys():
+            return {name: tensor.detach().clone() for name, tensor in tensors.items()} | extra
         for name, tensor in tensors.items():
             into[name].copy_(tensor)
-        return into
+        return into | extra
 
     @torch.no_grad()
-    def moved_weights(self, weights: dict[str, Tensor], share: float) -> dict[str, Tensor]:
+    def moved_weights(self, weights: dict[str, Any], share: float | Tensor) -> dict[str, Any]:
         """Return ``weights``, moved towards the module's tensors by ``share``."""
         tensors = named_tensors(self.module)
         moving = [name for name, t in tensors.items() if t.is_floating_point() or t.is_complex()]
-        torch._foreach_lerp_(
-            [weights[name] for name in moving], [tensors[name] for name in moving], share
-        )
+        if isinstance(share, Tensor):
+            for name in moving:
+                weights[name].lerp_(tensors[name], share.to(tensors[name].dtype))
+        else:
+            torch._foreach_lerp_(
+                [weights[name] for name in moving], [tensors[name] for name in moving], share
+            )
         for name in tensors.keys() - moving:
             weights[name].copy_(tensors[name])
-        return weights
+        return weights | self._extra.copied()
 
     @torch.no_grad()
-    def set_weights(self, weights: Mapping[str, Tensor]) -> None:
-        """Give the module's tensors the values of copies."""
+    def set_weights(self, weights: Mapping[str, Any]) -> None:
+        """Give the module's tensors, and its submodules' extra states, the values of copies."""
         for name, tensor in named_tensors(self.module).items():
             tensor.copy_(weights[name])
+        self._extra.set(weights)
 
-    def weights_to_arrays(self, weights: Mapping[str, Tensor]) -> dict[str, np.ndarray]:
-        """Return the copies as arrays."""
-        return {name: to_array(tensor) for name, tensor in weights.items()}
+    def weights_to_arrays(self, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
+        """Return the copies as arrays; raises :class:`NotSerializable` for an extra state."""
+        extra = {name: weights[name] for name in self._extra.names if name in weights}
+        tensors = {name: tensor for name, tensor in weights.items() if name not in extra}
+        return {name: to_array(tensor) for name, tensor in tensors.items()} | {
+            name: extra_state_array(state, name, to_array) for name, state in extra.items()
+        }
 
-    def weights_from_arrays(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Tensor]:
+    def weights_from_arrays(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
         """Return the copies that the arrays are of."""
         tensors = named_tensors(self.module)
         forms = {name: (tuple(t.shape), numpy_dtype(t.dtype)) for name, t in tensors.items()}
-        if forms != {name: (array.shape, array.dtype) for name, array in arrays.items()}:
+        rest = {name: array for name, array in arrays.items() if name not in self._extra.names}
+        if len(rest) + len(self._extra.names) != len(arrays) or forms != {
+            name: (array.shape, array.dtype) for name, array in rest.items()
+        }:
             raise TrainingStateError(
                 "The weights in the training state differ from the module's in name, shape or "
                 "dtype.",
@@ -289,7 +314,13 @@ class ModuleTrainer(Trainer):
             )
         return {
             name: to_tensor(arrays[name]).to(t.device, copy=True) for name, t in tensors.items()
-        }
+        } | self._extra_from_arrays(arrays)
+
+    def _extra_from_arrays(self, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:
+        try:
+            return self._extra.from_arrays(arrays, to_tensor)
+        except StructureError as error:
+            raise TrainingStateError(error.args[0], hint=error.hint) from error
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
         """Return the optimizer's state as arrays named ``<parameter>/<quantity>``."""

@@ -213,6 +213,23 @@ class TrainerSuite(Suite):
                     hint="Trainer.moved_weights returns weights + share * (model's - weights).",
                 )
 
+    @law(since="0.1")
+    def test_a_step_that_is_not_applied_leaves_the_average(self) -> None:
+        """With ``average="ema"``, the average after such a step is that before it."""
+        averages: list[dict[str, np.ndarray]] = []
+
+        def on_step(model: Trainable) -> None:
+            state = model.get_training_state().items()
+            now = {name: array for name, array in state if name.startswith("average/")}
+            if averages and np.isnan(model.step_loss()):
+                self._expect_none(
+                    difference(averages[-1], now), "After such a step, of the average"
+                )
+            averages.append(now)
+
+        model = self._made(average="ema", average_decay=0.5)
+        model.fit(self._spoiled(1), callbacks=[_AfterSteps(on_step)])
+
     def _made(self, **options: Any) -> TrainedEstimator:
         size = -(-len(self.dataset()) // _STEPS)
         return self.make(**{"epochs": _EPOCHS, "batch_size": size, **options})

@@ -12,7 +12,6 @@ from dc_core.lazy import attach
 if TYPE_CHECKING:
     from dc_core.training.batches import LABELLED as LABELLED
     from dc_core.training.batches import Labels as Labels
-    from dc_core.training.batches import fingerprint as fingerprint
     from dc_core.training.batches import labels_of as labels_of
     from dc_core.training.batches import steps_per_epoch as steps_per_epoch
     from dc_core.training.batches import training_batches as training_batches
@@ -22,6 +21,7 @@ if TYPE_CHECKING:
     from dc_core.training.config import TrainingConfig as TrainingConfig
     from dc_core.training.config import TrainingOptions as TrainingOptions
     from dc_core.training.csv_logger import CSVLogger as CSVLogger
+    from dc_core.training.fingerprints import fingerprint as fingerprint
     from dc_core.training.history import Epoch as Epoch
     from dc_core.training.history import Partial as Partial
     from dc_core.training.monitoring import Monitor as Monitor
@@ -44,7 +44,6 @@ _EXPORTS = {
     "dc_core.training.batches": [
         "LABELLED",
         "Labels",
-        "fingerprint",
         "labels_of",
         "steps_per_epoch",
         "training_batches",
@@ -54,6 +53,7 @@ _EXPORTS = {
     "dc_core.training.checkpoints": ["Checkpoint"],
     "dc_core.training.config": ["TrainingConfig", "TrainingOptions"],
     "dc_core.training.csv_logger": ["CSVLogger"],
+    "dc_core.training.fingerprints": ["fingerprint"],
     "dc_core.training.history": ["Epoch", "Partial"],
     "dc_core.training.monitoring": ["Monitor", "Validation"],
     "dc_core.training.rate_range": ["LearningRateRange"],

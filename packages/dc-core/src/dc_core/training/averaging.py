@@ -42,7 +42,7 @@ def count_from_arrays(arrays: Mapping[str, np.ndarray]) -> int:
     forms = {name: (array.shape, array.dtype) for name, array in arrays.items()}
     if forms != {"count": ((), np.dtype(np.int64))} or arrays["count"] < 1:
         raise TrainingStateError(
-            "The number of averaged weights is not one.",
+            "The number of averaged weights in the training state is malformed.",
             hint="The training state is incomplete, or of another version.",
         )
     return int(arrays["count"])

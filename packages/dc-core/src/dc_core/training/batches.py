@@ -1,16 +1,14 @@
-"""The rows of each step: their order, their labels, and a digest of the whole."""
+"""The rows of each step: their order, and their labels."""
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from dc_core.columns import Columns, Ragged, take_rows
+from dc_core.columns import Columns, take_rows
 from dc_core.dataset import Batch, Dataset, NumpyDataset
-from dc_core.errors import TrainingStateError
 
 LABELLED: Final = ("X", "y", "w")
 """The parts of a row that a loss needs; gathering the ids would cost as much as X."""
@@ -101,31 +99,3 @@ def labels_of(batch: Batch) -> Labels:
     if given.all():
         return Labels(batch.y, batch.w, given)
     return Labels(np.where(given, batch.y, 0), np.where(given, batch.w, 0), given)
-
-
-def check_fingerprint(digest: np.ndarray | None, dataset: Dataset) -> None:
-    """Raise :class:`TrainingStateError` unless ``digest`` is None or that of ``dataset``."""
-    if digest is not None and not np.array_equal(digest, fingerprint(dataset)):
-        raise TrainingStateError(
-            "Training began with other data: their number, tasks or rows differ.",
-            hint="Resume with the same rows in the same order, or call fit() without resume to "
-            "train on with others.",
-        )
-
-
-def fingerprint(dataset: Dataset) -> np.ndarray:
-    """Return a digest of what ``dataset`` is, 32 bytes: its size, its tasks, and some of its rows.
-
-    The rows are at most 16, at equal distances, so that this is quick however large the dataset is.
-    """
-    rows = np.unique(np.linspace(0, len(dataset) - 1, 16).astype(np.int64))
-    batch = dataset.rows(rows, LABELLED)
-    digest = hashlib.sha256(repr((len(dataset), tuple(dataset.tasks))).encode())
-    columns = batch.X if isinstance(batch.X, Mapping) else {"": batch.X}
-    for name, column in (*columns.items(), ("y", batch.y), ("w", batch.w)):
-        arrays = (column.values, column.offsets) if isinstance(column, Ragged) else (column,)
-        for array in arrays:
-            text = array.dtype.kind in "STU"
-            digest.update(repr((name, array.shape, "text" if text else array.dtype.str)).encode())
-            digest.update(repr(array.tolist()).encode() if text else array.tobytes())
-    return np.frombuffer(digest.digest(), dtype=np.uint8)

@@ -8,7 +8,8 @@ A checkpoint is named after the position in training: ``epoch-0003`` is the end 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractContextManager
 from typing import Final, NamedTuple, Protocol
 
 import numpy as np
@@ -55,6 +56,15 @@ class CheckpointStore(Protocol):
     def names(self) -> list[str]:
         """Return the names in the place that checkpoints may have, those of others included."""
 
+    def held(self, *, begun: bool) -> AbstractContextManager[None]:
+        """Keep other programs from training into the place in the block, if that is possible.
+
+        ``begun`` tells whether there are checkpoints already.
+
+        Raises :class:`CheckpointsInUse`, naming the process that trains there, unless it is dead;
+        :class:`AlreadyExists`; and :class:`StorageUnavailable`.
+        """
+
     def prepare(self, model: Model, *, begun: bool) -> None:
         """Raise unless checkpoints of ``model`` can be stored; leave what is there as it is.
 
@@ -65,19 +75,21 @@ class CheckpointStore(Protocol):
     def store(self, name: str, model: Model) -> None:
         """Store ``model`` with its training state, completely or not at all.
 
-        Raises :class:`StorageUnavailable` for a reason that may pass.
+        Raises :class:`StorageUnavailable` for a reason that may pass, and
+        :class:`CheckpointsInUse` if another program has taken the place over.
         """
 
-    def load(self, name: str, model: Model, check: Check) -> None:
+    def load(self, name: str, model: Model, check: Check, may_change: Collection[str] = ()) -> None:
         """Give ``model`` the weights, the classes and the training state of a checkpoint.
 
         ``check`` raises if the training state is of other data; then nothing is changed.
+        ``may_change`` has the names of options that may differ.
 
         Raises :class:`CheckpointDamaged`, and :class:`TrainingStateError`, saying what differs, if
         it is of another class or was made with other arguments.
         """
 
-    def check_same(self, name: str, model: Model) -> None:
+    def check_same(self, name: str, model: Model, may_change: Collection[str] = ()) -> None:
         """Raise :class:`TrainingStateError` as :meth:`load` would; nothing is changed."""
 
     def remove(self, name: str) -> None:

@@ -10,8 +10,11 @@ import copy
 import logging
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any
+
+import numpy as np
 
 from dc_core import plugins
 from dc_core.dataset import Dataset
@@ -24,9 +27,9 @@ from dc_core.errors import (
 from dc_core.model import Model
 from dc_core.parameters import check_count, check_flag, check_positive
 from dc_core.roles import Estimator
-from dc_core.training.batches import check_fingerprint
 from dc_core.training.callbacks import Callback
 from dc_core.training.checkpoint_store import CheckpointStore, Place, name_of, place_of
+from dc_core.training.fingerprints import Fingerprints
 from dc_core.training.history import Epoch
 from dc_core.training.monitoring import Monitor
 from dc_core.training.trainable import Trainable
@@ -59,6 +62,10 @@ class Checkpoint(Callback):
 
     During training the weights of a checkpoint are those after its last step, and the best ones are
     in its training state. In a pipeline, the whole pipeline is stored.
+
+    One program at a time trains into a directory, or a model of a hub in one: another gets
+    :class:`CheckpointsInUse`, which names the process. What a program that died has left is taken
+    over, at once on the same machine, and else after a minute. A remote hub keeps none out.
 
     Raises :class:`ParameterError`.
     """
@@ -130,7 +137,16 @@ class Checkpoint(Callback):
         bound._whole = self._whole or whole
         return bound
 
-    def load(self, name: str, model: Trainable, dataset: Dataset) -> None:
+    def held(self) -> AbstractContextManager[None]:
+        """Keep other programs from training into the place in the block.
+
+        Raises :class:`CheckpointsInUse`, naming the process that trains there.
+        """
+        return self._in().held(begun=bool(self._places()))
+
+    def load(
+        self, name: str, model: Trainable, dataset: Dataset, valid: Dataset | None = None
+    ) -> None:
         """Give the model, or the whole that it is a part of, what the checkpoint ``name`` holds.
 
         Raises :class:`CheckpointDamaged`, and :class:`TrainingStateError` if it is not of this
@@ -139,10 +155,15 @@ class Checkpoint(Callback):
         whole = self._whole or model
         weights, state = whole.export_weights(), whole.get_training_state()
         classes = whole.classes if isinstance(whole, Estimator) else {}
-        digest = f"{_path_of(model, whole)}data/rows"
+        prefix = f"{_path_of(model, whole)}data/"
+
+        def check(state: Mapping[str, np.ndarray]) -> None:
+            found = {k.removeprefix(prefix): a for k, a in state.items() if k.startswith(prefix)}
+            Fingerprints.from_arrays(found).check(dataset, valid)
+
         try:
-            self._in().load(name, whole, lambda s: check_fingerprint(s.get(digest), dataset))
-            model.check_training_data(dataset)
+            self._in().load(name, whole, check, model.config.may_change)
+            model.check_training_data(dataset, valid)
         except BaseException:
             whole.import_weights(weights)
             whole.set_training_state(state)
@@ -174,7 +195,7 @@ class Checkpoint(Callback):
                 hint='Call fit(..., resume="auto") to go on from there, or choose another place.',
             )
         if good:
-            self._in().check_same(good[-1], whole)
+            self._in().check_same(good[-1], whole, model.config.may_change)
         self._in().prepare(whole, begun=bool(places))
         self._known, self._monitor = good, monitor
         self._stored_at, self._stored_when = position or (0, 0), time.monotonic()
@@ -258,7 +279,12 @@ class Checkpoint(Callback):
                     self._known.remove(name)
 
 
-def resume_newest(checkpoints: Sequence[Checkpoint], model: Trainable, dataset: Dataset) -> bool:
+def resume_newest(
+    checkpoints: Sequence[Checkpoint],
+    model: Trainable,
+    dataset: Dataset,
+    valid: Dataset | None = None,
+) -> bool:
     """Give ``model`` the newest checkpoint that is good, and tell whether there is one.
 
     Those that are damaged are logged, and stay as they are.
@@ -272,7 +298,7 @@ def resume_newest(checkpoints: Sequence[Checkpoint], model: Trainable, dataset: 
     ]
     for _, i, name in sorted(found, reverse=True):
         try:
-            checkpoints[i].load(name, model, dataset)
+            checkpoints[i].load(name, model, dataset, valid)
         except CheckpointDamaged as error:
             logger.warning("the checkpoint %s is passed over: %s", name, error)
             checkpoints[i].pass_over(name)

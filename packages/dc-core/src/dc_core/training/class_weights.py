@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, Literal, TypeAlias
+from typing import Any, Literal, NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -43,12 +43,19 @@ def _weights(weights: Any, given: Any) -> Weights:
     return tuple(weights)
 
 
-def class_factors(given: ClassWeight, dataset: Dataset) -> np.ndarray:
+class ClassFactors(NamedTuple):
+    """Factors of the weights of labels, as :func:`weigh_classes` takes them; 0 stands for none."""
+
+    factors: np.ndarray
+    others: np.ndarray
+
+
+def class_factors(given: ClassWeight, dataset: Dataset) -> ClassFactors:
     """Return the factor of each class of each task of ``dataset``, ``(tasks, classes)``.
 
     Those of balanced classes are learned from its labels and their weights. A class that it lacks
-    has the factor 1, as have the classes of tasks that ``given`` does not name. There are as many
-    classes as in the task that has most. 0 stands for a class that was given no weight.
+    has the factor 1, as have the classes of tasks that ``given`` does not name, whose labels are
+    not read. In a task with a list of weights, a class beyond has none.
 
     Raises :class:`ParameterError` for a task that the dataset does not have, and
     :class:`DatasetError` if labels are not the numbers of classes.
@@ -60,7 +67,7 @@ def class_factors(given: ClassWeight, dataset: Dataset) -> np.ndarray:
                 f"class_weight names the task {task!r}, which the dataset does not have.",
                 hint=f"Its tasks are: {', '.join(map(repr, dataset.tasks))}.",
             )
-    totals = class_totals(dataset)
+    totals = class_totals(dataset, by_task)
     given_weights = [w for w in by_task.values() if w is not None and not isinstance(w, str)]
     classes = max([totals.shape[1], *map(len, given_weights)])
     factors = np.ones((len(dataset.tasks), classes))
@@ -72,4 +79,5 @@ def class_factors(given: ClassWeight, dataset: Dataset) -> np.ndarray:
         elif weights is not None:
             factors[t] = 0
             factors[t, : len(weights)] = weights
-    return factors
+    listed = [isinstance(by_task.get(task), tuple) for task in dataset.tasks]
+    return ClassFactors(factors, np.where(listed, 0.0, 1.0))

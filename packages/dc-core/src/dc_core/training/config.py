@@ -73,6 +73,9 @@ class TrainingConfig:
     Raises :class:`ParameterError`, naming the option and its possible values.
     """
 
+    may_change = frozenset({"accumulate", "epochs", "min_delta", "patience"})
+    """The options that may be others when training is resumed."""
+
     learning_rate: float = 1e-3
     """The learning rate, before the schedule's factor."""
 
@@ -173,6 +176,12 @@ class TrainingConfig:
             )
         if self.min_delta != 0:
             check_positive("min_delta", self.min_delta)
+            if self.patience is None:
+                raise ParameterError(
+                    f"min_delta={self.min_delta!r} is for patience, which is None.",
+                    hint="Set patience to a number of epochs too. The plateau schedule has its "
+                    "own: schedule_options={'min_delta': ...}.",
+                )
         check_count("seed", self.seed, minimum=0, maximum=2**63 - 1)
 
     @classmethod

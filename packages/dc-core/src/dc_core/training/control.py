@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 import numpy as np
 
 from dc_core.errors import TrainingStateError
+
+MAX_FACTOR: Final = 1e6
+"""The largest factor of the learning rate: more is a mistake, or a damaged state."""
 
 
 @dataclass(slots=True)
@@ -37,9 +40,10 @@ class Control:
         number = ((), np.dtype(np.float64))
         expected = {"rate": number, "factor": number, "stopped": ((), np.dtype(np.bool_))}
         values = [arrays[name] for name in expected] if forms == expected else []
-        if not values or not (np.isfinite(values[:2]).all() and values[0] >= 0 < values[1]):
+        if not values or not (0 <= values[0] < np.inf and 0 < values[1] <= MAX_FACTOR):
             raise TrainingStateError(
-                "The learning rate in the training state, or its factor, is not one.",
+                "The learning rate in the training state, or its factor, is malformed or too "
+                "large.",
                 hint="The training state is incomplete, or of another version.",
             )
         return cls(*(value.item() for value in values))

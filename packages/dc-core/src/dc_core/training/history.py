@@ -6,11 +6,14 @@ import math
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import takewhile
-from typing import Self
+from typing import Any, Final, Self
 
 import numpy as np
 
 from dc_core.errors import TrainingStateError
+
+_MAX_STEPS: Final = 1 << 48
+"""No epoch has as many steps."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,68 +93,86 @@ class Partial:
             shapes != {"steps": (), "losses": count, "weights": count}
             or kinds != {"steps": np.int64, "losses": np.float64, "weights": np.float64}
             or len(count) != 1
-            or not (count[0] <= arrays["steps"])
+            or not (count[0] <= arrays["steps"] < _MAX_STEPS)
             or not (np.isfinite(arrays["weights"]) & (arrays["weights"] > 0)).all()
             or np.isinf(arrays["losses"]).any()
         ):
             raise TrainingStateError(
-                "The record of the epoch that has begun is not one.",
+                "The record of the unfinished epoch in the training state is malformed.",
                 hint="The training state is incomplete, or of another version.",
             )
         losses, weights = (arrays[name].tolist() for name in ("losses", "weights"))
         return cls(int(arrays["steps"]), losses, weights)
 
 
-_COLUMNS = ("loss", "valid_loss", "learning_rate", "skipped")
-_METRICS = "metrics/"
+_COLUMNS: Final = ("loss", "valid_loss", "learning_rate", "skipped")
+_METRICS: Final = "metrics/"
+_MEASURED: Final = "measured/"
 
 
 def to_arrays(history: Sequence[Epoch]) -> dict[str, np.ndarray]:
     """Return the records as one array per column; metrics are ``metrics/<name>``.
 
-    A metric that an epoch has no value of is NaN.
+    ``measured/<name>`` says which epochs have the metric: its value can be NaN.
     """
     names = dict.fromkeys(name for epoch in history for name in epoch.metrics)
     columns = {name: [getattr(epoch, name) for epoch in history] for name in _COLUMNS}
     for name in names:
         columns[_METRICS + name] = [epoch.metrics.get(name, math.nan) for epoch in history]
-    return {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+    arrays = {name: np.array(values, dtype=np.float64) for name, values in columns.items()}
+    for name in names:
+        arrays[_MEASURED + name] = np.array([name in epoch.metrics for epoch in history])
+    return arrays
 
 
 def from_arrays(columns: Mapping[str, np.ndarray]) -> list[Epoch]:
     """Return the records from the columns of :func:`to_arrays`; their steps are not known.
 
-    Raises :class:`TrainingStateError` if the columns are not those, or differ in length.
+    Raises :class:`TrainingStateError` if the columns are not those, differ in length, or have
+    values that no epoch has.
     """
+    names = [name.removeprefix(_METRICS) for name in columns if name.startswith(_METRICS)]
+    numbers = [*_COLUMNS, *(_METRICS + name for name in names)]
+    dtypes: dict[str, np.dtype[Any]] = dict.fromkeys(numbers, np.dtype(np.float64))
+    dtypes |= dict.fromkeys((_MEASURED + name for name in names), np.dtype(np.bool_))
     shapes = {column.shape for column in columns.values()}
-    dtypes = {column.dtype for column in columns.values()}
-    metrics = [name for name in columns if name.startswith(_METRICS)]
     if (
-        columns.keys() - metrics != set(_COLUMNS)
+        {name: column.dtype for name, column in columns.items()} != dtypes
         or len(shapes) != 1
         or len(next(iter(shapes))) != 1
-        or dtypes != {np.dtype(np.float64)}
     ):
         raise TrainingStateError(
             f"The training history needs columns {', '.join(_COLUMNS)} of one length; it has "
             f"{', '.join(columns) or 'none'}.",
             hint="The training state is incomplete, or of another version.",
         )
-    *losses, skipped = (columns[name] for name in _COLUMNS)
-    if not (np.isfinite(skipped) & (skipped >= 0) & (skipped == np.floor(skipped))).all():
-        raise TrainingStateError("The history has epochs with no number of skipped steps.")
-    values = {name.removeprefix(_METRICS): columns[name].tolist() for name in metrics}
-    rows = zip(*(column.tolist() for column in losses), strict=True)
+    loss, valid_loss, rate, skipped = (columns[name] for name in _COLUMNS)
+    possible = {
+        "loss": np.isfinite(loss),
+        "valid_loss": ~np.isinf(valid_loss),
+        "learning_rate": np.isfinite(rate) & (rate >= 0),
+        "skipped": (skipped >= 0) & (skipped < _MAX_STEPS) & (skipped == np.floor(skipped)),
+    }
+    for name, holds in possible.items():
+        if not holds.all():
+            raise TrainingStateError(
+                f"The training history has {columns[name][~holds][0]} as a {name}.",
+                hint="The training state was damaged or edited.",
+            )
     return [
         Epoch(
             number=i + 1,
-            loss=loss,
-            valid_loss=valid_loss,
-            learning_rate=rate,
+            loss=float(loss[i]),
+            valid_loss=float(valid_loss[i]),
+            learning_rate=float(rate[i]),
             skipped=int(skipped[i]),
-            metrics={name: values[name][i] for name in values},
+            metrics={
+                name: float(columns[_METRICS + name][i])
+                for name in names
+                if columns[_MEASURED + name][i]
+            },
         )
-        for i, (loss, valid_loss, rate) in enumerate(rows)
+        for i in range(len(loss))
     ]
 
 

@@ -77,7 +77,8 @@ class Validation:
         validation rows; the last weights are then kept.
 
         Raises :class:`ParameterError` if the monitored result is not among the measured ones, if
-        two metrics have one name, and for metrics or patience without validation rows; and
+        two metrics have one name, if one does not say what is better, and for metrics or patience
+        without validation rows; and
         :class:`DatasetError` if a metric is not for the classes that the labels are, or if the
         validation rows have other tasks.
         """
@@ -101,6 +102,11 @@ class Validation:
                     f"{metric.name} scores predicted distributions, which are not computed during "
                     "training.",
                     hint="Use evaluate() after training.",
+                )
+            if not isinstance(getattr(metric, "greater_is_better", None), bool):
+                raise ParameterError(
+                    f"{type(metric).__name__} does not say whether a larger value is better.",
+                    hint="Set greater_is_better in the class, to True or False.",
                 )
             tasks = dataset.tasks if len(dataset.tasks) > 1 else ()
             for result in (metric.name, *(f"{metric.name}/{task}" for task in tasks)):

@@ -11,9 +11,10 @@ import numpy as np
 from dc_core.dataset import Dataset
 from dc_core.errors import ParameterError
 from dc_core.model import Model
-from dc_core.parameters import check_positive
+from dc_core.parameters import check_positive, plain
 from dc_core.roles import Estimator
 from dc_core.training.config import TrainingConfig
+from dc_core.training.control import MAX_FACTOR
 from dc_core.training.history import Epoch
 from dc_core.training.trainer import Trainer
 
@@ -49,8 +50,8 @@ class Trainable(Model):
         """What the learning rate is multiplied by, besides the schedule's factor: 1 at first.
 
         A callback may set it, from the next step on. It is a part of the training state, so that
-        training is resumed with it. Raises :class:`ParameterError` unless it is positive, or if
-        the model is not being trained.
+        training is resumed with it. Raises :class:`ParameterError` unless it is positive and at
+        most 1e6, or if the model is not being trained.
         """
         return 1.0 if self._trainer is None else self._trainer.control.factor
 
@@ -61,7 +62,12 @@ class Trainable(Model):
                 "The model is not being trained.",
                 hint="Set learning_rate_factor in a callback, or learning_rate in the config.",
             )
+        factor = plain(factor)
         check_positive("learning_rate_factor", factor)
+        if factor > MAX_FACTOR:
+            raise ParameterError(
+                f"learning_rate_factor={factor!r} is too large; the maximum is {MAX_FACTOR:g}."
+            )
         self._trainer.control.factor = float(factor)
 
     def step_loss(self) -> float:
@@ -71,13 +77,14 @@ class Trainable(Model):
         """
         return math.nan if self._trainer is None else self._trainer.step_loss()
 
-    def check_training_data(self, dataset: Dataset) -> None:
-        """Raise :class:`TrainingStateError` if training began with other data than ``dataset``.
+    def check_training_data(self, dataset: Dataset, valid: Dataset | None = None) -> None:
+        """Raise :class:`TrainingStateError` if training began with other data than these.
 
-        Raises :class:`DatasetError` if its classes are not the model's.
+        ``valid`` has the rows to validate on. Raises :class:`DatasetError` if the classes are not
+        the model's.
         """
         if self._trainer is not None:
-            self._trainer.check_data(dataset)
+            self._trainer.check_data(dataset, valid)
         if isinstance(self, Estimator):
             self.check_classes(dataset)
 

@@ -7,8 +7,6 @@ from contextlib import ExitStack, closing
 from dataclasses import replace
 from typing import Any, Literal, Self
 
-import numpy as np
-
 from dc_core import registry
 from dc_core.balancing import weigh_classes
 from dc_core.component import Component
@@ -26,7 +24,7 @@ from dc_core.parameters import check_count, check_flag
 from dc_core.roles import Estimator
 from dc_core.training.callbacks import Callback, check_callbacks
 from dc_core.training.checkpoints import Checkpoint, resume_newest
-from dc_core.training.class_weights import class_factors
+from dc_core.training.class_weights import ClassFactors, class_factors
 from dc_core.training.monitoring import Validation
 from dc_core.training.progress import progress_bar
 from dc_core.training.rate_range import LearningRateRange, learning_rate_range
@@ -81,33 +79,47 @@ class TrainedModel(Trainable):
         )
         checkpoints = [each for each in ordered if isinstance(each, Checkpoint)]
         auto = resume == "auto"
-        if auto:
-            if not checkpoints:
-                raise ParameterError(
-                    'resume="auto" goes on from a checkpoint, and none is stored.',
-                    hint="Pass callbacks=[Checkpoint('./run')] too.",
-                )
-            resume = resume_newest(checkpoints, self, dataset)
-        elif check_flag("resume", resume) and self._trainer is None:
-            raise TrainingStateError(
-                "There is no training to resume: this model has no training state.",
-                hint="Call fit() without resume, or load it with "
-                "from_pretrained(..., training=True).",
+        if auto and not checkpoints:
+            raise ParameterError(
+                'resume="auto" goes on from a checkpoint, and none is stored.',
+                hint="Pass callbacks=[Checkpoint('./run')] too.",
             )
-        if resume:
-            self.check_training_data(dataset)
-        for checkpoint in checkpoints:
-            checkpoint.begin(self, validation.monitor, self.position if resume else None)
-        if self._trainer is None or not resume:
-            self._trainer = self._make_trainer()
-        self._before_training()
-        done = len(self._trainer.epochs)
-        if auto and self._trainer.control.stopped:
-            epochs = 0
-        elif epochs is None or auto:
-            epochs = max(0, (epochs or self.config.epochs) - done)
-        self._trainer.control.stopped &= auto
-        self._train(self._trainer, dataset, validation, epochs, [*shown, *ordered])
+        with ExitStack() as held:
+            if self._runs_callbacks():
+                for checkpoint in checkpoints:
+                    held.enter_context(checkpoint.held())
+            if auto:
+                resume = resume_newest(checkpoints, self, dataset, validation.dataset)
+            elif check_flag("resume", resume) and self._trainer is None:
+                raise TrainingStateError(
+                    "There is no training to resume: this model has no training state.",
+                    hint="Call fit() without resume, or load it with "
+                    "from_pretrained(..., training=True).",
+                )
+            if resume:
+                self._take_over_options()
+                self.check_training_data(dataset, validation.dataset)
+            for checkpoint in checkpoints:
+                checkpoint.begin(self, validation.monitor, self.position if resume else None)
+            if self._trainer is None or not resume:
+                self._trainer = self._make_trainer()
+            self._before_training()
+            done = len(self._trainer.epochs)
+            if auto and self._trainer.control.stopped:
+                epochs = 0
+            elif epochs is None or auto:
+                epochs = max(0, (epochs or self.config.epochs) - done)
+            self._trainer.control.stopped &= auto
+            self._train(self._trainer, dataset, validation, epochs, [*shown, *ordered])
+
+    def _runs_callbacks(self) -> bool:
+        """Return whether this process runs the callbacks: of several that train, one does."""
+        return True
+
+    def _take_over_options(self) -> None:
+        """Let training go on with the config's options, if they were changed since it began."""
+        if self._trainer is not None and self._trainer.config != self.config:
+            self.set_training_state(self._trainer.state())
 
     def _train(
         self,
@@ -146,8 +158,8 @@ class TrainedEstimator(TrainedModel, Estimator):
     def _check_rows(self, dataset: Dataset) -> None:
         """Raise :class:`DatasetError` if the rows cannot be for this model."""
 
-    def _class_factors(self, dataset: Dataset) -> np.ndarray | None:
-        """Return the factors of the labels' weights, ``(tasks, classes)``; None without any."""
+    def _class_factors(self, dataset: Dataset) -> ClassFactors | None:
+        """Return the factors of the labels' weights; None without any."""
         if self.config.class_weight is None:
             return None
         if self.predicts_classes is False:
@@ -200,9 +212,9 @@ class TrainedEstimator(TrainedModel, Estimator):
         validation = Validation.of(self.config, dataset, valid, metrics)
         factors = self._class_factors(dataset)
         if factors is not None:
-            dataset = weigh_classes(dataset, factors)
+            dataset = weigh_classes(dataset, *factors)
             if valid is not None:
-                validation = replace(validation, dataset=weigh_classes(valid, factors))
+                validation = replace(validation, dataset=weigh_classes(valid, *factors))
         self._fit(dataset, validation, epochs, callbacks, progress, resume)
         return self
 
@@ -230,7 +242,7 @@ class TrainedEstimator(TrainedModel, Estimator):
         _check_rows_to_learn(dataset)
         factors = self._class_factors(dataset)
         if factors is not None:
-            dataset = weigh_classes(dataset, factors)
+            dataset = weigh_classes(dataset, *factors)
         return learning_rate_range(self._make_trainer, dataset, minimum, maximum, steps)
 
     def _after_fit(self, dataset: Any) -> None:

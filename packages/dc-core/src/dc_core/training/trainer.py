@@ -27,21 +27,20 @@ import numpy as np
 
 from dc_core.columns import Columns, take_rows
 from dc_core.dataset import Dataset
-from dc_core.errors import DatasetError, TrainingDiverged, TrainingStateError
+from dc_core.errors import DatasetError, ParameterError, TrainingDiverged, TrainingStateError
 from dc_core.interrupts import DeferredSignals, deferred_signals
 from dc_core.metric import score_all
-from dc_core.training import averaging, history
+from dc_core.training import averaging, history, saved_options
 from dc_core.training.batches import (
     LABELLED,
     Labels,
-    check_fingerprint,
-    fingerprint,
     labels_of,
     steps_per_epoch,
     training_batches,
 )
 from dc_core.training.config import TrainingConfig
 from dc_core.training.control import Control
+from dc_core.training.fingerprints import Fingerprints
 from dc_core.training.history import Epoch, Partial, epochs_waited
 from dc_core.training.monitoring import Monitor, Validation
 from dc_core.training.schedules import Progress
@@ -59,6 +58,7 @@ _PARTS: Final = (
     "partial",
     "control",
     "data",
+    "options",
     "optimizer",
     "average",
     "averaged",
@@ -95,7 +95,7 @@ class Trainer(ABC):
         self._schedule = config.make_schedule()
         self._partial = Partial()
         self._unread: list[Any] = []
-        self._data: np.ndarray | None = None
+        self._data = Fingerprints()
         self._best: dict[str, Any] = {}
         self._last: dict[str, Any] = {}
         self._average: dict[str, Any] = {}
@@ -151,10 +151,11 @@ class Trainer(ABC):
         """Return a copy of all weights, in the memory of ``into``, an earlier copy, if it fits."""
 
     @abstractmethod
-    def moved_weights(self, weights: dict[str, Any], share: float) -> dict[str, Any]:
+    def moved_weights(self, weights: dict[str, Any], share: Any) -> dict[str, Any]:
         """Return a copy of weights moved towards the model's by that share, in its own memory.
 
-        What is no floating-point number, such as a count, is the model's.
+        What is not a floating-point number, such as a count, is the model's. ``share`` is a float,
+        or a scalar on the device if :meth:`apply` returns those.
         """
 
     @abstractmethod
@@ -204,9 +205,9 @@ class Trainer(ABC):
         Raises :class:`DatasetError` if the data do not fit the model or differ between ranks, and
         :class:`TrainingDiverged` if steps in a row cannot be applied.
         """
-        self._check_ranks(dataset)
-        if self._data is None:
-            self._data = fingerprint(dataset)
+        data = self._data.with_those_of(dataset, validation.dataset)
+        self._check_ranks(data)
+        self._data = data
         rows = len(dataset)
         with deferred_signals() as signals:
             try:
@@ -250,9 +251,12 @@ class Trainer(ABC):
         self._read_losses()
         return self._partial.losses[-1] if self._partial.losses else math.nan
 
-    def check_data(self, dataset: Dataset) -> None:
-        """Raise :class:`TrainingStateError` unless training began with ``dataset``."""
-        check_fingerprint(self._data, dataset)
+    def check_data(self, dataset: Dataset, valid: Dataset | None = None) -> None:
+        """Raise :class:`TrainingStateError` if training began with other data.
+
+        ``valid`` has the rows to validate on, if any.
+        """
+        self._data.check(dataset, valid)
         steps = steps_per_epoch(len(dataset), self.config.batch_size)
         if self._partial.steps > steps:
             raise TrainingStateError(
@@ -268,7 +272,8 @@ class Trainer(ABC):
             "history": history.to_arrays(self.epochs),
             "partial": self._partial.to_arrays(),
             "control": self.control.to_arrays(),
-            "data": {} if self._data is None else {"rows": self._data.copy()},
+            "data": self._data.to_arrays(),
+            "options": saved_options.to_arrays(self.config),
             "optimizer": self.optimizer_state(),
             "average": self.weights_to_arrays(self._average),
             "averaged": averaging.count_to_arrays(self._averaged),
@@ -306,17 +311,25 @@ class Trainer(ABC):
         epochs = history.from_arrays(parts["history"])
         partial = Partial.from_arrays(parts["partial"])
         control = Control.from_arrays(parts["control"])
-        data = parts["data"].pop("rows", None)
-        if parts["data"] or (
-            data is not None and not (data.shape == (32,) and data.dtype == np.uint8)
-        ):
-            raise TrainingStateError("The digest of the training rows is not one.")
+        data = Fingerprints.from_arrays(parts["data"])
+        saved_options.check_same(self.config, parts["options"])
         averaged = averaging.count_from_arrays(parts["averaged"])
-        if (averaged > 0) != bool(parts["average"]) or (averaged and self.config.average is None):
+        most = len(epochs) + 1 if self.config.average == "swa" else averaged
+        if (averaged > 0) != bool(parts["average"]) or not averaged <= most:
             raise TrainingStateError(
-                "The training state has an average of weights that this model does not make, or "
-                "lacks a part of it.",
-                hint="Set average= as it was in training.",
+                "The average of weights in the training state lacks a part, or has more weights "
+                "than there were.",
+                hint="The training state was damaged or edited.",
+            )
+        if data.rows is None and (epochs or partial.steps):
+            raise TrainingStateError(
+                "The training state does not say which data it is of.",
+                hint="The training state is incomplete, or of another version.",
+            )
+        if parts["best"] and not epochs:
+            raise TrainingStateError(
+                "The training state has weights of a best epoch, and no epoch has ended.",
+                hint="The training state was damaged or edited.",
             )
         average, best, last = (
             self.weights_from_arrays(parts[part]) if parts[part] else {}
@@ -326,7 +339,7 @@ class Trainer(ABC):
         self.epochs, self._best, self._last = epochs, best, last
         self._average, self._averaged = average, averaged
         self._partial, self._unread, self.control = partial, [], control
-        self._data = None if data is None else data.copy()
+        self._data = data
 
     def _epoch(
         self,
@@ -367,13 +380,18 @@ class Trainer(ABC):
                 self.epochs, self._partial = epochs, Partial()
         return epoch
 
-    def _add_to_average(self) -> None:
-        """Let the average of the weights take the present ones in."""
-        share = averaging.next_share(self.config, self._averaged)
-        if self._averaged:
-            self._average = self.moved_weights(self._average, share)
-        else:
+    def _add_to_average(self, loss: Any = 0.0) -> None:
+        """Let the average of the weights take the present ones in.
+
+        That of a step whose ``loss`` is NaN, which was not applied, stays as it is.
+        """
+        share: Any = averaging.next_share(self.config, self._averaged)
+        if not self._averaged:
             self._average = self.copied_weights(self._average)
+        elif not isinstance(loss, float):  # NaN is not equal to itself, and nothing is waited for
+            self._average = self.moved_weights(self._average, share * (loss == loss))
+        elif not math.isnan(loss):
+            self._average = self.moved_weights(self._average, share)
         self._averaged += 1
 
     @contextmanager
@@ -409,8 +427,15 @@ class Trainer(ABC):
             at = Progress(
                 epochs=number - 1 + (step + 0.5) / steps, total=config.epochs, steps=steps
             )
-            factor = self._schedule.factor(at, results) * self.control.factor
-            return config.learning_rate * factor
+            factor = self._schedule.factor(at, results)
+            rate = config.learning_rate * factor * self.control.factor
+            if not 0 <= rate < math.inf:
+                raise ParameterError(
+                    f"The learning rate would be {rate!r}: {self._schedule.call_text()} returned "
+                    f"the factor {factor!r}.",
+                    hint="A schedule returns finite factors of at least 0.",
+                )
+            return rate
 
         batches = training_batches(
             dataset,
@@ -428,9 +453,10 @@ class Trainer(ABC):
                 seed = step_seed(config.seed, number, partial.steps, self.world.rank)
                 gradients = self.step_gradients(whole, labels, weight, seed)
                 with signals.whole():
-                    self._note(self.apply(gradients, self.control.rate), weight)
+                    loss = self.apply(gradients, self.control.rate)
+                    self._note(loss, weight)
                     if config.average == "ema":
-                        self._add_to_average()
+                        self._add_to_average(loss)
             else:
                 partial.steps += 1
             on_step(partial.steps, steps)
@@ -453,9 +479,10 @@ class Trainer(ABC):
         self.control.factor = every[0][-1]
         return [sum(each) for each in zip(*every, strict=True)][:-2]
 
-    def _check_ranks(self, dataset: Dataset) -> None:
+    def _check_ranks(self, data: Fingerprints) -> None:
         """Raise :class:`DatasetError` unless all ranks have the same rows."""
-        if self.world.size > 1 and len(set(self.world.gather(fingerprint(dataset).tolist()))) > 1:
+        bits = [bit for array in data.to_arrays().values() for bit in array.tolist()]
+        if self.world.size > 1 and len(set(self.world.gather(bits))) > 1:
             raise DatasetError(
                 "The processes that train together have different data.",
                 hint="Give each of them the whole dataset, in the same order: each step's rows are "

@@ -1,4 +1,4 @@
-"""A lease: the right to change the tags of a model, held by one process at a time.
+"""A lease: the right to change the tags of a model, or to train into a place, held by one process.
 
 It is a file created exclusively, which works on network file systems where ``flock`` does not. A
 process that dies leaves its lease behind. So a lease is broken if it has not changed for ``TERM``
@@ -23,6 +23,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Final
 
+from dc_core import escape_controls
 from dc_hub.errors import FileMissing, LockTimeout
 from dc_hub.files.paths import open_regular
 from dc_hub.files.system import create_file, is_busy, patiently, process_is_dead
@@ -43,6 +44,10 @@ class Lease:
 
     path: Path
     text: str
+
+    def holder(self) -> str:
+        """Return the process that holds the lease now, as errors name it."""
+        return holder(_read(self.path))
 
     def held(self) -> bool:
         """Tell whether this process still holds the lease: it may have been broken."""
@@ -72,8 +77,13 @@ class Lease:
 
 
 @contextmanager
-def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
+def lease(
+    path: Path, *, wait: float = 15.0, term: float = TERM, yields: bool = False
+) -> Iterator[Lease]:
     """Hold the lease ``path``, waiting up to ``wait`` seconds for it.
+
+    ``term`` is after how many seconds without a change it is taken for abandoned. With ``yields``
+    a holder that is seen to renew it is not waited for.
 
     Raises :class:`LockTimeout` naming the holder.
     """
@@ -85,14 +95,20 @@ def lease(path: Path, *, wait: float = 15.0) -> Iterator[Lease]:
     while not _take(mine):
         text, renewed, now = _read(path), _renewed(path), time.monotonic()
         if (text, renewed) != seen:
+            alive = yields and text is not None and seen[0] == text
             seen, since = (text, renewed), now
-        abandoned = text is not None and (now - since > TERM or owner_is_dead(text))
-        if text is not None and abandoned and _break(path, text, stuck=now - since > 2 * TERM):
+            if alive:
+                raise LockTimeout(
+                    f"{holder(text)} is holding {path}.",
+                    path=str(path),
+                    hint="Wait for it to finish.",
+                )
+        abandoned = text is not None and (now - since > term or owner_is_dead(text))
+        if text is not None and abandoned and _break(path, text, stuck=now - since > 2 * term):
             continue
         if now > deadline:
-            host, pid, *_ = [*(text or "").split(), "an unknown machine", "?"]
             raise LockTimeout(
-                f"Process {pid} on {host} has been holding {path} for more than {wait:g} s.",
+                f"{holder(text)} has been holding {path} for more than {wait:g} s.",
                 path=str(path),
                 hint="Wait for it to finish; if it is gone, remove that file.",
             )
@@ -119,6 +135,12 @@ def is_held(path: Path) -> bool:
 def owner() -> str:
     """Return a text that names this machine and process, and nothing else in the world."""
     return f"{socket.gethostname()} {os.getpid()} {uuid.uuid4().hex}"
+
+
+def holder(text: str | None) -> str:
+    """Return the process that :func:`owner` returned ``text`` in, as errors name it."""
+    host, pid, *_ = [*escape_controls(text or "").split(), "an unknown machine", "?"]
+    return f"Process {pid} on {host}"
 
 
 def owner_is_dead(text: str) -> bool:

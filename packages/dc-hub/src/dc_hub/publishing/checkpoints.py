@@ -9,8 +9,8 @@ from __future__ import annotations
 import logging
 import shutil
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Collection, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from difflib import get_close_matches
 from inspect import signature
 from pathlib import Path
@@ -24,11 +24,13 @@ from dc_core.training import CheckpointStore
 from dc_hub.errors import (
     AlreadyExists,
     CheckpointDamaged,
+    CheckpointsInUse,
     FileMissing,
     FormatVersionError,
     HashMismatch,
     HubError,
     LimitExceeded,
+    LockTimeout,
     ManifestError,
     ModelNotFound,
     ParamsError,
@@ -39,6 +41,7 @@ from dc_hub.errors import (
     UnsafePath,
     WeightsFileError,
 )
+from dc_hub.files.lease import Lease, lease
 from dc_hub.files.paths import is_directory, read_small, reading
 from dc_hub.files.storage import (
     find_leftovers,
@@ -73,6 +76,12 @@ BEST: Final = "best"
 _FORMAT: Final = "dc-checkpoints"
 _FORMAT_VERSION: Final = (1, 0)
 _LIMIT: Final = 1 << 16
+
+_LOCK: Final = ".lock"
+"""The lease of the program that trains into the place."""
+
+_TERM: Final = 60.0
+"""Seconds after which a program of another machine that does not renew its lease is given up."""
 
 _MARK: Final = "checkpoint"
 """The key of the metadata that has the checkpoint's name."""
@@ -131,6 +140,43 @@ class _Checkpoints(ABC):
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
+        self._lease: Lease | None = None
+
+    @abstractmethod
+    def _folder(self, begun: bool) -> Path | None:
+        """Return the directory of the checkpoints, checked; None if they are in a remote hub."""
+
+    @contextmanager
+    def held(self, *, begun: bool) -> Iterator[None]:
+        """Hold the lease of the place; see :class:`CheckpointStore`."""
+        folder = self._folder(begun)
+        if folder is None:
+            yield
+            return
+        made = [path for path in (folder, *folder.parents) if not path.exists()]
+        try:
+            with ExitStack() as stack:
+                with writing(folder, undone="Training has not begun."):
+                    make_directory(folder)
+                    try:
+                        taken = lease(folder / _LOCK, wait=3 * _TERM, term=_TERM, yields=True)
+                        mine = stack.enter_context(taken)
+                    except LockTimeout as error:
+                        raise _in_use(folder, error.args[0]) from error
+                stack.enter_context(mine.renewed())
+                self._lease = mine
+                yield
+        finally:
+            self._lease = None
+            for path in made:  # those that stayed empty
+                with suppress(OSError):
+                    path.rmdir()
+
+    def _check_held(self) -> None:
+        """Raise :class:`CheckpointsInUse` if another program has taken the lease over."""
+        mine = self._lease
+        if mine is not None and not mine.held():
+            raise _in_use(mine.path.parent, f"{mine.holder()} has taken over {mine.path}.")
 
     @abstractmethod
     def _locate(self, name: str) -> StoredModel:
@@ -141,11 +187,15 @@ class _Checkpoints(ABC):
         """Return what the checkpoint says that it is."""
 
     def load(
-        self, name: str, model: Model, check: Callable[[Mapping[str, np.ndarray]], None]
+        self,
+        name: str,
+        model: Model,
+        check: Callable[[Mapping[str, np.ndarray]], None],
+        may_change: Collection[str] = (),
     ) -> None:
         """Give ``model`` the checkpoint; see :class:`CheckpointStore`."""
         with self._opened(name) as opened:
-            described = _check_same(model, opened.record, name)
+            described = _check_same(model, opened.record, name, may_change)
             for argument, array in described.arrays.items():
                 if not np.array_equal(raw_bits(opened.weights[argument]), raw_bits(array)):
                     raise _of_another_model(name, f"the array {argument} has other values")
@@ -157,11 +207,11 @@ class _Checkpoints(ABC):
                 model.set_classes(opened.record.classes)
             model.set_training_state(state)
 
-    def check_same(self, name: str, model: Model) -> None:
+    def check_same(self, name: str, model: Model, may_change: Collection[str] = ()) -> None:
         """Raise :class:`TrainingStateError` if the checkpoint is of another model."""
         with _damage_noticed(name):
             record = self._record(name)
-        _check_same(model, record, name)
+        _check_same(model, record, name, may_change)
 
     def _as_checkpoint(self, name: str) -> dict[str, Any]:
         """Return the options to store the checkpoint with."""
@@ -204,6 +254,19 @@ class _InDirectory(_Checkpoints):
     def prepare(self, model: Model, *, begun: bool) -> None:
         """Check the directory, make it, and remove what is unfinished there."""
         check_publishable(model)
+        self._check_free(begun)
+        best = self.best()
+        with writing(self.directory, undone="Training has not begun."):
+            make_directory(self.directory)
+            self._write_index(best)
+            remove_leftovers(find_leftovers(self.directory, _ABANDONED))
+
+    def _folder(self, begun: bool) -> Path:
+        self._check_free(begun)
+        return self.directory.absolute()
+
+    def _check_free(self, begun: bool) -> None:
+        """Raise :class:`AlreadyExists` if there is something else than checkpoints."""
         with reading(str(self.directory)):
             if self.directory.exists() and not self.directory.is_dir():
                 raise self._occupied("a file")
@@ -213,14 +276,10 @@ class _InDirectory(_Checkpoints):
         others = [name for name in there if not name.startswith(".")]
         if others and INDEX not in others and not begun:
             raise self._occupied(f"something else: {min(others)}")
-        best = self.best()
-        with writing(self.directory, undone="Training has not begun."):
-            make_directory(self.directory)
-            self._write_index(best)
-            remove_leftovers(find_leftovers(self.directory, _ABANDONED))
 
     def store(self, name: str, model: Model) -> None:
         """Save the model as a directory in this one."""
+        self._check_held()
         save(model, self.directory / name, **self._as_checkpoint(name))
 
     def remove(self, name: str) -> None:
@@ -302,8 +361,15 @@ class _InHub(_Checkpoints):
             if revision not in tagged and self._is_unfinished(revision):
                 self.hub.remove(self.name, revision)
 
+    def _folder(self, begun: bool) -> Path | None:
+        if not isinstance(self.hub, LocalHub):
+            return None
+        self._exists()  # refuses links
+        return self.hub.path / self.name
+
     def store(self, name: str, model: Model) -> None:
         """Publish the model with the checkpoint's tag."""
+        self._check_held()
         options = self._as_checkpoint(name)
         given = options.pop("tag", ())
         tags = (given,) if isinstance(given, str) else tuple(given)
@@ -401,18 +467,31 @@ def _damage_noticed(name: str) -> Iterator[None]:
         ) from error
 
 
-def _check_same(model: Model, record: Record, name: str) -> Described:
+def _check_same(model: Model, record: Record, name: str, may_change: Collection[str]) -> Described:
     """Raise :class:`TrainingStateError` unless ``record`` is that of ``model``; describe it."""
     described = describe(model, model)
     found = [
         *changes("the class", record.cls, described.cls),
         *changes("the version of the class", record.class_version, described.class_version),
-    ] or [*changes("", dict(record.params), dict(described.params))]
+    ] or [
+        change
+        for change in changes("", dict(record.params), dict(described.params))
+        if change.where.split(".")[-2:-1] != ["options"]
+        or change.where.rpartition(".")[2] not in may_change
+    ]
     if found:
         raise _of_another_model(
             name, "; ".join(f"{c.where} is {c.before!r} there, and {c.after!r} now" for c in found)
         )
     return described
+
+
+def _in_use(folder: Path, reason: str) -> CheckpointsInUse:
+    return CheckpointsInUse(
+        f"Another program trains with its checkpoints in {folder}. {reason}",
+        path=str(folder),
+        hint="Wait until it ends, or choose another place for the checkpoints of this one.",
+    )
 
 
 def _of_another_model(name: str, difference: str) -> TrainingStateError:
