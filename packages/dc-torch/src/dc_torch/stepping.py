@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any, Final
@@ -28,9 +29,7 @@ class FiniteCheck:
         Nothing waits for the device. The tensor is used again at the next call.
         """
         self._found.zero_()
-        dtype = gradients[0].dtype if gradients else torch.float32
-        alike = all(g.dtype is dtype and g.layout is torch.strided for g in gradients)
-        if alike and dtype.is_floating_point:
+        if _alike(gradients):
             # What torch's own scaler of gradients uses: one pass over all of them.
             torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
         else:
@@ -38,6 +37,26 @@ class FiniteCheck:
                 values = gradient.coalesce().values() if gradient.is_sparse else gradient
                 self._found.logical_or_(~torch.isfinite(values).all())
         return self._found
+
+    def passes(self, gradients: list[Tensor]) -> bool:
+        """Return whether all of them are finite; this waits for the device.
+
+        On the CPU a finite norm is proof, and takes less time than :meth:`faults`; that of large
+        values is infinite too.
+        """
+        if self._found.device.type == "cpu" and _alike(gradients):
+            norms = torch._foreach_norm(gradients)
+            if all(math.isfinite(norm.item()) for norm in norms):
+                return True
+        return not self.faults(gradients).item()
+
+
+def _alike(gradients: list[Tensor]) -> bool:
+    """Return whether one call of torch takes all of them."""
+    dtype = gradients[0].dtype if gradients else torch.int64
+    return dtype.is_floating_point and all(
+        each.dtype is dtype and each.layout is torch.strided for each in gradients
+    )
 
 
 class Buffers:

@@ -29,6 +29,7 @@ from dc_torch.batches import input_dtype, input_of
 from dc_torch.extra_state import ExtraStates
 from dc_torch.extra_state import to_array as extra_state_array
 from dc_torch.freezing import frozen, matching
+from dc_torch.fused import OptimizerSteps
 from dc_torch.inference import as_floats, evaluating, run
 from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
 from dc_torch.process_group import ProcessGroup
@@ -77,6 +78,7 @@ class ModuleTrainer(Trainer):
         # are restored can only be decided here.
         fused = bool(self._optimizer.defaults.get("fused"))
         self._decides = self.device.type == "cuda" and fused and not self._extra.names
+        self._optimizer_steps = OptimizerSteps(self._optimizer)
 
     @contextmanager
     def joined(self, group: ProcessGroup) -> Iterator[None]:
@@ -97,6 +99,7 @@ class ModuleTrainer(Trainer):
         last = self.config.unfreeze_after
         names = self._frozen if last is None or epoch <= last else ()
         self.module.train()
+        self._optimizer_steps.forget()
         try:
             with frozen(unwrapped(self.module), names):
                 yield
@@ -122,22 +125,20 @@ class ModuleTrainer(Trainer):
         Raises :class:`OutOfDeviceMemory`, saying how many rows fit.
         """
         seed_rng(seed)
-        with (
-            self._telling_what_fits(X, labels, weight),
-            self._buffers.restored_on_error(keep=before is None),
-        ):
-            if self._group is None:
-                module, mean = self.module, 1
-            else:
-                module, mean = (
-                    self._parallel_in(self._group, X, labels, weight, seed),
-                    self.world.size,
-                )
-            if before is None:
-                self._drop_gradients()
-            loss = self._backward(module, X, labels, weight, mean)
-            if self._group is not None:
-                loss = self._group.sum(loss)
+        try:
+            with self._buffers.restored_on_error(keep=before is None):
+                module, ranks = self.module, 1
+                if self._group is not None:
+                    module = self._parallel_in(self._group, X, labels, weight, seed)
+                    ranks = self.world.size
+                if before is None:
+                    self._drop_gradients()
+                loss = self._backward(module, X, labels, weight, ranks)
+                if self._group is not None:
+                    loss = self._group.sum(loss)
+        except torch.OutOfMemoryError as error:
+            traceback.clear_frames(error.__traceback__)  # they hold what takes the memory
+            raise self._out_of_memory(X, labels, weight, str(error)) from None
         return loss if before is None else before + loss
 
     def _backward(
@@ -149,14 +150,6 @@ class ModuleTrainer(Trainer):
         w = labels.w / (weight / factor)
         loss = self._loss.backward(output, *self._targets(labels.y, w, output))
         return loss if factor == 1 else loss / factor
-
-    @contextmanager
-    def _telling_what_fits(self, X: Columns, labels: Labels, weight: float) -> Iterator[None]:
-        try:
-            yield
-        except torch.OutOfMemoryError as error:
-            traceback.clear_frames(error.__traceback__)  # they hold what takes the memory
-            raise self._out_of_memory(X, labels, weight, str(error)) from None
 
     def _out_of_memory(
         self, X: Columns, labels: Labels, weight: float, reason: str
@@ -225,22 +218,20 @@ class ModuleTrainer(Trainer):
             self._began = True
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        faults = self._finite.faults(
-            [p.grad for p in self._parameters.values() if p.grad is not None]
-        )
-        self._clip()  # after the check: clipping makes infinite values finite
-        value: float | Tensor = math.nan
+        found = [p.grad for p in self._parameters.values() if p.grad is not None]
+        # Clipping is after the check: it makes infinite values finite.
         if self._decides:
-            faults.logical_or_(~torch.isfinite(loss))
-            self._optimizer.found_inf = faults  # type: ignore[attr-defined]
-            self._step()
+            faults = self._finite.faults(found).logical_or_(~torch.isfinite(loss))
+            self._clip()
+            self._step(len(found), faults)
             self._buffers.restore(faults)
-            value = torch.where(faults.bool(), math.nan, loss)
-        elif math.isfinite(known := loss.item()) and not faults.item():
-            self._step()
-            value = known
-        else:
+            return torch.where(faults.bool(), math.nan, loss)
+        value = loss.item()
+        if not (math.isfinite(value) and self._finite.passes(found)):
             self._buffers.restore()
+            return math.nan
+        self._clip()
+        self._step(len(found))
         return value
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
@@ -330,9 +321,9 @@ class ModuleTrainer(Trainer):
         """Set the optimizer's state."""
         load_optimizer_state(self._optimizer, self._parameters, state)
 
-    def _step(self) -> None:
+    def _step(self, count: int, faults: Tensor | None = None) -> None:
         try:
-            self._optimizer.step()
+            self._optimizer_steps.step(count, faults)
         except (AssertionError, LookupError, RuntimeError, TypeError, ValueError) as error:
             if isinstance(error, torch.OutOfMemoryError):
                 raise OutOfDeviceMemory(
@@ -367,9 +358,10 @@ class ModuleTrainer(Trainer):
 
     def _targets(self, y: np.ndarray, w: np.ndarray, output: Tensor) -> tuple[Tensor, Tensor]:
         """Return labels and weights on the device, in the dtype of the output."""
+        dtype = numpy_dtype(output.dtype)  # converted by NumPy, of which a call costs less
         return (
-            to_tensor(y).to(self.device, output.dtype),
-            to_tensor(w).to(self.device, output.dtype),
+            to_tensor(y.astype(dtype)).to(self.device),
+            to_tensor(w.astype(dtype)).to(self.device),
         )
 
 

@@ -9,7 +9,7 @@ import math
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from dc_core.component import Component
 from dc_core.errors import ParameterError
@@ -17,8 +17,7 @@ from dc_core.parameters import check_choice
 from dc_core.training.history import improvements
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
+class Progress(NamedTuple):
     """How far training has come; schedules span ``total`` epochs of ``steps`` steps each."""
 
     epochs: float

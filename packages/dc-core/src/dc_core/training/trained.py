@@ -130,10 +130,11 @@ class TrainedModel(Trainable):
         callbacks: Sequence[Callback],
     ) -> None:
         """Run ``trainer`` and the callbacks, until one of them asks to stop."""
+        calls = [callback.on_step for callback in callbacks]
 
         def on_step(step: int, steps: int) -> None:
-            for callback in callbacks:
-                callback.on_step(self, step, steps)
+            for call in calls:
+                call(self, step, steps)
 
         with ExitStack() as ending:
             for callback in callbacks:

@@ -491,6 +491,8 @@ class Trainer(ABC):
 
     def step_gradients(self, X: Columns, labels: Labels, weight: float, seed: int) -> Any:
         """Return the :meth:`gradients` of all rows of a step, computed in parts if need be."""
+        if self.config.accumulate == 1:
+            return self.gradients(X, labels, weight, seed)
         gradients = None
         for i, (part, own) in enumerate(self._parts(X, labels)):
             drawn = seed if i == 0 else step_seed(seed, i, 0)
@@ -499,8 +501,6 @@ class Trainer(ABC):
 
     def _parts(self, X: Columns, labels: Labels) -> list[tuple[Columns, Labels]]:
         """Return the rows of a step in parts, of which there are equally many on all ranks."""
-        if self.config.accumulate == 1:
-            return [(X, labels)]
         rows = len(labels.y)
         # A step with fewer rows has fewer parts, and no part has a single row unless all have.
         own = math.ceil(self.config.batch_size / self.world.size)
