@@ -13,6 +13,8 @@ from dc_jax import weights as named
 if TYPE_CHECKING:
     import numpy as np
 
+    from dc_jax.model import JaxModel
+
 
 @dataclass(frozen=True, eq=False)
 class Hooks:
@@ -33,7 +35,7 @@ class Hooks:
         names = ("dc-jax", "jax", *self.distributions)
         versions = {name: distributions.version(name) for name in names}
         installed = {name: version for name, version in versions.items() if version}
-        return BackendInfo(installed, frozenset({"weights"}))
+        return BackendInfo(installed, frozenset({"weights", "wrap"}))
 
     @hookimpl
     def dc_describe_weights(self, obj: Any) -> Mapping[str, WeightInfo]:
@@ -57,6 +59,13 @@ class Hooks:
     ) -> Any:
         """Return a module with these arrays."""
         return named.import_weights(self._checked(obj), weights, allow_missing, copy=copy)
+
+    @hookimpl
+    def dc_wrap(self, obj: Any) -> JaxModel:
+        """Return a :class:`JaxModel` around a module."""
+        from dc_jax.model import JaxModel
+
+        return JaxModel(self._checked(obj))
 
     def _checked(self, obj: Any) -> Any:
         if not self.serves(obj):

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from enum import Enum
 from typing import Any, NamedTuple
 
 import jax
@@ -31,12 +32,27 @@ from dc_jax.libraries import (
 )
 
 
+class Role(Enum):
+    """What an array of a module is."""
+
+    PARAMETER = "parameter"
+    """Gradients change it."""
+
+    STATE = "state"
+    """The module may change it while it runs, like the statistics of a batch norm."""
+
+    RANDOM = "random"
+    """It belongs to a generator of random numbers."""
+
+    CONSTANT = "constant"
+
+
 class Weight(NamedTuple):
-    """An array of a module: its names, and whether gradients change it."""
+    """An array of a module: its names, and what it is."""
 
     native: str
     value: Array
-    trainable: bool
+    role: Role
     aliases: tuple[str, ...] = ()
 
 
@@ -133,10 +149,12 @@ def _tree_weights(module: Any) -> Iterator[Weight]:
         held = [jax.tree_util.tree_leaves(each) for each in indices if is_state_index(each)]
         states = {id(leaf) for leaves in held for leaf in leaves}
     for name, leaf in _named(module):
-        if is_array(leaf):
-            # NumPy's arrays are constants to Equinox.
-            constant = id(leaf) in states or (equinox and isinstance(leaf, np.ndarray))
-            yield Weight(name, leaf, _is_inexact(leaf) and not constant)
+        if not is_array(leaf):
+            continue
+        # NumPy's arrays are constants to Equinox.
+        constant = not _is_inexact(leaf) or (equinox and isinstance(leaf, np.ndarray))
+        role = Role.CONSTANT if constant else Role.PARAMETER
+        yield Weight(name, leaf, Role.STATE if id(leaf) in states else role)
 
 
 def _flax_weights(module: Any) -> Iterator[Weight]:
@@ -150,21 +168,27 @@ def _flax_weights(module: Any) -> Iterator[Weight]:
     places: dict[int, list[str]] = {}
     for path, leaf in leaves:
         if is_variable(leaf):
-            places.setdefault(id(leaf), []).append(_joined(path))
+            places.setdefault(id(leaf), []).append(joined(path))
     for path, leaf in leaves:
         if isinstance(leaf, nnx().Module):
             raise NotSerializable(
-                f"The {type(leaf).__name__} at {_joined(path)!r} is no pytree.",
+                f"The {type(leaf).__name__} at {joined(path)!r} is no pytree.",
                 hint="Leave out pytree=False where its class is defined.",
             )
         if is_array(leaf):
-            yield Weight(_joined(path), leaf, trainable=False)
+            yield Weight(joined(path), leaf, Role.STATE)
         for inner, value in _within(leaf) if is_variable(leaf) else ():
             names = [".".join(filter(None, (place, inner))) for place in places[id(leaf)]]
             if is_array(value) and names:
-                trainable = isinstance(leaf, nnx().Param) and _is_inexact(value)
-                yield Weight(names[0], value, trainable, tuple(names[1:]))
+                yield Weight(names[0], value, _role(leaf, value), tuple(names[1:]))
         places[id(leaf)] = []
+
+
+def _role(variable: Any, value: Array) -> Role:
+    if isinstance(variable, nnx().RngState):
+        return Role.RANDOM
+    is_parameter = isinstance(variable, nnx().Param) and _is_inexact(value)
+    return Role.PARAMETER if is_parameter else Role.STATE
 
 
 def _named(tree: Any) -> Iterator[tuple[str, Any]]:
@@ -177,7 +201,7 @@ def _named(tree: Any) -> Iterator[tuple[str, Any]]:
         skipped = 2 if len(tree.args) == 1 and not tree.keywords else 1
     leaves, _ = jax.tree_util.tree_flatten_with_path(tree, is_leaf=is_variable)
     for path, leaf in leaves:
-        name = _joined(path[skipped:])
+        name = joined(path[skipped:])
         if is_variable(leaf):
             for inner, value in _within(leaf):
                 yield ".".join(filter(None, (name, inner))), value
@@ -188,7 +212,7 @@ def _named(tree: Any) -> Iterator[tuple[str, Any]]:
 def _within(variable: Any) -> Iterator[tuple[str, Any]]:
     """Yield the leaves of the value of a variable: one, as a rule, whose path is empty."""
     for path, value in jax.tree_util.tree_flatten_with_path(variable.get_raw_value())[0]:
-        yield _joined(path), value
+        yield joined(path), value
 
 
 def _state_by_name(state: Any) -> dict[Any, Any]:
@@ -208,8 +232,9 @@ def _state_by_name(state: Any) -> dict[Any, Any]:
     return dict(zip(names, values, strict=True))
 
 
-def _joined(path: Iterable[Any]) -> str:
-    return ".".join(str(_key(entry)) for entry in path)
+def joined(path: Iterable[Any], separator: str = ".") -> str:
+    """Return a path of a pytree as text."""
+    return separator.join(str(_key(entry)) for entry in path)
 
 
 def _key(entry: Any) -> Any:
