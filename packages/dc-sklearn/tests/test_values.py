@@ -12,8 +12,9 @@ from hypothesis.extra import numpy as hnp
 from scipy import sparse
 
 from dc_core.errors import NotSerializable, StructureError, UnknownWeight, WeightsMismatch
+from dc_core.structures import native_name
 from dc_sklearn import values
-from dc_sklearn.slots import Reader, native_name
+from dc_sklearn.slots import Reader
 
 NUMBERS = (
     st.none()

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from dc_core import lazy as lazy
     from dc_core import plugins as plugins
     from dc_core import registry as registry
+    from dc_core import structures as structures
     from dc_core import training as training
     from dc_core.arrays import to_array as to_array
     from dc_core.balancing import balanced_factors as balanced_factors
@@ -90,6 +91,10 @@ if TYPE_CHECKING:
     from dc_core.steps import Splitter as Splitter
     from dc_core.steps import Transformer as Transformer
     from dc_core.tables import make_table as make_table
+    from dc_core.tabular import Table as Table
+    from dc_core.tabular import class_labels as class_labels
+    from dc_core.tabular import flat_rows as flat_rows
+    from dc_core.tabular import to_table as to_table
     from dc_core.warning import DCWarning as DCWarning
     from dc_core.warning import PluginWarning as PluginWarning
     from dc_core.warning import warn as warn
@@ -170,7 +175,9 @@ _EXPORTS = {
         "Splitter",
         "Transformer",
     ],
+    "dc_core.structures": ["structures"],
     "dc_core.tables": ["make_table"],
+    "dc_core.tabular": ["Table", "class_labels", "flat_rows", "to_table"],
     "dc_core.training": ["training"],
     "dc_core.warning": ["DCWarning", "PluginWarning", "warn"],
     "dc_core.weights": ["WeightInfo", "check_weights", "model_name", "number_by_layer"],

@@ -14,6 +14,7 @@ from sklearn.ensemble._hist_gradient_boosting.common import PREDICTOR_RECORD_DTY
 from sklearn.ensemble._hist_gradient_boosting.predictor import TreePredictor
 
 from dc_core.errors import NotSerializable, StructureError
+from dc_core.structures import check_links, check_offsets, check_trees
 from dc_sklearn import trees, values
 from dc_sklearn.kinds import rises
 from dc_sklearn.schema import Restoring, Storing
@@ -122,7 +123,7 @@ class Predictors:
         for array in bitsets:
             if array.shape != (len(bitsets[0]), _WORDS):
                 raise StructureError(f"{path} has bitsets of shape {array.shape}.")
-        values.check_offsets(f"{path}/bitset_offsets", bitset_offsets, len(bitsets[0]))
+        check_offsets(f"{path}/bitset_offsets", bitset_offsets, len(bitsets[0]))
         if len(bitset_offsets) != len(offsets):
             raise StructureError(
                 f"{path} does not have bitsets for each of {len(offsets) - 1} trees."
@@ -161,13 +162,13 @@ def _check(
     for field, array in nodes.items():
         if len(array) != total:
             raise StructureError(f"{path}/{field} has {len(array)} entries for {total} nodes.")
-    trees.check_trees(path, offsets, total)
+    check_trees(path, offsets, total)
     for flag in _FLAGS:
         if nodes[flag].max() > 1:
             raise StructureError(f"{path}/{flag} holds values other than 0 and 1.")
     leaf = nodes["is_leaf"] == 1
     left, right = (np.where(leaf, -1, nodes[side].astype(np.int64)) for side in ("left", "right"))
-    trees.check_links(path, left, right, offsets)
+    check_links(path, left, right, offsets)
 
     inner = np.flatnonzero(~leaf)
     feature = nodes["feature_idx"][inner]

@@ -13,11 +13,12 @@ from scipy import sparse
 
 from dc_core import WeightInfo, check_weights, uninterrupted
 from dc_core.errors import DCError, NotSerializable, StructureError
+from dc_core.structures import incomplete
 from dc_sklearn import values
 from dc_sklearn.estimators import constructed, schema_of
 from dc_sklearn.kinds import Labels, Record, Word
 from dc_sklearn.schema import Field, Restoring, Schema, State, Storing
-from dc_sklearn.slots import Reader, Slots, incomplete, info
+from dc_sklearn.slots import Reader, Slots, info
 
 _DEEPEST: Final = 32
 _COUNT: Final = "attributes"

@@ -16,10 +16,9 @@ import numpy as np
 from sklearn.tree._tree import Tree
 
 from dc_core.errors import NotSerializable, StructureError
+from dc_core.structures import LEAF, check_links, check_trees, tree_depths
 from dc_sklearn.slots import Reader, Slot, Slots
-from dc_sklearn.values import check_offsets
 
-_LEAF: Final = -1
 _UNDEFINED: Final = -2
 _MAX_SAMPLES: Final = np.iinfo(np.int32).max
 _BLOCK: Final = 1 << 14
@@ -178,8 +177,8 @@ def _check_nodes(
 ) -> np.ndarray:
     """Return the depth of each of a few trees, as :func:`check` does of all."""
     left, right, feature = nodes["children_left"], nodes["children_right"], nodes["feature"]
-    leaf = left == _LEAF
-    if not np.array_equal(leaf, right == _LEAF):
+    leaf = left == LEAF
+    if not np.array_equal(leaf, right == LEAF):
         raise StructureError(f"{path} has a node with one child.")
     if ((feature != _UNDEFINED) & leaf).any():
         raise StructureError(f"{path} has a leaf that tests a feature.")
@@ -189,58 +188,4 @@ def _check_nodes(
         raise StructureError(f"{path} has a threshold that is NaN.")
     if nodes["missing_go_to_left"].max() > 1:
         raise StructureError(f"{path}/missing_go_to_left holds values other than 0 and 1.")
-    return _depths(left, check_links(path, left, right, offsets), offsets[:-1])
-
-
-def check_trees(path: str, offsets: np.ndarray, total: int) -> None:
-    """Raise :class:`StructureError` unless ``offsets`` divide ``total`` nodes into trees."""
-    check_offsets(f"{path}/offsets", offsets, total)
-    if len(offsets) < 2 or np.diff(offsets).min() < 1:
-        raise StructureError(f"{path} holds a tree without nodes.")
-
-
-def check_links(path: str, left: np.ndarray, right: np.ndarray, offsets: np.ndarray) -> np.ndarray:
-    """Return each node's parent among all nodes, -1 for a root.
-
-    ``left`` and ``right`` number the children within their own tree, -1 in a leaf. Raises
-    :class:`StructureError` unless every child comes after its parent in the same tree, and every
-    node but the roots has exactly one.
-    """
-    inner = np.flatnonzero(left != _LEAF)
-    sizes = np.diff(offsets)
-    tree = np.repeat(np.arange(len(sizes)), sizes)[inner]
-    start, stop = offsets[tree], offsets[tree + 1]
-    first, second = left[inner] + start, right[inner] + start
-    lower, upper = np.minimum(first, second), np.maximum(first, second)
-    if (lower <= inner).any() or (upper >= stop).any():
-        raise StructureError(
-            f"{path} has a child that does not come after its parent in the parent's own tree."
-        )
-    parent = np.full(len(left), -1)
-    parent[first] = inner
-    parent[second] = inner
-    roots = np.count_nonzero(parent < 0)
-    if 2 * inner.size != len(left) - len(sizes) or roots != len(sizes):
-        raise StructureError(f"{path} has a node without a parent, or with more than one.")
-    return parent
-
-
-def _depths(left: np.ndarray, parent: np.ndarray, roots: np.ndarray) -> np.ndarray:
-    """Return each tree's depth by doubling jumps to the root: O(N log depth) for any shape.
-
-    Only inner nodes are followed; the deepest leaf is one level below one of them.
-    """
-    inner = np.flatnonzero(left != _LEAF)
-    number = np.zeros(len(left), np.intp)
-    number[inner] = np.arange(len(inner))
-    above = parent[inner]
-    depth = (above >= 0).astype(np.int32)
-    jump = np.where(above >= 0, number[above], number[inner])
-    while True:
-        further = depth[jump]
-        if not further.any():
-            deepest = np.zeros(len(left), np.int32)
-            deepest[inner] = depth + 1
-            return np.maximum.reduceat(deepest, roots)
-        depth += further
-        jump = jump[jump]
+    return tree_depths(left, check_links(path, left, right, offsets), offsets[:-1])

@@ -33,6 +33,7 @@ from scipy import sparse
 
 from dc_core import charge
 from dc_core.errors import NotSerializable, StructureError, WeightsMismatch
+from dc_core.structures import check_offsets
 from dc_sklearn.slots import Reader, Slot, Slots
 
 _NUMERIC: Final = "biufc"
@@ -277,12 +278,6 @@ def _decode_objects(reader: Reader, path: str, at: str) -> np.ndarray:
 def count(n: int) -> Slot:
     """Return the slot of a length."""
     return Slot.made(np.array(n, np.int64))
-
-
-def check_offsets(at: str, offsets: np.ndarray, total: int) -> None:
-    """Raise :class:`StructureError` unless ``offsets`` rise from 0 to ``total``."""
-    if offsets.size == 0 or offsets[0] != 0 or offsets[-1] != total or np.any(np.diff(offsets) < 0):
-        raise StructureError(f"The offsets of {at!r} do not rise from 0 to {total}.")
 
 
 def _plain(path: str, array: np.ndarray) -> Any:
