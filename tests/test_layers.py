@@ -125,11 +125,13 @@ def providers(module: str) -> set[str]:
     """Return the distributions that provide the top-level ``module``.
 
     One that is not installed is taken to have the module's name: the frameworks of some packages
-    are installed only where these are tested.
+    are installed only where these are tested. One without code for GPUs, ``xgboost-cpu``, stands in
+    for ``xgboost``.
     """
     if module in MODULES:
         return {canonicalize_name(module)}
-    return {canonicalize_name(name) for name in distributions().get(module, [module])}
+    found = {canonicalize_name(name) for name in distributions().get(module, [module])}
+    return found | {name.removesuffix("-cpu") for name in found}
 
 
 @pytest.mark.parametrize("package", PACKAGES)
