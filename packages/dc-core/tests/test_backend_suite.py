@@ -9,13 +9,14 @@ import pytest
 from dc_core.testing import BackendSuite, EngineSuite, ModelSuite, TrainerSuite
 
 LAWS = [
-    "test_the_distribution_requires_what_the_backend_needs",
-    "test_the_distribution_installs_one_package",
     "test_calls_leave_the_process_as_it_was",
     "test_first_calls_leave_the_process_as_it_was",
     "test_calls_print_nothing",
+    "test_the_distribution_requires_what_the_backend_needs",
+    "test_the_distribution_installs_one_package",
     "test_nothing_is_kept_after_a_call",
     "test_describing_allocates_no_weights",
+    "test_hostile_weights_never_crash_or_hang",
     "test_any_state_is_imported_exactly_or_rejected",
     "test_any_architecture_survives_a_round_trip",
     "test_tied_weights_appear_once",
@@ -77,6 +78,7 @@ SKIPPED = {
     "TestNet": {
         "test_an_unfitted_object_takes_all_or_nothing",
         "test_a_corrupted_structure_is_rejected",
+        "test_hostile_weights_never_crash_or_hang",
     },
     "TestScaler": {
         "test_tied_weights_appear_once",

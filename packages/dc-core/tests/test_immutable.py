@@ -125,6 +125,7 @@ class IceSuite(BackendSuite):
 SKIPPED = {
     "test_an_unfitted_object_takes_all_or_nothing",
     "test_a_corrupted_structure_is_rejected",
+    "test_hostile_weights_never_crash_or_hang",
     "test_components_are_rebuilt_from_their_description",
     "test_unknown_component_names_are_refused",
     "test_unknown_parameters_are_refused",

@@ -1212,6 +1212,60 @@ for state, fitted in {"fitted": True, "unfitted": False}.items():
 # Capabilities
 
 
+HOSTILE = "test_hostile_weights_never_crash_or_hang"
+
+
+def on_hostile_weights(act):
+    """Return an import hook that does something if the weights are not finite."""
+
+    def attempt(obj, weights, *_):
+        if not all(np.isfinite(array).all() for array in weights.values()):
+            act()
+
+    return wrapped("load", attempt)
+
+
+def wait():
+    while True:
+        sum(range(1000))
+
+
+def overlook():
+    raise KeyError("nan")
+
+
+def clip_the_mean(obj, *_):
+    obj.mean_ = np.clip(obj.mean_, -10, 10)
+    return obj
+
+
+for fault, act, says in (
+    ("crashes", os.abort, "crash (SIGABRT)"),
+    ("hangs", wait, "hang (SIGPROF)"),
+    ("takes_all_memory", lambda: bytearray(1 << 40), "memory (importing: "),
+    ("overlooks_nan", overlook, "untyped error (KeyError: 'nan')"),
+):
+    bury(
+        f"{fault}_on_hostile_weights",
+        HOSTILE,
+        f"ended with: {says}",
+        suite="ImpatientSuite",
+        load=on_hostile_weights(act),
+    )
+bury(
+    "clips_hostile_weights",
+    HOSTILE,
+    "ended with: inexact ('0' has different values)",
+    suite="TestScaler",
+    load=wrapped("load", after=clip_the_mean),
+)
+bury(
+    "makes_no_hostile_objects",
+    HOSTILE,
+    "The weights of make(0), unchanged: untyped error SystemError: not today",
+    suite="StrangerSuite",
+)
+
 ANY_STATE = "test_any_state_is_imported_exactly_or_rejected"
 bury(
     "clips_any_state",

@@ -155,3 +155,16 @@ class UnlikeSuite(TestNet):
         from hypothesis import strategies as st
 
         return st.just(lambda seed: tiny.Net(seed, power=seed + 1))
+
+
+class ImpatientSuite(TestScaler):
+    """Its limit on processor time is low, so that a hang is found soon."""
+
+    hostile_seconds = 0.5
+
+
+class StrangerSuite(TestScaler):
+    """Its objects cannot be made everywhere."""
+
+    def blank(self):
+        raise SystemError("not today")

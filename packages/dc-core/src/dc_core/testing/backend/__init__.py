@@ -8,6 +8,7 @@ from dc_core.testing.backend.claiming import ClaimingLaws
 from dc_core.testing.backend.components import ComponentLaws
 from dc_core.testing.backend.distribution import DistributionLaws
 from dc_core.testing.backend.exporting import ExportingLaws
+from dc_core.testing.backend.hostile import HostileLaws
 from dc_core.testing.backend.importing import ImportingLaws
 from dc_core.testing.backend.naming import NamingLaws
 from dc_core.testing.backend.rejecting import RejectingLaws
@@ -25,6 +26,7 @@ class BackendSuite(
     ComponentLaws,
     SpecialLaws,
     ArbitraryLaws,
+    HostileLaws,
     SideEffectLaws,
     DistributionLaws,
 ):

@@ -21,6 +21,15 @@ class BackendSubject(Suite):
     backend: ClassVar[str]
     """The backend's name: that of its entry point in ``dc.backends.v1``."""
 
+    hostile_cases: ClassVar[int] = 100
+    """How many cases the law tries; ``python -m dc_core.testing.hostile`` tries more."""
+
+    hostile_memory: ClassVar[int] = 1 << 30
+    """How many bytes of address space a case may take beyond those of the program (on Linux)."""
+
+    hostile_seconds: ClassVar[float] = 10
+    """How many seconds of processor time a case may take (not on Windows)."""
+
     @abstractmethod
     def make(self, seed: int) -> Any:
         """Return an object of the framework, ready to predict, whose weights depend on ``seed``.
