@@ -66,7 +66,7 @@ def test_numbers_and_tensors_of_any_shape_are_state():
     steps(optimizer, whole, (1.0, -2.0, 0.5, 3.0))
     first, optimizer = made()
     steps(optimizer, first, (1.0, -2.0))
-    state = optimizer_state(optimizer, {"w": first})
+    state = dict(optimizer_state(optimizer, {"w": first}))
     assert sorted(state) == ["groups/0/scale", "w/rows", "w/step", "w/sum"]
     second, optimizer = made()
     second.data = first.data.clone()
@@ -96,7 +96,7 @@ def test_numbers_and_tensors_of_any_shape_are_state():
 def test_a_state_that_the_optimizer_does_not_keep_is_refused_and_changes_nothing(change):
     parameter, optimizer = made()
     steps(optimizer, parameter, (1.0,))
-    state = optimizer_state(optimizer, {"w": parameter})
+    state = dict(optimizer_state(optimizer, {"w": parameter}))
     other, optimizer = made()
     with pytest.raises(TrainingStateError):
         load_optimizer_state(optimizer, {"w": other}, {**state, **change})
@@ -107,7 +107,7 @@ def test_a_state_that_the_optimizer_does_not_keep_is_refused_and_changes_nothing
 def test_a_number_that_became_a_float_is_resumed_as_a_float():
     first, optimizer = made(scale=1)
     steps(optimizer, first, (1.0,))
-    state = optimizer_state(optimizer, {"w": first})
+    state = dict(optimizer_state(optimizer, {"w": first}))
     second, optimizer = made(scale=1)
     load_optimizer_state(optimizer, {"w": second}, state)
     assert optimizer.param_groups[0]["scale"] == 0.5
@@ -128,7 +128,7 @@ def test_a_state_has_no_options_of_torch_and_no_nan(change):
     parameter = nn.Parameter(torch.ones(3, 2))
     optimizer = make_optimizer("adam", {"w": parameter}, 0.1, {}, {}, {})
     steps(optimizer, parameter, (1.0,))
-    state = optimizer_state(optimizer, {"w": parameter})
+    state = dict(optimizer_state(optimizer, {"w": parameter}))
     with pytest.raises(TrainingStateError):
         load_optimizer_state(optimizer, {"w": parameter}, {**state, **change})
     load_optimizer_state(optimizer, {"w": parameter}, state)
@@ -156,7 +156,7 @@ def test_state_that_is_no_array_is_refused_by_name():
     steps(optimizer, parameter, (1.0,))
     optimizer.state[parameter]["past"] = [1, 2]
     with pytest.raises(TrainingStateError, match=r"Counting keeps 'past' as a list"):
-        optimizer_state(optimizer, {"w": parameter})
+        dict(optimizer_state(optimizer, {"w": parameter}))
 
 
 def test_the_options_of_a_class_are_its_arguments():

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -25,12 +25,15 @@ _BYTES_PER_CALL: Final = 4 << 20
 
 
 @contextmanager
-def evaluating(module: nn.Module) -> Iterator[None]:
+def evaluating(
+    module: nn.Module,
+    without_gradients: Callable[[], AbstractContextManager[Any]] = torch.inference_mode,
+) -> Iterator[None]:
     """Put every submodule of ``module`` in evaluation mode, and restore the modes at exit."""
     training = [part for part in module.modules() if part.training]
     module.eval()
     try:
-        with torch.inference_mode():
+        with without_gradients():
             yield
     finally:
         for part in training:

@@ -25,7 +25,14 @@ import torch
 from torch import distributed, nn
 
 from dc_core import Dataset
-from dc_core.engines import Outcome, available_cpus, dumps, run_isolated, stop_isolated
+from dc_core.engines import (
+    Outcome,
+    available_cpus,
+    dumps,
+    loads,
+    run_isolated,
+    stop_isolated,
+)
 from dc_core.errors import ParameterError
 from dc_core.training import Validation
 from dc_torch.errors import RankFailed
@@ -42,6 +49,9 @@ from dc_torch.trainer import ModuleTrainer
 from dc_torch.training_config import TrainingConfig
 
 _MEETING: Final = "meeting"
+_TRAINING: Final = "training"
+"""The file of what all ranks are told, so that nobody keeps it in memory while they train."""
+
 _POLL: Final = 0.02
 _PATIENCE: Final = 10
 """How many seconds a rank may take to notice that this process has left."""
@@ -86,8 +96,8 @@ def training_group(
 
 
 @dataclass(frozen=True)
-class _Rank:
-    """What a process that is not the program does."""
+class _Training:
+    """What the program trains."""
 
     module: nn.Module
     config: TrainingConfig
@@ -95,7 +105,21 @@ class _Rank:
     dataset: Dataset
     validation: Validation
     epochs: int
+
+    def trainer(self, device: str) -> ModuleTrainer:
+        """Return the trainer of a rank with that device."""
+        trainer = ModuleTrainer(self.module, replace(self.config, device=device))
+        trainer.load_state(self.state)
+        return trainer
+
+
+@dataclass(frozen=True)
+class _Rank:
+    """What a process that is not the program does, in a training that ``folder`` tells."""
+
     rank: int
+    size: int
+    device: str
     folder: Path
     threads: int
 
@@ -105,15 +129,17 @@ class _Rank:
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, signal.SIG_IGN)
         torch.set_num_threads(self.threads)
-        trainer = ModuleTrainer(self.module, self.config)
-        trainer.load_state(self.state)
+        told: _Training = loads((self.folder / _TRAINING).read_bytes())
+        trainer = told.trainer(self.device)
+        dataset, validation, epochs = told.dataset, told.validation, told.epochs
+        del told  # with the state
         (self.folder / str(self.rank)).touch()
-        here = Place(self.rank, self.config.devices, self.rank)
+        here = Place(self.rank, self.size, self.rank)
         with (
             started_group(trainer.device, here, self.folder / _MEETING) as group,
-            trainer.joined(group),
+            trainer.joined(group, keeps=False),
         ):
-            for _ in trainer.run(self.dataset, self.validation, self.epochs, lambda *_: None):
+            for _ in trainer.run(dataset, validation, epochs, lambda *_: None):
                 pass
 
 
@@ -196,19 +222,18 @@ def _started(
     own_threads = torch.get_num_threads()
     others: _Others | None = None
     try:
-        state = trainer.state()
+        told = _Training(trainer.module, config, trainer.state(), dataset, validation, epochs)
+        (folder / _TRAINING).write_bytes(dumps(told))
+        del told
         calls = {}
         for rank in range(1, config.devices):
             where = "cpu" if device.type == "cpu" else f"cuda:{rank}"
-            placed = replace(config, device=where)
-            call = _Rank(
-                trainer.module, placed, state, dataset, validation, epochs, rank, folder, threads
-            )
-            calls[rank] = dumps(call)
+            calls[rank] = dumps(_Rank(rank, config.devices, where, folder, threads))
         if device.type == "cpu":
             torch.set_num_threads(threads)
         others = _Others(calls)
         others.wait_until_ready(folder)
+        (folder / _TRAINING).unlink()
         with started_group(device, Place(0, config.devices, 0), folder / _MEETING) as group:
             others.abort = group.abort
             yield group
@@ -244,7 +269,7 @@ def check_devices(config: TrainingConfig) -> None:
 def _is_lost(error: BaseException | None) -> bool:
     """Whether the error says that a collective of torch.distributed has lost another rank."""
     while error is not None:
-        if isinstance(error, distributed.DistError) or "/gloo/" in str(error):
+        if isinstance(error, distributed.DistError | RankFailed) or "/gloo/" in str(error):
             return True
         error = error.__cause__ or error.__context__
     return False

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import inspect
 from collections import defaultdict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from copy import copy
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from dc_core import registry
 from dc_core.errors import ParameterError, TrainingStateError
+from dc_torch.distributed import is_sharded
 from dc_torch.weights import to_array, to_tensor
 
 OPTIMIZERS: Final[Mapping[str, type[Optimizer]]] = {
@@ -111,7 +112,10 @@ def make_optimizer(
     )
     # The first momentum is not damped, so that it is not one step from 0; see _begin_momentum.
     damped = cls is torch.optim.SGD and bool(options.get("dampening"))
-    if cls in _FUSED and plain and not damped and options.keys().isdisjoint(_FORMS):
+    # Torch has no fused SGD of tensors that are spread over processes.
+    spread = cls is torch.optim.SGD and any(map(is_sharded, parameters.values()))
+    fits = plain and not damped and not spread
+    if cls in _FUSED and fits and options.keys().isdisjoint(_FORMS):
         fused["fused"] = True
     groups: dict[tuple[float, float], list[nn.Parameter]] = {}
     for path, parameter in parameters.items():
@@ -161,25 +165,47 @@ def _begin_momentum(optimizer: Optimizer) -> None:
 
 def optimizer_state(
     optimizer: Optimizer, parameters: Mapping[str, nn.Parameter]
-) -> dict[str, np.ndarray]:
-    """Return the optimizer's state as arrays named ``<parameter>/<quantity>``.
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the optimizer's state as arrays named ``<parameter>/<quantity>``.
 
     Numbers that an optimizer of your own changes in its groups of parameters are
     ``groups/<i>/<quantity>``.
 
     Raises :class:`TrainingStateError` for state that is neither a tensor nor a number.
     """
-    state = {
-        f"{name}/{quantity}": _array(optimizer, quantity, value)
-        for name, parameter in parameters.items()
-        for quantity, value in optimizer.state.get(parameter, {}).items()
-        if value is not None
-    }
+    for name, parameter in parameters.items():
+        for quantity, value in optimizer.state.get(parameter, {}).items():
+            if value is not None:
+                yield f"{name}/{quantity}", _array(optimizer, quantity, value)
     for i, group in enumerate(optimizer.param_groups):
         for quantity, value in _numbers(optimizer, group).items():
             if isinstance(value, torch.Tensor) or value != optimizer.defaults.get(quantity):
-                state[f"groups/{i}/{quantity}"] = _array(optimizer, quantity, value)
-    return state
+                yield f"groups/{i}/{quantity}", _array(optimizer, quantity, value)
+
+
+def move_state(
+    source: Optimizer,
+    parameters: Mapping[str, nn.Parameter],
+    target: Optimizer,
+    moved: Mapping[str, nn.Parameter],
+    convert: Callable[[str, torch.Tensor], torch.Tensor],
+) -> None:
+    """Give ``target``, made for the parameters ``moved``, the state of ``source``, which loses it.
+
+    ``convert`` makes a tensor of ``target`` of one that ``source`` keeps for the named parameter.
+    """
+    for name, parameter in parameters.items():
+        for quantity, value in source.state.pop(parameter, {}).items():
+            kept = value
+            if isinstance(value, torch.Tensor):
+                if value.dim() == 0 and (quantity == "step" or parameter.dim()):
+                    # Where torch keeps numbers that are not of the parameter's form.
+                    kept = value.to(moved[name].device if target.defaults.get("fused") else "cpu")
+                else:
+                    kept = convert(name, value)
+            target.state[moved[name]][quantity] = kept
+    for before, group in zip(source.param_groups, target.param_groups, strict=True):
+        group.update(_numbers(source, before))
 
 
 def load_optimizer_state(

@@ -1,7 +1,8 @@
 """``ProcessGroup``: the processes that train a module together, through torch.distributed.
 
-What runs the module on all of them is a strategy of Lightning Fabric. Numbers that decide what
-training does next travel between CPUs, so that no GPU is waited for.
+Numbers that decide what training does next travel between CPUs, so that no GPU is waited for. They
+travel when all processes are between two steps. There rank 0 runs the callbacks, which may need
+what the others hold (``ask``), while these wait for it.
 """
 
 from __future__ import annotations
@@ -9,7 +10,7 @@ from __future__ import annotations
 import atexit
 import os
 import socket
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
 from pathlib import Path
@@ -21,13 +22,19 @@ from torch import Tensor, distributed, nn
 
 from dc_core.errors import ParameterError
 from dc_core.training import World
-from dc_torch.errors import ParallelNotInstalled
+from dc_torch.errors import ParallelNotInstalled, RankFailed
 
 _LONGEST_PAUSE: Final = timedelta(days=7)
 """How long processes wait for each other: one may run callbacks, and one that dies is noticed."""
 
 _LONGEST_START: Final = timedelta(minutes=2)
 _INTERFACE: Final = "GLOO_SOCKET_IFNAME"
+
+_SLOTS: Final = 8
+"""The length of a message: the request of rank 0, whether the rank leaves, and values."""
+
+_LEAVE: Final = 1
+"""The last request of rank 0. Others have other numbers."""
 
 
 class Place(NamedTuple):
@@ -70,17 +77,60 @@ def place() -> Place | None:
 
 
 class ProcessGroup(World):
-    """The processes that train together, of which each holds all weights (``strategy="ddp"``)."""
+    """The processes that train together.
+
+    ``answers`` are what ranks other than 0 do when rank 0 calls :meth:`ask`, by the number of its
+    request, from 2 on.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self.rank, self.size = distributed.get_rank(), distributed.get_world_size()
         self._device = device
         self._control = distributed.new_group(backend="gloo", timeout=_LONGEST_PAUSE)
         self._strategies = _fabric().strategies
+        self.answers: Mapping[int, Callable[[], object]] = {}
+        self._has_left = False
 
     def gather(self, values: Sequence[float]) -> list[tuple[float, ...]]:
-        """Return the values of every rank, in the order of ranks."""
-        mine = torch.from_numpy(np.array(values, np.float64))
+        """Return the values of every rank, in the order of ranks; answer what rank 0 asks for.
+
+        Raises :class:`RankFailed` if another rank leaves the training.
+        """
+        few = values if len(values) <= _SLOTS - 2 else ()
+        while True:
+            every = self._exchange([0, 0, *few, *[0] * (_SLOTS - 2 - len(few))])
+            request = int(every[0][0])
+            self._has_left = request == _LEAVE
+            left = [0] if self._has_left else [i for i, each in enumerate(every) if each[1]]
+            if left:
+                raise RankFailed(
+                    f"Rank {left[0]} has left the training.",
+                    hint="Its own error says why.",
+                )
+            if not request:
+                break
+            self.answers[request]()
+        if len(few) < len(values):
+            return self._exchange(values)
+        return [each[2 : 2 + len(values)] for each in every]
+
+    def ask(self, request: int) -> None:
+        """Let the others, which wait between two steps, answer this request of rank 0."""
+        self._exchange([request, *[0] * (_SLOTS - 1)])
+
+    def leave(self) -> None:
+        """Leave the training between two steps, when rank 0 does so, and answer it until then."""
+        if self.rank == 0:
+            self.ask(_LEAVE)
+        while self.rank and not self._has_left:
+            every = self._exchange([0, 1, *[0] * (_SLOTS - 2)])
+            request = int(every[0][0])
+            self._has_left = request == _LEAVE
+            if request and not self._has_left:
+                self.answers[request]()
+
+    def _exchange(self, message: Sequence[float]) -> list[tuple[float, ...]]:
+        mine = torch.from_numpy(np.array(message, np.float64))
         every = [torch.empty_like(mine) for _ in range(self.size)]
         distributed.all_gather(every, mine, group=self._control)
         return [tuple(each.tolist()) for each in every]

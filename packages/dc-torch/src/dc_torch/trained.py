@@ -18,9 +18,10 @@ from dc_torch.extra_state import ExtraStates
 from dc_torch.layers import check_storable, modules_in
 from dc_torch.process_group import place
 from dc_torch.rng import isolated_rng, seed_rng
-from dc_torch.trainer import ModuleTrainer, named_tensors
+from dc_torch.trainer import ModuleTrainer
 from dc_torch.training_config import MACHINE, TrainingConfig
 from dc_torch.weights import times_imported
+from dc_torch.wrapped import named_tensors
 
 
 class TrainedModule(TrainedModel):
@@ -35,11 +36,21 @@ class TrainedModule(TrainedModel):
     config: TrainingConfig
 
     def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
-        self.module = module
+        self._module = module
         self.config = config
         self._first: dict[str, torch.Tensor] = {}
         self._first_extra: dict[str, Any] = {}
         self._imports = times_imported(module)
+
+    @property
+    def module(self) -> nn.Module:
+        """The module that is trained.
+
+        While its weights are spread over processes (``strategy="fsdp"``), a callback that reads it
+        gets them as they are after the last step.
+        """
+        trainer: Any = self._trainer
+        return self._module if trainer is None else trainer.own_module()
 
     @property
     def native(self) -> nn.Module:
@@ -123,9 +134,19 @@ class TrainedModule(TrainedModel):
             return
         from dc_torch.launching import training_group
 
-        with training_group(trainer, dataset, validation, epochs) as group:
-            first = group is None or group.rank == 0
-            super()._train(trainer, dataset, validation, epochs, callbacks if first else ())
+        try:
+            with training_group(trainer, dataset, validation, epochs) as group:
+                first = group is None or group.rank == 0
+                super()._train(trainer, dataset, validation, epochs, callbacks if first else ())
+        except BaseException as error:
+            if trainer.is_lost:
+                self._trainer = None
+                error.add_note(
+                    "Other processes had a part of the weights. The model has those of when all "
+                    "were gathered last, for a checkpoint or at the start of fit(), and no "
+                    'training state: fit(..., resume="auto") goes on from the newest checkpoint.'
+                )
+            raise
 
     def check_storable(self) -> None:
         """Raise :class:`NotSerializable` if a module or another argument cannot be stored."""

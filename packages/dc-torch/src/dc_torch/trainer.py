@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import math
 import traceback
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -26,18 +26,30 @@ from dc_core.errors import (
 )
 from dc_core.training import Evaluated, Labels, Trainer, World
 from dc_torch.batches import input_dtype, input_of
+from dc_torch.distributed import own_part
 from dc_torch.extra_state import ExtraStates
 from dc_torch.extra_state import to_array as extra_state_array
 from dc_torch.freezing import frozen, matching
 from dc_torch.fused import OptimizerSteps
 from dc_torch.inference import as_floats, evaluating, run
-from dc_torch.optimizers import load_optimizer_state, make_optimizer, optimizer_state
+from dc_torch.optimizers import (
+    load_optimizer_state,
+    make_optimizer,
+    move_state,
+    optimizer_state,
+)
 from dc_torch.process_group import ProcessGroup
 from dc_torch.rng import isolated_rng, seed_rng
+from dc_torch.sharding import Sharded
 from dc_torch.stepping import Buffers, FiniteCheck
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import numpy_dtype, to_array, to_tensor
-from dc_torch.wrapped import unwrapped
+from dc_torch.wrapped import named_tensors, unwrapped
+
+_WEIGHTS: Final = 2
+"""The request of rank 0 for the weights, and that for the training state."""
+
+_STATE: Final = 3
 
 
 class ModuleTrainer(Trainer):
@@ -48,32 +60,41 @@ class ModuleTrainer(Trainer):
     """
 
     config: TrainingConfig
+    is_lost: bool = False
+    """Whether processes have died or stopped within a step, with their parts of the state."""
 
     def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
         super().__init__(config)
         self.device = config.resolve_device()
-        self.module = module.to(self.device)
         inner = unwrapped(module)  # by its names, so that a state fits however the module is run
         self._frozen = {name for pattern in config.freeze for name in matching(inner, pattern)}
-        self._parameters = _trainable(inner, self._frozen)
-        self._optimizer = make_optimizer(
-            config.optimizer,
-            self._parameters,
-            config.learning_rate,
-            config.optimizer_options,
-            _factors(inner, config.learning_rate_factors),
-            _factors(inner, config.weight_decay_factors),
-        )
         self._loss = config.loss_function()
         self._mixed = config.is_mixed(self.device)
         self._dtype = input_dtype(module, config)
-        self._extra = ExtraStates(module)
-        self._buffers = Buffers(module)
         self._group: ProcessGroup | None = None
         self._parallel: nn.Module | None = None
+        self._sharded: Sharded | None = None
         self._trained: tuple[bool, ...] = ()
-        self._began = False
         self._finite = FiniteCheck(self.device)
+        # The device may have room for a part of a module that is sharded.
+        self._hold(module.to("cpu" if config.is_sharded else self.device))
+
+    def _hold(self, module: nn.Module) -> None:
+        """Train ``module`` from now on, with a new optimizer."""
+        self.module = module
+        inner = unwrapped(module)
+        self._parameters = _trainable(inner, self._frozen)
+        self._optimizer = make_optimizer(
+            self.config.optimizer,
+            self._parameters,
+            self.config.learning_rate,
+            self.config.optimizer_options,
+            _factors(inner, self.config.learning_rate_factors),
+            _factors(inner, self.config.weight_decay_factors),
+        )
+        self._extra = ExtraStates(module)
+        self._buffers = Buffers(module)
+        self._began = False
         # A fused optimizer decides on the device whether it applies a step. Whether extra states
         # are restored can only be decided here.
         fused = bool(self._optimizer.defaults.get("fused"))
@@ -81,13 +102,85 @@ class ModuleTrainer(Trainer):
         self._optimizer_steps = OptimizerSteps(self._optimizer)
 
     @contextmanager
-    def joined(self, group: ProcessGroup) -> Iterator[None]:
-        """Train with the processes of ``group`` in the block, if the others do so too."""
+    def joined(self, group: ProcessGroup, *, keeps: bool = True) -> Iterator[None]:
+        """Train with the processes of ``group`` in the block, if the others do so too.
+
+        With ``keeps=False`` nobody needs the module of this process at the end.
+        """
         self.world = self._group = group
         try:
-            yield
+            if self.config.is_sharded:
+                with self._spread_over(group, keeps):
+                    yield
+            else:
+                yield
         finally:
             self.world, self._group, self._parallel = World(), None, None
+
+    @contextmanager
+    def _spread_over(self, group: ProcessGroup, keeps: bool) -> Iterator[None]:
+        """Let the processes of ``group`` have a part of the weights and moments each, in the block.
+
+        The model keeps its own module, which gets the weights when somebody asks for them.
+        """
+        sharded = self._sharded = Sharded(self.module, self.device, keeps=keeps)
+        self._move_to(sharded.module, sharded.spread)
+        group.answers = {_WEIGHTS: sharded.gather, _STATE: super().state}
+        try:
+            try:
+                yield
+            except BaseException as error:
+                if not sharded.at_work:
+                    try:
+                        self._collect(group, sharded)
+                    except Exception as failure:  # noqa: BLE001 - the error itself is told
+                        error.add_note(f"The weights cannot be gathered: {failure}")
+                raise
+            self._collect(group, sharded)
+        finally:
+            self._sharded, group.answers = None, {}
+            if not sharded.is_collected:
+                self.is_lost = True
+                self._hold(sharded.own)
+
+    def _collect(self, group: ProcessGroup, sharded: Sharded) -> None:
+        """Give the model's own module the weights, and this trainer the state, at the end."""
+        group.leave()
+        group.share_buffers(sharded.module)
+        sharded.gather()
+        self._move_to(sharded.own, sharded.collected)
+        sharded.is_collected = True
+
+    def _move_to(self, module: nn.Module, convert: Callable[[str, Tensor], Tensor]) -> None:
+        """Train ``module`` from now on, with the state as it is, whose tensors are converted."""
+        optimizer, parameters = self._optimizer, self._parameters
+        self._hold(module)
+        move_state(optimizer, parameters, self._optimizer, self._parameters, convert)
+        for kept in (self._average, self._best, self._last):
+            for name in kept:  # in this order on all ranks
+                if name not in self._extra.names:
+                    kept[name] = convert(name, kept[name])
+
+    def own_module(self) -> nn.Module:
+        """Return the model's module, with the weights of the last step.
+
+        If they are spread over processes, rank 0 gathers them when it is asked between two steps.
+        """
+        sharded, group = self._sharded, self._group
+        if sharded is None or group is None:
+            return self.module
+        if sharded.is_changed and not sharded.at_work and group.rank == 0:
+            group.ask(_WEIGHTS)
+            sharded.gather()
+        return sharded.own
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Return the training state; if it is spread over processes, rank 0 gathers it."""
+        if self._sharded is None or self._group is None:
+            return super().state()
+        self._group.ask(_STATE)
+        with self._sharded.working():
+            return super().state()
 
     def isolated(self) -> AbstractContextManager[object]:
         """Restore the program's generators at the end."""
@@ -115,26 +208,27 @@ class ModuleTrainer(Trainer):
         seed_rng(self.config.seed)
         if self._group is not None:
             self._group.share_buffers(self.module)
-        return evaluating(self.module)
+        return evaluating(self.module) if self._sharded is None else self._sharded.evaluating()
 
     def gradients(
         self, X: Columns, labels: Labels, weight: float, seed: int, before: Tensor | None = None
     ) -> Tensor:
-        """Return the loss of the rows so far, after adding to the gradients of the parameters.
+        """Return this rank's part of the loss, after adding to the gradients of the parameters.
 
         Raises :class:`OutOfDeviceMemory`, saying how many rows fit.
         """
         seed_rng(seed)
         try:
             with self._buffers.restored_on_error(keep=before is None):
-                module, ranks = self.module, 1
-                if self._group is not None:
+                module, ranks = self.module, self.world.size
+                if self._sharded is not None:
+                    self._sharded.begin_step()
+                elif self._group is not None:
                     module = self._parallel_in(self._group, X, labels, weight, seed)
-                    ranks = self.world.size
                 if before is None:
                     self._drop_gradients()
                 loss = self._backward(module, X, labels, weight, ranks)
-                if self._group is not None:
+                if self._group is not None and self._sharded is None:
                     loss = self._group.sum(loss)
         except torch.OutOfMemoryError as error:
             traceback.clear_frames(error.__traceback__)  # they hold what takes the memory
@@ -212,14 +306,26 @@ class ModuleTrainer(Trainer):
 
     def apply(self, gradients: Tensor, rate: float) -> float | Tensor:
         """Change the parameters if the loss and the gradients are finite; return the loss."""
-        loss = gradients
         if not self._began:  # before anything is restored
             self._buffers.drop_constants()
             self._began = True
         for group in self._optimizer.param_groups:
             group["lr"] = rate * group["factor"]
-        found = [p.grad for p in self._parameters.values() if p.grad is not None]
-        # Clipping is after the check: it makes infinite values finite.
+        if self._sharded is None or self._group is None:
+            return self._applied(gradients, self._gradients())
+        loss = self._agreed(self._group, self._sharded, gradients)
+        value = self._applied(loss, [own_part(each) for each in self._gradients()])
+        self._sharded.at_work = False
+        return value
+
+    def _gradients(self) -> list[Tensor]:
+        return [p.grad for p in self._parameters.values() if p.grad is not None]
+
+    def _applied(self, loss: Tensor, found: list[Tensor]) -> float | Tensor:
+        """Do a step with the gradients ``found``; clip them after the check only.
+
+        Clipping makes infinite values finite.
+        """
         if self._decides:
             faults = self._finite.faults(found).logical_or_(~torch.isfinite(loss))
             self._clip()
@@ -233,6 +339,21 @@ class ModuleTrainer(Trainer):
         self._clip()
         self._step(len(found))
         return value
+
+    def _agreed(self, group: ProcessGroup, sharded: Sharded, loss: Tensor) -> Tensor:
+        """Return the loss of all ranks, NaN if a gradient is not finite on one of them.
+
+        Parameters that no rank has used lose their gradient.
+        """
+        used = sharded.end_step(self._parameters)
+        faults = self._finite.faults([own_part(each) for each in self._gradients()])
+        told = torch.stack((loss.double(), faults.double()))
+        total, faulty, *ranks = group.sum(torch.cat((told, told.new_tensor(used)))).unbind()
+        unused = (torch.stack(ranks) == 0).tolist()
+        for parameter, is_unused in zip(self._parameters.values(), unused, strict=True):
+            if is_unused:
+                parameter.grad = None
+        return torch.where(faulty > 0, math.nan, total).to(loss.dtype)
 
     def read(self, losses: Sequence[Tensor]) -> list[float]:
         """Return the losses as numbers, read at once."""
@@ -281,12 +402,14 @@ class ModuleTrainer(Trainer):
         for name, tensor in named_tensors(self.module).items():
             tensor.copy_(weights[name])
         self._extra.set(weights)
+        if self._sharded is not None:
+            self._sharded.is_changed = True
 
     def weights_to_arrays(self, weights: Mapping[str, Any]) -> dict[str, np.ndarray]:
         """Return the copies as arrays; raises :class:`NotSerializable` for an extra state."""
         extra = {name: weights[name] for name in self._extra.names if name in weights}
         tensors = {name: tensor for name, tensor in weights.items() if name not in extra}
-        return {name: to_array(tensor) for name, tensor in tensors.items()} | {
+        return self._arrays((name, to_array(tensor)) for name, tensor in tensors.items()) | {
             name: extra_state_array(state, name, to_array) for name, state in extra.items()
         }
 
@@ -315,7 +438,15 @@ class ModuleTrainer(Trainer):
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
         """Return the optimizer's state as arrays named ``<parameter>/<quantity>``."""
-        return optimizer_state(self._optimizer, self._parameters)
+        return self._arrays(optimizer_state(self._optimizer, self._parameters))
+
+    def _arrays(self, found: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
+        """Return the arrays; of spread ones, only rank 0 keeps what all ranks gather together."""
+        if self._sharded is None or self.world.rank == 0:
+            return dict(found)
+        for _ in found:
+            pass
+        return {}
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set the optimizer's state."""
@@ -402,12 +533,3 @@ def _factors(module: nn.Module, factors: Mapping[str, float]) -> dict[str, float
             if name in named:
                 found.setdefault(first[id(named[name])], factor)
     return found
-
-
-def named_tensors(module: nn.Module) -> dict[str, Tensor]:
-    """Return the parameters and buffers of ``module``, non-persistent ones included.
-
-    Those of a wrapper have the names that they have in what it wraps.
-    """
-    inner = unwrapped(module)
-    return {**dict(inner.named_parameters()), **dict(inner.named_buffers())}

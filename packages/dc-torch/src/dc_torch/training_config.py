@@ -36,7 +36,7 @@ class TrainingOptions(training.TrainingOptions, total=False):
     input_dtype: str | None
     device: str
     devices: int
-    strategy: Literal["auto", "ddp"]
+    strategy: Literal["auto", "ddp", "fsdp"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -112,8 +112,9 @@ class TrainingConfig(training.TrainingConfig):
     ``batch_size`` is that of all of them together, so that losses do not depend on their number.
     """
 
-    strategy: Literal["auto", "ddp"] = "auto"
-    """How they share the training: with ``ddp`` each has all weights. ``auto`` is ``ddp``.
+    strategy: Literal["auto", "ddp", "fsdp"] = "auto"
+    """How they share the training: with ``ddp`` each has all weights, with ``fsdp`` (PyTorch's
+    ``fully_shard``) a part of the weights, gradients and moments. ``auto`` is ``ddp``.
 
     If it is not ``auto``, processes that a launcher has started train together with ``devices=1``
     too, one on each machine.
@@ -158,7 +159,7 @@ class TrainingConfig(training.TrainingConfig):
                     hint="Give patterns of their names: freeze=['layers.0.*'].",
                 )
         check_count("devices", self.devices, minimum=1)
-        check_choice("strategy", self.strategy, ("auto", "ddp"))
+        check_choice("strategy", self.strategy, ("auto", "ddp", "fsdp"))
         if self.input_dtype is not None:
             named: object = self.input_dtype
             dtype = vars(torch).get(named) if isinstance(named, str) else None
@@ -189,6 +190,11 @@ class TrainingConfig(training.TrainingConfig):
     def is_parallel(self) -> bool:
         """Whether several processes train together, if there are several."""
         return self.devices > 1 or self.strategy != "auto"
+
+    @property
+    def is_sharded(self) -> bool:
+        """Whether each of several processes holds a part of the weights during training."""
+        return self.strategy == "fsdp" and (self.devices > 1 or place() is not None)
 
     def is_mixed(self, device: torch.device) -> bool:
         """Return whether training on ``device`` uses mixed precision."""

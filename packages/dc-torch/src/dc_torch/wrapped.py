@@ -11,7 +11,7 @@ import sys
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from torch import nn
+from torch import Tensor, nn
 
 
 class Named(NamedTuple):
@@ -27,6 +27,15 @@ def unwrapped(module: nn.Module) -> nn.Module:
     while (name := _inner_name(module)) is not None:
         module = module._modules[name]  # type: ignore[assignment]
     return module
+
+
+def named_tensors(module: nn.Module) -> dict[str, Tensor]:
+    """Return the parameters and buffers of ``module``, non-persistent ones included.
+
+    Those of a wrapper have the names that they have in what it wraps.
+    """
+    inner = unwrapped(module)
+    return {**dict(inner.named_parameters()), **dict(inner.named_buffers())}
 
 
 def named_modules(module: nn.Module) -> Iterator[Named]:

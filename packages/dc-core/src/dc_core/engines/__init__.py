@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from dc_core.engines.mapping import Result as Result
     from dc_core.engines.mapping import map as map
     from dc_core.engines.pickling import dumps as dumps
+    from dc_core.engines.pickling import loads as loads
     from dc_core.engines.processes import Processes as Processes
     from dc_core.engines.progress import Progress as Progress
     from dc_core.engines.progress import reporting as reporting
@@ -40,7 +41,7 @@ _EXPORTS = {
     "dc_core.engines.identity": ["digest"],
     "dc_core.engines.isolation": ["run_isolated", "stop_isolated"],
     "dc_core.engines.mapping": ["Result", "map"],
-    "dc_core.engines.pickling": ["dumps"],
+    "dc_core.engines.pickling": ["dumps", "loads"],
     "dc_core.engines.processes": ["Processes"],
     "dc_core.engines.progress": ["Progress", "reporting"],
     "dc_core.engines.running": ["run"],

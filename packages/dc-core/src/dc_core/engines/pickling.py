@@ -9,7 +9,6 @@ import io
 import pickle
 import sys
 import traceback
-from collections.abc import Callable
 from types import FunctionType
 from typing import Any
 
@@ -22,8 +21,10 @@ except ImportError:
     cloudpickle = None
 
 
-def dumps(call: Callable[[], object]) -> bytes:
+def dumps(call: object) -> bytes:
     """Return ``call`` as bytes for :func:`run_isolated`, with where its modules are found.
+
+    What a call reads from a file may be written by it too, for :func:`loads`.
 
     What is defined in a script, a notebook or another function needs the package cloudpickle.
     Raises :class:`NotSerializable`.
@@ -42,7 +43,10 @@ def dumps(call: Callable[[], object]) -> bytes:
 
 
 def loads(message: bytes) -> Any:
-    """Return the call that :func:`dumps` has written, importing its modules."""
+    """Return what :func:`dumps` has written, importing its modules.
+
+    It can execute anything: ``message`` has to be from this program.
+    """
     path, call = pickle.loads(message)  # noqa: S301 - from the program that started this worker
     sys.path += [folder for folder in path if folder not in sys.path]
     return pickle.loads(call)  # noqa: S301

@@ -475,7 +475,10 @@ class Trainer(ABC):
             signals.check()
             return list(values)
         every = self.world.gather((*values, signals.pending, self.control.factor))
-        signals.check(int(max(each[-2] for each in every)))
+        number = int(max(each[-2] for each in every))
+        signals.check(number)
+        if number:
+            self.world.gather(())  # what ends a rank may not end others
         self.control.factor = every[0][-1]
         return [sum(each) for each in zip(*every, strict=True)][:-2]
 
@@ -569,6 +572,11 @@ class Trainer(ABC):
                     predicted.append((batch.y, batch.w, predictions))
                 if world.size == 1:
                     signals.check()
+            own, size = len(range(world.rank, len(valid), world.size)), self.config.batch_size
+            if own % size == 0 and len(valid) > own * world.size:
+                # Others have one batch more. Processes that share a model run it together.
+                batch = valid.rows(np.arange(1), LABELLED)
+                self.evaluated(batch.X, labels_of(batch), predict=False)
         total, weight = self._sums((total, weight), signals)
         if weight == 0:
             raise DatasetError("No validation row has a label with a weight.")
