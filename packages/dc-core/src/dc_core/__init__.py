@@ -1,4 +1,4 @@
-"""What a model is: the Model hierarchy, weights as named arrays, datasets, plugins.
+"""The Model hierarchy, weights as named arrays, datasets and plugins.
 
 Everything public is named here and imported when first used: ``import dc_core`` loads neither
 NumPy nor any framework. The conformance kit, :mod:`dc_core.testing`, is imported by its own name,

@@ -1,4 +1,4 @@
-"""``python -m dc_core plugins``: list every plugin and what to do about it."""
+"""``python -m dc_core plugins``: list every plugin, with advice on those that fail."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def table(report: Sequence[PluginStatus]) -> str:
-    """Return the report as aligned text: a line for each plugin, and below it what to do."""
+    """Return the report as aligned text: a line for each plugin, and the advice below it."""
     head = ("PLUGIN", "STATUS", "DISTRIBUTION", "GROUP")
     rows = [
         tuple(map(one_line, (s.name, s.status, f"{s.distribution} {s.version}", s.group)))

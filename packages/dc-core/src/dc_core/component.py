@@ -1,4 +1,4 @@
-"""What models, featurizers, transformers and metrics have in common: parameters and weights.
+"""The base of models, featurizers, transformers and metrics: parameters and weights.
 
 A :class:`Component` records its constructor's arguments and holds its fitted state as named arrays.
 An argument may be another component, whose weights then belong to the composite too, under the

@@ -179,7 +179,7 @@ class EngineNotInstalled(PluginError, ImportError):
 
 
 class EngineError(DCError):
-    """Root of the errors about running tasks on engines. What was finished is kept on the disk."""
+    """Root of the errors about running tasks on engines. Finished rows are kept on the disk."""
 
 
 class RunMismatch(EngineError):

@@ -1,4 +1,4 @@
-"""What everything that is fitted to a dataset has in common."""
+"""The base of everything that is fitted to a dataset."""
 
 from __future__ import annotations
 
@@ -10,17 +10,17 @@ from dc_core.errors import DatasetError
 
 
 class FitsDataset:
-    """Lets ``fit(X, y)``, the call of many other libraries, say what ``fit`` takes instead.
+    """Explains ``fit(X, y)``, the call of many other libraries, by a typed error.
 
     A subclass may check the datasets in :meth:`_before_fit`, and note in :meth:`_after_fit` what it
     has learned from.
     """
 
     def _before_fit(self, dataset: Any, valid: Any) -> None:
-        """Check what ``fit`` was called with, of whatever type it is."""
+        """Check the arguments of ``fit``, which can be of any type."""
 
     def _after_fit(self, dataset: Any) -> None:
-        """Note what was learned from ``dataset``."""
+        """Remember facts about ``dataset`` after fitting."""
 
     def __init_subclass__(cls, **options: Any) -> None:
         """Wrap the ``fit`` that a subclass defines."""

@@ -48,7 +48,7 @@ class DeferredSignals:
         return 0 if self._pending is None else self._pending[0]
 
     def check(self, number: int = 0) -> None:
-        """Raise what a signal asks for that has come: between two steps nothing is half done.
+        """Raise the exception of a signal that has come: between two steps nothing is half done.
 
         ``number`` is a signal that another process of the same training got, which this one takes
         as if it had come here, unless it ignores it.

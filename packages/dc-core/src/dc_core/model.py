@@ -36,7 +36,7 @@ class Model(Component):
         return model_name(type(self))
 
     def __repr__(self) -> str:
-        """Return the constructor call, and in a comment what it holds."""
+        """Return the constructor call, with a summary of the weights as a comment."""
         try:
             return f"{self.call_text()}  # {self._state()}"
         except AttributeError:  # the constructor has not finished
@@ -142,7 +142,7 @@ class Model(Component):
         return True
 
     def get_training_state(self) -> dict[str, np.ndarray]:
-        """Return what resuming needs besides the weights, as named arrays.
+        """Return the state that resuming needs besides the weights, as named arrays.
 
         These are optimizer moments, schedule, step and random-number state; a model that needs none
         returns ``{}``. The names of nested models' states begin with the nested model's path.

@@ -1,4 +1,4 @@
-"""The six roles that a model can have: what each is asked to do, not how."""
+"""The six roles that a model can have, and the methods of each."""
 
 from __future__ import annotations
 
@@ -69,7 +69,7 @@ class Estimator(FitsDataset, Model, ABC):
         return None
 
     def check_classes(self, dataset: Dataset) -> None:
-        """Check that the labels of ``dataset`` mean to the model what they mean in the dataset.
+        """Check that the model and ``dataset`` number the classes alike.
 
         Raises :class:`DatasetError` if they are named classes and the model is no classifier, or
         numbers its classes otherwise. A dataset may lack the last of the model's classes.

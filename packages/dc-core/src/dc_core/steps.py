@@ -39,7 +39,7 @@ class Features:
     failures: FailureReport = field(default_factory=FailureReport)
 
     def _repr_html_(self) -> str:
-        """Show what there is and what failed, in notebooks."""
+        """Show the rows and the failures in notebooks."""
         named = self.values if isinstance(self.values, Mapping) else {"values": self.values}
         rows = [(name, column_text(column, len(self.ok))) for name, column in named.items()]
         title = f"Features of {len(self.ok)} inputs"

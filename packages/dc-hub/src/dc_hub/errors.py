@@ -171,7 +171,7 @@ class UntrustedFile(ConversionError, core.UntrustedFile):
 
 
 class PredictionsChanged(HubError, ValueError):
-    """With the installed versions, the model does not predict what it did when it was stored."""
+    """With the installed versions, the model's predictions differ from those stored with it."""
 
 
 class NotSerializable(HubError, core.NotSerializable):

@@ -1,4 +1,4 @@
-"""``GeneratorPipeline``: featurizer and generator as one model, which writes what it reads."""
+"""``GeneratorPipeline``: featurizer and generator as one model, for inputs like those it samples."""
 
 from __future__ import annotations
 

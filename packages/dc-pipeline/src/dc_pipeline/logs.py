@@ -14,7 +14,7 @@ _LOGS: Final = ContextVar("logs", default=True)
 
 
 def log_failures(logger: logging.Logger, report: FailureReport, what: str) -> None:
-    """Log a warning about what failed of ``what``, if anything did."""
+    """Log a warning about the failures in ``what``, if there are any."""
     if report.failures and _LOGS.get():
         logger.warning("%s: %s", what, report)
 

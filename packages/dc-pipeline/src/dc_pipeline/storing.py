@@ -108,7 +108,7 @@ def _commit(
 
 
 def _progress(partial: Path, origin: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what an earlier call has committed to ``partial``."""
+    """Return the rows that an earlier call committed to ``partial``."""
     if not (partial / FILENAME).exists():
         with writing(partial / FAILURES):
             (partial / FAILURES).unlink(missing_ok=True)  # it was written before the first commit

@@ -84,7 +84,7 @@ def overlap(digests: np.ndarray, kept: np.ndarray) -> int:
 
 
 def check_digests(kept: np.ndarray) -> None:
-    """Raise :class:`StructureError` unless ``kept`` is what :func:`kept_digests` returns."""
+    """Raise :class:`StructureError` unless ``kept`` has the form of :func:`kept_digests`."""
     sound = kept.dtype == np.uint64 and kept.ndim == 1 and len(kept) <= MAX_ROWS
     if not sound or not (kept[1:] > kept[:-1]).all():
         raise StructureError(

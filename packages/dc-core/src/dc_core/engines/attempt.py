@@ -1,4 +1,4 @@
-"""One attempt at a range of rows: what a worker does, whatever the engine."""
+"""One attempt of a worker at a range of rows, the same for every engine."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ class Attempt:
             self.log.unlink(missing_ok=True)
 
     def clear(self) -> None:
-        """Remove what the attempt has left, if its process has died or was cancelled."""
+        """Remove the files of the attempt, if its process has died or was cancelled."""
         self.log.unlink(missing_ok=True)
         discard(self.path)
 

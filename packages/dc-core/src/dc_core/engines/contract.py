@@ -1,4 +1,4 @@
-"""What an engine is: something that runs calls in other processes and says how they ended."""
+"""The contract of an engine, which runs calls in other processes and reports how they ended."""
 
 from __future__ import annotations
 
@@ -78,7 +78,7 @@ class Engine(ABC):
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        """Cancel what runs, and close the engine at the end of the outermost block."""
+        """Cancel running calls, and close the engine at the end of the outermost block."""
         self._depth -= 1
         try:
             self.cancel()

@@ -1,4 +1,4 @@
-"""How many CPUs this process may use, which in a container or a batch job is not what there are."""
+"""The number of CPUs that this process may use; containers and batch jobs may limit it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The directory of a run: which rows are done is what its names say, and nothing else.
+"""The directory of a run, whose file names are the only record of finished rows.
 
 A worker writes into ``tmp-…`` and then renames it to ``<start>-<stop>``. A rename is atomic, so
 that a directory of such a name is complete: the names are the journal of the run. The ranges form
@@ -36,7 +36,7 @@ _FORMAT: Final = 1
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """The content of ``run.json``: what the directory is a run of."""
+    """The content of ``run.json``: the identity of the run in the directory."""
 
     task: str
     key: str
@@ -104,7 +104,7 @@ def _missing(rows: Rows, inside: list[Rows]) -> Iterator[Rows]:
 
 
 def read_header(directory: Path) -> Header | None:
-    """Return what the directory is a run of, None if it is empty or does not exist.
+    """Return the identity of the run in the directory, None if it is empty or does not exist.
 
     Raises :class:`RunMismatch` if it contains something else.
     """
@@ -209,7 +209,7 @@ def read_record(directory: Path, rows: Rows) -> dict[str, Any]:
 
 
 def remove_temporary(directory: Path) -> None:
-    """Remove what workers that died have left in the directory of a run that is complete."""
+    """Remove the leftovers of dead workers from the directory of a complete run."""
     for path in directory.glob(f"{TEMPORARY}*"):
         if path.is_dir():
             discard(path)

@@ -20,7 +20,7 @@ from dc_core.errors import NotClaimed, NotSerializable
 
 
 def digest(value: Any) -> str:
-    """Return a SHA-256 of what ``value`` is, the same in every process.
+    """Return a SHA-256 of ``value``, the same in every process.
 
     It may be what a task's attributes may be. Raises :class:`NotSerializable` for anything else.
     """

@@ -53,7 +53,7 @@ def run_isolated(call: bytes, owner: str = "") -> Outcome:
 
 
 def stop_isolated(owner: str) -> None:
-    """Kill what :func:`run_isolated` runs in this process for ``owner``, and end idle processes.
+    """Kill the calls that :func:`run_isolated` runs for ``owner``, and end idle processes.
 
     Later calls of this owner are not run.
     """

@@ -21,7 +21,7 @@ _RESULT: Final = "result.json"
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What became of one item.
+    """The outcome of one item.
 
     ``status`` is ``ok``, ``error`` (the function raised an exception), ``crash`` or ``timeout``.
     ``value`` is what the function returned, None unless it is ok.
@@ -42,7 +42,7 @@ def map(
     timeout: float | None = None,
     progress: Report | bool | None = None,
 ) -> list[Result]:
-    """Return what ``function`` returns for each item, in the order of the items.
+    """Return the result of ``function`` for each item, in the order of the items.
 
     It is for few calls that take long and do not depend on each other. Values are JSON: numbers,
     strings, lists and dictionaries; anything else, such as arrays, the function writes to files
@@ -102,7 +102,7 @@ class _Map(Task):
         return _Map(self._function, items, self._key, start)
 
     def run(self, start: int, stop: int, directory: Path) -> None:
-        """Call the function with the one item, and write what it returns or raises."""
+        """Call the function with the one item, and write its result or error."""
         (item,) = self._items[start - self._first : stop - self._first]
         try:
             value = self._function(item)

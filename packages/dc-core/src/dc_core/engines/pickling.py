@@ -86,7 +86,7 @@ def _dumps(value: object) -> bytes:
 
 class _Pickler(pickle.Pickler):
     def reducer_override(self, value: Any) -> Any:
-        """Refuse what a worker could not import, since workers never run the user's program."""
+        """Refuse objects that workers cannot import, since they never run the user's program."""
         if isinstance(value, type | FunctionType) and value.__module__ == "__main__":
             raise NotSerializable(
                 f"{value.__qualname__} is defined in the running program, which workers do not "

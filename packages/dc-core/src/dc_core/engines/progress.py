@@ -63,7 +63,7 @@ class Meter:
 
 @contextmanager
 def reporting(progress: Report | bool | None) -> Iterator[Report]:
-    """Yield what to call: the user's function, a line on standard error, or nothing.
+    """Yield the callback of a run: the user's function, a line on standard error, or nothing.
 
     True asks for the line, False for nothing, and None for the line if there is a terminal.
     """

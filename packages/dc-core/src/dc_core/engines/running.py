@@ -102,7 +102,7 @@ def _check_timeout(timeout: object) -> None:
 
 
 class _Driver:
-    """The state of one run: what is to be done, what is being done, and what has failed."""
+    """The state of one run: the rows to do, those being done, and those that failed."""
 
     def __init__(
         self,
@@ -149,7 +149,7 @@ class _Driver:
         self.commit_condemned()
 
     def next_attempt(self) -> Attempt | None:
-        """Return what to do next: what may kill a worker first, so that it is soon known."""
+        """Return the next rows to do; those that may kill a worker come first, to know it soon."""
         rows = self.suspects.pop() if self.suspects else next(self.fresh, None)
         if rows is None:
             return None
@@ -214,6 +214,6 @@ class _Driver:
         self.condemned.clear()
 
     def clear(self) -> None:
-        """Remove what attempts that were cancelled have left."""
+        """Remove the files of cancelled attempts."""
         for attempt in self.flying.values():
             attempt.clear()

@@ -31,7 +31,7 @@ class Shard:
 
 
 class Shards:
-    """What is finished of the run in ``directory``: a view of its names when it was made.
+    """The finished shards of the run in ``directory``: a view of its names when it was made.
 
     Iterating yields a :class:`Shard` for each part in the order of the rows. Raises
     :class:`RunMismatch` if the directory is not that of a run.

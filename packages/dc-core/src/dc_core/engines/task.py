@@ -1,4 +1,4 @@
-"""What an engine runs: a task, which is a specification of work on numbered rows."""
+"""The contract of a task, the specification of work on numbered rows that an engine runs."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ class Task(ABC):
         """
 
     def part(self, start: int, stop: int) -> Task:
-        """Return what a worker needs for these rows; ``run`` of it is called with the same numbers.
+        """Return the part of the task that a worker needs for these rows, which ``run`` gets too.
 
         The default is the task itself. A task that does hold data returns one without the other
         rows, so that only these are sent.
@@ -39,7 +39,7 @@ class Task(ABC):
 
     @property
     def key(self) -> str:
-        """What identifies the task: a directory of results is continued only by an equal task.
+        """The identity of the task: a directory of results is continued only by an equal one.
 
         The default is a digest of the class's name and the task's attributes. Attributes may be
         plain values, paths, containers, arrays, dataclasses, components and named functions;

@@ -139,7 +139,7 @@ def _start(threads: int) -> subprocess.Popen[bytes]:
 
 
 def _kill(process: subprocess.Popen[bytes]) -> None:
-    """Kill a process and what it has started, if they still run."""
+    """Kill a process and its children, if they still run."""
     if sys.platform == "win32":
         process.kill()
     else:
@@ -154,7 +154,7 @@ def _close(stream: IO[bytes]) -> None:
 
 
 def how_it_died(code: int) -> str:
-    """Return what the exit code of a process says about its end."""
+    """Return a description of a process's end from its exit code."""
     if code >= 0:
         return f"The worker ended with exit code {code}."
     try:

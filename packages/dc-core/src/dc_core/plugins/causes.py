@@ -1,4 +1,4 @@
-"""What an exception in a plugin says, in one line: plugins may raise anything, with any text."""
+"""The message of an exception in a plugin, in one line: plugins may raise anything."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What reads files of other programs, by the kind of file, found in ``dc.converters``."""
+"""Converters, which read files of other programs, by the kind of file (``dc.converters``)."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ CONVERTERS: Final = PluginGroup(
 
 
 def recognize_file(path: Path) -> tuple[str, str] | None:
-    """Return the converter that recognizes the file and what it says of it, None if none does.
+    """Return the converter that recognizes the file and its description, or None.
 
     Plugins that cannot be used are passed over; the error of one is raised if no other recognizes
     the file.
@@ -47,7 +47,7 @@ def recognize_file(path: Path) -> tuple[str, str] | None:
 
 
 def read_file(name: str, path: Path, *, trusted: bool) -> Foreign:
-    """Return what the converter ``name`` reads from the file.
+    """Return the content of the file as the converter ``name`` reads it.
 
     Raises :class:`ConversionError`, :class:`UntrustedFile`, or an error of
     :meth:`PluginGroup.load`.

@@ -18,7 +18,7 @@ from dc_core.plugins.causes import cause_text, is_passing, one_line, out_of_reso
 _VALUE: Final = re.compile(r"[^\W\d]\w*(\.[^\W\d]\w*)*(\s*:\s*[^\W\d]\w*(\.[^\W\d]\w*)*)?\s*")
 
 _UNREADABLE: Final = (AttributeError, KeyError, OSError, TypeError, ValueError)
-"""What importlib.metadata raises for damaged metadata, depending on the Python version."""
+"""Exceptions of importlib.metadata for damaged metadata, depending on the Python version."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,4 @@
-"""What a converter has read from a file of another program."""
+"""The content of a file of another program, as a converter reads it."""
 
 from __future__ import annotations
 

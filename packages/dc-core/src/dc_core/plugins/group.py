@@ -88,7 +88,7 @@ class PluginGroup:
         self.refresh()
 
     def refresh(self) -> None:
-        """Forget what was discovered and loaded; the next access looks again."""
+        """Forget discovered and loaded plugins; the next access looks again."""
         importing.forget()
         self._entries: dict[str, list[metadata.EntryPoint]] | None = None
         self._refused: list[PluginStatus] = []
@@ -292,7 +292,7 @@ class PluginGroup:
         return PluginStatus(self.group, name, "ready", distribution, version)
 
     def missing(self, name: str) -> PluginError:
-        """Return the error for a missing plugin, with the reason and what to install."""
+        """Return the error for a missing plugin, with the reason and the package to install."""
         known = self.known.get(name, "")
         lines = [line for line in self.refused if line.name == name]
         lines += [line for line in unreadable() if line.distribution == known]

@@ -28,7 +28,7 @@ hookimpl = pluggy.HookimplMarker("dc")
 
 
 class BackendHooks:
-    """What a backend may implement."""
+    """The hooks of a backend. All are optional."""
 
     @hookspec
     def dc_backend_info(self) -> BackendInfo:
@@ -103,7 +103,7 @@ class BackendHooks:
 
 
 class PretrainedHooks:
-    """What stores and loads models implements: dc-hub does, in the group ``dc.pretrained``."""
+    """The hooks of a store of models, which dc-hub implements in the group ``dc.pretrained``."""
 
     @hookspec
     def dc_publish(self, model: Any, where: Any, options: Mapping[str, Any]) -> Any:
@@ -122,7 +122,7 @@ class PretrainedHooks:
 
 
 class HubHooks:
-    """What a kind of hub implements, in the entry-point group ``dc.hubs``.
+    """The hook of a kind of hub, in the entry-point group ``dc.hubs``.
 
     The entry point's name is the scheme of the URLs of such hubs: ``https``, ``s3``.
     """
@@ -136,7 +136,7 @@ class HubHooks:
 
 
 class ConverterHooks:
-    """What reads one kind of file of other programs, in the entry-point group ``dc.converters``.
+    """The hooks of a converter, which reads one kind of file, in the group ``dc.converters``.
 
     The entry point's name is the kind of file: ``torch``, ``keras``. The hooks are called in a
     confined process that ends afterwards, and the plugin is imported before the process is
@@ -145,14 +145,14 @@ class ConverterHooks:
 
     @hookspec
     def dc_recognize_file(self, path: Path) -> str | None:
-        """Return what the file is, in a few words, None if it is not of this kind.
+        """Return a description of the file in a few words, None if it is not of this kind.
 
         Kinds that dc-hub itself recognizes need not implement it. Nothing of the file is executed.
         """
 
     @hookspec
     def dc_read_file(self, path: Path, trusted: bool) -> Foreign:
-        """Return what is in the file.
+        """Return the content of the file.
 
         What can execute code of the file, such as pickle, is used only if the file is ``trusted``,
         and raises ``UntrustedFile`` otherwise. ``ConversionError`` says what else is wrong.
@@ -160,7 +160,7 @@ class ConverterHooks:
 
 
 class EngineHooks:
-    """What an engine implements, in the entry-point group ``dc.engines``."""
+    """The hooks of an engine, in the entry-point group ``dc.engines``."""
 
     @hookspec
     def dc_engine(self, options: Mapping[str, Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Import what entry points name, once, and say what to do about what cannot be imported."""
+"""Import the objects that entry points name, once, and explain failures."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from dc_core.plugins.causes import is_passing, out_of_resources, passed_through
 from dc_core.plugins.discovery import distribution_of, unreadable
 
 _failed: Final[dict[str, tuple[BaseException, TracebackType | None]]] = {}
-"""What failed, by module or by module and attribute, with its traceback."""
+"""Failed imports, by module or by module and attribute, with their tracebacks."""
 
 
 def load(entry: metadata.EntryPoint) -> Any:
@@ -42,12 +42,12 @@ def _once(what: str, step: Callable[[], Any]) -> Any:
 
 
 def forget() -> None:
-    """Try again what failed."""
+    """Forget failures, so that the imports are tried again."""
     _failed.clear()
 
 
 def hint_about(error: BaseException, entry: metadata.EntryPoint) -> str:
-    """Return what to do about ``error``, which using ``entry`` raised.
+    """Return advice on ``error``, which using ``entry`` raised.
 
     Frameworks read the metadata of all distributions, so one that is damaged can break them.
     """

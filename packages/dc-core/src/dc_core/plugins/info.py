@@ -22,7 +22,7 @@ class BackendInfo:
     capabilities: frozenset[str] = field(default_factory=frozenset)
 
     def __post_init__(self) -> None:
-        """Raise ParameterError for what is not a mapping of text and a set of text."""
+        """Raise ParameterError unless the fields are a mapping of text and a set of text."""
         versions: object = self.versions
         if not isinstance(versions, Mapping) or not _are_text([*versions, *versions.values()]):
             raise ParameterError(

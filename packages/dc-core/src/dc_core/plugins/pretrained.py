@@ -1,4 +1,4 @@
-"""What implements ``to_pretrained`` and ``from_pretrained``: dc-hub, in ``dc.pretrained``."""
+"""The plugin behind ``to_pretrained`` and ``from_pretrained``: dc-hub, in ``dc.pretrained``."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Pretrained:
         return model
 
     def checkpoints(self, where: Any, options: Mapping[str, Any]) -> Any:
-        """Return what keeps the checkpoints of :class:`dc_core.training.Checkpoint`."""
+        """Return the store of the checkpoints of :class:`dc_core.training.Checkpoint`."""
         store = self._call("dc_checkpoints", where=where, options=options)
         if store is None:
             raise HubNotInstalled(

@@ -69,7 +69,7 @@ def _change(model: str, text: str, tag: list[str] | None, hub: HubOption, as_jso
 
 
 def _edited(text: str) -> str:
-    """Return what the user makes of ``text`` in the editor of the environment."""
+    """Return ``text`` as the user edited it in the editor that the environment names."""
     editor = os.environ.get("VISUAL") or os.environ.get("EDITOR") or _EDITOR
     with tempfile.TemporaryDirectory(prefix="dc-hub-") as folder:
         file = Path(folder, "README.md")

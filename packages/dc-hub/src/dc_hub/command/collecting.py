@@ -1,4 +1,4 @@
-"""The command that removes what nobody needs."""
+"""The command that removes leftovers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def gc(
     hub: HubOption = None,
     as_json: JsonOption = False,
 ) -> None:
-    """Remove what crashed processes left in the hub and in the cache.
+    """Remove the leftovers of crashed processes from the hub and the cache.
 
     Before it removes models, it shows them and asks. Models that are being loaded stay.
     """

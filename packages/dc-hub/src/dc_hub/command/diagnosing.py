@@ -1,4 +1,4 @@
-"""The command that looks at what dc-hub needs."""
+"""The command that checks the installation."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What ``dc-hub`` exits with, besides 0."""
+"""The exit codes of ``dc-hub`` besides 0."""
 
 from typing import Final
 

@@ -1,4 +1,4 @@
-"""Print what a model's files say: bounded, on aligned lines, and without effect on the terminal.
+"""Print the content of a model's files: bounded, aligned, and without effect on the terminal.
 
 A file may hold a key of a megabyte or a hundred thousand weights. Every text that is printed here
 is cut after ``MAX_TEXT`` characters and every list after ``MAX_ROWS`` rows, and both say so; the
@@ -59,7 +59,7 @@ def print_json(value: Any) -> None:
 
 @contextmanager
 def progress() -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what shows how many bytes of all have come; None if nobody would see it."""
+    """Yield a callback that shows the progress in bytes; None if nobody would see it."""
     if not err.is_terminal:
         yield None
         return
@@ -71,7 +71,7 @@ def progress() -> Iterator[Callable[[int, int], None] | None]:
 
 @contextmanager
 def telling() -> Iterator[None]:
-    """Print what dc-hub logs as information while the block runs, if somebody would see it."""
+    """Print dc-hub's informational log messages during the block, if somebody would see them."""
     if not err.is_terminal:
         yield
         return
@@ -93,7 +93,7 @@ class _Told(logging.Handler):
 
 @contextmanager
 def counting(what: str) -> Iterator[Callable[[int, int], None] | None]:
-    """Yield what shows how many of all are done; None if nobody would see it."""
+    """Yield a callback that shows how many of all are done; None if nobody would see it."""
     if not err.is_terminal:
         yield None
         return

@@ -157,7 +157,7 @@ def main() -> None:
 
 
 def _drop_output() -> None:
-    """Send what is left of the output nowhere, so that the interpreter does not try again."""
+    """Discard the rest of the output, so that the interpreter does not try to write it again."""
     with suppress(OSError):
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -46,7 +46,7 @@ def ls(hub: HubOption = None, as_json: JsonOption = False) -> None:
 
 
 def info(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """Show what is stored of a model.
+    """Show the record of a model.
 
     Its class, arguments, metadata, weights and files; nothing is built.
     """

@@ -11,7 +11,7 @@ from dc_hub.inspecting.ancestry import Relative
 
 
 def lineage(model: ModelArgument, hub: HubOption = None, as_json: JsonOption = False) -> None:
-    """Show what a model was made from, and what was made from it.
+    """Show the ancestors and descendants of a model.
 
     Models that the hub does not have are shown as missing, and those without the signatures that
     the trust policy requires as not trusted.

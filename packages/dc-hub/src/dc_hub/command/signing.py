@@ -111,7 +111,7 @@ def remove_key(name: KeyArgument, yes: YesOption = False) -> None:
 
 
 def signature_row(signature: CheckedSignature) -> Row:
-    """Return what a table of facts says of a signature."""
+    """Return the table entry for a signature."""
     key = f"{signature.name} ({signature.key_id})" if signature.name else signature.key_id
     required = ", which the trust policy counts here" if signature.required else ""
     return "signature", f"{signature.verdict}: {key or signature.file}{required}"

@@ -71,7 +71,7 @@ def rm(
 
 
 def _confirm_removal(model: str, hub: HubOption) -> None:
-    """Say what would be removed, and abort unless the answer is yes."""
+    """List the removals, and abort unless the user confirms them."""
     if parse(model).directory is None:
         reference, where = in_hub(model, hub)
         if reference.revision is not None:
@@ -90,7 +90,7 @@ def index(
     ],
     as_json: JsonOption = False,
 ) -> None:
-    """Write index.json: what readers on the web need to list and search a hub."""
+    """Write index.json, which readers on the web need to list and search a hub."""
     path = write_index(hub)
     if as_json:
         print_json({"path": path})

@@ -85,7 +85,7 @@ _SYSTEM: Final = (
     "/sys/devices/system/cpu",
     "/sys/fs/cgroup",
 )
-"""What libraries read besides themselves."""
+"""Files that libraries read besides their own."""
 
 
 def limit_resources(*, memory: int, seconds: int, file_size: int) -> None:
@@ -139,7 +139,7 @@ def confine(file: Path, folder: Path) -> list[str]:
 def refuse_by_audit(folder: Path) -> None:
     """Add an audit hook that refuses programs, sockets, ``ctypes``, and changes outside ``folder``.
 
-    What it refuses raises ``PermissionError``.
+    Refused operations raise ``PermissionError``.
     """
     root = os.path.realpath(folder)
 

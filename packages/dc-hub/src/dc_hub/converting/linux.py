@@ -1,4 +1,4 @@
-"""What Linux offers to confine a process for good: Landlock for files, seccomp for system calls.
+"""Confine a process for good on Linux: Landlock for files, seccomp for system calls.
 
 Neither needs a privilege, and neither can be undone by the process. Landlock leaves a process the
 files beneath given directories (https://docs.kernel.org/userspace-api/landlock.html); the filter of
@@ -185,7 +185,7 @@ def _filter(machine: _Machine) -> Iterator[bytes]:
 
 
 def _drop_privileges(libc: ctypes.CDLL, getting: int, setting: int) -> None:
-    """Give up what root may, but for the files of others."""
+    """Drop root's capabilities, except access to the files of other users."""
     header = struct.pack("=Ii", _CAPABILITIES_VERSION, 0)
     found = ctypes.create_string_buffer(24)
     _check(libc.syscall(getting, header, found))

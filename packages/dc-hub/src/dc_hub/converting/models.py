@@ -41,7 +41,7 @@ _MAX_SECONDS: Final = 1_000_000
 
 @dataclass(frozen=True, slots=True)
 class Conversion:
-    """What was converted, and what was made of it.
+    """The result of a conversion.
 
     ``kind`` is the kind of file, ``recognized`` why it was taken for that, and ``what`` is what it
     turned out to be. ``cls`` is the class of the model, None for weights alone, which
@@ -171,7 +171,7 @@ def _checked(
     tag: Any,
     move_main: bool,
 ) -> Reference:
-    """Check what can be checked before the file is read; return what ``where`` refers to."""
+    """Check the arguments before the file is read; return the destination."""
     reference = parse(where)
     if reference.revision is not None:
         raise ParamsError(
@@ -200,7 +200,7 @@ def _checked(
 
 
 def _digest(path: Path) -> tuple[str, int, Any]:
-    """Return the SHA-256 and the size of a file, and what changes with it."""
+    """Return the SHA-256, the size and the status of a file."""
     digest = hashlib.sha256()
     with open_regular(path.parent, path.name, single_link=False) as file:
         seen = mark(os.fstat(file.fileno()))
@@ -210,7 +210,7 @@ def _digest(path: Path) -> tuple[str, int, Any]:
 
 
 def _origin(report: Report, name: str, digest: str, size: int) -> dict[str, Any]:
-    """Return the metadata that say what a model was converted from."""
+    """Return the metadata that describe the source of a conversion."""
     origin: dict[str, Any] = {
         # A name of a file may be any bytes.
         "file": os.fsencode(name).decode(errors="backslashreplace"),

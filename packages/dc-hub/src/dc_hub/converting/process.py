@@ -1,4 +1,4 @@
-"""Start the process that reads a file of another program, and read what it has left.
+"""Start the process that reads a file of another program, and collect its results.
 
 The process gets an empty environment, a private temporary directory, limits, and a deadline. What
 it leaves is read like a stranger's: JSON strictly, the model directory with every check of loading.
@@ -38,7 +38,7 @@ _PROGRAM: Final = (
 )
 
 _COMPLAINT: Final = 2_000
-"""The bytes at the end of what the process complained that are looked at."""
+"""How many bytes at the end of the process's standard error are read."""
 
 _KEPT: Final = ("LANG", "LC_ALL", "LD_LIBRARY_PATH", "SYSTEMROOT", "TZ")
 """The variables of the environment that the process gets, besides those for its folder."""
@@ -52,7 +52,7 @@ _ERRORS: Final[Mapping[str, type[HubError]]] = {
     "NotSerializable": errors.NotSerializable,
     "UntrustedFile": errors.UntrustedFile,
 }
-"""What the process may say that went wrong; everything else is a :class:`ConversionError`."""
+"""The errors that the process may report; everything else is a :class:`ConversionError`."""
 
 _LIMITS: Final = ("SIGXCPU", "SIGXFSZ", "SIGKILL")
 """The signals by which systems end a process that exceeds a limit."""
@@ -63,7 +63,7 @@ _OBJECTS: Final = ("facts", "omitted", "versions")
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What the process says of a file, checked in form and not in truth."""
+    """The report of the process about a file: its form is checked, its content is not trusted."""
 
     kind: str
     recognized: str
@@ -76,7 +76,7 @@ class Report:
 
 @contextmanager
 def reading_apart(request: Request, timeout: float) -> Iterator[tuple[Report, Opened]]:
-    """Yield what another process says of the file, and the model that it read, open.
+    """Yield the report of another process about the file, and the model that it read, open.
 
     Raises :class:`ConversionError`, :class:`UntrustedFile`, :class:`LimitExceeded` if the process
     exceeds a limit or ``timeout`` seconds, and the errors of loading for what it has left.
@@ -119,7 +119,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _run(request: Request, folder: Path, timeout: float) -> str:
-    """Run the process to its end, and return the last line of what it complained."""
+    """Run the process to its end, and return the last line of its standard error."""
     user = [site.getusersitepackages()] if site.ENABLE_USER_SITE else []
     with tempfile.TemporaryFile() as complaints:
         process = subprocess.Popen(
@@ -185,7 +185,7 @@ def _end(process: subprocess.Popen[bytes]) -> None:
         with suppress(ProcessLookupError, PermissionError):
             os.killpg(process.pid, signal.SIGKILL)
     if process.stdin is not None:
-        with suppress(OSError):  # what it has not read
+        with suppress(OSError):  # unread input
             process.stdin.close()
     process.wait()
 

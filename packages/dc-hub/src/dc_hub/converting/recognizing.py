@@ -1,4 +1,4 @@
-"""What a file of another program is, by its first bytes and the names in an archive.
+"""Recognize a file of another program by its first bytes and the names in an archive.
 
 Names of files are not believed: ``.bin`` and ``.pt`` may hold anything.
 """
@@ -32,14 +32,14 @@ _COMPRESSED: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Recognized:
-    """The ``kind`` of a file, which names its converter, and ``what`` was seen."""
+    """The ``kind`` of a file, which names its converter, and ``what`` identified it."""
 
     kind: str
     what: str
 
 
 def recognize(path: Path) -> Recognized:
-    """Return what the file at ``path`` is; nothing of it is executed.
+    """Return the kind of the file at ``path``; nothing in it is executed.
 
     Converters of third parties are asked about what is not known here. Raises
     :class:`ConversionError` for what cannot be converted, with the reason.

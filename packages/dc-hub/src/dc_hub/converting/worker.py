@@ -37,7 +37,7 @@ _FOR_LIBRARIES: Final = 8 << 30
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What the worker is asked to do; passed as JSON.
+    """A request to the worker, passed as JSON.
 
     The limits are in bytes and seconds; ``memory`` is in addition to what libraries take. A
     ``kind`` that is not empty is taken as given.
@@ -54,7 +54,7 @@ class Request:
 
 
 def main(text: str) -> None:
-    """Do what the request ``text`` asks, in the working directory.
+    """Carry out the request ``text`` in the working directory.
 
     The process that asks keeps standard input open; this one ends when it closes.
     """

@@ -1,4 +1,4 @@
-"""The folder for this user's caches: what can be made again."""
+"""The folder for this user's caches, whose content can be made again."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ VARIABLE: Final = "DEEPCHEM_CACHE"
 """The environment variable that names the folder."""
 
 LIMIT: Final = "DEEPCHEM_CACHE_LIMIT"
-"""The environment variable that limits what the cached models of remote hubs take: ``20GB``."""
+"""The environment variable that limits the size of the cached models of remote hubs: ``20GB``."""
 
 
 def cache_limit() -> int | None:

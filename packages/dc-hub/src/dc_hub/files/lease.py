@@ -144,7 +144,7 @@ def holder(text: str | None) -> str:
 
 
 def owner_is_dead(text: str) -> bool:
-    """Tell whether what :func:`owner` returned names a process of this machine that is dead."""
+    """Tell whether the owner that :func:`owner` returned is a dead process of this machine."""
     host, pid, *_ = [*text.split(), "", ""]
     return host == socket.gethostname() and pid.isdecimal() and process_is_dead(int(pid))
 
@@ -161,7 +161,7 @@ def _take(mine: Lease) -> bool:
     try:
         with os.fdopen(descriptor, "wb", buffering=0) as file:
             file.write(mine.text.encode())
-    except OSError:  # the disk is full: nobody holds what names nobody
+    except OSError:  # the disk is full: a lease that names nobody is held by nobody
         mine.path.unlink(missing_ok=True)
         raise
     return True
@@ -184,7 +184,7 @@ def _read(path: Path) -> str | None:
 
 
 def _renewed(path: Path) -> int:
-    """Return what changes each time that a lease is renewed."""
+    """Return a mark that changes each time a lease is renewed."""
     try:
         return path.lstat().st_mtime_ns
     except FileNotFoundError:

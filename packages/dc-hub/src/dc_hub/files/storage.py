@@ -37,7 +37,7 @@ def temporary(directory: Path) -> Path:
 def writing(path: Path, *, undone: str = "Nothing was stored.") -> Iterator[None]:
     """Convert an ``OSError`` to :class:`ReadOnlyHub`, :class:`NoRoom` or :class:`HubUnavailable`.
 
-    ``undone`` is the hint: what the failed block has not done.
+    ``undone`` is the hint: the part of the work that was not done.
     """
     try:
         yield

@@ -1,4 +1,4 @@
-"""What the operating system offers, and what the hub does where it offers less.
+"""Operating-system features, and the fallbacks of the hub where they are missing.
 
 Linux and macOS open files relative to an open directory, refuse links while they open, and know who
 owns a file. Windows does none of this: a file is looked at before and after it is opened, and must
@@ -86,7 +86,7 @@ def open_folder(where: Where, name: str = ".") -> Where:
 
 
 def close_folder(folder: Where) -> None:
-    """Close what :func:`open_folder` returned."""
+    """Close a folder that :func:`open_folder` opened."""
     if isinstance(folder, int):
         os.close(folder)
 
@@ -260,7 +260,7 @@ def is_busy(error: BaseException | None) -> bool:
 
 
 def patiently(action: Callable[[], T]) -> T:
-    """Return what ``action`` returns, repeating it for a second while a file is busy.
+    """Call ``action``, repeating it for up to a second while a file is busy.
 
     Raises ``OSError``.
     """

@@ -15,7 +15,7 @@ _SCHEME: Final = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+):/")
 """A scheme has two or more characters: ``C:/`` is a drive. ``Path`` drops the second slash."""
 
 _LIKE_URL: Final = re.compile(r"\s*[A-Za-z][A-Za-z0-9+.-]+:|[^/]*://")
-"""What a path that begins with a name must not look like: ``s3:bucket``, ``://bucket``."""
+"""Forms that a relative path must not have: ``s3:bucket``, ``://bucket``."""
 
 _FILE: Final = re.compile(
     r"file:(?://(?:localhost)?(?=/)|(?!//))(/(?:[^%?#]|%[0-9a-f]{2})*)", re.IGNORECASE | re.DOTALL
@@ -42,7 +42,7 @@ def without_secrets(url: str) -> str:
 
 
 def hide_secrets(message: str) -> str:
-    """Return what another library says as messages may show it: in one line that is not too long.
+    """Return the message of another library as one line of limited length.
 
     URLs in it lose user, password and query, which may be a signature.
     """

@@ -16,7 +16,7 @@ SIGNATURES: Final = (BUNDLE, SIGNATURE)
 """Files that a model directory may contain although its manifest does not list them."""
 
 UNREAD: Final = (".cache", ".git", ".gitattributes")
-"""What git and Hugging Face's client leave in a directory that they fetch. Nobody reads it."""
+"""Files that git and Hugging Face's client leave in a fetched directory; they are ignored."""
 
 PICKLES: Final = (".bin", ".ckpt", ".joblib", ".pickle", ".pkl", ".pt", ".pth")
 """How the names of weights files end that can run code. Nothing here loads them."""

@@ -39,7 +39,7 @@ class Golden:
 
 @dataclass(frozen=True, slots=True)
 class GoldenRows:
-    """What is stored of golden rows: the outputs ``(n, ...)``, and the measured values, if any.
+    """Stored golden rows: the outputs ``(n, ...)``, and the measured values, if any.
 
     ``measured`` is ``(n,)`` or ``(n, tasks)``, with NaN where nothing was measured.
     """
@@ -63,7 +63,7 @@ class CheckResult:
 
 
 def golden_tensors(model: Any, golden: Any) -> dict[str, np.ndarray]:
-    """Return what ``golden.safetensors`` holds for ``model``, computing the outputs.
+    """Return the content of ``golden.safetensors`` for ``model``, computing the outputs.
 
     ``golden`` is a :class:`Golden`, or the inputs alone: an array, a list of strings, or a dataset,
     whose X is taken. Tensors: ``inputs`` (or, for strings, ``inputs.utf8``, their bytes one after
@@ -127,7 +127,7 @@ def compare_golden(model: Component, tensors: Mapping[str, np.ndarray], path: st
 
 @contextmanager
 def _readable(path: str) -> Iterator[None]:
-    """Convert what malformed tensors raise to :class:`WeightsFileError`."""
+    """Convert the errors of malformed tensors to :class:`WeightsFileError`."""
     try:
         yield
     except (KeyError, ValueError, IndexError, UnicodeDecodeError) as error:

@@ -199,7 +199,7 @@ class HashingFile:
 
     @property
     def entry(self) -> Entry:
-        """The entry of what was written; known once the file is closed."""
+        """The entry of the written file; known once the file is closed."""
         if self._entry is None:
             raise ValueError(f"{self._path} is still being written.")
         return self._entry

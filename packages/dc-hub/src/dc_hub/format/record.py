@@ -1,4 +1,4 @@
-"""params.json: what a stored model is. Its class by registered name, its arguments, its weights.
+"""params.json, the record of a stored model: its registered class, its arguments, its weights.
 
 Everything in it is data. Unknown keys are errors and not ignored, so that a file cannot contain a
 setting (``trust_…``, ``verify``) that some reader would obey.

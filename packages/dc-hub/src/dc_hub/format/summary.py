@@ -1,4 +1,4 @@
-"""What a stored model is, in brief: what is known without reading its weights.
+"""A summary of a stored model: the facts that are known without reading its weights.
 
 A summary is made from the record, the manifest and the card, and is stored in a hub's index. All
 three may come from anyone, so whatever has the wrong form or is too long is left out or cut, and
@@ -31,7 +31,7 @@ _ORIGIN: Final = re.compile(r"([^@]*)@[0-9a-f]{64}")
 
 BEGIN: Final = "<!-- dc-hub: this part is generated; write above or below it -->"
 END: Final = "<!-- dc-hub: end of the generated part -->"
-"""The lines around what dc-hub writes in a card; the rest is the author's."""
+"""The lines around the part of a card that dc-hub writes; the rest is the author's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +64,14 @@ class DataSource:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """What a stored model is, as far as its record, manifest and card say; no weights are read.
+    """The facts about a stored model in its record, manifest and card; no weights are read.
 
     ``tags`` are those that point at this revision. ``task`` is the kind of problem, ``tasks`` the
     names of the outputs, and ``units`` are by output, or under the name ``""`` those of all.
     ``metrics`` are by name, such as ``"test/rmse"``. ``parameters`` is the number of values in the
     weights, ``size`` the number of bytes of all files. ``derived_from`` names the models that this
     one was made from, as ``name@digest``. ``description`` is the first paragraph of the card.
-    What is not known is empty or None.
+    Unknown facts are empty or None.
     """
 
     name: str
@@ -130,7 +130,7 @@ class Summary:
         )
 
     def to_json(self) -> dict[str, Any]:
-        """Return what an index stores: everything but name, revision, tags and what is empty."""
+        """Return the entry of an index: everything but name, revision, tags and empty facts."""
         value: dict[str, Any] = {
             "class": self.cls,
             "backend": self.backend,
@@ -156,7 +156,7 @@ class Summary:
 
     @classmethod
     def from_json(cls, name: str, revision: str, tags: Iterable[str], value: Any) -> Self:
-        """Return the summary that :meth:`to_json` wrote; what has another form is left out."""
+        """Return the summary that :meth:`to_json` wrote; facts of another form are left out."""
         found = value if isinstance(value, Mapping) else {}
         return cls(
             name=name,
@@ -185,7 +185,7 @@ class Summary:
         return find_score(self.metrics, metric)
 
     def rows(self) -> list[tuple[str, str]]:
-        """Return what is known as pairs of a label and a text, for tables."""
+        """Return the facts as pairs of a label and a text, for tables."""
         named = self.units.items()
         rows = [
             ("revision", self.revision),
@@ -209,7 +209,7 @@ class Summary:
         return [(label, text) for label, text in rows if text]
 
     def _repr_html_(self) -> str:
-        """Show what is known, in notebooks."""
+        """Show the facts in notebooks."""
         cells = "".join(
             f"<tr><th>{escape(label)}</th><td>{escape(text)}</td></tr>"
             for label, text in self.rows()
@@ -263,7 +263,7 @@ def _scores(prefix: str, value: Any, depth: int) -> Iterator[tuple[str, Score]]:
 
 
 def read_datasets(value: Any) -> Iterator[DataSource]:
-    """Yield what the metadata ``dataset`` names: a text, an object with a name, or a list."""
+    """Yield the names in the metadata ``dataset``: a text, an object with a name, or a list."""
     for item in (value if isinstance(value, list) else [value])[:_FEW]:
         if isinstance(item, dict):
             name, digest = _text(item.get("name")), item.get("sha256")

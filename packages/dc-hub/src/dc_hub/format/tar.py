@@ -37,7 +37,7 @@ class Member:
 
 
 def header(member: Member) -> bytes:
-    """Return what comes before the content of ``member``."""
+    """Return the header of ``member``."""
     name, size = member.name.encode("ascii"), member.size
     records = _record(b"path", name) if len(name) > _NAME else b""
     records += _record(b"size", b"%d" % size) if size >= _OCTAL else b""
@@ -53,7 +53,7 @@ def padding(size: int, unit: int = BLOCK) -> bytes:
 
 
 def ending(size: int) -> bytes:
-    """Return what comes at the end of an archive of ``size`` bytes."""
+    """Return the end of an archive of ``size`` bytes."""
     return bytes(2 * BLOCK) + padding(size + 2 * BLOCK, RECORD)
 
 

@@ -1,4 +1,4 @@
-"""What a hub holds, model by model, with a summary of each: the source of listings and searches.
+"""The models of a hub with a summary of each: the source of listings and searches.
 
 Directories are the truth. What was read of a local hub is remembered in the user's own cache
 folder, one line a model, with marks of its two directories and of the files of its tags, some of
@@ -136,14 +136,14 @@ def _merged(
 
 
 def looked_up(hub: Hub, known: Mapping[str, Listed]) -> Iterator[tuple[str, Listed]]:
-    """Yield the models of any hub; ``known`` is what an older catalogue says of them."""
+    """Yield the models of any hub; ``known`` are their entries in an older catalogue."""
     for name in hub.names():
         with suppress(ModelNotFound):  # it was removed meanwhile
             yield name, _read(hub, name, known.get(name))[0]
 
 
 def _read(hub: Hub, name: str, known: Listed | None) -> tuple[Listed, bool]:
-    """Return what ``hub`` says of one model, and whether all of it could be read."""
+    """Return the entry of one model of ``hub``, and whether all of it could be read."""
     tags, revisions, complete = _held(hub, name)
     shown = shown_revision(tags, revisions)
     facts: Mapping[str, Any] = {}
@@ -234,7 +234,7 @@ def _held(hub: Hub, name: str) -> tuple[dict[str, str], tuple[str, ...], bool]:
 
 
 def _marks(hub: LocalHub, name: str) -> tuple[str, int]:
-    """Return what changes with the tags and revisions of a model, and when that was last."""
+    """Return a mark of a model's tags and revisions, and the time of their last change."""
     home = f"{hub.path}/{name}"
     found: list[os.stat_result] = []
     for folder in ("revisions", "refs"):
@@ -335,7 +335,7 @@ class _Remembered:
                 self._unfinished.unlink(missing_ok=True)
 
     def find(self, name: str) -> tuple[_Line, Listed | None]:
-        """Return the old line of the model ``name`` and what it says, None without one.
+        """Return the old line of the model ``name`` and its entry, or None.
 
         Names are asked for in ascending order.
         """

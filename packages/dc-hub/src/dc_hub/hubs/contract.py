@@ -1,4 +1,4 @@
-"""What a hub is: a store of models by name, with revisions and tags.
+"""The contract of a hub: a store of models by name, with revisions and tags.
 
 A revision is named by the digest of its manifest, so equal models have equal revisions everywhere.
 What a hub holds is known without fetching files: names, tags, revisions and manifests are small.

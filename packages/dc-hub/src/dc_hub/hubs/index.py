@@ -1,4 +1,4 @@
-"""``index.json``: what a hub holds, for readers who cannot list its directories.
+"""``index.json``: the list of a hub's models, for readers who cannot list its directories.
 
     {"format": "dc-index", "format_version": [1, 1],
      "models": {"lab/net": {"tags": {"main": "<64 hex>"}, "revisions": ["<64 hex>"],
@@ -37,7 +37,7 @@ _KEYS: Final = frozenset({"tags", "revisions", "shown", "summary", "derived_from
 
 @dataclass(frozen=True, slots=True)
 class Listed:
-    """A model of a hub: the revision that each tag points at, all revisions, and what it is.
+    """A model of a hub: the revision that each tag points at, all revisions, and a summary.
 
     ``facts`` are those of the summary of the revision ``shown``, as an index stores them; that is
     ``main``, or without it the revision of the last tag by name. ``derived_from`` are the models
@@ -51,12 +51,12 @@ class Listed:
     derived_from: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
     def summary(self, name: str) -> Summary:
-        """Return what the model, which has this ``name``, is; without facts, its tags alone."""
+        """Return the summary of the model called ``name``; without facts, its tags alone."""
         tags = [tag for tag, target in self.tags.items() if target == self.shown]
         return Summary.from_json(name, self.shown, tags, self.facts)
 
     def to_json(self) -> dict[str, Any]:
-        """Return what an index stores of the model."""
+        """Return the model's entry in an index."""
         value: dict[str, Any] = {"tags": dict(self.tags), "revisions": list(self.revisions)}
         if self.facts:
             value |= {"shown": self.shown, "summary": dict(self.facts)}
@@ -143,7 +143,7 @@ def parse_index(data: bytes, what: str) -> Index:
 
 
 def listed(model: Any, what: str, newer: bool = False) -> Listed:
-    """Return what an index says of one model; with ``newer`` it may have unknown keys.
+    """Return the model of one entry of an index; with ``newer`` it may have unknown keys.
 
     Raises :class:`ParamsError` if it is malformed, and :class:`UnsafePath` for a tag that is.
     """

@@ -313,7 +313,7 @@ class LocalHub:
         return removed
 
     def gc(self, name: str | None = None, *, older_than: float = 86_400.0) -> list[Path]:
-        """Remove what crashed processes left, and return the paths removed.
+        """Remove the leftovers of crashed processes, and return the paths removed.
 
         Without ``name`` that is in the whole hub, in places where a model was too. Only what has
         not changed for ``older_than`` seconds is removed; what belongs to another user may have to
@@ -322,7 +322,7 @@ class LocalHub:
         return remove_leftovers(self.leftovers(name, older_than=older_than))
 
     def leftovers(self, name: str | None = None, *, older_than: float = 86_400.0) -> list[Path]:
-        """Return what :meth:`gc` would remove."""
+        """Return the paths that :meth:`gc` would remove."""
         if name is None:
             self._check_there()
             firsts = [

@@ -20,7 +20,7 @@ def hub_of(reference: Reference, hub: HubLike) -> Hub:
 
 
 def in_hub(name: ModelName, hub: HubLike, revision: str | None = None) -> tuple[Reference, Hub]:
-    """Return what ``name`` refers to, and the hub that it is in.
+    """Return the reference in ``name``, and the hub of the model.
 
     Raises :class:`UnsafePath` for a directory, and the errors of :func:`parse` and :func:`hub_of`.
     """

@@ -1,4 +1,4 @@
-"""What a hub holds, and how its models and tags are removed and moved."""
+"""List the models of a hub; remove and move models and tags."""
 
 from __future__ import annotations
 

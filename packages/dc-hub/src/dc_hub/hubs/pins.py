@@ -55,7 +55,7 @@ Lock = str | os.PathLike[str]
 
 @dataclass(frozen=True, slots=True)
 class Pin:
-    """A pinned revision, and what is known of it.
+    """A pinned revision with the facts known about it.
 
     ``tag`` is the tag that it was pinned by, ``hub`` the URL of its hub, ``size`` that of its files
     in bytes; None or empty if that is not known.
@@ -69,7 +69,7 @@ class Pin:
 
 @dataclass(frozen=True, slots=True)
 class PinState:
-    """What a hub says of a pin.
+    """The state of a pin in a hub.
 
     ``now`` is the revision that the pin's tag points at, None if it does not exist any more.
     ``available`` tells whether the hub has the pinned revision.
@@ -149,7 +149,7 @@ def pin_models(names: Iterable[str], *, hub: HubLike = None, lock: Lock = FILE) 
 def update_pins(
     names: Iterable[str] = (), *, hub: HubLike = None, lock: Lock = FILE
 ) -> list[PinState]:
-    """Pin what the tags point at now, and return what :func:`check_pins` said before.
+    """Pin the tags' present revisions, and return the former result of :func:`check_pins`.
 
     ``names`` are those to update, all by default. What is pinned by a digest stays. Raises
     :class:`RevisionNotFound` if a tag does not exist any more; then nothing is changed. Raises
@@ -170,7 +170,7 @@ def update_pins(
 def check_pins(
     names: Iterable[str] = (), *, hub: HubLike = None, lock: Lock = FILE
 ) -> list[PinState]:
-    """Return what the hub says of each pin in the file ``lock``, or of those of ``names``.
+    """Return the state in the hub of each pin in the file ``lock``, or of those of ``names``.
 
     Nothing is changed or fetched. Raises :class:`RevisionNotFound` if one of ``names`` has no pin,
     and what the hub and :func:`read_pins` raise.

@@ -1,4 +1,4 @@
-"""Parse what a user writes to name a model: a name in a hub, a full address, or a directory."""
+"""Parse a user's reference to a model: a name in a hub, a full address, or a directory."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Reference:
 
 
 def parse(where: Any, revision: str | None = None) -> Reference:
-    """Return what ``where`` refers to.
+    """Return the parsed reference ``where``.
 
     A ``pathlib.Path``, a ``file://`` URL, or a string that starts with ``/``, ``./``, ``../`` or
     ``~`` is a directory. Any other URL is the address of a model: that of its hub, and after the

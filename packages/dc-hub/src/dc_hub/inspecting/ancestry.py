@@ -1,4 +1,4 @@
-"""``dc_hub.lineage``: what a model was made from, and what was made from it.
+"""``dc_hub.lineage``: the ancestors and descendants of a model.
 
 A model names its origins by digest, in a file that its own digest covers, so a chain of origins
 that is read from the models themselves has no cycle. What a hub's list says is only believed about
@@ -36,7 +36,7 @@ MAX_MODELS: Final = 1_000
 
 @dataclass(frozen=True, slots=True)
 class Relative:
-    """A model of a lineage: its name and revision, and the links to what it was made from.
+    """A model of a lineage: its name and revision, and the links to its origins.
 
     ``found`` tells whether the hub has it; of one that is missing nothing else is known. One that
     lacks the signatures that the user's trust policy requires is not ``trusted``, and what it says
@@ -56,7 +56,7 @@ class Relative:
 
     @property
     def notes(self) -> str:
-        """What a table says of the model: its tags, or why little else is known."""
+        """The note on the model in a table: its tags, or why little else is known."""
         if not self.found:
             return "missing in this hub"
         return ", ".join((*self.tags, *(() if self.trusted else ("not trusted",))))
@@ -106,7 +106,7 @@ class Lineage:
 
 @explained
 def lineage(name: ModelName, *, hub: HubLike = None, revision: str | None = None) -> Lineage:
-    """Return what the model ``name`` was made from, and what was made from it in the hub.
+    """Return the ancestors of the model ``name``, and its descendants in the hub.
 
     The ancestors are read from the models themselves, and no weights are fetched. One that the hub
     does not have is in the lineage, but not ``found``, and one without the signatures that the

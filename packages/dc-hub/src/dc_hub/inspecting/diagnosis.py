@@ -1,4 +1,4 @@
-"""What works here and what does not: versions, the hub, the trust policy, the cache, plugins."""
+"""Diagnose an installation: versions, the hub, the trust policy, the cache, plugins."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Finding:
 
 @explained
 def diagnose(*, hub: HubLike = None) -> list[Finding]:
-    """Look at what dc-hub needs, and return what was found; nothing is raised for what is wrong.
+    """Check everything that dc-hub needs, and return the findings; no finding is raised.
 
     The hub is opened and asked for its models, which may need the network. Every plugin is
     imported.

@@ -123,7 +123,7 @@ def _shape(opened: Opened, native: str | None) -> str | None:
 
 
 def _parts(opened: Opened, native: str) -> tuple[Any, ...]:
-    """Return what is equal only if a weight is: where it starts, and the digests around it."""
+    """Return a key that only equal weights share: the offset, and the digests of the chunks."""
     info: TensorInfo = opened.weights.info(native)
     manifest = opened.contents.manifest
     entry = None if manifest is None else manifest.entry(opened.weights.file_of(native))
@@ -155,7 +155,7 @@ def _blocks(array: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def _numbers(array: np.ndarray) -> np.ndarray:
-    """Return ``array`` in double precision; NaN for what NumPy has no numbers for."""
+    """Return ``array`` in double precision; NaN for dtypes that NumPy cannot convert."""
     if array.dtype.names is not None:
         return np.full(array.shape, np.nan)
     return array.astype(np.complex128 if array.dtype.kind == "c" else np.float64)

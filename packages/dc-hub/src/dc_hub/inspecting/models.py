@@ -37,7 +37,7 @@ class StoredArray:
 
 @dataclass(frozen=True, slots=True)
 class Info:
-    """What is stored of a model.
+    """The facts stored about a model.
 
     ``params`` are the constructor's arguments as in params.json. ``classes`` are the names of the
     classes by task. ``weights`` are by canonical name. ``files`` maps each file to its size in
@@ -67,7 +67,7 @@ def info(
     hub: HubLike = None,
     revision: str | None = None,
 ) -> Info:
-    """Return what is stored of the model ``name``; nothing of it is built.
+    """Return the facts stored about the model ``name``, without building it.
 
     The weights of a model in a remote hub are not fetched, but for the chunks with their headers.
     The arguments and errors are those of :func:`from_pretrained`.
@@ -119,7 +119,7 @@ def verify(
     hub: HubLike = None,
     revision: str | None = None,
 ) -> StoredModel:
-    """Hash every file of the model ``name``, read every header, and return what was verified.
+    """Hash every file of the model ``name``, read every header, and return the verified model.
 
     Signatures of keys that the user knows are checked too; whether there must be some is what the
     trust policy says. Raises :class:`HashMismatch` or another error that names the file,

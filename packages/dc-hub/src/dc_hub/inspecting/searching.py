@@ -49,7 +49,7 @@ HEADER: Final = ("model", "task", "dataset", "metrics", "class", "licence", "des
 
 
 def table_row(summary: Summary) -> tuple[str, ...]:
-    """Return what a table of models says of one of them."""
+    """Return the row of one model in a table."""
     metrics = [f"{name} {score}" for name, score in summary.metrics.items()]
     more = [f"… {len(metrics) - _SHOWN} more"] if len(metrics) > _SHOWN else []
     return (
@@ -151,7 +151,7 @@ class Bound:
 
 @dataclass(frozen=True, slots=True)
 class _Query:
-    """What a model has to match, in lower case."""
+    """The conditions that a model has to match, in lower case."""
 
     words: tuple[str, ...]
     task: str

@@ -44,7 +44,7 @@ def signatures(
 
 
 def signatures_in(model: StoredModel, where: str) -> list[CheckedSignature]:
-    """Return the signatures in the directory of ``model``; ``where`` is what policies refer to."""
+    """Return the signatures in the directory of ``model``; ``where`` is its place in policies."""
     with open_directory(model.path) as folder:
         files = read_signature_files(folder)
         manifest = read_small(folder, MANIFEST, MAX_BYTES) if files else b""
@@ -74,7 +74,7 @@ def check_directory(model: StoredModel) -> None:
 def _checked(
     files: Mapping[str, bytes], revision: str, manifest: Callable[[], bytes], where: str
 ) -> list[CheckedSignature]:
-    """Check each file, and tell of one that cannot be checked what is wrong with it."""
+    """Check each file, and report why one cannot be checked."""
     policy: Policy | None = load_policy()
     keys = policy.keys if policy is not None else list_keys()
     names = names_by_id(keys)

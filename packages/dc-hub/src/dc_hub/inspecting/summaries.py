@@ -1,4 +1,4 @@
-"""``dc_hub.summary``: what a stored model is, in brief."""
+"""``dc_hub.summary``: the facts about a stored model, in brief."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from dc_hub.loading.opening import locate
 
 @explained
 def summary(name: ModelName, *, hub: HubLike = None, revision: str | None = None) -> Summary:
-    """Return what the model ``name`` is: class, task, dataset, metrics, licence, lineage.
+    """Return a summary of the model ``name``: class, task, dataset, metrics, licence, lineage.
 
     Only its record, manifest and card are read. The arguments and errors are those of
     :func:`from_pretrained`; a directory without a manifest raises :class:`FileMissing`.

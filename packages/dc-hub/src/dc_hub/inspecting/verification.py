@@ -42,7 +42,7 @@ _SENT_WRONG: Final = (HashMismatch, ManifestError, SignatureError, SizeMismatch)
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """A model whose files were hashed: what is wrong with it, and whether that was repaired.
+    """A model whose files were hashed: the damage, if any, and whether it was repaired.
 
     ``error`` is empty if it is intact. ``name`` is empty if it is not known.
     """
@@ -55,7 +55,7 @@ class Verified:
 
     @property
     def intact(self) -> bool:
-        """Whether every file is now what the manifest says."""
+        """Whether every file agrees with the manifest now."""
         return not self.error
 
 
@@ -154,7 +154,7 @@ def _checked(model: StoredModel, again: Callable[[], object] | None) -> Verified
 
 
 def _damage(model: StoredModel) -> tuple[str, str]:
-    """Return the revision of a model, and what is wrong with it: nothing if that is empty.
+    """Return the revision of a model, and its damage; an empty text if there is none.
 
     Raises :class:`ModelRemoved` and :class:`LockTimeout`.
     """

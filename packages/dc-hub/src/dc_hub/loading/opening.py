@@ -66,7 +66,7 @@ class Opened:
 
     @property
     def stored(self) -> Stored:
-        """What a model is restored from."""
+        """A stored model, opened."""
         return Stored(str(self.source.path), self.record, self.weights)
 
     def read_tensors(self, file: str) -> dict[str, np.ndarray]:
@@ -172,7 +172,7 @@ def open_model(
 
 @contextmanager
 def _removal_noticed(source: StoredModel) -> Iterator[None]:
-    """Raise :class:`ModelRemoved` for what goes wrong because the directory is not there any more.
+    """Raise :class:`ModelRemoved` if the block fails because the directory was removed.
 
     A hub or a cache may be tidied at any time: what was open stays readable, the rest is gone.
     """
@@ -192,7 +192,7 @@ def _removal_noticed(source: StoredModel) -> Iterator[None]:
 
 
 def _identity(directory: Path) -> tuple[int, int] | None:
-    """Return what tells a directory from another of its name; None if there is none."""
+    """Return a directory's identity, which another of its name lacks; None if there is none."""
     try:
         found = directory.stat()
     except OSError:

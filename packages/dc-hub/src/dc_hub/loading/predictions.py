@@ -1,4 +1,4 @@
-"""Check that a model predicts what it did with the versions that it was stored with."""
+"""Check that a model's predictions are those stored with it, if versions differ."""
 
 from __future__ import annotations
 

@@ -26,7 +26,7 @@ M = TypeVar("M", bound=Component)
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """What a model is restored from.
+    """The stored parts of a model.
 
     ``place`` names it in errors: a model directory, or the model that is being published.
     ``weights`` maps the names in the file to arrays.

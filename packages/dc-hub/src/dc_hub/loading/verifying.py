@@ -51,7 +51,7 @@ from dc_hub.format.manifest import (
 )
 
 Verify = Literal["changed", "full"]
-"""``changed``: hash what was not hashed since it last changed; ``full``: hash everything."""
+"""``changed``: hash the files that changed since they were last hashed; ``full``: hash all."""
 
 SMALL: Final = 1 << 16
 """Files of at most so many bytes are hashed at every load."""
@@ -62,7 +62,7 @@ _KEPT: Final = 1 << 20
 _SETTLED_NS: Final = 2_000_000_000
 
 Mark = tuple[int, int, int, int, int]
-"""What changes with a file: device, inode, size, mtime and ctime in nanoseconds."""
+"""The status of a file: device, inode, size, mtime and ctime in nanoseconds."""
 
 Marks = Mapping[str, Mark]
 
@@ -70,7 +70,7 @@ logger = logging.getLogger(__name__)
 
 
 class Contents(Protocol):
-    """The files of one model; what is read of them was verified, if there is a manifest."""
+    """The files of one model, verified before they are read if there is a manifest."""
 
     @property
     def names(self) -> frozenset[str]:
@@ -173,7 +173,7 @@ class DirectoryContents:
 def open_contents(
     directory: Path, revision: str = "", mode: Verify = "changed", *, versioned: bool = False
 ) -> Iterator[DirectoryContents]:
-    """Open the model directory and verify that every file is what its manifest says.
+    """Open the model directory and verify every file against the manifest.
 
     ``revision`` is the digest that the manifest must have; empty, any will do, and unless
     ``versioned`` there may be none. Raises :class:`HashMismatch`, :class:`SizeMismatch`,
@@ -193,7 +193,7 @@ def open_contents(
 
 
 def mark(status: os.stat_result) -> Mark:
-    """Return what changes with the file of that status."""
+    """Return the fields of a status that change with the file."""
     return (
         status.st_dev,
         status.st_ino,

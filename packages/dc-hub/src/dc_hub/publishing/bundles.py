@@ -151,7 +151,7 @@ def unbundle(
 
 @explained
 def list_bundle(path: str | os.PathLike[str]) -> list[Bundled]:
-    """Return what is in the bundle ``path``, sorted by name and revision.
+    """Return the models in the bundle ``path``, sorted by name and revision.
 
     Manifests are verified, other files are passed over: :func:`unbundle` verifies them. Raises
     :class:`BundleError` if the file is not a bundle or was cut.
@@ -210,7 +210,7 @@ class _Writer:
 def _chosen(
     names: Iterable[ModelName], hub: HubLike, everything: bool
 ) -> tuple[Index, Mapping[str, Hub]]:
-    """Return what the bundle contains, and the hub that each name is in."""
+    """Return the content of the bundle, and the hub of each name."""
     tags: dict[str, dict[str, str]] = {}
     revisions: dict[str, set[str]] = {}
     hubs: dict[str, Hub] = {}
@@ -305,7 +305,7 @@ def _read_head(
 def _publish(
     tar: TarReader, name: str, revision: str, report: Report | None, size: int, staging: Staging
 ) -> None:
-    """Write the files of the next revision in ``tar``; none is accepted but what it must be."""
+    """Write the files of the next revision in ``tar``; any unexpected file is refused."""
     manifest, member, signatures = _read_head(tar, name, revision)
     for entry in manifest.entries:
         _check(tar, member or tar.next(), _path(name, revision, entry.path), entry.size)

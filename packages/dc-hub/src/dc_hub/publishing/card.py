@@ -31,7 +31,7 @@ MAX_CHARACTERS: Final = 1 << 18
 """The largest text of an author that is accepted."""
 
 _NAME: Final = re.compile(r"[\w.-]+(/[\w.-]+)?", re.ASCII)
-"""What Hugging Face's hub accepts as the name of a dataset or a model."""
+"""Names of datasets and models that Hugging Face's hub accepts."""
 
 _LIMITATIONS: Final = (
     "## Limitations\n\n"
@@ -180,7 +180,7 @@ class Card:
 
 
 def _split_front(text: str) -> tuple[dict[str, tuple[str, ...]], str]:
-    """Return the front matter as lines by key, and what follows it."""
+    """Return the front matter as lines by key, and the rest of the card."""
     lines = text.split("\n")
     if lines[0].rstrip() != "---":
         return {}, text
@@ -279,7 +279,7 @@ def _strings(metadata: Mapping[str, Any], key: str) -> list[str]:
 
 
 def _known(summary: Summary) -> list[tuple[str, str]]:
-    """Return the rows of what a summary says, in the order in which people ask."""
+    """Return the rows of the table that shows a summary, the most important first."""
     units = ", ".join(f"{name}: {unit}" if name else unit for name, unit in summary.units.items())
     sources = (f"{s.name}, SHA-256 {s.sha256}" if s.sha256 else s.name for s in summary.datasets)
     rows = [

@@ -136,7 +136,7 @@ def open_checkpoints(where: Any, options: Mapping[str, Any]) -> CheckpointStore:
 
 
 class _Checkpoints(ABC):
-    """What checkpoints in directories and in hubs have in common."""
+    """The common base of checkpoints in directories and in hubs."""
 
     def __init__(self, options: Mapping[str, Any]) -> None:
         self._options = options
@@ -184,7 +184,7 @@ class _Checkpoints(ABC):
 
     @abstractmethod
     def _record(self, name: str) -> Record:
-        """Return what the checkpoint says that it is."""
+        """Return the checkpoint's own description."""
 
     def load(
         self,
@@ -219,7 +219,7 @@ class _Checkpoints(ABC):
         return {**self._options, "metadata": metadata, "training": True, "unfitted": True}
 
     def _is_checkpoint(self, name: str) -> bool:
-        """Tell whether what has that name says that it is the checkpoint."""
+        """Tell whether the model of that name describes itself as the checkpoint."""
         try:
             found = self._record(name).metadata.get(_MARK) == name
         except _DAMAGED:
@@ -252,7 +252,7 @@ class _InDirectory(_Checkpoints):
             return sorted(path.name for path in self.directory.iterdir() if path.is_dir())
 
     def prepare(self, model: Model, *, begun: bool) -> None:
-        """Check the directory, make it, and remove what is unfinished there."""
+        """Check the directory, make it, and remove unfinished checkpoints from it."""
         check_publishable(model)
         self._check_free(begun)
         best = self.best()

@@ -1,4 +1,4 @@
-"""Describe an object for storing: its registered name, its arguments, what it needs."""
+"""Describe an object for storing: its registered name, its arguments, its requirements."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from dc_hub.loading.missing import references
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What an object is, apart from its weights.
+    """The description of an object, apart from its weights.
 
     ``params`` are encoded (:mod:`dc_hub.format.values`), and ``arrays`` are those that they refer
     to. ``cls`` is None for an object of a framework that has no registered name. ``classes`` are

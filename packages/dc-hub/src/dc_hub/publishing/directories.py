@@ -52,7 +52,7 @@ def publish_directory(
 
 
 def copy_of(opened: Opened) -> Callable[[Staging], None]:
-    """Return what writes an opened model again, byte for byte and with its signatures.
+    """Return a writer that copies an opened model byte for byte, with its signatures.
 
     The headers of its other weights files are read first. Raises the errors of loading.
     """

@@ -99,7 +99,7 @@ def _write_file(path: Path, write: Callable[[io.FileIO], object]) -> None:
 
 
 def _write_npz(file: io.FileIO, weights: Mapping[str, np.ndarray]) -> None:
-    """Write what ``np.load`` reads. ``np.savez`` takes no array that is called ``file``."""
+    """Write an archive for ``np.load``. ``np.savez`` takes no array that is called ``file``."""
     with zipfile.ZipFile(file, "w") as archive:
         for name in sorted(weights):
             # A ZipInfo without a time makes equal bytes of equal weights.

@@ -1,4 +1,4 @@
-"""What a publisher says about a model, as metadata: metrics, dataset, licence, origins."""
+"""The publisher's facts about a model, as metadata: metrics, dataset, licence, origins."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def with_facts(
     licence: str | None,
     derived_from: Any,
 ) -> dict[str, Any]:
-    """Return ``metadata`` with what the arguments of :func:`publish` of these names say.
+    """Return ``metadata`` with the facts that the arguments of :func:`publish` add.
 
     ``resolve`` finds models that are named without a digest. Raises :class:`ParamsError` for an
     argument that cannot be what it should, and for one that ``metadata`` gives too.

@@ -1,4 +1,4 @@
-"""What is published can be used: it is fitted, and so are all of its parts."""
+"""Check that a model is fitted, and all of its parts too, before it is published."""
 
 from __future__ import annotations
 

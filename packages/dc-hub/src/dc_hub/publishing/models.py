@@ -313,7 +313,7 @@ def _linked(origins: Iterable[str]) -> dict[str, Any]:
 
 
 def _resolve_in(hub: Callable[[], HubLike]) -> Resolve:
-    """Return what finds the model that a name or address means: a name, in the hub given."""
+    """Return a function that finds the model of an address, or of a name in the hub given."""
 
     def resolve(origin: str) -> StoredModel:
         reference, where = in_hub(origin, None if is_url(origin) else hub())
@@ -323,7 +323,7 @@ def _resolve_in(hub: Callable[[], HubLike]) -> Resolve:
 
 
 def _predicting(model: Any, holder: WeightHolder, described: Described) -> Component:
-    """Return what computes golden rows: the model, or the model that loading makes of an object.
+    """Return the model that computes golden rows: this one, or the loaded form of an object.
 
     Raises :class:`NotSerializable` for an object that loading cannot make.
     """

@@ -1,4 +1,4 @@
-"""Restore a model from what is about to be written, and compare: what publishes, loads.
+"""Restore a model from the data about to be written, and compare: what publishes, loads.
 
 Nothing is written yet. The model is restored from the very record and arrays, by the code that
 loading uses and within the memory that loading may use. Where a framework can take over arrays, the

@@ -176,7 +176,7 @@ class AzureStore:
         writes: bool = False,
         **options: Any,
     ) -> T:
-        """Return what a coroutine returns, in time; convert the errors of the library."""
+        """Run a coroutine with a deadline; convert the errors of the library."""
         shown = self._shown(path)
         check_online(shown)
         deadline = GRACE + size / SLOWEST
@@ -200,7 +200,7 @@ class AzureStore:
 
 
 class _Library(NamedTuple):
-    """What is used of the libraries."""
+    """The names used from the libraries."""
 
     file_system: Any
     sync: Any

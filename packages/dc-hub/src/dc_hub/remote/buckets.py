@@ -103,7 +103,7 @@ class StoredObject:
 
 @dataclass(frozen=True, slots=True)
 class Unfinished:
-    """What was stored of a revision without its manifest: files that nobody can read."""
+    """Files of a revision without a manifest, which nobody can read."""
 
     name: str
     revision: str
@@ -252,7 +252,7 @@ class BucketHub(RemoteHub):
             deleted.add(files[0])
 
     def unfinished(self, older_than: float = _DAY) -> list[Unfinished]:
-        """Return what publishers that did not finish have left, by name and revision.
+        """Return the leftovers of unfinished publications, by name and revision.
 
         These are the files of revisions without a manifest, if nothing of the revision was written
         for ``older_than`` seconds.
@@ -269,7 +269,7 @@ class BucketHub(RemoteHub):
         ]
 
     def remove_unfinished(self, left: Unfinished, older_than: float = _DAY) -> bool:
-        """Remove what :meth:`unfinished` has found, and tell whether it is gone.
+        """Remove a leftover that :meth:`unfinished` found, and tell whether it is gone.
 
         Before each deletion is checked whether somebody publishes the revision now: then it stays,
         and they store again what is missing when they finish.
@@ -292,7 +292,7 @@ class BucketHub(RemoteHub):
     def _repair(
         self, directory: Path, base: str, name: str, revision: str, tags: Sequence[str]
     ) -> None:
-        """Store again what was removed of a revision while it was published."""
+        """Store the files of a revision again that were removed while it was published."""
 
         def attempt() -> None:
             missing = {path.name for path in directory.iterdir()} - {*self.store.files(base)}

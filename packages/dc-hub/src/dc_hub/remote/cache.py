@@ -182,7 +182,7 @@ class Cache:
             shutil.rmtree(gone, ignore_errors=True)
 
     def gc(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:
-        """Remove what was left unfinished, and return the paths removed.
+        """Remove unfinished downloads, and return the paths removed.
 
         That is what was not fetched to its end, temporary files of crashed processes, and marks of
         dead ones. Only what has not changed for ``older_than`` seconds is removed, and nothing that
@@ -191,7 +191,7 @@ class Cache:
         return remove_leftovers(self.leftovers(older_than=older_than))
 
     def leftovers(self, *, older_than: float = 7 * 86_400.0) -> list[Path]:
-        """Return what :meth:`gc` would remove."""
+        """Return the paths that :meth:`gc` would remove."""
         partial = self.folder / "partial"
         now = time.time()
         with reading(str(self.folder)):

@@ -1,4 +1,4 @@
-"""What can be removed from a hub and from the cache, and its removal.
+"""Find and remove leftovers in a hub and in the cache.
 
 Leftovers of crashed processes, revisions that no tag points at, and cached models, which can be
 fetched again. Loaders and publishers may work meanwhile: a model disappears by one rename, a
@@ -66,7 +66,7 @@ def gc(
     limit: int = 0,
     dry_run: bool = False,
 ) -> list[Garbage]:
-    """Remove what nobody needs from a hub and from the cache, and return what was removed.
+    """Remove leftovers from a hub and from the cache, and return the list of removals.
 
     Args:
         hub: The hub; see :func:`open_hub`. Of one that is neither in a directory nor in a bucket,
@@ -151,7 +151,7 @@ def _cached(models: Cache, limit: int) -> Iterator[Garbage]:
 
 
 def _remove(garbage: Garbage, where: Hub, models: Cache) -> bool:
-    """Remove what was found, unless it is used by now; tell whether it is gone."""
+    """Remove a leftover, unless it is used by now; tell whether it is gone."""
     if isinstance(garbage.path, str):
         left = Unfinished(garbage.name, garbage.revision, garbage.size)
         buckets = (one for one in _each(where) if isinstance(one, BucketHub))

@@ -132,7 +132,7 @@ class HTTPStore:
     def _read_whole(
         self, path: str, limit: int, query: str = ""
     ) -> tuple[bytes, Mapping[str, str]]:
-        """Return a whole file, or what is at its path for a ``query``, and the headers."""
+        """Return a whole file, or the answer to a ``query`` at its path, and the headers."""
 
         def attempt() -> tuple[bytes, Mapping[str, str]]:
             with self._answer(path, {}, query) as answer:
@@ -189,7 +189,7 @@ class HTTPStore:
             raise self._failed(path, error) from error
 
     def _persist(self, path: str, attempt: Callable[[], T]) -> T:
-        """Return what ``attempt`` returns, if need be at the last of several times."""
+        """Call ``attempt``, again if it fails in passing, and return its result."""
         try:
             return persist(attempt, _PASSING)
         except _PASSING as error:
@@ -328,7 +328,7 @@ def timely(read: Callable[[int], bytes], limit: int) -> Iterator[bytes]:
 
 
 def _host(url: str) -> tuple[str, str, int] | None:
-    """Return the scheme, host and port of a URL; None if it is none of a web server."""
+    """Return the scheme, host and port of a web server's URL; None for any other URL."""
     try:
         parts = urlsplit(url)
         port = parts.port
@@ -340,7 +340,7 @@ def _host(url: str) -> tuple[str, str, int] | None:
 
 
 def _checked(headers: object) -> dict[str, str]:
-    """Return ``headers`` if they can be sent; what they contain is in no message."""
+    """Return ``headers`` if they can be sent; no message shows their content."""
     if not isinstance(headers, Mapping) or not all(
         isinstance(text, str) and text.isascii() and text.isprintable()
         for header in headers.items()

@@ -62,7 +62,7 @@ _DAMAGED: Final = (
     UnexpectedFile,
     UnsafePath,
 )
-"""What says that a directory is not the model, and not only that it cannot be read now."""
+"""Errors that mean damage, and not only that a directory cannot be read now."""
 
 logger = logging.getLogger(__name__)
 
@@ -106,7 +106,7 @@ class RemoteHub:
         return list(self._listed(name).revisions)
 
     def index(self) -> Index:
-        """Return what the file ``index.json`` says of all models, as old as it is.
+        """Return the entries of all models in the file ``index.json``, which may be out of date.
 
         Raises :class:`HubUnavailable` if there is none, and :class:`Offline`.
         """

@@ -1,4 +1,4 @@
-"""The proxy through which a URL is reached: what the environment says, as for other programs.
+"""The proxy for a URL, from the environment variables that other programs use.
 
 ``HTTP_PROXY``, ``HTTPS_PROXY`` and ``ALL_PROXY`` name proxies by the scheme of the URL, and
 ``NO_PROXY`` the hosts that are reached without one; on macOS and Windows the system's settings

@@ -30,7 +30,7 @@ class TryAgain(Exception):
 
 
 def persist(attempt: Callable[[], T], passing: tuple[type[Exception], ...]) -> T:
-    """Return what ``attempt`` returns, or raise the last of the ``passing`` errors."""
+    """Call ``attempt`` until it succeeds, or raise the last of the ``passing`` errors."""
     for number in count(1):
         try:
             return attempt()
@@ -42,7 +42,7 @@ def persist(attempt: Callable[[], T], passing: tuple[type[Exception], ...]) -> T
 def persist_stream(
     pieces: Callable[[int], Generator[bytes]], passing: tuple[type[Exception], ...]
 ) -> Generator[bytes]:
-    """Yield what ``pieces(0)`` yields; if it breaks after n bytes, go on with ``pieces(n)``.
+    """Yield the pieces of ``pieces(0)``; if it breaks after n bytes, go on with ``pieces(n)``.
 
     The attempts are counted anew after each chunk of 16 MiB, so that a long stream may break as
     often as its chunks could, each by itself.

@@ -328,7 +328,7 @@ def _writes(error: Any) -> bool:
 
 
 class _Boto(NamedTuple):
-    """What is used of the library."""
+    """The names used from the library."""
 
     session: Any
     config: Any

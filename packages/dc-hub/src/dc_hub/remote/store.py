@@ -1,4 +1,4 @@
-"""What a remote hub is made of: files by path, which are read whole, or in part as a stream."""
+"""The storage of a remote hub: files by path, read whole, or in part as a stream."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def render_card(text: str, files: Collection[str] = ()) -> Markup:
 
 
 def _without(text: str, begin: str, end: str) -> str:
-    """Return ``text`` without what is between lines that start with ``begin`` and an ``end``.
+    """Return ``text`` without the parts between lines that start with ``begin`` and an ``end``.
 
     It is found by searching forward once: a regular expression would begin again at each start.
     """

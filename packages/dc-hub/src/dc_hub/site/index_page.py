@@ -171,7 +171,7 @@ def _best(summary: Summary) -> Markup | None:
 
 
 def _facts(rows: Sequence[Row]) -> dict[str, Any]:
-    """Return what the filters need: the values of each field, and those that each model has."""
+    """Return the data of the filters: the values of each field, and those of each model."""
     values: list[list[str]] = []
     numbers: list[dict[str, int]] = []
     for i in range(len(_FIELDS)):

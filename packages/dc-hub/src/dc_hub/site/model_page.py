@@ -1,4 +1,4 @@
-"""The page of a model: what it is, how to load it, how well it predicts, what it consists of."""
+"""The page of a model: a summary, how to load it, its scores, its content."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is known of all models of a hub: enough for the list, the filters and the lineage.
+"""The facts about all models of a hub for the list, the filters and the lineage.
 
 Of each model no more than its row is kept, so that a hub of ten thousand models takes a few
 megabytes, and their pages are made one at a time.
@@ -32,7 +32,7 @@ class Overview:
 
 
 def overview(hub: Hub) -> Overview:
-    """Return what is known of the models of ``hub``.
+    """Return the facts about the models of ``hub``.
 
     A model that cannot be read has a row that says why. Raises :class:`HubUnavailable` if the
     hub's models cannot be listed.

@@ -263,7 +263,7 @@ class _Frame:
         return element("path", class_="axis", d=f"M{_LEFT} {y}H{_WIDTH - _RIGHT}")
 
     def labels(self, x: str, y: str) -> Markup:
-        """Return what the axes are called."""
+        """Return the labels of the axes."""
         bottom = self.height - _BOTTOM
         return Markup(
             _text((_LEFT + _WIDTH - _RIGHT) / 2, self.height - 6, x, "middle", "label")

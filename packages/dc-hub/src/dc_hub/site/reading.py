@@ -1,4 +1,4 @@
-"""Read what a page shows of a model: everything but its weights, verified by its manifest.
+"""Read the content of a model's page: everything but its weights, verified by its manifest.
 
 A model of a remote hub is not fetched: its small files are, and the chunks that hold the headers of
 its weights.
@@ -43,7 +43,7 @@ class Weight:
 
 @dataclass(frozen=True, slots=True)
 class Described:
-    """What a page shows of one revision of a model.
+    """The content of the page of one revision of a model.
 
     ``weights`` are the first of ``weight_count``. ``card`` is None if there is none that could be
     read, and ``golden`` if there are no golden rows, or very many. ``signatures`` are its signature
@@ -61,7 +61,7 @@ class Described:
 
 
 def describe(hub: Hub, name: str, revision: str, tags: Mapping[str, str]) -> Described:
-    """Return what there is to show of a revision of the model ``name``; weights are not read.
+    """Return the content of the page of a revision of the model ``name``; weights are not read.
 
     ``tags`` are all tags of the model. Raises the errors of the hub, and the typed error of any
     file that is malformed or not what the manifest says.

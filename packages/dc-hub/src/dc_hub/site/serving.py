@@ -69,7 +69,7 @@ logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What is sent: ``read(start, stop)`` yields a part of a content of ``size`` bytes."""
+    """The body of an answer: ``read(start, stop)`` yields a part of its ``size`` bytes."""
 
     kind: str
     size: int
@@ -105,7 +105,7 @@ class HubServer(ThreadingHTTPServer):
         self.pages = Pages(self.hub, title, self.url)
 
     def answer(self, path: str) -> Answer:
-        """Return what is at ``path``. Raises :class:`HubError`; ``FileMissing`` if nothing is."""
+        """Return the content at ``path``. Raises :class:`HubError`; ``FileMissing`` without one."""
         match _segments(path):
             case [""] | ["index.html"]:
                 return Answer.of(_HTML, self.pages.index(self._overview()))
@@ -139,7 +139,7 @@ class HubServer(ThreadingHTTPServer):
             self._free.release()
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """Log what went wrong with a connection; a browser that has left is no error."""
+        """Log the failure of a connection; a browser that has left is not an error."""
         logger.info("%s: %r", client_address, sys.exc_info()[1])
 
     def _overview(self) -> Overview:

@@ -22,7 +22,7 @@ from dc_hub.site.overview import overview
 from dc_hub.site.pages import Pages
 
 MARK: Final = "dc-site.json"
-"""The file by which a site is known; what has none is never replaced."""
+"""The file that marks a site; a directory without it is never replaced."""
 
 _MARK: Final = b'{"format": "dc-site", "format_version": [1, 0]}\n'
 _INDEX: Final = "index.html"
@@ -46,7 +46,7 @@ def write_site(
     address: str = "",
     report: Callable[[int, int], None] | None = None,
 ) -> Site:
-    """Write the pages of a hub into the directory ``to``, and return what was written.
+    """Write the pages of a hub into the directory ``to``, and return the written site.
 
     The pages need no server and load nothing from elsewhere. Equal hubs give equal bytes.
     ``title`` is that of the site; ``address`` is the URL or path at which its readers reach the

@@ -160,7 +160,7 @@ class FindingLaws(HubSubject):
 
     @law
     def test_the_manifest_is_known_without_fetching(self) -> None:
-        """``manifest`` returns what the files are, and fetches none of them."""
+        """``manifest`` describes the files without fetching any of them."""
         stored: Files = large_files()
         with self.empty() as hub, temporary_folder() as folder:
             self.store(hub, stored)

@@ -1,4 +1,4 @@
-"""Laws on what publishing leaves, however it ends."""
+"""Laws on the state after publishing, however it ends."""
 
 from __future__ import annotations
 
@@ -26,15 +26,15 @@ def _leaks_ignored() -> Iterator[None]:
 
 
 class _Failed(Exception):
-    """What a failing writer raises."""
+    """The error of a failing writer."""
 
 
 class PublishingLaws(HubSubject):
-    """Laws on what publishing leaves, however it ends."""
+    """Laws on the state after publishing, however it ends."""
 
     @law
     def test_what_it_cannot_do_raises_read_only_hub(self) -> None:
-        """What the suite says the hub cannot do raises ReadOnlyHub and changes nothing."""
+        """Operations that the suite excludes raise ReadOnlyHub and change nothing."""
         with self.empty() as hub:
             revision = self.store(hub, files(0))
             before = self.state(hub)

@@ -48,7 +48,7 @@ def manifest_of(files: Files) -> Manifest:
 
 
 def writer(files: Files) -> Callable[[Staging], None]:
-    """Return what writes ``files`` when a model is published."""
+    """Return a writer that stores ``files`` when a model is published."""
 
     def write(staging: Staging) -> None:
         for name, data in files.items():

@@ -21,7 +21,7 @@ from dc_hub.testing.samples import Change, Files, manifest_of, writer
 
 
 class HubSubject(Suite):
-    """How to make the hubs under test, and what the laws do with them."""
+    """Make the hubs under test, and the operations that laws share."""
 
     publishes: ClassVar[bool] = True
     """Whether ``publish`` stores models; otherwise it raises ReadOnlyHub."""
@@ -153,11 +153,11 @@ class HubSubject(Suite):
         raise LawBroken(f"{what}, it raised nothing instead of {wanted}.", hint=hint)
 
     def same_state(self, hub: Hub, before: object, what: str) -> None:
-        """Break the law if what is stored under ``name`` is not what it was ``before``."""
+        """Break the law if the state stored under ``name`` is no longer ``before``."""
         self.expect(what, self.state(hub), before)
 
     def state(self, hub: Hub) -> dict[str, object]:
-        """Return what is stored under ``name``: the revision of ``main``, and what is listed."""
+        """Return the state stored under ``name``: the revision of ``main``, and the listing."""
         listed: dict[str, object] = {}
         if self.lists:
             names = hub.names()
@@ -188,7 +188,7 @@ def size_of(folder: Path) -> int:
 
 
 def at_once(calls: Sequence[Callable[[], object]]) -> list[object]:
-    """Return what each of ``calls``, which are made at once, returns, or the error it raises."""
+    """Make all ``calls`` at once, and return the result of each, or the error it raises."""
     ready = threading.Barrier(len(calls))
     outcomes: list[object] = [None] * len(calls)
 

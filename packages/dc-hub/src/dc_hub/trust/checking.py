@@ -18,7 +18,7 @@ Verdict = Literal["valid", "invalid", "unknown key", "malformed", "not checked"]
 
 @dataclass(frozen=True, slots=True)
 class CheckedSignature:
-    """A signature of a model, and what is known of it.
+    """A signature of a model and the facts known about it.
 
     ``file`` contains it. ``key_id`` is the id of the key that is said to have made it (empty for a
     bundle that no known key verifies), and ``name`` the user's name for that key, if there is one.
@@ -44,7 +44,7 @@ def check_signatures(
     rule: Rule | None = None,
     where: str = "",
 ) -> list[CheckedSignature]:
-    """Check the signature ``files`` of a revision with ``keys``; return what was found.
+    """Check the signature ``files`` of a revision with ``keys``; return the findings.
 
     ``manifest`` returns the bytes of the manifest, which have the digest ``revision``; it is
     called only if a bundle has to be checked. ``names`` are those of the keys by id, and ``where``

@@ -26,7 +26,7 @@ PASSPHRASE: Final = "DEEPCHEM_PASSPHRASE"
 """The environment variable with the passphrase of encrypted keys."""
 
 Signer = SigningKey | BundleSigner
-"""What signs manifests: its method ``sign`` returns a signature file by its name."""
+"""A signer of manifests: its method ``sign`` returns a signature file by its name."""
 
 Key = Signer | str | os.PathLike[str]
 """A key to sign with: itself, its name among the user's keys, or the path of its file."""

@@ -27,7 +27,7 @@ _PEM: Final = re.compile(
     r"\s*-----BEGIN PUBLIC KEY-----\s+([A-Za-z0-9+/=\s]+?)\s+-----END PUBLIC KEY-----\s*"
 )
 _ED25519: Final = bytes.fromhex("302a300506032b6570032100")
-"""What the DER of an Ed25519 public key begins with (RFC 8410); its 32 bytes follow."""
+"""The first bytes of the DER of an Ed25519 public key (RFC 8410); its 32 bytes follow."""
 
 _CURVES: Final = {
     bytes.fromhex("3059301306072a8648ce3d020106082a8648ce3d030107034200"): 65,
@@ -181,7 +181,7 @@ def load_private(data: bytes, passphrase: str | None = None, *, what: str) -> Si
 
 
 class Library(NamedTuple):
-    """What is used of ``cryptography``."""
+    """The names used from ``cryptography``."""
 
     ec: Any
     ed25519: Any
@@ -191,7 +191,7 @@ class Library(NamedTuple):
 
 
 def library(error: type[HubError], purpose: str) -> Library:
-    """Return what is used of ``cryptography``; raise ``error`` if it is not installed."""
+    """Return the names used from ``cryptography``; raise ``error`` if it is not installed."""
     try:
         from cryptography.exceptions import InvalidSignature, UnsupportedAlgorithm
         from cryptography.hazmat.primitives import serialization

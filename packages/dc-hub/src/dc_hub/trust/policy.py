@@ -47,12 +47,12 @@ _RULE: Final = frozenset({"require_signature", "threshold"})
 _PORTS: Final = {"http": 80, "https": 443}
 
 Place = tuple[str, tuple[str, ...]]
-"""Where a model is, to be compared: what it is below (a host, or this machine), and the path."""
+"""A model's place in a form that can be compared: the host or this machine, and the path."""
 
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a place needs: signatures of ``threshold`` of these ``keys``, by id; of 0, none."""
+    """The rule of a place: signatures of ``threshold`` of these ``keys``, by id; 0 means none."""
 
     where: str
     keys: Mapping[str, PublicKey]

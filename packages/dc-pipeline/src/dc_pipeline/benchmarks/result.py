@@ -1,4 +1,4 @@
-"""What came out of a benchmark: a row for each model and seed, and what follows from them."""
+"""The result of a benchmark: a row for each model and seed, and statistics over them."""
 
 from __future__ import annotations
 
@@ -201,7 +201,7 @@ class BenchmarkResult:
 
 
 def _cell(scores: np.ndarray, interval: Interval) -> str:
-    """Return mean, deviation and interval as text; without several scores, what there is."""
+    """Return mean, deviation and interval as text; of fewer scores, those that exist."""
     defined = scores[~np.isnan(scores)]
     if len(defined) < 2:
         return f"{interval.value:.4g}" if len(defined) else "none"

@@ -1,4 +1,4 @@
-"""``BenchmarkTask``: what is predicted, how it is divided and scored, and which files hold it."""
+"""``BenchmarkTask``: the labels to predict, the split, the metric, and the files."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ class BenchmarkTask:
 
 @contextmanager
 def _local(source: Source) -> Iterator[Path]:
-    """Give a path of the content: the file itself, or a temporary copy of what a URL has."""
+    """Give a path of the content: the file itself, or a temporary copy of a URL's content."""
     if source.path is not None:
         yield source.path
         return

@@ -36,7 +36,7 @@ ROLES: Final[Mapping[str, type[Component]]] = {
     "metric": Metric,
     "model": Estimator,
 }
-"""The classes of components that a run is made of, by what they are called."""
+"""The classes of the components of a run, by their role."""
 
 NAME: Final = "name"
 """The key of a table that makes it a component."""
@@ -60,7 +60,7 @@ class Spec:
 
     @classmethod
     def of(cls, key: str, value: object) -> Spec:
-        """Return what ``value``, text or a table, says; ``key`` is where it stands.
+        """Return the component that ``value``, text or a table, describes; ``key`` is its place.
 
         Raises :class:`ParameterError` for anything else.
         """
@@ -75,7 +75,7 @@ class Spec:
 
     @classmethod
     def parse(cls, text: str) -> Spec:
-        """Return what ``text`` says, such as ``ecfp:size=1024,radius=3``.
+        """Return the name and arguments in ``text``, such as ``ecfp:size=1024,radius=3``.
 
         Values are TOML; words need no quotes. Raises :class:`ParameterError` for anything else.
         """
@@ -98,7 +98,7 @@ class Spec:
 
 @dataclass(frozen=True, slots=True)
 class Made:
-    """A component that was made, and what it was made of: its full name, and all that was added.
+    """A component with its full name and all its arguments, defaults included.
 
     ``within`` is the beginning of the paths of its parameters: ``estimator.`` if a framework's
     object is wrapped in it.

@@ -1,4 +1,4 @@
-"""What a run is made of: tables of a TOML file, or flags, checked key by key.
+"""The configuration of a run: tables of a TOML file, or flags, checked key by key.
 
 A file chooses components by registered name and holds plain values. It can neither run code nor
 name anything to read but its data, its split and its hub.
@@ -29,7 +29,7 @@ _PATHS: Final = (("data", "path"), ("split",), ("out",), ("hub",))
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Data:
-    """The table ``data``: a file and how it is read; what is empty is left to its loader."""
+    """The table ``data``: a file and how it is read; empty settings are left to its loader."""
 
     path: str
     format: str = ""
@@ -260,7 +260,7 @@ _RUN: Final[Mapping[str, Callable[[str, Any], Any]]] = {
 
 
 def _table(value: Any) -> Any:
-    """Return what a TOML file has for a value; what is empty is left out."""
+    """Return the TOML form of a value; empty settings are left out."""
     if isinstance(value, Spec):
         return {key: _plain(item) for key, item in value.table().items() if item is not None}
     if isinstance(value, Data | Run):

@@ -1,4 +1,4 @@
-"""What the program prints: results on standard output, everything else on standard error.
+"""Print results on standard output, and everything else on standard error.
 
 Nothing that comes from a file can control the terminal, and every message is bounded.
 """
@@ -81,19 +81,19 @@ def print_counts(failures: FailureReport, report: str | Path) -> None:
 
 
 class Narrator:
-    """Says what is being done, unless it is ``quiet``."""
+    """Reports the steps of the work, unless it is ``quiet``."""
 
     def __init__(self, *, quiet: bool) -> None:
         self.quiet = quiet
 
     def say(self, text: str) -> None:
-        """Print a line about what is being done."""
+        """Print a line about the present step."""
         if not self.quiet:
             err.print(plain(text), style="dim")
 
     @contextmanager
     def progress(self, what: str) -> Iterator[Callable[[Progress], object] | bool]:
-        """Yield what an engine reports its progress to.
+        """Yield a callback for the progress of an engine.
 
         It is a bar on a terminal; elsewhere a line every few seconds, and one at the end.
         """
@@ -131,7 +131,7 @@ def _bar() -> Bar:
 
 @contextmanager
 def warnings_on_one_line() -> Iterator[None]:
-    """Print what is warned of and logged in this block, each on one line."""
+    """Print the warnings and log messages of this block, each on one line."""
     handler = _Handler(logging.WARNING)
     logging.getLogger().addHandler(handler)
     try:

@@ -213,7 +213,7 @@ def split(
     quiet: QuietOption = False,
     as_json: JsonOption = False,
 ) -> None:
-    """Divide a file into train, valid and test, and report what they have in common.
+    """Divide a file into train, valid and test, and report what the parts share.
 
     The row numbers of the parts are in split.json, for train --split; the report is in
     leakage.json, and the rows that could not be read in failures.jsonl.
@@ -646,7 +646,7 @@ def main() -> None:
 
 @contextmanager
 def _interruptible(then: str) -> Iterator[None]:
-    """Say on Ctrl-C what there is ``then``."""
+    """Print ``then`` on Ctrl-C: the state of the work."""
     try:
         yield
     except KeyboardInterrupt:
@@ -678,7 +678,7 @@ def _data(
 
 
 def _update(content: dict[str, Any], given: dict[str, Any]) -> None:
-    """Replace what flags give."""
+    """Replace the settings that flags give."""
     content.update({key: value for key, value in given.items() if value not in (None, "")})
 
 

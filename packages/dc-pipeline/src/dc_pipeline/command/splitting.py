@@ -1,4 +1,4 @@
-"""Splits in files: the numbers of the rows of each part, and what the parts have in common."""
+"""Splits in files: the row numbers of each part, and the leakage between the parts."""
 
 from __future__ import annotations
 

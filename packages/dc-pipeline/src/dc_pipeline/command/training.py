@@ -1,4 +1,4 @@
-"""Train a pipeline as a run says, and record what ran so that it can be repeated bit for bit."""
+"""Train the pipeline of a run, and record everything needed to repeat it bit for bit."""
 
 from __future__ import annotations
 
@@ -55,12 +55,12 @@ _ELSEWHERE: Final = ("out", "publish", "hub", "report", "split")
 """The keys of a run that its model does not depend on; a split is compared row by row."""
 
 _COMPARED: Final = ("revision", "scores", "rows", "packages")
-"""What two results of equal runs have in common, in a record."""
+"""The part of a record that equal runs share."""
 
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What a run made: ``record`` is the content of ``record.json``.
+    """The result of a run: ``record`` is the content of ``record.json``.
 
     ``changes`` is None for a new result. For a run that was repeated it has what differs, before
     and now, and is empty if the model is the same bit for bit.
@@ -73,7 +73,7 @@ class Trained:
 
 
 def train(run: Run, narrator: Narrator) -> Trained:
-    """Train, score and store a pipeline; return what is in the directory ``run.out``.
+    """Train, score and store a pipeline; return the result in the directory ``run.out``.
 
     It has the model in ``model``, the resolved run in ``run.toml``, the row numbers of the parts in
     ``split.json``, the inputs that failed in ``failures.jsonl``, and in ``record.json`` the scores,
@@ -238,7 +238,7 @@ class Session:
         report(self.pipeline, self.split, file, metrics=self.metrics, failures=failures)
 
     def publish(self, name: str, hub: str) -> None:
-        """Publish the model under ``name``, with what its card shows."""
+        """Publish the model under ``name``, with the facts for its card."""
         options = {"hub": hub} if hub else {}
         self.pipeline.to_pretrained(name, metadata=self._metadata(), **options)
 
@@ -257,7 +257,7 @@ class Session:
         return numbers
 
     def _metadata(self) -> dict[str, Any]:
-        """Return what the model's card shows; the keys are those of the model format."""
+        """Return the facts for the model's card; the keys are those of the model format."""
         scores = {
             part: {name: float(value) for name, value in found.items() if np.isfinite(value)}
             for part, found in self.scores.items()
@@ -275,14 +275,14 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class _Recorded:
-    """What is recorded of a run: the content of ``run.toml`` and of ``record.json``."""
+    """The record of a run: the content of ``run.toml`` and of ``record.json``."""
 
     run: Mapping[str, Any]
     record: Mapping[str, Any]
 
 
 def _recorded(directory: Path) -> _Recorded:
-    """Return what is recorded in the ``directory`` of a result."""
+    """Return the record in the ``directory`` of a result."""
     if not (directory / RUN).is_file() or not (directory / RECORD).is_file():
         raise PipelineError(
             f"{directory} exists, and is not the result of a run.",
@@ -298,7 +298,7 @@ def _recorded(directory: Path) -> _Recorded:
 
 
 def _essence(table: Mapping[str, Any]) -> dict[str, Any]:
-    """Return what the model depends on of a run's table: not where things are."""
+    """Return the settings of a run that the model depends on, without places of files."""
     kept = {key: value for key, value in table.items() if key not in _ELSEWHERE}
     data = kept.get("data")
     if isinstance(data, Mapping):
@@ -321,7 +321,7 @@ def _check_labels(dataset: Dataset, failures: Sequence[Failure]) -> None:
 
 
 def _facts(dataset: Dataset, featurizer: Featurizer[Any] | None) -> dict[str, Any]:
-    """Return what the data say about parameters that models have."""
+    """Return the parameters of models that follow from the data."""
     facts: dict[str, Any] = {"n_tasks": len(dataset.tasks)}
     if dataset.classes:
         facts["n_classes"] = max(2, *map(len, dataset.classes.values()))

@@ -24,7 +24,7 @@ _ABSENT: Final[Any] = None
 
 
 class DiskDataset(Dataset):
-    """A dataset in a directory of memory-mapped arrays; only what is asked for is read.
+    """A dataset in a directory of memory-mapped arrays, read only as far as it is used.
 
     ``len`` takes constant time, and :meth:`select`, slices and splits are views: row numbers over
     the same files. It can be pickled, which sends the path and the row numbers.
@@ -83,7 +83,7 @@ class DiskDataset(Dataset):
 
     @property
     def identity(self) -> str:
-        """A digest of the rows and what they mean, wherever the directory is.
+        """A digest of the rows and their meaning, wherever the directory is.
 
         It covers the form of the columns, tasks and classes, and of the rows the digests in the
         header: they are not read for it, and :meth:`verify` checks that the digests hold.

@@ -1,4 +1,4 @@
-"""``dataset.json``: what the files of a dataset hold.
+"""``dataset.json``: the description of a dataset's files.
 
 The header is the commit: data files may be longer than it says, and what is beyond does not count.
 Nothing in it is trusted. Every field is checked when it is read, and the sizes of the files are
@@ -120,7 +120,7 @@ class ColumnSpec:
 
 @dataclass(frozen=True, slots=True)
 class Segment:
-    """Rows that were committed together, and the SHA-256 of what each file gained by them."""
+    """Rows that were committed together, and the SHA-256 of the bytes added to each file."""
 
     rows: int
     sha256: Mapping[str, str]
@@ -128,7 +128,7 @@ class Segment:
 
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What a dataset's directory holds.
+    """The description of a dataset's directory.
 
     ``X`` is the form of each column of X by name; X that is one column without a name has the name
     ``""``. ``columns`` are those and ``y``, ``w`` and ``ids``, by the stem of their files, and
@@ -153,7 +153,7 @@ class Header:
 
     @property
     def form(self) -> tuple[Any, ...]:
-        """What rows must be to be appended: columns, tasks and classes, but not the tables."""
+        """The form that appended rows must have: columns, tasks and classes, but not the tables."""
         X = tuple((name, replace(spec, table=())) for name, spec in self.X.items())
         return X, self.y, self.w, self.tasks, tuple(sorted(self.classes.items()))
 

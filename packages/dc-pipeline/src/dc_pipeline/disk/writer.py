@@ -204,7 +204,7 @@ class DatasetWriter:
         self._tables = _tables_of(header)
 
     def _open_files(self, header: Header) -> None:
-        """Open every file at its committed end, and cut off what was never committed."""
+        """Open every file at its committed end, and cut off uncommitted bytes."""
         with writing(self.directory):
             for name, size in header.file_sizes().items():
                 path = self.directory / name

@@ -179,7 +179,7 @@ def sequence_weights(alignment: Alignment) -> np.ndarray:
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Profile:
-    """What an alignment of proteins has in each column.
+    """The features of each column of an alignment of proteins.
 
     ``frequencies`` is ``(columns, 20)`` of float64, those of the amino acids in the order of
     :data:`AMINO_ACIDS`, with pseudocounts, so that none is 0; ``gaps`` is ``(columns,)``, the

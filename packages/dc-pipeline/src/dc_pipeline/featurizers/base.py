@@ -1,4 +1,4 @@
-"""What featurizers of molecules have in common: inputs, batches, failures, a row per input."""
+"""The base of featurizers of molecules: inputs, batches, failures, a row per input."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _ROOM: Final = 64 << 20
 
 
 class MoleculeFeaturizer(Featurizer[Any]):
-    """A featurizer of molecules: a subclass says what the rows of parsed molecules are.
+    """A featurizer of molecules: a subclass computes the rows of parsed molecules.
 
     Inputs are SMILES, a batch of :class:`Molecules`, or a ragged column of what
     :class:`MoleculeBinary` stored, each as a sequence or as the X of a dataset.

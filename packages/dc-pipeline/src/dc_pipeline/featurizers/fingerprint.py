@@ -1,4 +1,4 @@
-"""What RDKit's fingerprints have in common: substructures folded into a fixed number of bits."""
+"""The base of RDKit's fingerprints: substructures folded into a fixed number of bits."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _SIMULATED: Final = 5
 
 
 class Fingerprint(MoleculeFeaturizer):
-    """A fingerprint by one of RDKit's generators, bit for bit what it gives for each molecule.
+    """A fingerprint by one of RDKit's generators, with exactly the generator's bits.
 
     ``size`` is the number of bits, and ``counts`` counts the occurrences of each substructure. A
     molecule of more than ``max_atoms`` atoms fails with the status ``size``.

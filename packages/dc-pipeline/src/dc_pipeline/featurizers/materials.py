@@ -38,7 +38,7 @@ _LARGEST: Final = 1e15
 
 
 class _MaterialFeaturizer(Featurizer[str]):
-    """A featurizer of texts; a subclass says what the row of one is."""
+    """A featurizer of texts; a subclass computes the row of one."""
 
     requires = ("pymatgen",)
 

@@ -53,7 +53,7 @@ def read_graphs(molecules: Sequence[Any]) -> Graphs:
 
 
 def one_line(error: Exception) -> str:
-    """Return what RDKit says in ``error``, without the place in its sources."""
+    """Return RDKit's message in ``error``, without the place in its sources."""
     text = str(error).partition("Violation occurred")[0].partition("RDKIT:")[0]
     return " ".join(text.split()) or type(error).__name__
 

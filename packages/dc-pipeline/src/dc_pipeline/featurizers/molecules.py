@@ -51,7 +51,7 @@ _UNSANITIZED: Final = _unsanitized()
 
 
 class Level(IntEnum):
-    """What is perceived of a molecule when it is parsed; each level includes those before.
+    """How much of a molecule is perceived when it is parsed; each level includes those before.
 
     A featurizer declares the lowest level that suffices, and molecules are parsed once at the
     highest level that any featurizer of a run declares.

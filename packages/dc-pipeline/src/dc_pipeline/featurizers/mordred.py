@@ -76,7 +76,7 @@ def _descriptors() -> dict[str, Any]:
 
 @cache
 def _calculator(names: tuple[str, ...]) -> Any:
-    """Return what computes the descriptors ``names`` of a molecule."""
+    """Return a calculator of the descriptors ``names``."""
     calculator, _ = _library()
     known = _descriptors()
     return calculator([known[name] for name in names], ignore_3D=True)

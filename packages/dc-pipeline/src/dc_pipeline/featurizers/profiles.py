@@ -151,7 +151,7 @@ class JackhmmerProfile(ProfileFeaturizer):
         return super().featurize(inputs, strict=strict)
 
     def alignment(self, given: Any) -> Alignment:
-        """Return the alignment of a sequence with what is found."""
+        """Return the alignment of a sequence with the hits of a search."""
         _, failures = encode([given], alphabet_of("protein"), 1 << 20)
         if failures:
             raise ValueError(failures[0].message)

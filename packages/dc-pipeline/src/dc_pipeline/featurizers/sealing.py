@@ -35,7 +35,7 @@ _HEAD: Final = 1 + _SEAL
 """The level and the seal stand before RDKit's bytes."""
 
 _CONTENT: Final = int(Chem.PropertyPickleOptions.CoordsAsDouble)
-"""What RDKit writes besides atoms and bonds: coordinates, if there are any, to the last bit."""
+"""The properties that RDKit writes besides atoms and bonds: coordinates, to the last bit."""
 
 _UNSEALED: Final = "the molecule binary has no valid seal of this user's key"
 
@@ -81,7 +81,7 @@ def unseal(column: Ragged, level: Level) -> Molecules:
 
 
 def opened(sealed: bytes) -> tuple[bytes, Level]:
-    """Return what RDKit wrote, and the level at which the molecule was parsed.
+    """Return RDKit's binary, and the level at which the molecule was parsed.
 
     Raises :class:`ValueError` without a valid seal.
     """

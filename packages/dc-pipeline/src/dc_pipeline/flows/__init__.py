@@ -1,1 +1,1 @@
-"""Flows that are not linear: what is done with models beyond fitting one and predicting with it."""
+"""Flows that are not linear: beyond fitting one model and predicting with it."""

@@ -77,7 +77,7 @@ class Score(Acquisition):
 
 
 class Greedy(Score):
-    """The highest means μ: what the model thinks best."""
+    """The highest means μ: greedy acquisition."""
 
     needs_deviation = False
     takes_probabilities = True
@@ -163,7 +163,7 @@ class ThompsonSampling(Acquisition):
 
 
 class RandomSampling(Acquisition):
-    """Rows at random: what the others have to be better than."""
+    """Rows at random: the baseline of the others."""
 
     needs_prediction = False
     needs_deviation = False

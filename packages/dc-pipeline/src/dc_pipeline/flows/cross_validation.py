@@ -39,7 +39,7 @@ _SHOWN: Final = 60
 
 @dataclass(frozen=True)
 class FoldResult:
-    """What became of one fold: ``train`` and ``test`` are row numbers of the dataset.
+    """The outcome of one fold: ``train`` and ``test`` are row numbers of the dataset.
 
     ``status`` is ``ok``, or ``error``, ``crash`` or ``timeout``, with the reason in ``message``.
     ``model`` is the fold's fitted model, if it was kept.
@@ -127,7 +127,7 @@ class CrossValidationResult:
         return make_table(dict(zip(self._names(), map(list, columns), strict=True)), backend)
 
     def __repr__(self) -> str:
-        """Show the number of folds, the mean scores with their intervals, and what failed."""
+        """Show the number of folds, the mean scores with their intervals, and the failures."""
         parts = [f"{len(self.folds)} folds"]
         parts += [f"{name}={interval}" for name, interval in self.scores().items()]
         if self.failures:

@@ -27,7 +27,7 @@ _MODEL: Final = "model"
 
 @dataclass(frozen=True)
 class Fit:
-    """What to do for one model: the row numbers to fit it to, and those to test it on, if any."""
+    """The work for one model: the row numbers to fit it to, and those to test it on, if any."""
 
     model: Estimator
     train: np.ndarray
@@ -36,7 +36,7 @@ class Fit:
 
 @dataclass(frozen=True)
 class Fitted:
-    """What became of a fit: ``status`` is ok, error, crash or timeout, with its message.
+    """The outcome of a fit: ``status`` is ok, error, crash or timeout, with its message.
 
     ``scores`` are those of the test rows and ``prediction`` is theirs; ``directory`` has the model
     if it was kept.
@@ -117,7 +117,7 @@ def fit_models(
     resumable: bool = True,
     **options: Any,
 ) -> list[Fitted]:
-    """Fit the models and return what became of each, in order.
+    """Fit the models and return the outcome of each, in order.
 
     The results are in ``place``, where a call that was interrupted continues if ``resumable``.
     ``options`` are those of :func:`dc_core.engines.run`.

@@ -44,7 +44,7 @@ _KINDS: Final = {"int": int, "float": float, "tuple[float, ...]": list}
 
 _PARSED_TOGETHER: Final = 1024
 _SHOWING: Final = ("callbacks", "progress")
-"""Options that only show what happens."""
+"""Options that only report progress."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +92,7 @@ class Round:
 
 
 class HillClimbing:
-    """Rounds of sampling, scoring and retraining, which raise the scores of what is generated.
+    """Rounds of sampling, scoring and retraining, which raise the scores of generated rows.
 
     ``generator`` samples SMILES, such as a fitted :class:`GeneratorPipeline`; it is trained
     further, so that after each round it is the generator of that round. ``score`` is a function
@@ -257,7 +257,7 @@ class HillClimbing:
         return np.where(np.isfinite(found), found, np.nan)
 
     def _settings(self) -> dict[str, Any]:
-        """Return what two objects have to share to continue each other's rounds."""
+        """Return the settings that two objects must share to continue each other's rounds."""
         reference = hashlib.sha256("\n".join(sorted(self._reference)).encode()).hexdigest()
         return {
             "generator": self.generator.call_text(),

@@ -21,7 +21,7 @@ _FORMAT: Final = 1
 
 @dataclass(frozen=True)
 class LearningRound:
-    """One round: what was asked, what the model expected, and what the oracle said.
+    """One round: the queried rows, the model's predictions, and the oracle's labels.
 
     ``rows`` are row numbers of the pool, ``(k,)``, the best first. ``labels`` are ``(k, tasks)``,
     NaN where the oracle failed; ``failures`` has the reasons, by row of the pool. ``mean`` and

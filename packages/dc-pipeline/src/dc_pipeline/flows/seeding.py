@@ -15,7 +15,7 @@ E = TypeVar("E", bound=Estimator)
 C = TypeVar("C", bound=Component)
 
 _NAMES: Final = ("seed", "random_state")
-"""What parameters that are seeds are called."""
+"""The names of parameters that are seeds."""
 
 _LIMIT: Final = 2**31
 """Every library takes seeds below it."""

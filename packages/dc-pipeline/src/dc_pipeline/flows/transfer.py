@@ -30,7 +30,7 @@ _SHOWN: Final = 4
 
 @dataclass(frozen=True, slots=True)
 class Transfer:
-    """What a transfer of weights did, by the weights' names.
+    """The outcome of a transfer of weights, by the weights' names.
 
     ``copied`` maps each weight of the target that was set to that of the source. ``mismatched``
     are weights of the target whose counterpart has another shape or dtype, ``missing`` those
@@ -170,7 +170,7 @@ class FineTuning(Estimator):
         self.rename = rename
         self.exclude = exclude
         self.transfer: Transfer | None = None
-        """What the last fit copied."""
+        """The weights that the last fit copied."""
         # The model itself may no longer know its first weights when others were set.
         self._first: Estimator | None = None
 

@@ -1,4 +1,4 @@
-"""Records as a loader reads them, by column: what is common to all formats of tables."""
+"""Records as a loader reads them, by column, for all formats of tables."""
 
 from __future__ import annotations
 

@@ -98,7 +98,7 @@ class CSVLoader(TableLoader):
 
 
 def _hint(name: str, columns: list[str], delimiter: str) -> str:
-    """Return what to do if there is no column ``name`` among ``columns``."""
+    """Return the hint for a missing column ``name`` among ``columns``."""
     separators = [mark for mark in ";\t|," if mark != delimiter and mark in columns[0]]
     if len(columns) == 1 and separators:
         return f"Its columns seem to be separated otherwise: give delimiter={separators[0]!r}."

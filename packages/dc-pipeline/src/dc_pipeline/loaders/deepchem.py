@@ -46,7 +46,7 @@ _BAD_FILE: Final = (
     RecursionError,
     tokenize.TokenError,
 )
-"""What NumPy raises for a file that is not an array."""
+"""Exceptions of NumPy for a file that is not an array."""
 
 
 class DeepChemLoader(Loader):

@@ -47,12 +47,12 @@ class Fault(NamedTuple):
 
 
 Record = list[str] | Fault
-"""The fields of a record, or what is wrong with it."""
+"""The fields of a record, or its fault."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layout:
-    """What to read of each record.
+    """The fields to read of each record.
 
     ``width`` is the number of fields in the header. ``texts`` gives the place in a record of each
     column that is read as text, and ``numbers`` the places of those that are read as numbers.
@@ -311,7 +311,7 @@ def _record(text: str, line: str, after: int, delimiter: str, width: int) -> tup
 
 
 def _quoted(record: str, delimiter: str) -> Record:
-    """Return the fields of one record with quotes, or what is wrong with it."""
+    """Return the fields of one record with quotes, or its fault."""
     try:
         (fields,) = csv.reader([record], delimiter=delimiter, strict=True)
     except csv.Error as error:
@@ -337,7 +337,7 @@ def _line(text: str, start: int) -> tuple[str, int]:
 
 
 def _check(record: Record, width: int, inputs: int) -> tuple[str, str]:
-    """Return the input of a record, and what is wrong with the record or ``""``."""
+    """Return the input of a record, and the fault of the record or ``""``."""
     if isinstance(record, Fault):
         return record
     given = record[inputs].strip() if inputs < len(record) else ""

@@ -1,4 +1,4 @@
-"""What loaders of many small files share: a file, or a list of them, and rows from each."""
+"""The base of loaders of many small files: a file, or a list of them, and rows from each."""
 
 from __future__ import annotations
 

@@ -66,7 +66,7 @@ def read_texts(texts: Sequence[str]) -> tuple[np.ndarray, dict[int, str]]:
 def read_spans(
     data: bytes, starts: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, dict[int, str]]:
-    """Return what :func:`read_texts` does for the ASCII texts ``data[start:end]``.
+    """Return the result of :func:`read_texts` for the ASCII texts ``data[start:end]``.
 
     There have to be at least :data:`MARGIN` bytes before each end.
     """
@@ -125,7 +125,7 @@ def _short_decimals(
 def _long_decimals(
     data: bytes, lengths: np.ndarray, ends: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return what :func:`_short_decimals` does for numbers of nine to sixteen characters."""
+    """Return the result of :func:`_short_decimals` for numbers of nine to sixteen characters."""
     low = _read_window(data, np.full_like(lengths, WINDOW), ends)
     high = _read_window(data, lengths - WINDOW, ends - WINDOW)
     digits = high.digits * _POWERS_OF_TEN[low.length].astype(np.uint64) + low.digits

@@ -19,7 +19,7 @@ from urllib.parse import urlsplit
 from dc_core.errors import LoaderError
 
 PIECE: Final = 1 << 19
-"""Bytes in a piece: few enough that what is made of it stays in the processor's cache."""
+"""Bytes in a piece: few enough that the work on it stays in the processor's cache."""
 
 _URL: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.\-]*(://|::)")
 _GZIP: Final = b"\x1f\x8b"

@@ -1,4 +1,4 @@
-"""What loaders of tables share: inputs, labels, weights and ids, each from a column of a name."""
+"""The base of loaders of tables: inputs, labels, weights and ids from named columns."""
 
 from __future__ import annotations
 

@@ -79,7 +79,7 @@ class Fields:
                 )
 
     def _fault(self, texts: Sequence[str | None]) -> str:
-        """Return what is wrong with the texts of a record, or ``""``."""
+        """Return the fault in the texts of a record, or ``""``."""
         for name, text in zip(self.texts, texts, strict=True):
             if text is None:
                 return f"the field {name} is not a single value"

@@ -1,4 +1,4 @@
-"""Check that labels and predictions are what a metric needs."""
+"""Check labels and predictions before a metric is computed."""
 
 from __future__ import annotations
 

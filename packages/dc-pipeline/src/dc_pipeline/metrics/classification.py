@@ -208,7 +208,7 @@ class BrierScore(RowMetric):
 
 
 class CalibrationError(WeightedMetric):
-    """Expected calibration error: how far probabilities are from the frequencies of what they say.
+    """Expected calibration error: the distance of probabilities from observed frequencies.
 
     Rows are sorted into ``bins`` of equal width by their probability. The error is the mean over
     the rows of the difference, in their bin, of the mean probability and the observed frequency. Of

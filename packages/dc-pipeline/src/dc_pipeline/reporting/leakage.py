@@ -1,4 +1,4 @@
-"""Tables of what the parts of a split have in common."""
+"""Tables of the leakage between the parts of a split."""
 
 from __future__ import annotations
 

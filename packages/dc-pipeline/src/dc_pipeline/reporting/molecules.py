@@ -1,4 +1,4 @@
-"""Molecules, drawn by RDKit, on cards with what there is to say about each."""
+"""Molecules, drawn by RDKit, on cards with notes on each."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ class MoleculeCard:
 
 @dataclass(frozen=True, slots=True)
 class MoleculeCards:
-    """Molecules side by side, each drawn from its SMILES above what is said about it."""
+    """Molecules side by side, each drawn from its SMILES above the notes on it."""
 
     cards: Sequence[MoleculeCard]
 

@@ -20,7 +20,7 @@ from dc_pipeline.reporting.svg import figure_svg
 from dc_pipeline.reporting.text import markup
 
 _POLICY: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
-"""What a browser may load and run for the page: its own style and images, and no script."""
+"""The content security policy of the page: its own style and images, and no script."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ _STYLE: Final[dict[str, Any]] = {
 
 @contextmanager
 def style() -> Iterator[None]:
-    """Draw with this module's settings, and none of the user's.
+    """Draw with this module's settings instead of the user's.
 
     Text is never read as mathematics: a task may be named ``IC50 ($)``.
 
@@ -113,7 +113,7 @@ def with_units(name: object, units: str) -> str:
 
 
 def titled(kind: str, task: str) -> str:
-    """Return the title of a figure: what it is, and of which task."""
+    """Return the title of a figure, with its task."""
     return f"{kind}: {visible(task, 40)}" if task else kind
 
 

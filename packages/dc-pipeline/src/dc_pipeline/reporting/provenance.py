@@ -1,4 +1,4 @@
-"""Tables of what a report is about: the model, the data, and the packages."""
+"""Tables of provenance: the model, the data, and the packages."""
 
 from __future__ import annotations
 

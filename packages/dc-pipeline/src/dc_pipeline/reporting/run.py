@@ -200,7 +200,7 @@ def _counts(parts: Mapping[str, Dataset]) -> str:
 def _notes(
     model: Estimator, given: Mapping[str, Dataset], predicted: Mapping[str, Predicted]
 ) -> list[str]:
-    """Return what a reader of the scores has to know of the rows that they are of."""
+    """Return the notes that a reader of the scores needs on their rows."""
     notes = []
     trained = getattr(model, "training_rows", None)
     for i, (name, part) in enumerate(predicted.items()):
@@ -289,7 +289,7 @@ def _reports(
     failures: FailureReport | Mapping[str, FailureReport] | None,
     predicted: Mapping[str, Predicted],
 ) -> dict[str, FailureReport]:
-    """Return all failure reports by what they are about."""
+    """Return all failure reports by subject."""
     found = {"input": failures} if isinstance(failures, FailureReport) else dict(failures or {})
     for name, report in found.items():
         if not isinstance(report, FailureReport):

@@ -28,7 +28,7 @@ def worst_predictions(
     count: int = 12,
     units: str | Mapping[str, str] = "",
 ) -> MoleculeCards:
-    """Return the molecules with the largest errors, the worst first, each with what is known of it.
+    """Return the molecules with the largest errors, the worst first, each with notes.
 
     ``prediction`` is what ``model.predict(dataset)`` returned, ``std`` the standard deviations of
     predicted numbers, ``(n, tasks)``. Errors of numbers are compared in units of the standard

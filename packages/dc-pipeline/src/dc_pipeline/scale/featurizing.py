@@ -54,7 +54,7 @@ class FeaturizeRows(engines.Task):
 
     @property
     def key(self) -> str:
-        """What identifies the rows and the featurizer, wherever the rows are."""
+        """The identity of the rows and the featurizer, wherever the rows are."""
         return _key(self.rows, self.featurizer)
 
     def __len__(self) -> int:

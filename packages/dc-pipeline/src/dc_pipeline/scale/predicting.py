@@ -64,7 +64,7 @@ class PredictRows(engines.Task):
 
     @property
     def key(self) -> str:
-        """What identifies the rows and the model, wherever they are."""
+        """The identity of the rows and the model, wherever they are."""
         return engines.digest([self.source.identity, self.revision])
 
     def run(self, start: int, stop: int, directory: Path) -> None:

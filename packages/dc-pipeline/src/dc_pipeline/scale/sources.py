@@ -1,4 +1,4 @@
-"""What a run begins with: a dataset, or a file that a loader reads; and what reading lost."""
+"""The source of a run: a dataset, or a file that a loader reads, with its failures."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from dc_pipeline.scale.working import identity, on_disk
 from dc_pipeline.storing import store
 
 _FIRST: Final = 64
-"""Rows that are read to see whether a file is what the loader reads."""
+"""Rows that are read to check that the loader can read a file."""
 
 
 def check_source(source: Any, loader: Loader | None) -> None:
@@ -46,7 +46,7 @@ def rows_of(
     *,
     strict: bool = False,
 ) -> tuple[DiskDataset, list[Failure]]:
-    """Return the rows of a ``source`` that was checked, on disk, and what could not be read of it.
+    """Return the rows of a checked ``source``, on disk, and the rows that could not be read.
 
     A file is stored below ``work``. ``strict`` raises :class:`FeaturizationError` if anything in it
     cannot be read.

@@ -14,7 +14,7 @@ logger = logging.getLogger(__name__)
 
 
 def identity(dataset: Dataset) -> str:
-    """Return a digest of the rows and what they mean, the same for equal datasets of one class.
+    """Return a digest of the rows and their meaning, the same for equal datasets of one class.
 
     The rows are read for it, by batches, unless the dataset is on disk.
     """

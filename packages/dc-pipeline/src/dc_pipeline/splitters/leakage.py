@@ -1,4 +1,4 @@
-"""What the parts of a split have in common, and so what a score on them is worth."""
+"""Leakage: what the parts of a split share, and so what a score on them is worth."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ _MAX_PAIRS: Final = 1_000_000_000
 
 @dataclass(frozen=True, slots=True)
 class Overlap:
-    """What the rows of ``part`` have in common with those of ``against``, an earlier part.
+    """What the rows of ``part`` share with those of ``against``, an earlier part.
 
     ``duplicates`` are the rows whose molecule is in ``against`` too, ``shared_scaffolds`` those
     whose scaffold is, None if the dataset has no molecules. ``similarities`` are the
@@ -73,13 +73,13 @@ class Balance:
 
 @dataclass(frozen=True, slots=True)
 class Leakage:
-    """What the parts of a split have in common, pair by pair, and the balance of their labels."""
+    """What the parts of a split share, pair by pair, and the balance of their labels."""
 
     overlaps: tuple[Overlap, ...]
     balances: tuple[Balance, ...]
 
     def __repr__(self) -> str:
-        """Show, for each pair of parts, what they have in common."""
+        """Show what each pair of parts shares."""
         return f"Leakage({'; '.join(map(_line, self.overlaps))})"
 
     def _repr_html_(self) -> str:
@@ -148,7 +148,7 @@ def leakage(
     max_pairs: int = _MAX_PAIRS,
     seed: int = 0,
 ) -> Leakage:
-    """Return what the parts of a ``split`` have in common.
+    """Return what the parts of a ``split`` share.
 
     ``split`` is what a splitter or a cross-validation returns, another named tuple of datasets, or
     a mapping from names to datasets. Each part is compared with those before it.

@@ -30,7 +30,7 @@ def smiles_of(dataset: Dataset) -> list[str]:
 
 
 def molecule_identities(molecules: Molecules, *, inchikey: bool) -> list[str | None]:
-    """Return what equal molecules have in common, None where there is no molecule.
+    """Return a key that equal molecules share, None where there is no molecule.
 
     It is the canonical SMILES, or with ``inchikey`` the InChIKey.
     """

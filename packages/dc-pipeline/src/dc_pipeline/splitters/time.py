@@ -1,4 +1,4 @@
-"""Split by time, so that a model is tested on what came after its training data."""
+"""Split by time, so that a model is tested on rows later than its training data."""
 
 from __future__ import annotations
 

@@ -135,7 +135,7 @@ def merge_duplicates(
 
 
 def _merged(values: np.ndarray, weights: np.ndarray, labels: str, tolerance: float | None) -> float:
-    """Return what the known labels of duplicates are merged to, NaN if there are none."""
+    """Return the merged label of duplicates, NaN if none is known."""
     if not values.size or (tolerance is not None and _differ(values, tolerance)):
         return float("nan")
     if labels == "mean":

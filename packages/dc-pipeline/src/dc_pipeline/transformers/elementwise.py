@@ -118,7 +118,7 @@ class ElementwiseTransformer(Transformer):
 
     @abstractmethod
     def _forward(self, values: np.ndarray, statistics: Statistics) -> np.ndarray:
-        """Return what ``values`` in float64 are mapped to; NaN gives NaN."""
+        """Return ``values`` in float64 after the function; NaN gives NaN."""
 
     @abstractmethod
     def _inverse(self, values: np.ndarray, statistics: Statistics) -> np.ndarray:

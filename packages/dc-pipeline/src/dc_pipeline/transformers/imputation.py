@@ -1,4 +1,4 @@
-"""Imputation: missing features replaced by what is typical of their column."""
+"""Imputation: missing features replaced by a typical value of their column."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ class ImputationTransformer(Transformer):
         self.missing: np.ndarray | None = None
 
     def fit(self, dataset: Dataset) -> Self:
-        """Learn from X of ``dataset``, by blocks of rows, what columns are filled with.
+        """Learn the fill value of each column from X of ``dataset``, by blocks of rows.
 
         Raises :class:`EmptyDataset` if there are no rows, and :class:`DatasetError` if X is not
         numbers, or infinite.

@@ -126,7 +126,7 @@ def _by_column(
     values: np.ndarray,
     references: np.ndarray,
 ) -> np.ndarray:
-    """Return what ``function`` makes of each column of ``values`` with its references."""
+    """Return ``function`` of each column of ``values`` and its references."""
     width = prod(values.shape[1:])
     columns = values.astype(np.float64, copy=False).reshape(len(values), width)
     of_columns = references.reshape(len(references), width)

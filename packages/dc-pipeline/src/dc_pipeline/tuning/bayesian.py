@@ -1,4 +1,4 @@
-"""Try what earlier trials suggest, by Optuna's samplers."""
+"""Choose trials from the outcomes of earlier ones, by Optuna's samplers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What is tuned: something that builds an estimator of the parameters that a tuner suggests."""
+"""The subject of a tuning, which builds an estimator from the parameters that a tuner suggests."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Suggest = Callable[[str, Domain], Any]
 """Returns the value of the parameter of this name, from this domain."""
 
 Labels = Mapping[str, Any]
-"""The labels of a trial's parameters, by name: what is proposed, stored and compared."""
+"""The labels of a trial's parameters, by name, which are proposed, stored and compared."""
 
 
 @dataclass(frozen=True)

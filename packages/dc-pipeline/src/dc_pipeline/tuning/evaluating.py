@@ -1,4 +1,4 @@
-"""Evaluate one trial: what a worker does."""
+"""Evaluate one trial, in a worker."""
 
 from __future__ import annotations
 

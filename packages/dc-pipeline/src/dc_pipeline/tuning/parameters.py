@@ -1,4 +1,4 @@
-"""Replace constructor arguments of an object and of what is nested in it, by path."""
+"""Replace constructor arguments of an object and of its nested components, by path."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class _Value:
 
 
 def _replaced(old: Any, node: Any, where: str) -> Any:
-    """Return ``old`` with what ``node``, the tree of paths from here on, names."""
+    """Return ``old`` with the replacements in ``node``, the tree of paths from here on."""
     if isinstance(node, _Value):
         return node.value
     if isinstance(old, Mapping):
@@ -95,7 +95,7 @@ def _keywords(cls: type) -> str | None:
 
 
 def _known(part: str, known: Mapping[str, Any], owner: Any, where: str) -> Any:
-    """Return what a part of a path stands for in ``owner``."""
+    """Return the value that one part of a path names in ``owner``."""
     if part in known:
         return known[part]
     nearest = get_close_matches(part, known, n=1)

@@ -40,7 +40,7 @@ def optuna() -> Any:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Keep Optuna from announcing every study, and from warning of what it calls experimental."""
+    """Keep Optuna from announcing every study, and from warning of experimental features."""
     import warnings
 
     module = optuna()
@@ -108,7 +108,7 @@ class Reporter:
 
     @property
     def notes(self) -> Mapping[str, Any]:
-        """What the pruner remembers of the trial."""
+        """The pruner's record of the trial."""
         trial = self._study.get_trials(deepcopy=False)[self._trial.number]
         return {
             name: value

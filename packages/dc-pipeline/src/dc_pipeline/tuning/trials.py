@@ -1,4 +1,4 @@
-"""Trials: what was tried, and what became of it."""
+"""Trials: parameters and their outcomes."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ STATUSES: Final = ("ok", "pruned", "error", "crash", "timeout")
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What became of a trial, as it is stored.
+    """The outcome of a trial, as it is stored.
 
     ``scores`` are those of the folds, or the one of the validation rows. ``reports`` are the values
     by which it could be pruned, by step, and ``notes`` what the pruner remembers of it.

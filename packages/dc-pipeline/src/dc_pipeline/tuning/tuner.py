@@ -1,4 +1,4 @@
-"""``Tuner``: what all tuners share, which is everything but the choice of the trials."""
+"""``Tuner``: the base of all tuners, which only choose the trials."""
 
 from __future__ import annotations
 
@@ -89,7 +89,7 @@ class Tuner(Component, ABC):
         timeout: float | None = None,
         progress: Any = None,
     ) -> TuningResult:
-        """Try parameters of ``model``, and return what was tried and the best, fitted.
+        """Try parameters of ``model``, and return the trials and the best model, fitted.
 
         Args:
             model: A pipeline, or another estimator, which is not changed; every trial makes its own
@@ -205,7 +205,7 @@ class Tuner(Component, ABC):
 
 
 def _candidates(model: Any, space: Mapping[str, Domain] | None) -> Candidates:
-    """Return what is tuned; raise :class:`ParameterError` for anything else."""
+    """Return the subject of the tuning; raise :class:`ParameterError` for anything else."""
     if isinstance(model, Estimator):
         template = Template(model.unfitted(), {} if space is None else space)
         template.check_paths()
@@ -250,7 +250,7 @@ def _check(
 
 
 def _key(parts: Sequence[Any]) -> str:
-    """Return what identifies a tuning that is kept."""
+    """Return the identity of a tuning that is kept."""
     try:
         return engines.digest(parts)
     except NotSerializable as error:
@@ -262,7 +262,7 @@ def _key(parts: Sequence[Any]) -> str:
 
 
 def _featurized_once(evaluation: Evaluation, work: Path, options: Mapping[str, Any]) -> Evaluation:
-    """Run a featurizer that is not tuned, and return what remains to be evaluated."""
+    """Run a featurizer that is not tuned, and return the rest to be evaluated."""
     template = evaluation.candidates
     if not isinstance(template, Template) or not isinstance(template.estimator, Pipeline):
         return evaluation

@@ -1,4 +1,4 @@
-"""What is changed in repositories, by Hugging Face's own client."""
+"""Change repositories by Hugging Face's own client."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _REFUSED: Final = frozenset({409, 412})
 
 
 class Refused(HubUnavailable):
-    """A change was refused: what it was conditional on does not hold."""
+    """A change was refused, because its condition does not hold."""
 
 
 class Client:
@@ -151,7 +151,7 @@ class Client:
 
 
 class _Library(NamedTuple):
-    """What is used of huggingface_hub."""
+    """The names used from huggingface_hub."""
 
     constants: Any
     utils: Any
@@ -207,7 +207,7 @@ def is_offline() -> bool:
 
 
 def library() -> _Library:
-    """Return what is used of huggingface_hub. Raises :class:`HubUnavailable` without it."""
+    """Return the names used from huggingface_hub. Raises :class:`HubUnavailable` without it."""
     try:
         hf, constants, errors, utils = (
             import_module(f"huggingface_hub{part}")
@@ -234,7 +234,7 @@ def library() -> _Library:
 
 
 def _told(error: BaseException) -> str:
-    """Return what an error and its cause say."""
+    """Return the messages of an error and its cause."""
     told = [str(error)]
     if error.__cause__ is not None and isinstance(error, RuntimeError):
         told.append(str(error.__cause__))

@@ -84,13 +84,13 @@ from dc_hub.remote.huggingface.store import COMMIT, HFStore, Refs
 from dc_hub.remote.retrying import persist
 
 DIGEST_TAG: Final = "sha256-"
-"""What the git tag of a revision begins with."""
+"""The prefix of the git tag of a revision."""
 
 UNFINISHED: Final = "dc-hub-unfinished-"
-"""What the branches begin with that exist only while a model is published."""
+"""The prefix of branches that exist only while a model is published."""
 
 SIGNED: Final = "dc-hub-signed-"
-"""What the branch begins with that has the signatures which a revision got later."""
+"""The prefix of the branch with the signatures added to a revision later."""
 
 
 _OPTIONS: Final = frozenset({"endpoint", "token", "private"})
@@ -196,11 +196,11 @@ class HFHub(RemoteHub):
         return {name: Listed(self.tags(name), tuple(self.revisions(name))) for name in self.names()}
 
     def index(self) -> Index:
-        """Return what all models are, read from each, as there is no file that says it."""
+        """Return the entries of all models, read from each, because there is no index."""
         return dict(looked_up(self, {}))
 
     def resolve(self, name: str, revision: str | None = None) -> StoredModel:
-        """Return what ``revision`` names.
+        """Return the revision that ``revision`` names.
 
         It is a digest, a commit, a prefix of a digest, or the name of a branch or a git tag, if it
         could be a tag's (what others name otherwise is found by its commit). A full digest is taken
@@ -523,7 +523,7 @@ class HFHub(RemoteHub):
             self._client.delete_tag(repository, tag)
 
     def _left_over(self, repository: str, head: str | None, names: Collection[str]) -> set[str]:
-        """Return the files of a model of ours at ``head`` that are none of ``names``."""
+        """Return the files of a model of ours at ``head`` other than ``names``."""
         if head is None:
             return set()
         there = self.store.files(repository, head)

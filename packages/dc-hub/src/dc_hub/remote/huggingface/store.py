@@ -1,4 +1,4 @@
-"""What an endpoint says of a repository, and the files of its commits.
+"""Read from an endpoint: the facts about a repository, and the files of its commits.
 
 Reading takes three kinds of requests: the references of a repository, the list of the files of a
 commit, and the files. They are made by :class:`HTTPStore`, which bounds and times all that comes
