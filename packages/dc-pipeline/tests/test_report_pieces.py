@@ -33,7 +33,7 @@ from dc_pipeline import (
 )
 from dc_pipeline.reporting.palette import COLOURS
 from dc_pipeline.reporting.svg import figure_svg
-from dc_pipeline.reporting.text import number, visible
+from dc_pipeline.reporting.text import number, on_one_line
 
 SMILES = ["CCO", "c1ccccc1C", "c1ccccc1CC", "C1CCCCC1", "c1ccncc1", "CC(=O)O", "CCN", "OCC"]
 
@@ -307,9 +307,9 @@ def test_what_cannot_be_drawn_is_empty(smiles):
 
 
 def test_text_that_cannot_be_seen_is_escaped_and_long_text_is_cut():
-    assert visible("a\x00b\u202ec\nd\u2028") == "a\\x00b\\u202ec d\\u2028"
-    assert visible("x" * 500) == "x" * 200 + "…"
-    assert visible("溶媒 é") == "溶媒 é"
+    assert on_one_line("a\x00b\u202ec\nd\u2028") == "a\\x00b\\u202ec d\\u2028"
+    assert on_one_line("x" * 500) == "x" * 200 + "…"
+    assert on_one_line("溶媒 é") == "溶媒 é"
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""``GeneratorPipeline``: featurizer and generator as one model, for inputs like those it samples."""
+"""``GeneratorPipeline``: featurizer and generator as one model."""
 
 from __future__ import annotations
 

@@ -23,7 +23,7 @@ from dc_hub.hubs.locating import whole_model
 from dc_hub.hubs.reference import ModelName, Reference, parse
 from dc_hub.hubs.staging import Staging
 from dc_hub.loading.opening import Opened
-from dc_hub.loading.restoring import Stored, give, restore
+from dc_hub.loading.restoring import Stored, assign, restore
 from dc_hub.loading.verifying import mark
 from dc_hub.publishing.models import publish, save
 from dc_hub.publishing.weights import write_described
@@ -249,7 +249,7 @@ def _model(
     if not isinstance(made, Component) or not isinstance(made, Model):
         raise ClassMismatch(f"{place} is not a model.", path=place)
     weights = {name: stored.weights[name] for name in stored.weights}
-    given: Model = give(Stored(place, stored.record, weights), made, (), {})
+    given: Model = assign(Stored(place, stored.record, weights), made, (), {})
     return given
 
 

@@ -20,7 +20,7 @@ from dc_hub.hubs.reference import ModelName
 from dc_hub.loading.opening import locate, open_model
 from dc_hub.loading.origins import remember_origin
 from dc_hub.loading.predictions import check_predictions, log_version_changes
-from dc_hub.loading.restoring import give, names_of, restore
+from dc_hub.loading.restoring import assign, names_of, restore
 from dc_hub.loading.training_state import resume
 from dc_hub.loading.verifying import Verify
 
@@ -134,7 +134,7 @@ def load_weights(
                 hint=f"`dc-hub info {name}` lists the stored ones.",
                 unexpected=unknown,
             )
-        loaded: T = give(opened.stored, holder, allow_missing, renamed)
+        loaded: T = assign(opened.stored, holder, allow_missing, renamed)
         remember_origin(loaded, opened)
         log_version_changes(opened)
     return loaded

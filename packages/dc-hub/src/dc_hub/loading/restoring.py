@@ -85,11 +85,11 @@ def restore(stored: Stored, cls: type[M], allow_missing: Collection[str] = ()) -
         # A skeleton tells what does not fit before the weights that stay are allocated.
         compare(stored, built.model, allow_missing, built.renamed)
         built = build_model(stored.record, stored.weights, cls, path, initialise=True)
-    give(stored, built.model, allow_missing, built.renamed)
+    assign(stored, built.model, allow_missing, built.renamed)
     return built.model
 
 
-def give(
+def assign(
     stored: Stored, holder: WeightHolder, allow_missing: Collection[str], renamed: Mapping[str, str]
 ) -> Any:
     """Compare the stored weights with those of ``holder``, hand the arrays over, return the object.

@@ -69,7 +69,7 @@ class Prepared:
 
     texts: Texts
     weights: Mapping[str, np.ndarray]
-    beside: Mapping[str, Mapping[str, np.ndarray]]
+    other_tensors: Mapping[str, Mapping[str, np.ndarray]]
     shard_size: int
     same_as: WeightsDigests | None = None
     unchanged: Texts | None = None
@@ -82,7 +82,7 @@ class Prepared:
         texts = self.texts
         if self.unchanged is not None and digests_of(staging.entries) == self.same_as:
             texts = self.unchanged
-        for name, tensors in self.beside.items():
+        for name, tensors in self.other_tensors.items():
             with staging.create(name) as file:
                 write_tensors(file, tensors)
         staging.write(PARAMS, texts.params)
@@ -281,14 +281,14 @@ def prepare(
         classes=model.classes if isinstance(model, Estimator) else {},
     )
     params, weights = record.to_bytes(), check_tensors({**weights, **described.arrays})
-    beside = {TRAINING: check_tensors(training_tensors(model))} if training else {}
+    other_tensors = {TRAINING: check_tensors(training_tensors(model))} if training else {}
     if golden is not None:
         with with_path("golden"):
             predicting = _predicting(model, holder, described)
-        beside[GOLDEN] = check_tensors(golden_tensors(predicting, golden))
+        other_tensors[GOLDEN] = check_tensors(golden_tensors(predicting, golden))
     stored = Stored(name, Record.from_bytes(params), weights)
     restored = check_restores(
-        model, holder, described, stored, beside.get(GOLDEN), beside.get(TRAINING)
+        model, holder, described, stored, other_tensors.get(GOLDEN), other_tensors.get(TRAINING)
     )
     if not isinstance(model, Component) and restored is not None and not unfitted:
         check_fitted(restored)
@@ -301,9 +301,11 @@ def prepare(
 
     own = known_origins(model)
     if len(own) != 1:
-        return Prepared(texts(record), weights, beside, shard_size)
+        return Prepared(texts(record), weights, other_tensors, shard_size)
     unchanged = replace(record, metadata={**_linked(own[0].derived_from), **said})
-    return Prepared(texts(record), weights, beside, shard_size, own[0].weights, texts(unchanged))
+    return Prepared(
+        texts(record), weights, other_tensors, shard_size, own[0].weights, texts(unchanged)
+    )
 
 
 def _linked(origins: Iterable[str]) -> dict[str, Any]:

@@ -7,7 +7,7 @@ from typing import Final
 
 import numpy as np
 
-from dc_hub.site.markup import Markup, element, visible
+from dc_hub.site.markup import Markup, element, on_one_line
 from dc_hub.site.plots import (
     MAX_CLASSES,
     class_probabilities,
@@ -75,7 +75,7 @@ def _figure(
         units = described.summary.units
         unit = units.get(task, units.get("", ""))
         if measured is None:
-            return distribution(output, f"output ({visible(unit, 30)})" if unit else "output")
+            return distribution(output, f"output ({on_one_line(unit, 30)})" if unit else "output")
         if not _are_classes(described, task, measured):
             return predicted_against_measured(measured, output, unit)
         finite = output[np.isfinite(output)]
@@ -127,5 +127,5 @@ def _classes(described: Described, task: str, count: int) -> Sequence[str]:
     named = described.record.classes
     found = named.get(task) or (next(iter(named.values())) if len(named) == 1 else ())
     if len(found) == count:
-        return [visible(name, 24) for name in found]
+        return [on_one_line(name, 24) for name in found]
     return [f"class {number}" for number in range(count)]

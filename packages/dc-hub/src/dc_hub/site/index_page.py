@@ -15,7 +15,7 @@ from typing import Any, Final
 from dc_hub.format.summary import Score, Summary
 from dc_hub.hubs.contract import MAIN
 from dc_hub.site.links import page_of
-from dc_hub.site.markup import Markup, count, element, metric, number, size, visible
+from dc_hub.site.markup import Markup, count, element, metric, number, on_one_line, size
 from dc_hub.site.page import page
 
 MAX_VALUES: Final = 1000
@@ -51,7 +51,7 @@ def row(summary: Summary, tags: Iterable[str]) -> Row:
         (summary.licence,) if summary.licence else (),
         named,
     )
-    shown = tuple(tuple(visible(value, 80) for value in found) for found in values)
+    shown = tuple(tuple(on_one_line(value, 80) for value in found) for found in values)
     facts = [
         *shown[0],
         *shown[1],

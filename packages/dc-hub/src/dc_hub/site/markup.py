@@ -35,7 +35,7 @@ class Markup(str):
     __slots__ = ()
 
 
-def visible(text: object, limit: int = MAX_TEXT) -> str:
+def on_one_line(text: object, limit: int = MAX_TEXT) -> str:
     """Return ``text`` on one line, cut after ``limit`` characters, with escapes for controls.
 
     Control characters are not allowed in HTML, and characters that change the direction of writing
@@ -54,7 +54,7 @@ def markup(content: Content, limit: int = MAX_TEXT) -> Markup:
         return Markup()
     if isinstance(content, Iterable) and not isinstance(content, str):
         return Markup("".join(markup(part, limit) for part in content))
-    return Markup(escape(visible(content, limit)))
+    return Markup(escape(on_one_line(content, limit)))
 
 
 def element(tag: str, *contents: Content, limit: int = MAX_TEXT, **attributes: object) -> Markup:
@@ -76,17 +76,17 @@ def element(tag: str, *contents: Content, limit: int = MAX_TEXT, **attributes: o
 
 def breakable(text: str, limit: int = MAX_TEXT) -> Markup:
     """Return a long name that a browser may break after its dots, slashes and underscores."""
-    return Markup(re.sub(r"([./_]+)(?=[^./_])", r"\1<wbr>", escape(visible(text, limit))))
+    return Markup(re.sub(r"([./_]+)(?=[^./_])", r"\1<wbr>", escape(on_one_line(text, limit))))
 
 
 def metric(name: str) -> str:
     """Return the name of a metric as people write it: ``test/roc_auc`` is "test ROC AUC"."""
-    words = re.split(r"[/_ ]+", visible(name, 60))
+    words = re.split(r"[/_ ]+", on_one_line(name, 60))
     return " ".join(_METRICS.get(word.lower(), word) for word in words)
 
 
 def _attribute(value: object) -> str:
-    return value if isinstance(value, Markup) else escape(visible(value, 4 * MAX_TEXT))
+    return value if isinstance(value, Markup) else escape(on_one_line(value, 4 * MAX_TEXT))
 
 
 def number(value: float, digits: int = 4) -> str:

@@ -13,7 +13,7 @@ from typing import Final
 
 import numpy as np
 
-from dc_hub.site.markup import Markup, element, number, visible
+from dc_hub.site.markup import Markup, element, number, on_one_line
 
 MAX_POINTS: Final = 1000
 """Of more rows, so many are drawn, evenly spaced in the file."""
@@ -96,7 +96,7 @@ def class_probabilities(
         frame.line(0),
         _inside(frame, classes[1], top=True),
         _inside(frame, classes[0], top=False),
-        frame.labels(f"predicted probability of {visible(classes[1], 24)}", "rows"),
+        frame.labels(f"predicted probability of {on_one_line(classes[1], 24)}", "rows"),
     ]
     facts = [_rows(len(p))]
     if 0 < truth.sum() < len(truth):
@@ -144,11 +144,11 @@ def confusion(
     for i, name in enumerate(classes):
         middle = (i + 0.5) * side
         drawing += [
-            _text(left - 8, _TOP + middle + 4, visible(name, 12), "end", "tick"),
+            _text(left - 8, _TOP + middle + 4, on_one_line(name, 12), "end", "tick"),
             _text(
                 left + middle,
                 _TOP + side * count + 16,
-                visible(name, 6 if count > 6 else 12),
+                on_one_line(name, 6 if count > 6 else 12),
                 "middle",
                 "tick",
             ),
@@ -317,7 +317,7 @@ def _bars(frame: _Frame, counts: np.ndarray, low: float, high: float) -> Markup:
 
 def _inside(frame: _Frame, name: str, *, top: bool) -> Markup:
     y = _TOP + 14 if top else frame.height - _BOTTOM - 8
-    text = f"measured: {visible(name, 30)}"
+    text = f"measured: {on_one_line(name, 30)}"
     return _text(_LEFT + 8, y, text, "start", "legend first" if top else "legend second")
 
 
@@ -347,7 +347,7 @@ def _tick(value: float, step: float) -> str:
 
 
 def _with_units(what: str, units: str) -> str:
-    return f"{what} ({visible(units, 30)})" if units else what
+    return f"{what} ({on_one_line(units, 30)})" if units else what
 
 
 def _evenly(count: int) -> np.ndarray:

@@ -11,7 +11,7 @@ from dc_core import Dataset, Featurizer, check_count
 from dc_core.errors import DatasetError, ParameterError
 from dc_pipeline.reporting.palette import MARKERS, part_colour
 from dc_pipeline.reporting.plotting import new_figure, styled
-from dc_pipeline.reporting.text import visible
+from dc_pipeline.reporting.text import on_one_line
 from dc_pipeline.splitters.fingerprints import (
     check_featurizer,
     fingerprints_of,
@@ -88,7 +88,7 @@ def chemical_space_plot(
             markersize=3.5 if i == 0 else 5,
             markeredgewidth=0,
             alpha=0.45 if i == 0 else 0.8,
-            label=f"{visible(name, 30)} ({len(part):,})",
+            label=f"{on_one_line(name, 30)} ({len(part):,})",
         )
     if len(packed) > 1:
         figure.legend(loc="outside lower left", ncols=3)

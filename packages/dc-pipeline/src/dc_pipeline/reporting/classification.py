@@ -15,7 +15,7 @@ import numpy as np
 from dc_core.errors import DatasetError, EmptyDataset
 from dc_pipeline.reporting.palette import COLOURS, SERIES
 from dc_pipeline.reporting.plotting import new_figure, styled, titled
-from dc_pipeline.reporting.text import number, visible
+from dc_pipeline.reporting.text import number, on_one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -139,7 +139,7 @@ def confusion_plot(
     axes.set_ylim(n - 0.5, -0.5)
     axes.set_aspect("equal")
     shown = np.arange(0, n, 1 + n // 25)
-    names = [visible(rows.names[i], 14) for i in shown]
+    names = [on_one_line(rows.names[i], 14) for i in shown]
     axes.set_xticks(shown, names, rotation=0 if n < 4 else 90)
     axes.set_yticks(shown, names)
     axes.tick_params(length=0)
@@ -240,7 +240,7 @@ def _one_vs_rest(rows: _Rows) -> Iterator[tuple[str, np.ndarray, np.ndarray, str
     count = np.bincount(rows.y, minlength=n)
     frequent = [int(c) for c in np.argsort(-count, kind="stable") if 0 < count[c] < len(rows.y)]
     for c, colour in zip(frequent, SERIES, strict=False):
-        yield f"{visible(rows.names[c], 20)}: ", rows.y == c, rows.p[:, c], colour
+        yield f"{on_one_line(rows.names[c], 20)}: ", rows.y == c, rows.p[:, c], colour
 
 
 def _thinned(x: np.ndarray, y: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -269,8 +269,8 @@ def _finish(axes: Any) -> None:
 def _described(task: str, what: str, rows: _Rows, more: str = "") -> str:
     n = rows.p.shape[1]
     if n == 2:
-        which = f"{int((rows.y == 1).sum()):,} of class {visible(rows.names[1], 30)}"
+        which = f"{int((rows.y == 1).sum()):,} of class {on_one_line(rows.names[1], 30)}"
     else:
         which = f"{n} classes"
-    start = f"{visible(task, 60)}: " if task else ""
+    start = f"{on_one_line(task, 60)}: " if task else ""
     return f"{start}{what}, {len(rows.y):,} rows, {which}. {more}".strip()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, ParamSpec, TypeVar
 
 from dc_core.errors import ParameterError
 from dc_pipeline.reporting.palette import COLOURS, SERIES
-from dc_pipeline.reporting.text import visible
+from dc_pipeline.reporting.text import on_one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -92,9 +92,9 @@ def new_figure(title: object, x: object, y: object) -> tuple[Figure, Axes]:
     """Return a figure with one pair of axes, its title and labels set."""
     figure: Figure = _matplotlib().figure.Figure(figsize=SIZE)
     axes = figure.add_subplot()
-    axes.set_title(visible(title, 60))
-    axes.set_xlabel(visible(x, 60))
-    axes.set_ylabel(visible(y, 60))
+    axes.set_title(on_one_line(title, 60))
+    axes.set_xlabel(on_one_line(x, 60))
+    axes.set_ylabel(on_one_line(y, 60))
     return figure, axes
 
 
@@ -109,12 +109,12 @@ def save_svg(figure: Figure, target: Any) -> None:
 
 def with_units(name: object, units: str) -> str:
     """Return the label of an axis: the name, and the units in brackets if there are any."""
-    return f"{visible(name, 50)} ({visible(units, 20)})" if units else visible(name, 60)
+    return f"{on_one_line(name, 50)} ({on_one_line(units, 20)})" if units else on_one_line(name, 60)
 
 
 def titled(kind: str, task: str) -> str:
     """Return the title of a figure, with its task."""
-    return f"{kind}: {visible(task, 40)}" if task else kind
+    return f"{kind}: {on_one_line(task, 40)}" if task else kind
 
 
 def _matplotlib() -> Any:

@@ -15,7 +15,7 @@ from dc_core.errors import EmptyDataset, ParameterError
 from dc_pipeline.metrics import checks
 from dc_pipeline.reporting.palette import COLOURS
 from dc_pipeline.reporting.plotting import RASTERIZED, new_figure, styled, titled, with_units
-from dc_pipeline.reporting.text import number, visible
+from dc_pipeline.reporting.text import number, on_one_line
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -172,4 +172,4 @@ def _left_out(before: int, after: int) -> str:
 
 
 def _described(task: str, parts: list[str]) -> str:
-    return " ".join([f"{visible(task, 60)}:" if task else "", *parts]).strip()
+    return " ".join([f"{on_one_line(task, 60)}:" if task else "", *parts]).strip()

@@ -13,7 +13,7 @@ from dc_core.errors import DatasetError
 from dc_pipeline.reporting.molecules import MoleculeCard, MoleculeCards
 from dc_pipeline.reporting.palette import COLOURS
 from dc_pipeline.reporting.plotting import RASTERIZED, new_figure, styled, titled, with_units
-from dc_pipeline.reporting.text import number, visible
+from dc_pipeline.reporting.text import number, on_one_line
 from dc_pipeline.splitters.scaffolds import scaffold_smiles
 
 if TYPE_CHECKING:
@@ -117,7 +117,7 @@ def scaffold_plot(
     axes.set_xticks(range(len(shown)), [f"{group.name}\n{len(group.errors):,}" for group in shown])
     axes.set_xlim(-0.6, len(shown) - 0.4)
     axes.grid(visible=False, axis="x")
-    start = f"{visible(task, 60)}: " if task else ""
+    start = f"{on_one_line(task, 60)}: " if task else ""
     figure.set_label(
         f"{start}Errors by scaffold, above the number of molecules. The bars are medians, and "
         f"boxes the quartiles of at least {_BOXED} molecules."
@@ -127,7 +127,7 @@ def scaffold_plot(
 
 def scaffold_cards(groups: Iterable[ScaffoldErrors], *, units: str = "") -> MoleculeCards:
     """Return the drawn scaffolds, with the number, mean and spread of their errors."""
-    unit = f" {visible(units, 20)}" if units else ""
+    unit = f" {on_one_line(units, 20)}" if units else ""
     return MoleculeCards(
         [
             MoleculeCard(

@@ -9,7 +9,7 @@ from typing import Final
 _LONGEST: Final = 200
 
 
-def visible(text: object, width: int = _LONGEST) -> str:
+def on_one_line(text: object, width: int = _LONGEST) -> str:
     """Return ``text`` on one line, with whatever cannot be seen as an escape, and cut to ``width``.
 
     Control characters are not allowed in HTML, and those that change the direction of writing make
@@ -22,8 +22,8 @@ def visible(text: object, width: int = _LONGEST) -> str:
 
 
 def markup(text: object, width: int = _LONGEST) -> str:
-    """Return ``text`` as HTML that shows it as :func:`visible` does."""
-    return escape(visible(text, width))
+    """Return ``text`` as HTML that shows it as :func:`on_one_line` does."""
+    return escape(on_one_line(text, width))
 
 
 def number(value: float, digits: int = 3, *, signed: bool = False) -> str:

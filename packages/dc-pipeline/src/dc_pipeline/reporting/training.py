@@ -10,7 +10,7 @@ import numpy as np
 from dc_core.errors import DatasetError
 from dc_pipeline.reporting.palette import COLOURS, SERIES
 from dc_pipeline.reporting.plotting import new_figure, styled
-from dc_pipeline.reporting.text import number, visible
+from dc_pipeline.reporting.text import number, on_one_line
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -38,11 +38,13 @@ def learning_curve_plot(history: Iterable[Any] | Mapping[str, Iterable[float]]) 
         epochs = np.flatnonzero(np.isfinite(values)) + 1
         finite = values[epochs - 1]
         mark = "o" if len(finite) == 1 else None
-        axes.plot(epochs, finite, color=colour, linewidth=1.5, marker=mark, label=visible(name, 20))
+        axes.plot(
+            epochs, finite, color=colour, linewidth=1.5, marker=mark, label=on_one_line(name, 20)
+        )
         best = int(epochs[finite.argmin()])
         parts.append(
-            f"{visible(name, 20)}: {number(finite[-1])} at the end, lowest {number(finite.min())} "
-            f"in epoch {best}"
+            f"{on_one_line(name, 20)}: {number(finite[-1])} at the end, "
+            f"lowest {number(finite.min())} in epoch {best}"
         )
         if name == _RECORDED["valid_loss"]:
             axes.axvline(best, color=COLOURS["muted"], linewidth=1, linestyle=":")

@@ -12,7 +12,7 @@ from dc_core.errors import DatasetError
 from dc_pipeline.featurizers.ecfp import ECFP
 from dc_pipeline.reporting.molecules import MoleculeCard, MoleculeCards
 from dc_pipeline.reporting.predictions import errors_of
-from dc_pipeline.reporting.text import number, visible
+from dc_pipeline.reporting.text import number, on_one_line
 from dc_pipeline.splitters.fingerprints import nearest, smiles_fingerprints
 from dc_pipeline.splitters.smiles import smiles_of
 
@@ -59,7 +59,7 @@ def worst_predictions(
         if prediction.ndim == 3:
             facts |= _classes(dataset, prediction[row, t], int(dataset.y[row, t]), name)
         else:
-            unit = visible(units if isinstance(units, str) else units.get(name, ""), 20)
+            unit = on_one_line(units if isinstance(units, str) else units.get(name, ""), 20)
             value = number(prediction[row, t])
             if std is not None:
                 value = f"{value} ± {number(std[row, t])}"
