@@ -14,6 +14,7 @@ from sklearn.model_selection import GridSearchCV
 from sklearn.neighbors import KNeighborsRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
 from sklearn.svm import LinearSVC
 
 from dc_core import NumpyDataset, origins_of, plugins, set_origins
@@ -322,7 +323,7 @@ def test_anything_but_a_classifier_or_regressor_is_a_typed_error() -> None:
         (Ridge, r"SklearnModel\(Ridge\(\)\)"),
         (StandardScaler(), "dc_sklearn.SklearnTransformer"),
         (KMeans(), "dc_sklearn.SklearnUnsupervisedLearner"),
-        (DBSCAN(), "no method for rows"),
+        (DBSCAN(), "dc_sklearn.SklearnUnsupervisedLearner"),
     ],
 )
 def test_the_error_says_which_class_fits_the_estimator(given: Any, hint: str) -> None:
@@ -372,10 +373,12 @@ def test_a_subclass_is_refused_at_save(regression: NumpyDataset) -> None:
         model.get_weights()
 
 
-def test_the_error_for_a_search_names_its_best_estimator(regression: NumpyDataset) -> None:
+def test_a_search_is_a_model(regression: NumpyDataset) -> None:
     model = SklearnModel(GridSearchCV(Ridge(), {"alpha": [0.1, 1]})).fit(regression)
-    with pytest.raises(NotSerializable, match="best_estimator_"):
-        model.get_weights()
+    other = model.unfitted()
+    other.set_weights(model.get_weights())
+    assert np.array_equal(other.predict(regression), model.predict(regression))
+    assert other.native.best_params_ == model.native.best_params_
 
 
 @pytest.mark.parametrize("value", [object(), np.random.RandomState(0), len])
@@ -391,3 +394,17 @@ def test_an_unknown_private_attribute_is_named_in_the_error(diabetes: Data) -> N
     estimator._mine = np.ones(3)
     with pytest.raises(NotSerializable, match="_mine"):
         SklearnModel(estimator).get_weights()
+
+
+@pytest.mark.parametrize(
+    "estimator", [LabelSpreading(), SelfTrainingClassifier(LogisticRegression())], ids=repr
+)
+def test_missing_labels_are_given_to_semi_supervised_classifiers(
+    iris: Data, estimator: Any
+) -> None:
+    labels = np.where(np.arange(150) % 5, np.nan, iris[1])
+    model = SklearnModel(estimator).fit(NumpyDataset(iris[0], labels))
+    assert len(model.native.transduction_) == 150
+    assert np.mean(model.predict(iris[0])[:, 0].argmax(axis=1) == iris[1]) > 0.8
+    with pytest.raises(EmptyDataset, match="missing"):
+        SklearnModel(estimator).fit(NumpyDataset(iris[0], np.full(150, np.nan)))

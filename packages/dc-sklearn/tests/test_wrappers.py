@@ -11,11 +11,14 @@ from sklearn.base import clone
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.decomposition import PCA
 from sklearn.ensemble import IsolationForest
+from sklearn.feature_extraction.text import CountVectorizer, TfidfVectorizer
 from sklearn.feature_selection import SelectKBest, f_regression
-from sklearn.linear_model import Ridge
+from sklearn.linear_model import LogisticRegression, Ridge
+from sklearn.manifold import TSNE
 from sklearn.mixture import GaussianMixture
+from sklearn.model_selection import GridSearchCV, KFold
 from sklearn.neighbors import LocalOutlierFactor, NearestNeighbors
-from sklearn.pipeline import make_pipeline
+from sklearn.pipeline import FeatureUnion, make_pipeline
 from sklearn.preprocessing import Normalizer, OneHotEncoder, PolynomialFeatures, StandardScaler
 from sklearn.svm import OneClassSVM
 
@@ -165,13 +168,56 @@ def test_the_backend_wraps_an_estimator_by_what_it_does(estimator: Any, kind: ty
     assert type(plugins.backend("sklearn").wrap(estimator)) is kind
 
 
-def test_estimators_without_a_method_for_new_rows_are_refused() -> None:
-    with pytest.raises(ParameterError, match="no method for rows"):
-        plugins.backend("sklearn").wrap(DBSCAN())
+@pytest.mark.parametrize("estimator", [DBSCAN(eps=0.1), TSNE(perplexity=5, max_iter=250)], ids=repr)
+def test_what_was_found_in_the_training_rows_is_in_native(
+    estimator: Any, dataset: NumpyDataset
+) -> None:
+    learner = SklearnUnsupervisedLearner(estimator).fit(dataset)
+    found = {n: a for n, a in vars(learner.native).items() if n in ("labels_", "embedding_")}
+    assert found
+    for use in (learner.embed, learner.labels):
+        with pytest.raises(Unsupported, match=type(estimator).__name__):
+            use(dataset)
+    other = learner.unfitted()
+    other.set_weights(learner.get_weights())
+    assert all(np.array_equal(vars(other.native)[n], a) for n, a in found.items())
+
+
+def test_a_class_needs_an_estimator_of_its_own_role() -> None:
     for cls in (SklearnTransformer, SklearnUnsupervisedLearner):
-        for given in (DBSCAN(), PCA, None, Ridge()):
+        for given in (KFold(), PCA, None, Ridge()):
             with pytest.raises(ParameterError, match=f"{cls.__name__} needs"):
                 cls(given)
+
+
+TEXTS = np.array(["a cat sat", "a dog sat", "one cat", "two dogs"] * 5)
+TEXT_LABELS = np.array([0, 1, 0, 1] * 5)
+
+
+def test_a_vectorizer_takes_one_text_per_row() -> None:
+    dataset = NumpyDataset(TEXTS, TEXT_LABELS)
+    made = SklearnTransformer(TfidfVectorizer()).fit(dataset).transform(dataset)
+    assert np.array_equal(made.X, TfidfVectorizer().fit_transform(TEXTS).toarray())
+    with pytest.raises(DatasetError, match="reads text"):
+        SklearnTransformer(TfidfVectorizer()).fit(NumpyDataset(np.eye(3)))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        make_pipeline(CountVectorizer(), LogisticRegression()),
+        make_pipeline(FeatureUnion([("a", TfidfVectorizer())]), LogisticRegression()),
+        GridSearchCV(make_pipeline(TfidfVectorizer(), LogisticRegression()), {}, cv=2),
+    ],
+    ids=["pipeline", "union", "search"],
+)
+def test_a_model_of_text_predicts_from_text(estimator: Any) -> None:
+    dataset = NumpyDataset(TEXTS, TEXT_LABELS)
+    model = SklearnModel(estimator).fit(dataset)
+    assert np.array_equal(model.predict(dataset)[:, 0].argmax(axis=1), TEXT_LABELS)
+    other = model.unfitted()
+    other.set_weights(model.get_weights())
+    assert np.array_equal(other.predict(TEXTS), model.predict(TEXTS))
 
 
 def test_using_an_unfitted_model_or_no_rows_is_a_typed_error(dataset: NumpyDataset) -> None:

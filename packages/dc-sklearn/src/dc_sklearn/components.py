@@ -8,7 +8,6 @@ from numbers import Integral, Real
 from typing import Any, Final
 
 import numpy as np
-from sklearn import feature_selection
 from sklearn.utils._param_validation import (
     Interval,
     make_constraint,
@@ -17,6 +16,7 @@ from sklearn.utils._param_validation import (
 
 from dc_core import construct
 from dc_core.errors import DCError, NotSerializable, ParameterError
+from dc_sklearn import arguments
 from dc_sklearn.estimators import check_nesting, estimator_class, schema_of, stored_name
 
 _LIMITS: Final[Mapping[str, int]] = {
@@ -34,19 +34,6 @@ _CLASS_LIMITS: Final[Mapping[str, Mapping[str, int]]] = {
 """The largest values of parameters by which classes iterate when they transform."""
 
 _VERBOSE: Final = "verbose"
-_SCORE: Final = "score_func"
-_SCORES: Final[Mapping[str, Any]] = {
-    name: getattr(feature_selection, name)
-    for name in (
-        "chi2",
-        "f_classif",
-        "f_regression",
-        "mutual_info_classif",
-        "mutual_info_regression",
-        "r_regression",
-    )
-}
-"""The functions that a selector may score features with."""
 
 
 def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
@@ -54,15 +41,15 @@ def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
 
     Nested estimators stay objects among the params. ``verbose`` is not stored: whether to print is
     up to the program that uses the estimator. Raises :class:`NotSerializable` where a
-    parameter is a function or a random-number generator, naming it.
+    parameter is a function of the caller's, naming it.
     """
     name = stored_name(estimator)
     if name is None:
         return None
     check_nesting(estimator)
     params = {
-        n: _stored(n, value)
-        for n, value in estimator.get_params(deep=False).items()
+        n: arguments.stored(n, value)
+        for n, value in _parameters(estimator).items()
         if n != _VERBOSE
     }
     if params.get("memory") is not None:
@@ -86,15 +73,14 @@ def build(name: str, params: Mapping[str, Any]) -> Any:
     check_nesting(list(params.values()))
     known = signature(cls).parameters
     given = {
-        n: _SCORES.get(v, v) if n == _SCORE and isinstance(v, str) else v
-        for n, v in params.items()
-        if n != _VERBOSE or n not in known
+        n: arguments.restored(n, v) for n, v in params.items() if n != _VERBOSE or n not in known
     }
-    estimator = construct(cls, given)
     try:
+        estimator = construct(cls, given)
         _validate(estimator)
         schema_of(estimator).parts(estimator)
-        estimator.get_params()
+        if hasattr(estimator, "get_params"):
+            estimator.get_params()
     except (AttributeError, LookupError, TypeError, ValueError) as error:
         if isinstance(error, DCError):
             raise
@@ -129,7 +115,7 @@ def _validate(estimator: Any) -> None:
     Raises :class:`TypeError` or :class:`ValueError`.
     """
     constraints = getattr(estimator, "_parameter_constraints", None)
-    params = estimator.get_params(deep=False)
+    params = _parameters(estimator)
     if constraints is not None:
         # The constraints know NumPy's types, which are stored as dtypes.
         given = {n: v.type if isinstance(v, np.dtype) else v for n, v in params.items()}
@@ -155,17 +141,20 @@ def _is_counted(constraints: Any, flag: bool | np.bool_) -> bool:
     return bool(accepting) and all(isinstance(c, Interval) for c in accepting)
 
 
-def _stored(parameter: str, value: Any) -> Any:
-    """Return scikit-learn's own scoring functions by name, and NumPy's types as dtypes."""
-    if parameter == _SCORE:
-        return next((name for name, function in _SCORES.items() if function is value), value)
-    if isinstance(value, type) and issubclass(value, np.generic):
-        return np.dtype(value)
-    return value
+def _parameters(estimator: Any) -> Mapping[str, Any]:
+    """Return the arguments of the constructor; those of a splitter are its attributes."""
+    if hasattr(estimator, "get_params"):
+        params: Mapping[str, Any] = estimator.get_params(deep=False)
+        return params
+    repeated = getattr(estimator, "cvargs", {})
+    return {
+        name: repeated[name] if name in repeated else getattr(estimator, name)
+        for name in signature(type(estimator)).parameters
+    }
 
 
 def _check(where: str, value: Any) -> None:
-    if isinstance(value, np.random.RandomState | np.random.Generator):
+    if isinstance(value, np.random.Generator):
         raise NotSerializable(
             f"{where} is a random-number generator, which has no stored form.",
             hint="Give an integer seed, or None.",
@@ -176,8 +165,9 @@ def _check(where: str, value: Any) -> None:
     elif isinstance(value, dict):
         for item in value.values():
             _check(where, item)
-    elif callable(value) and not hasattr(value, "get_params"):
+    elif callable(value) and not hasattr(value, "get_params") and stored_name(value) is None:
         raise NotSerializable(
             f"{where} is {value!r}: code has no stored form.",
-            hint="Use an option that scikit-learn names by a string.",
+            hint="Use an option that scikit-learn names by a string, or a function of NumPy's or "
+            "SciPy's that dc_sklearn.arguments lists.",
         )

@@ -22,21 +22,23 @@ _HOMES: Final[Mapping[str, tuple[str, Schema]]] = {
     for family in FAMILIES
     for path, schema in family.items()
 }
-"""The public module and the schema of each class, by the class's name."""
+"""The module that each class is imported from, and its schema, by the class's name."""
 
 
 def names() -> list[str]:
     """Return the names of the classes in the table that the installed scikit-learn has.
 
-    They are estimators, and the kernels that are parameters of some.
+    They are estimators, and the kernels and splitters that are parameters of some. Classes that
+    scikit-learn itself hides are left out: they are attributes of others, and never named in files.
     """
-    return sorted(name for name in _HOMES if _class(name) is not None)
+    return sorted(name for name in _HOMES if not _is_hidden(name) and _class(name) is not None)
 
 
 def estimator_class(stored: str) -> type[Any]:
     """Return the class stored as ``sklearn/<ClassName>``; raises :class:`UnknownClass`."""
     namespace, _, name = stored.partition("/")
-    cls = _class(name) if namespace == NAMESPACE and name in _HOMES else None
+    known = namespace == NAMESPACE and name in _HOMES and not _is_hidden(name)
+    cls = _class(name) if known else None
     if cls is None:
         raise UnknownClass(
             f"No scikit-learn estimator is stored as {stored!r}.",
@@ -48,8 +50,7 @@ def estimator_class(stored: str) -> type[Any]:
 def stored_name(estimator: Any) -> str | None:
     """Return the name that ``estimator``'s class is stored under, None where there is none."""
     name = type(estimator).__name__
-    known = name in _HOMES and type(estimator) is _class(name)
-    return f"{NAMESPACE}/{name}" if known else None
+    return f"{NAMESPACE}/{name}" if _is_known(estimator) and not _is_hidden(name) else None
 
 
 def schema_of(estimator: Any) -> Schema:
@@ -58,7 +59,7 @@ def schema_of(estimator: Any) -> Schema:
     Raises :class:`NotSerializable` for a class that is not in the table (a subclass may keep state
     that nobody here knows of), and :class:`NotClaimed` for what is not scikit-learn's at all.
     """
-    if stored_name(estimator) is None:
+    if not _is_known(estimator):
         cls = type(estimator)
         if not any(base.__module__.partition(".")[0] == NAMESPACE for base in cls.__mro__):
             raise NotClaimed(
@@ -71,6 +72,15 @@ def schema_of(estimator: Any) -> Schema:
             hint="dc_sklearn.estimators.names() lists the classes that can be stored.",
         )
     return _HOMES[type(estimator).__name__][1]
+
+
+def _is_known(estimator: Any) -> bool:
+    name = type(estimator).__name__
+    return name in _HOMES and type(estimator) is _class(name)
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith("_")
 
 
 def check_nesting(estimator: Any) -> None:
@@ -110,7 +120,7 @@ def constructed(estimator: Any) -> frozenset[str]:
 
 @cache
 def _constructed(name: str) -> frozenset[str]:
-    cls = estimator_class(f"{NAMESPACE}/{name}")
+    cls: Any = _class(name)
     required = {
         name: None
         for name, parameter in signature(cls).parameters.items()

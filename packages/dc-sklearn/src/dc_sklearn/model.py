@@ -7,14 +7,19 @@ from typing import Any, Final, Self
 
 import numpy as np
 from sklearn.base import is_classifier
+from sklearn.pipeline import Pipeline
+from sklearn.semi_supervised import SelfTrainingClassifier
+from sklearn.semi_supervised._label_propagation import BaseLabelPropagation
 
 from dc_core import Dataset, Estimator, NormalDistribution, check_dataset
 from dc_core.errors import DatasetError, EmptyDataset
 from dc_sklearn.deviations import check_deviations, mean_and_deviation
-from dc_sklearn.wrapping import Wrapper, flat, role_of
+from dc_sklearn.wrapping import Wrapper, role_of
 
 _MAX_ABSENT: Final = 1024
 """How many labels below the largest may be absent from the training data."""
+_UNLABELLED: Final = -1
+"""scikit-learn's label for rows without one."""
 
 
 class SklearnModel(Wrapper, Estimator):
@@ -41,8 +46,9 @@ class SklearnModel(Wrapper, Estimator):
 
         An earlier fit has no influence, not even with ``warm_start=True``. X is flattened to
         ``(n, features)``. A single task's y is ``(n,)``, without the rows of weight 0; several
-        tasks are passed as ``(n, tasks)``. A classifier's labels are passed as integers. Weights
-        are passed unless all are one. ``valid`` is ignored.
+        tasks are passed as ``(n, tasks)``. Semi-supervised classifiers get the rows of weight 0
+        too, with the label -1, which stands for none. A classifier's labels are passed as
+        integers. Weights are passed unless all are one. ``valid`` is ignored.
 
         Raises :class:`EmptyDataset` if there is no label, and :class:`DatasetError` if some of
         several tasks' labels are missing, if a classifier's labels are not integers from 0 on
@@ -54,13 +60,18 @@ class SklearnModel(Wrapper, Estimator):
             raise EmptyDataset(
                 "There is nothing to fit to.", hint="Give a dataset with rows and labels."
             )
-        X, y, w = flat(dataset.X), dataset.y, dataset.w
+        X, y, w = self._rows(dataset), dataset.y, dataset.w
         single = y.shape[1] == 1
         if single:
             rows = w[:, 0] > 0
-            X, y, w = X[rows], y[rows, 0], w[rows, 0]
-            if len(y) == 0:
+            if not rows.any():
                 raise EmptyDataset("Every label is missing.")
+            if _learns_from_unlabelled(self.estimator):
+                labels = np.full(len(y), _UNLABELLED)
+                labels[rows] = _labels(y[rows, 0])
+                self._fit(X, labels, **_weights(self.estimator, np.where(rows, w[:, 0], 1)))
+                return self
+            X, y, w = X[rows], y[rows, 0], w[rows, 0]
         elif not np.all(w > 0):
             raise DatasetError(
                 "Labels are missing in some of the tasks; scikit-learn needs all of them.",
@@ -127,6 +138,13 @@ class SklearnModel(Wrapper, Estimator):
             votes = np.asarray(self._native.predict(X)).reshape(len(X), -1)
             tasks = [(votes[:, [t]] == c).astype(np.float64) for t, c in enumerate(classes)]
         return _stacked([_by_label(p, c) for p, c in zip(tasks, classes, strict=True)])
+
+
+def _learns_from_unlabelled(estimator: Any) -> bool:
+    """Tell whether the estimator, or a pipeline's last step, is a semi-supervised classifier."""
+    while isinstance(estimator, Pipeline):
+        estimator = estimator[-1]
+    return isinstance(estimator, BaseLabelPropagation | SelfTrainingClassifier)
 
 
 def _labels(y: np.ndarray) -> np.ndarray:

@@ -78,8 +78,7 @@ class NestedList:
             )
         yield f"{path}/list/0", values.count(len(value))
         for i, (item, prototype) in enumerate(zip(value, prototypes, strict=True)):
-            _check_kind(f"{path}/{i}", item, prototype)
-            yield from storing.nested(item, f"{path}/{i}")
+            yield from self.encode_item(f"{path}/{i}", item, prototype, storing)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[Any]:
         """Return the estimators; they are fitted when the import is committed."""
@@ -89,9 +88,20 @@ class NestedList:
             raise StructureError(
                 f"{path!r} holds {length} estimators; the parameters call for {len(prototypes)}."
             )
-        for i, prototype in enumerate(prototypes):
-            restoring.nested(prototype, reader, f"{path}/{i}", restoring.commits)
-        return prototypes
+        return [
+            self.decode_item(reader, f"{path}/{i}", prototype, restoring)
+            for i, prototype in enumerate(prototypes)
+        ]
+
+    def encode_item(self, path: str, item: Any, prototype: Any, storing: Storing) -> Slots:
+        """Yield the slots of one estimator; subclasses may allow others than the prototype."""
+        _check_kind(path, item, prototype)
+        return storing.nested(item, path)
+
+    def decode_item(self, reader: Reader, path: str, prototype: Any, restoring: Restoring) -> Any:
+        """Return one estimator."""
+        restoring.nested(prototype, reader, path, restoring.commits)
+        return prototype
 
 
 def _check_kind(path: str, value: Any, prototype: Any) -> None:

@@ -54,28 +54,82 @@ class SearchTree:
         data, order, nodes, bounds, leaf_size, *_, weights = value.__getstate__()
         expected = ranges(len(data), leaf_size)
         built = leaf_size == storing.owner.leaf_size and weights is None
-        if not built or not all(
-            np.array_equal(nodes[name], expected[name])
-            for name in ("idx_start", "idx_end", "is_leaf")
-        ):
-            raise NotSerializable(
-                f"The attribute {path.replace('/', '.')!r} is not a tree that fit() built.",
-                hint="Fit the estimator to the rows themselves, and keep its leaf_size.",
-            )
-        yield f"{path}/order/0", Slot.of(np.asarray(order))
-        yield f"{path}/radius/0", Slot.made(nodes["radius"].copy())
-        yield f"{path}/bounds/0", Slot.of(np.asarray(bounds))
+        if not built or not _same_ranges(nodes, expected):
+            raise _not_built(path)
+        yield from _encode_parts(path, order, nodes, bounds)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> Parts | None:
         """Return the stored arrays, of which :func:`build` makes the tree."""
         if "none" in reader.below(path):
             values.decode(reader, path)
             return None
-        return Parts(
-            reader.take(f"{path}/order/0", dtype=np.int64, ndim=1, keep=True),
-            reader.take(f"{path}/radius/0", dtype=np.float64, ndim=1),
-            reader.take(f"{path}/bounds/0", dtype=np.float64, ndim=3, keep=True),
-        )
+        return _decode_parts(reader, path)
+
+
+class DensityTree:
+    """The attribute ``tree_`` of a kernel density, which alone holds the rows and their weights.
+
+    ``rows/0`` is ``(rows, n)`` and ``weights/0``, if rows have weights, ``(rows,)``, of float64.
+    """
+
+    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
+        """Yield the slots of the rows, their weights and the tree."""
+        data, order, nodes, bounds, leaf_size, *_, weights = value.__getstate__()
+        expected = ranges(len(data), leaf_size)
+        if leaf_size != storing.owner.leaf_size or not _same_ranges(nodes, expected):
+            raise _not_built(path)
+        yield f"{path}/rows/0", Slot.of(np.asarray(data))
+        if weights is not None:
+            yield f"{path}/weights/0", Slot.of(np.asarray(weights))
+        yield from _encode_parts(path, order, nodes, bounds)
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the tree, checked."""
+        owner, n = restoring.owner, restoring.state["n_features_in_"]
+        rows = reader.take(f"{path}/rows/0", dtype=np.float64, ndim=2, keep=True)
+        weights = None
+        if reader.holds(f"{path}/weights"):
+            weights = reader.take(f"{path}/weights/0", dtype=np.float64, ndim=1, keep=True)
+        if (
+            not len(rows)
+            or rows.shape[1] != n
+            or len(rows if weights is None else weights) != len(rows)
+        ):
+            raise StructureError(f"{path!r} does not have rows of {n} features and their weights.")
+        if not np.isfinite(rows).all() or (weights is not None and not weights.sum() > 0):
+            raise StructureError(f"{path!r} has rows that are not finite, or no weights above 0.")
+        method = owner._choose_algorithm(owner.algorithm, owner.metric)
+        parts, parameters = _decode_parts(reader, path), owner.metric_params or {}
+        if method is None:
+            raise StructureError(f"No tree searches by the metric {owner.metric!r}.")
+        return build(method, rows, owner.leaf_size, owner.metric, parameters, parts, weights)
+
+
+def _encode_parts(path: str, order: Any, nodes: np.ndarray, bounds: Any) -> Slots:
+    yield f"{path}/order/0", Slot.of(np.asarray(order))
+    yield f"{path}/radius/0", Slot.made(nodes["radius"].copy())
+    yield f"{path}/bounds/0", Slot.of(np.asarray(bounds))
+
+
+def _decode_parts(reader: Reader, path: str) -> Parts:
+    return Parts(
+        reader.take(f"{path}/order/0", dtype=np.int64, ndim=1, keep=True),
+        reader.take(f"{path}/radius/0", dtype=np.float64, ndim=1),
+        reader.take(f"{path}/bounds/0", dtype=np.float64, ndim=3, keep=True),
+    )
+
+
+def _same_ranges(nodes: np.ndarray, expected: np.ndarray) -> bool:
+    return all(
+        np.array_equal(nodes[name], expected[name]) for name in ("idx_start", "idx_end", "is_leaf")
+    )
+
+
+def _not_built(path: str) -> NotSerializable:
+    return NotSerializable(
+        f"The attribute {path.replace('/', '.')!r} is not a tree that fit() built.",
+        hint="Fit the estimator to the rows themselves, and keep its leaf_size.",
+    )
 
 
 def levels(rows: int, leaf_size: int) -> int:
@@ -114,8 +168,9 @@ def build(
     metric: str,
     parameters: dict[str, Any],
     parts: Parts,
+    weights: np.ndarray | None = None,
 ) -> Any:
-    """Return the tree of ``rows`` that ``parts`` describe.
+    """Return the tree of ``rows``, with these ``weights`` if any, that ``parts`` describe.
 
     Raises :class:`StructureError` where they do not fit the rows, and :class:`ValueError` or
     :class:`TypeError` for a metric that the tree does not have.
@@ -159,7 +214,7 @@ def build(
             count,
             *counters,
             metric_object,
-            None,
+            weights,
         )
     )
     return made

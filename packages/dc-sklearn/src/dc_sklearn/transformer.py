@@ -10,7 +10,7 @@ from sklearn.base import BaseEstimator
 
 from dc_core import Dataset, NumpyDataset, Transformer, check_dataset
 from dc_core.errors import EmptyDataset
-from dc_sklearn.wrapping import Wrapper, flat
+from dc_sklearn.wrapping import Wrapper
 
 
 class SklearnTransformer(Wrapper, Transformer):
@@ -31,9 +31,9 @@ class SklearnTransformer(Wrapper, Transformer):
     def fit(self, dataset: Dataset) -> Self:
         """Fit a fresh clone of the estimator to ``dataset`` and return the transformer itself.
 
-        X is flattened to ``(n, features)``. If no label is missing, y is passed too, ``(n,)`` for a
-        single task and else ``(n, tasks)``: feature selectors need it, and scalers ignore it.
-        Weights are not used.
+        X is flattened to ``(n, features)``; a vectorizer takes one text per row. If no label is
+        missing, y is passed too, ``(n,)`` for a single task and else ``(n, tasks)``: feature
+        selectors need it, and scalers ignore it. Weights are not used.
 
         Raises :class:`EmptyDataset` if there is no row, and :class:`DatasetError` for what
         scikit-learn rejects.
@@ -45,7 +45,7 @@ class SklearnTransformer(Wrapper, Transformer):
         if dataset.tasks and np.all(dataset.w > 0):
             y = dataset.y
             labels = [y[:, 0] if y.shape[1] == 1 else y]
-        self._fit(flat(dataset.X), *labels)
+        self._fit(self._rows(dataset), *labels)
         return self
 
     def transform(self, dataset: Dataset) -> Dataset:

@@ -1,26 +1,33 @@
-"""``SklearnUnsupervisedLearner``: clusterings, mixtures, outlier detectors, neighbour searches."""
+"""``SklearnUnsupervisedLearner``: clusterings, densities, outlier detectors, embeddings."""
 
 from __future__ import annotations
 
-from typing import Any, Self
+from typing import Any, Final, Self
 
 import numpy as np
 
 from dc_core import Dataset, UnsupervisedLearner, check_dataset
 from dc_core.errors import EmptyDataset, Unsupported
-from dc_sklearn.wrapping import Wrapper, flat, role_of
+from dc_sklearn.wrapping import Wrapper, role_of
+
+_EMBEDDINGS: Final = (
+    *("transform", "predict_proba", "decision_function"),
+    *("score_samples", "mahalanobis", "kneighbors"),
+)
 
 
 class SklearnUnsupervisedLearner(Wrapper, UnsupervisedLearner):
     """A scikit-learn estimator that learns from X alone.
 
-    ``estimator`` is a clustering, a mixture, an outlier detector, a neighbour search, or a
-    transformer. It is never changed: fitting fits a clone, :attr:`native`. One that is fitted
+    ``estimator`` is a clustering, a mixture or density, an outlier detector, a covariance, a
+    neighbour search, or a transformer. What a clustering or an embedding without a method for new
+    rows found in the training rows is in :attr:`native`: ``labels_``, ``embedding_``. The given
+    estimator is never changed: fitting fits a clone, :attr:`native`. One that is fitted
     already is copied with its fitted state. Every :meth:`fit` starts afresh, like scikit-learn's
     own.
     """
 
-    needs = "a scikit-learn estimator that learns from X alone and can be used on new rows"
+    needs = "a scikit-learn estimator that learns from X alone"
 
     @classmethod
     def _accepts(cls, estimator: Any) -> bool:
@@ -35,7 +42,7 @@ class SklearnUnsupervisedLearner(Wrapper, UnsupervisedLearner):
         check_dataset(dataset)
         if len(dataset) == 0:
             raise EmptyDataset("There is nothing to fit to.", hint="Give a dataset with rows.")
-        self._fit(flat(dataset.X))
+        self._fit(self._rows(dataset))
         return self
 
     def embed(self, dataset: Dataset | np.ndarray) -> np.ndarray:
@@ -43,20 +50,24 @@ class SklearnUnsupervisedLearner(Wrapper, UnsupervisedLearner):
 
         The first that the estimator has of: ``transform`` (a clustering's distances to its
         centres, a projection's components), ``predict_proba`` (a mixture's responsibilities),
-        ``decision_function`` (an outlier detector's score, ``(n, 1)``), ``kneighbors`` (the
-        distances to the nearest training rows).
+        ``decision_function`` (an outlier detector's score, ``(n, 1)``), ``score_samples`` (a
+        density's logarithm, ``(n, 1)``), ``mahalanobis`` (squared distances from the mean,
+        ``(n, 1)``), ``kneighbors`` (the distances to the nearest training rows).
 
-        Raises :class:`NotFitted` before :meth:`fit`, :class:`EmptyDataset` if there is no row, and
-        :class:`DatasetError` where X does not fit the estimator.
+        Raises :class:`Unsupported` for an estimator that has none of them, :class:`NotFitted`
+        before :meth:`fit`, :class:`EmptyDataset` if there is no row, and :class:`DatasetError`
+        where X does not fit the estimator.
         """
         native = self._native
         with self._using("embed", dataset) as X:
-            for method in ("transform", "predict_proba", "decision_function"):
-                if hasattr(native, method):
-                    found = getattr(native, method)(X)
-                    break
-            else:
-                found, _ = native.kneighbors(X)
+            method = next((name for name in _EMBEDDINGS if hasattr(native, name)), None)
+            if method is None:
+                raise Unsupported(
+                    f"{type(native).__name__} has no method for rows that it was not fitted to.",
+                    hint="What it found in the training rows is in native: labels_, embedding_.",
+                )
+            found = getattr(native, method)(X)
+        found = found[0] if method == "kneighbors" else found
         rows = np.asarray(found.toarray() if hasattr(found, "toarray") else found)
         return rows[:, None] if rows.ndim == 1 else rows
 

@@ -12,6 +12,7 @@ import numpy as np
 from joblib import parallel_config
 from sklearn.base import BaseEstimator, clone
 from sklearn.exceptions import NotFittedError
+from sklearn.pipeline import FeatureUnion, Pipeline
 from sklearn.utils import get_tags
 from sklearn.utils.validation import check_is_fitted
 
@@ -42,27 +43,42 @@ _UNSUPERVISED: Final = frozenset({"clusterer", "density_estimator", "outlier_det
 
 
 def role_of(estimator: Any) -> Role | None:
-    """Return which class fits ``estimator``; None if it has no method for new rows.
+    """Return which class fits ``estimator``; None if it does not learn.
 
     The type that an estimator declares decides, because some have their methods only after
     fitting, and then its methods. Raises :class:`ParameterError` for one that is nested too deep.
     """
-    if not isinstance(estimator, BaseEstimator):
+    if not isinstance(estimator, BaseEstimator) or not hasattr(estimator, "fit"):
         return None
     check_nesting(estimator)
     kind = get_tags(estimator).estimator_type
     if kind in _SUPERVISED:
         return "SklearnModel"
     if kind in _UNSUPERVISED or hasattr(estimator, "kneighbors"):
-        reads_new_rows = ("transform", "predict", "kneighbors")
-        return (
-            "SklearnUnsupervisedLearner"
-            if any(hasattr(estimator, method) for method in reads_new_rows)
-            else None
-        )
+        return "SklearnUnsupervisedLearner"
     if hasattr(estimator, "predict"):
         return "SklearnModel"
-    return "SklearnTransformer" if hasattr(estimator, "transform") else None
+    return "SklearnTransformer" if hasattr(estimator, "transform") else "SklearnUnsupervisedLearner"
+
+
+def reads_text(estimator: Any) -> bool:
+    """Tell whether the rows of ``estimator``, or of its first step, are strings."""
+    while (inner := _reader(estimator)) is not None:
+        estimator = inner
+    if not isinstance(estimator, BaseEstimator):
+        return False
+    tags = get_tags(estimator).input_tags
+    return tags.string and not tags.two_d_array
+
+
+def _reader(estimator: Any) -> Any:
+    """Return the estimator that a composition gives its rows to as they are, None if none."""
+    if isinstance(estimator, Pipeline):
+        return estimator.steps[0][1]
+    if isinstance(estimator, FeatureUnion):
+        return estimator.transformer_list[0][1]
+    inner = getattr(estimator, "estimator", None)
+    return inner if isinstance(inner, BaseEstimator) else None
 
 
 class Wrapper(Model):
@@ -92,7 +108,7 @@ class Wrapper(Model):
             if role not in (None, cls):
                 hint = f"Use dc_sklearn.{role}."
             elif isinstance(estimator, BaseEstimator):
-                hint = "It has no method for rows that it was not fitted to."
+                hint = "It does not learn."
             elif isinstance(estimator, type) and issubclass(estimator, BaseEstimator):
                 hint = f"Give an instance: {cls}({estimator.__name__}())."
             raise ParameterError(f"{cls} needs {self.needs}, not {estimator!r}.", hint=hint)
@@ -129,6 +145,23 @@ class Wrapper(Model):
         self._native = native
         set_origins(self, ())
 
+    def _rows(self, dataset: Dataset) -> np.ndarray:
+        """Return X as the estimator takes it: ``(n, features)``, or ``(n,)`` of str.
+
+        Raises :class:`DatasetError` if X is not one array, or not text where the estimator reads
+        text.
+        """
+        if not reads_text(self.estimator):
+            return flat(dataset.X)
+        X = dense_array(dataset.X, "scikit-learn")
+        if X.ndim != 1 or X.dtype.kind not in "TU":
+            raise DatasetError(
+                f"{type(self._native).__name__} reads text; X has dtype {X.dtype} and shape "
+                f"{X.shape}.",
+                hint="Give a dataset whose X is one text per row.",
+            )
+        return X.astype(object)
+
     @contextmanager
     def _using(self, task: str, dataset: Any) -> Iterator[Any]:
         """Give the rows of ``dataset`` to use the fitted estimator on, ``(n, features)``.
@@ -150,7 +183,7 @@ class Wrapper(Model):
         rows = dataset if named or isinstance(dataset, Dataset) else NumpyDataset(dataset)
         if len(rows) == 0:
             raise EmptyDataset(f"There is no row to {task}.")
-        X = rows if named else flat(rows.X)
+        X = rows if named else self._rows(rows)
         with rejections(self._native, task, X), parallel_config(backend="sequential"):
             if named or not has_names:
                 yield X

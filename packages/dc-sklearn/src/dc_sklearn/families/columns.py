@@ -8,6 +8,7 @@ from typing import Any, Final
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.compose import make_column_selector
 from sklearn.preprocessing import FunctionTransformer
 
 from dc_core import charge
@@ -26,30 +27,46 @@ _PER_COLUMN: Final = 128
 class _Transformers:
     """The attribute ``transformers_``: (name, estimator, columns), of which estimators are stored.
 
-    An estimator without columns is not fitted, and has no weights.
+    An estimator without columns is not fitted, and has no weights. The columns are stored too, at
+    ``columns/<i>``, where a selector has chosen them.
     """
 
     def encode(self, path: str, value: Any, storing: Storing) -> Slots:
         """Yield the slots of each transformer."""
-        if any(callable(columns) for *_, columns in storing.owner.transformers):
+        chosen = [callable(columns) for *_, columns in storing.owner.transformers]
+        if any(
+            callable(columns) and not isinstance(columns, make_column_selector)
+            for *_, columns in storing.owner.transformers
+        ):
             raise NotSerializable(
                 "The columns of a ColumnTransformer are given as a function, which has no stored "
                 "form.",
-                hint="Give their names or indices.",
+                hint="Give their names or indices, or a make_column_selector.",
             )
         yield f"{path}/list/0", values.count(len(value))
-        for i, (name, part, _) in enumerate(value):
+        for i, (name, part, columns) in enumerate(value):
+            if i < len(chosen) and chosen[i]:
+                yield from values.encode(f"{path}/columns/{i}", np.array(columns))
             yield from Nested(_prototype(name), _WORDS).encode(f"{path}/{i}", part, storing)
 
     def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[tuple[Any, ...]]:
-        """Return the names and estimators, in the order of the parameters."""
+        """Return the names, estimators and columns, in the order of the parameters.
+
+        The columns of the remainder are None.
+        """
         owner, state = restoring.owner, restoring.state
         names = [name for name, *_ in owner.transformers] + ["remainder"]
         length = reader.take_length(f"{path}/list/0")
         if length not in (len(names), len(names) - 1):
             raise StructureError(f"{path!r} holds {length} transformers for {len(names) - 1}.")
+        columns = [
+            values.decode(reader, f"{path}/columns/{i}").tolist() if callable(given) else given
+            for i, (*_, given) in enumerate(owner.transformers)
+        ]
         found = []
-        for i, name in enumerate(names[:length]):
+        for i, (name, given) in enumerate(zip(names, [*columns, None], strict=True)):
+            if i == length:  # there is no remainder
+                break
             prototype, at = _prototype(name), f"{path}/{i}"
             part = (
                 Nested(prototype, _WORDS).decode(reader, at, restoring)
@@ -58,7 +75,7 @@ class _Transformers:
             )
             if part is None or (isinstance(part, str) and part != _parameter(owner, name)):
                 raise StructureError(f"{path!r} has {part!r} for the transformer {name!r}.")
-            found.append((name, part))
+            found.append((name, part, given))
         return found
 
 
@@ -125,7 +142,7 @@ def _rebuild(owner: Any, state: State) -> State:
     """
     n, names = state["n_features_in_"], list(state.get("feature_names_in_", ()))
     charge(_PER_COLUMN * n, "n_features_in_")
-    columns = [given for *_, given in owner.transformers]
+    columns = [given for *_, given in state["transformers_"]][: len(owner.transformers)]
     indices = {
         name: _indices(given, n, names)
         for (name, *_), given in zip(owner.transformers, columns, strict=True)
@@ -139,7 +156,7 @@ def _rebuild(owner: Any, state: State) -> State:
         raise StructureError(
             f"transformers_ holds {len(state['transformers_'])} transformers for {len(selected)}."
         )
-    gives = any(part != "drop" and indices[name] for name, part in state["transformers_"])
+    gives = any(part != "drop" and indices[name] for name, part, _ in state["transformers_"])
     if gives and not {"output_indices_", "sparse_output_"} <= state.keys():
         raise StructureError("output_indices_ or sparse_output_ is missing.")
     return {
@@ -148,7 +165,7 @@ def _rebuild(owner: Any, state: State) -> State:
         "_transformer_to_input_indices": indices,
         "transformers_": [
             (name, part, given)
-            for (name, part), given in zip(state["transformers_"], selected, strict=True)
+            for (name, part, _), given in zip(state["transformers_"], selected, strict=True)
         ],
     }
 
@@ -160,7 +177,7 @@ def _check(owner: Any, state: State) -> None:
     outputs = state["output_indices_"]
     if set(outputs) != {*(name for name, *_ in owner.transformers), "remainder"}:
         raise StructureError("output_indices_ does not have the names of the transformers.")
-    slices = [outputs[name] for name, _ in state["transformers_"] if outputs[name] != slice(0, 0)]
+    slices = [outputs[name] for name, *_ in state["transformers_"] if outputs[name] != slice(0, 0)]
     starts = [0, *(part.stop for part in slices)]
     if [part.start for part in slices] != starts[:-1]:
         raise StructureError("output_indices_ does not have the outputs side by side.")

@@ -10,7 +10,7 @@ from sklearn.base import clone
 from sklearn.dummy import DummyClassifier
 from sklearn.ensemble import BaggingClassifier, BaggingRegressor
 from sklearn.linear_model import LinearRegression, LogisticRegression, RidgeCV
-from sklearn.multiclass import OneVsRestClassifier
+from sklearn.multiclass import OneVsRestClassifier, _ConstantPredictor
 from sklearn.preprocessing import FunctionTransformer, LabelBinarizer, LabelEncoder
 from sklearn.tree import DecisionTreeClassifier, DecisionTreeRegressor
 from sklearn.utils import Bunch
@@ -31,8 +31,8 @@ from dc_sklearn.kinds import (
     Word,
 )
 from dc_sklearn.nested import Nested, NestedList
-from dc_sklearn.schema import Field, Restoring, Schema, State, schema
-from dc_sklearn.slots import Reader
+from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
+from dc_sklearn.slots import Reader, Slots
 
 
 def _named(pairs: Sequence[tuple[Any, ...]]) -> Mapping[str, Any]:
@@ -179,6 +179,12 @@ def _check_pairs(owner: Any, state: State) -> None:
         raise StructureError(f"estimators_ does not hold one estimator per pair of {k} classes.")
 
 
+def _check_codes(owner: Any, state: State) -> None:
+    """Check that there is one estimator for each bit of the classes' codes."""
+    if len(state["estimators_"]) != state["code_book_"].shape[1]:
+        raise StructureError("estimators_ does not hold one estimator for each bit of code_book_.")
+
+
 _METHODS: Final = Word(("predict", "predict_proba", "predict_log_proba", "decision_function"))
 _NAMED: Final = NestedList(_members)
 _LABELS: Final[Mapping[str, Field]] = {"classes_": Classes("classes", minimum=1)}
@@ -263,7 +269,27 @@ class _Voters(NestedList):
         return members
 
 
-class _Deciders(NestedList):
+class _Binary(NestedList):
+    """An attribute that holds classifiers of two classes each.
+
+    scikit-learn puts a constant in the place of one whose rows are all of one class; it lies at
+    ``<i>/constant``.
+    """
+
+    def encode_item(self, path: str, item: Any, prototype: Any, storing: Storing) -> Slots:
+        """Yield the slots of one classifier or constant."""
+        if type(item) is _ConstantPredictor:
+            return storing.nested(item, f"{path}/constant")
+        return super().encode_item(path, item, prototype, storing)
+
+    def decode_item(self, reader: Reader, path: str, prototype: Any, restoring: Restoring) -> Any:
+        """Return one classifier or constant."""
+        if reader.holds(f"{path}/constant"):
+            path, prototype = f"{path}/constant", _ConstantPredictor()
+        return super().decode_item(reader, path, prototype, restoring)
+
+
+class _Deciders(_Binary):
     """The attribute ``estimators_`` of a one-vs-rest classifier: each decides on one class.
 
     scikit-learn takes a decision's position, in all that ``decision_function`` returns, for a row
@@ -334,6 +360,7 @@ SCHEMAS: Final = {
         mirrored={"classes_": "le_"},
     ),
     "ensemble.VotingRegressor": _voting({}),
+    "frozen.FrozenEstimator": schema({}, parts=lambda owner: {"estimator": owner.estimator}),
     "multiclass.OneVsOneClassifier": schema(
         {
             **_FEATURES,
@@ -351,6 +378,12 @@ SCHEMAS: Final = {
         },
         _FEATURES,
         mirrored={"classes_": "label_binarizer_"},
+    ),
+    "multiclass._ConstantPredictor": schema({"y_": Reals("1")}, _FEATURES),
+    "multiclass.OutputCodeClassifier": schema(
+        {**_LABELS, "estimators_": _Binary(_copies), "code_book_": Floats("classes codes")},
+        _FEATURES,
+        check=_check_codes,
     ),
     "multioutput.ClassifierChain": schema(
         {**_CHAIN, **_PER_OUTPUT, **_OUTPUTS},

@@ -1,12 +1,13 @@
-"""Projections: components, kernel approximations, latent structures, cluster centres."""
+"""Projections: components, dictionaries, kernel approximations, latent structures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
+from sklearn.decomposition._lda import _dirichlet_expectation_2d
 from sklearn.preprocessing import KernelCenterer
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
 from dc_core.errors import StructureError
 from dc_sklearn.generators import LegacyGenerator
@@ -47,11 +48,6 @@ def _check_drawn(owner: Any, state: State) -> None:
         )
 
 
-def _threads(owner: Any, state: State) -> State:
-    """Use the threads of this machine, not those of the one that fitted."""
-    return {"_n_threads": _openmp_effective_n_threads()}
-
-
 _PROJECTION: Final[Mapping[str, Field]] = {
     "n_features_in_": Size("n"),
     "components_": Floats("components n"),
@@ -71,24 +67,33 @@ def _projection(
     return schema({**_PROJECTION, **(required or {})}, {**_OUTPUTS, **(optional or {})}, **rest)
 
 
-def _clusters(optional: Mapping[str, Field]) -> Schema:
-    return schema(
-        {
-            "n_features_in_": Size("n"),
-            "cluster_centers_": Floats("clusters n"),
-            "_n_features_out": Size("clusters", minimum=1),
-        },
-        {
-            "_tol": Number(),
-            "_n_init": Count(),
-            "inertia_": Number() | MISSING,
-            "labels_": Integers("_", minimum=0, below="clusters"),
-            "n_iter_": Count(),
-            **optional,
-        },
-        rebuilt="_n_threads",
-        rebuild=_threads,
-    )
+def _check_sketch(owner: Any, state: State) -> None:
+    """Check that every feature, and the constant if there is one, is added to a component."""
+    wanted = (owner.degree, state["n_features_in_"] + (owner.coef0 != 0))
+    if state["indexHash_"].shape != wanted or owner.n_components != state["_n_features_out"]:
+        raise StructureError(f"indexHash_ has shape {state['indexHash_'].shape}, not {wanted}.")
+
+
+def _expectations(owner: Any, state: State) -> State:
+    """Return what ``LatentDirichletAllocation.fit`` derives from the topics and the parameters."""
+    even = 1.0 / owner.n_components
+    given = {"doc_topic_prior_": owner.doc_topic_prior, "topic_word_prior_": owner.topic_word_prior}
+    return {
+        **{name: even if prior is None else prior for name, prior in given.items()},
+        "exp_dirichlet_component_": np.exp(_dirichlet_expectation_2d(state["components_"])),
+    }
+
+
+def _transform_iterations(owner: Any, state: State) -> Any:
+    return owner.max_iter if owner.transform_max_iter is None else owner.transform_max_iter
+
+
+def _check_dictionary(owner: Any, state: State) -> None:
+    """Check that the parameter ``dictionary`` has atoms of as many features as the rows."""
+    if not Reals("components n").accepts(
+        owner.dictionary, {"components": state["n_components_"], "n": state["n_features_in_"]}
+    ):
+        raise StructureError("n_components_ and n_features_in_ do not fit the dictionary.")
 
 
 _PLS: Final = schema(
@@ -128,25 +133,33 @@ _SAMPLER: Final = schema(
     check=_check_drawn,
 )
 _DRAWN: Final[Mapping[str, Field]] = {"n_components_": Size("components")}
+_AVERAGED: Final[Mapping[str, Field]] = {
+    "_ewa_cost": Number() | MISSING,
+    "_ewa_cost_min": Number() | MISSING,
+    "_no_improvement": Count(),
+    "n_steps_": Count(),
+}
+"""Moving averages of the costs of batches, with which further fitting knows when to end."""
 
 SCHEMAS: Final = {
-    "cluster.KMeans": _clusters({"_algorithm": Word(("lloyd", "elkan"))}),
-    "cluster.MiniBatchKMeans": _clusters(
-        {
-            "_batch_size": Count(),
-            "_init_size": Count(),
-            "_counts": Floats("clusters"),
-            "_ewa_inertia": Number() | MISSING,
-            "_ewa_inertia_min": Number() | MISSING,
-            "_no_improvement": Count(),
-            "_n_since_last_reassign": Count(),
-            "n_steps_": Count(),
-            "_random_state": LegacyGenerator(),
-        }
-    ),
     "cross_decomposition.CCA": _PLS,
     "cross_decomposition.PLSCanonical": _PLS,
     "cross_decomposition.PLSRegression": _PLS,
+    "cross_decomposition.PLSSVD": schema(
+        {
+            "n_features_in_": Size("n"),
+            "_x_mean": Floats("n"),
+            "_y_mean": Floats("targets"),
+            "_x_std": Floats("n"),
+            "_y_std": Floats("targets"),
+            "x_weights_": Floats("n components"),
+            "y_weights_": Floats("targets components"),
+        },
+        _OUTPUTS,
+    ),
+    "decomposition.DictionaryLearning": _projection(
+        optional={"n_iter_": Count(), "error_": ListOf(Number())}
+    ),
     "decomposition.FactorAnalysis": _projection(
         {"mean_": Floats("n"), "noise_variance_": Floats("n")},
         {"loglike_": ListOf(Number()), "n_iter_": Count()},
@@ -190,6 +203,49 @@ SCHEMAS: Final = {
             "X_transformed_fit_": Floats("rows _"),
         },
     ),
+    "decomposition.LatentDirichletAllocation": _projection(
+        optional={
+            "bound_": Number(),
+            "n_batch_iter_": Count(),
+            "n_iter_": Count(),
+            "random_state_": LegacyGenerator(),
+        },
+        rebuilt="doc_topic_prior_ topic_word_prior_ exp_dirichlet_component_",
+        rebuild=_expectations,
+    ),
+    "decomposition.MiniBatchDictionaryLearning": _projection(
+        optional={
+            **_AVERAGED,
+            "_A": Floats("components components"),
+            "_B": Floats("n components"),
+            "_batch_size": Count(),
+            "_fit_algorithm": Word(("lasso_lars", "lasso_cd")),
+            "_n_components": Size("components"),
+            "_random_state": LegacyGenerator(),
+            "n_iter_": Number(minimum=0),
+        }
+    ),
+    "decomposition.MiniBatchNMF": _projection(
+        {
+            "n_components_": Size("components"),
+            "_beta_loss": Number(),
+            "_gamma": Number(),
+            "_n_components": Size("components"),
+        },
+        {
+            **_AVERAGED,
+            "_batch_size": Count(),
+            "_components_denominator": Floats("_ _"),
+            "_components_numerator": Floats("components n"),
+            "_rho": Number(),
+            "n_iter_": Count(),
+            "reconstruction_err_": Number(),
+        },
+        derived={"_transform_max_iter": _transform_iterations},
+    ),
+    "decomposition.MiniBatchSparsePCA": _projection(
+        {**_DRAWN, "mean_": Halves("n")}, {"n_iter_": Number(minimum=0)}
+    ),
     "decomposition.NMF": _projection(
         {"n_components_": Size("components")},
         {
@@ -208,9 +264,17 @@ SCHEMAS: Final = {
         },
         {**_VARIANCES, "_fit_svd_solver": Word(), "n_samples_": Count()},
     ),
+    "decomposition.SparseCoder": schema(
+        {"n_features_in_": Size("n"), "n_components_": Size("components")},
+        check=_check_dictionary,
+    ),
+    "decomposition.SparsePCA": _projection(
+        {**_DRAWN, "mean_": Halves("n")}, {"n_iter_": Count(), "error_": ListOf(Number())}
+    ),
     "decomposition.TruncatedSVD": _projection(
         optional={**_VARIANCES, "explained_variance_": Floats("components")}
     ),
+    "kernel_approximation.AdditiveChi2Sampler": schema({}, {"n_features_in_": Size("n")}),
     "kernel_approximation.Nystroem": schema(
         {
             "n_features_in_": Size("n"),
@@ -219,8 +283,27 @@ SCHEMAS: Final = {
         },
         {"_n_features_out": Size("components"), "component_indices_": Integers("components")},
     ),
+    "kernel_approximation.PolynomialCountSketch": schema(
+        {
+            "n_features_in_": Size("n"),
+            "_n_features_out": Size("components", 1),
+            "indexHash_": Integers("degree inputs", minimum=0, below="components"),
+            "bitHash_": Integers("degree inputs", minimum=-1, maximum=1),
+        },
+        check=_check_sketch,
+    ),
     "kernel_approximation.RBFSampler": _SAMPLER,
     "kernel_approximation.SkewedChi2Sampler": _SAMPLER,
+    "neighbors.NeighborhoodComponentsAnalysis": _projection(
+        optional={"n_iter_": Count(), "random_state_": LegacyGenerator()}
+    ),
+    "neural_network.BernoulliRBM": _projection(
+        {
+            "intercept_hidden_": Floats("components"),
+            "intercept_visible_": Floats("n"),
+        },
+        {"h_samples_": Floats("_ components"), "random_state_": LegacyGenerator()},
+    ),
     "preprocessing.KernelCenterer": schema(
         {"n_features_in_": Size("n"), "K_fit_rows_": Halves("n"), "K_fit_all_": Number()}
     ),

@@ -9,12 +9,14 @@ from typing import Any, Final
 import numpy as np
 from sklearn.base import ClassifierMixin
 from sklearn.ensemble._iforest import _average_path_length
+from sklearn.preprocessing import OneHotEncoder
 from sklearn.tree import ExtraTreeRegressor
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import trees, values
 from dc_sklearn.families.tree import CLASSES, classes_per_output
 from dc_sklearn.kinds import MISSING, Count, Floats, Integers, ListOf, Number, Reals, Size
+from dc_sklearn.nested import Nested
 from dc_sklearn.schema import Field, Restoring, Schema, State, Storing, schema
 from dc_sklearn.slots import Reader, Slot, Slots
 
@@ -165,6 +167,23 @@ def _forest(required: Mapping[str, Field], optional: Mapping[str, Field]) -> Sch
     )
 
 
+def _leaf_encoder(owner: Any, state: State) -> Any:
+    return OneHotEncoder(sparse_output=owner.sparse_output)
+
+
+class _LeafEncoder(Nested):
+    """The attribute ``one_hot_encoder_``: it reads the number of one leaf of each tree."""
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the encoder, checked."""
+        before = len(restoring.commits)
+        found = super().decode(reader, path, restoring)
+        for _, state in restoring.commits[before:]:
+            if state["n_features_in_"] != len(restoring.state["estimators_"]):
+                raise StructureError(f"{path!r} does not encode one leaf of each tree.")
+        return found
+
+
 _REGRESSOR: Final = _forest({}, {"oob_prediction_": Floats("_") | Floats("_ _")})
 _CLASSIFIER: Final = _forest(
     CLASSES, {"oob_decision_function_": Floats("_ _") | Floats("_ _ _") | ListOf(Floats("_ _"))}
@@ -195,4 +214,16 @@ SCHEMAS: Final = {
     "ensemble.IsolationForest": _ISOLATION,
     "ensemble.RandomForestClassifier": _CLASSIFIER,
     "ensemble.RandomForestRegressor": _REGRESSOR,
+    "ensemble.RandomTreesEmbedding": schema(
+        {
+            "n_features_in_": Size("n"),
+            "n_outputs_": Count(1),
+            "estimators_": Forest(_forest_tree, classes_per_output),
+            "one_hot_encoder_": _LeafEncoder(_leaf_encoder),
+            "_n_features_out": Count(1),
+        },
+        _SAMPLES,
+        rebuilt="estimator_",
+        rebuild=_rebuild,
+    ),
 }

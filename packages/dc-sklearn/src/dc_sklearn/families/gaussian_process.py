@@ -6,12 +6,15 @@ from typing import Any, Final
 
 import numpy as np
 from sklearn.base import clone
+from sklearn.gaussian_process._gpc import _BinaryGaussianProcessClassifierLaplace
 from sklearn.gaussian_process.kernels import RBF, ConstantKernel
+from sklearn.multiclass import OneVsOneClassifier, OneVsRestClassifier
 
 from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn import values
-from dc_sklearn.kinds import Floats, Number, Reals, Size
-from dc_sklearn.schema import Restoring, Storing, schema
+from dc_sklearn.kinds import Classes, Floats, Integers, Number, Reals, Size
+from dc_sklearn.nested import Nested
+from dc_sklearn.schema import Restoring, State, Storing, schema
 from dc_sklearn.slots import Reader, Slots
 
 
@@ -69,9 +72,35 @@ def _check_bounds(name: str, bounds: Any) -> None:
         raise StructureError(f"{name} is {bounds!r}, which is neither 'fixed' nor two limits.")
 
 
+def _binary(owner: Any, state: State) -> Any:
+    """Return the classifier that ``GaussianProcessClassifier.fit`` fits."""
+    binary = _BinaryGaussianProcessClassifierLaplace(
+        kernel=owner.kernel,
+        optimizer=owner.optimizer,
+        n_restarts_optimizer=owner.n_restarts_optimizer,
+        max_iter_predict=owner.max_iter_predict,
+        warm_start=owner.warm_start,
+        copy_X_train=owner.copy_X_train,
+        random_state=owner.random_state,
+    )
+    if state["n_classes_"] == 2:
+        return binary
+    several = {"one_vs_rest": OneVsRestClassifier, "one_vs_one": OneVsOneClassifier}
+    return several[owner.multi_class](binary, n_jobs=owner.n_jobs)
+
+
 _KERNEL: Final = schema()
 
 SCHEMAS: Final = {
+    "gaussian_process.GaussianProcessClassifier": schema(
+        {
+            "n_features_in_": Size("n"),
+            "classes_": Classes("classes", minimum=2),
+            "n_classes_": Size("classes", 2),
+            "base_estimator_": Nested(_binary),
+        },
+        {"log_marginal_likelihood_value_": Number()},
+    ),
     "gaussian_process.GaussianProcessRegressor": schema(
         {
             "n_features_in_": Size("n"),
@@ -85,6 +114,19 @@ SCHEMAS: Final = {
         },
         {"log_marginal_likelihood_value_": Number()},
         training="_rng",
+    ),
+    "gaussian_process._gpc._BinaryGaussianProcessClassifierLaplace": schema(
+        {
+            "classes_": Classes("2"),
+            "kernel_": _Kernel(),
+            "X_train_": Reals("rows n"),
+            "y_train_": Integers("rows", minimum=0, maximum=1),
+            "pi_": Floats("rows"),
+            "W_sr_": Floats("rows"),
+            "L_": Floats("rows rows"),
+        },
+        {"log_marginal_likelihood_value_": Number(), "f_cached": Floats("rows")},
+        training="rng",
     ),
     "gaussian_process.kernels.ConstantKernel": _KERNEL,
     "gaussian_process.kernels.DotProduct": _KERNEL,

@@ -56,7 +56,7 @@ _ITERATIONS: Final[Mapping[str, Field]] = {
 }
 _CHOSEN: Final[Mapping[str, Field]] = {
     "alpha_": Number(),
-    "alphas_": Floats("_") | Floats("_ _"),
+    "alphas_": Reals("_") | Reals("_ _"),
     "mse_path_": Floats("_ _") | Floats("_ _ _"),
 }
 _DESCENT: Final[Mapping[str, Field]] = {
@@ -165,11 +165,11 @@ _SGD_CLASSIFIER: Final = linear_classifier(
 )
 _PATHS: Final[Mapping[str, Field]] = {
     "n_iter_": Integers("_") | Integers("_ _ _") | Integers("_ _ _ _"),
-    "C_": Floats("_") | Number(),
-    "Cs_": Floats("_"),
+    "C_": Reals("_") | Number(),
+    "Cs_": Reals("_"),
     "coefs_paths_": DictOf(Floats("_ _ _") | Floats("_ _ _ _")) | Floats("_ _ _ _ _"),
-    "l1_ratio_": ArrayOf(MISSING) | Floats("_") | Number() | MISSING,
-    "l1_ratios_": ArrayOf(MISSING) | Floats("_"),
+    "l1_ratio_": ArrayOf(MISSING) | Reals("_") | Number() | MISSING,
+    "l1_ratios_": ArrayOf(MISSING) | Reals("_"),
     "scores_": DictOf(Floats("_ _") | Floats("_ _ _")) | Floats("_ _ _"),
 }
 _RANSAC: Final = schema(
@@ -223,6 +223,11 @@ SCHEMAS: Final = {
     "linear_model.RidgeClassifier": _ridge_classifier(_RIDGE),
     "linear_model.RidgeClassifierCV": _ridge_classifier(_CROSS_VALIDATED),
     "linear_model.SGDClassifier": _SGD_CLASSIFIER,
+    "linear_model.SGDOneClassSVM": schema(
+        {"n_features_in_": Size("n"), "coef_": Floats("n"), "offset_": Floats("1")},
+        _SGD,
+        training="_loss_function_ loss_function_",
+    ),
     "linear_model.SGDRegressor": _SGD_REGRESSOR,
     "linear_model.TheilSenRegressor": linear_regressor(
         {**_ITERATIONS, "breakdown_": Number(), "n_subpopulation_": Count()}

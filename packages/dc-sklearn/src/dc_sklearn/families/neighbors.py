@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 import numpy as np
@@ -24,8 +25,10 @@ from dc_sklearn.kinds import (
     Sparse,
     Word,
 )
-from dc_sklearn.schema import Field, Schema, State, schema
-from dc_sklearn.search_trees import TREES, SearchTree, build
+from dc_sklearn.nested import Nested
+from dc_sklearn.schema import Field, Restoring, Schema, State, schema
+from dc_sklearn.search_trees import TREES, DensityTree, SearchTree, build
+from dc_sklearn.slots import Reader
 
 
 def _check(owner: Any, state: State) -> None:
@@ -88,15 +91,43 @@ def _rebuild(owner: Any, state: State) -> State:
     if parts is None:
         return {}
     parameters = state["effective_metric_params_"]
-    try:
+    with _built(method, metric):
         return {"_tree": build(method, state["_fit_X"], owner.leaf_size, metric, parameters, parts)}
+
+
+@contextmanager
+def _built(method: str, metric: str) -> Iterator[None]:
+    """Raise :class:`StructureError` for a metric that the tree does not have."""
+    try:
+        yield
     except (TypeError, ValueError) as error:
         if isinstance(error, StructureError):
             raise
-        name = TREES[method].__name__
-        raise StructureError(
-            f"A {name} of _fit_X by {metric!r} cannot be built: {error}."
-        ) from error
+        raise StructureError(f"A {method} by {metric!r} cannot be built: {error}.") from error
+
+
+class _DensityTree(DensityTree):
+    """The attribute ``tree_``, of a metric whose parameters are checked."""
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the tree, checked."""
+        owner = restoring.owner
+        _check_metric("metric_params", owner.metric_params or {}, restoring.state["n_features_in_"])
+        with _built(str(owner.algorithm), str(owner.metric)):
+            return super().decode(reader, path, restoring)
+
+
+class RowSearch(Nested):
+    """An attribute that holds a search of as many rows as its owner's arrays have."""
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> Any:
+        """Return the search, checked."""
+        before = len(restoring.commits)
+        found = super().decode(reader, path, restoring)
+        for _, state in restoring.commits[before:]:
+            if state["n_samples_fit_"] != restoring.sizes["rows"]:
+                raise StructureError(f"{path!r} searches other rows than those of its owner.")
+        return found
 
 
 _ROWS: Final[Mapping[str, Field]] = {
@@ -125,10 +156,15 @@ _CLASSES: Final[Mapping[str, Field]] = {
 }
 _OUTLIERS: Final = MISSING | ListOf(Number() | Word() | MISSING)
 _REGRESSOR: Final = _neighbors({"_y": Reals("rows") | Reals("rows outputs")})
+_TRANSFORMER: Final = _neighbors({"_n_features_out": Size("rows")})
 
 SCHEMAS: Final = {
     "neighbors.KNeighborsClassifier": _neighbors(_CLASSES),
     "neighbors.KNeighborsRegressor": _REGRESSOR,
+    "neighbors.KNeighborsTransformer": _TRANSFORMER,
+    "neighbors.KernelDensity": schema(
+        {"n_features_in_": Size("n"), "bandwidth_": Number(minimum=0), "tree_": _DensityTree()}
+    ),
     "neighbors.LocalOutlierFactor": _neighbors(
         {
             "n_neighbors_": Size("neighbors", minimum=1),
@@ -151,4 +187,5 @@ SCHEMAS: Final = {
     "neighbors.NearestNeighbors": _neighbors(),
     "neighbors.RadiusNeighborsClassifier": _neighbors({**_CLASSES, "outlier_label_": _OUTLIERS}),
     "neighbors.RadiusNeighborsRegressor": _REGRESSOR,
+    "neighbors.RadiusNeighborsTransformer": _TRANSFORMER,
 }

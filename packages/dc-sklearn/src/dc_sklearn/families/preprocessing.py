@@ -1,4 +1,4 @@
-"""Scalers, encoders, imputers and selectors."""
+"""Scalers, encoders, binners, and features made of others."""
 
 from __future__ import annotations
 
@@ -7,24 +7,20 @@ from copy import copy
 from typing import Any, Final
 
 import numpy as np
+from scipy.interpolate import BSpline
 from sklearn.base import clone
-from sklearn.impute import MissingIndicator
 from sklearn.preprocessing import OneHotEncoder, StandardScaler
 from sklearn.preprocessing._data import _handle_zeros_in_scale
-from sklearn.utils._mask import _get_mask
 from sklearn.utils._missing import is_scalar_nan
 
 from dc_core import charge
-from dc_core.errors import StructureError
+from dc_core.errors import NotSerializable, StructureError
 from dc_sklearn.kinds import (
     MISSING,
     ArrayOf,
     Classes,
     Count,
-    DictOf,
-    Dtype,
     Flag,
-    Flags,
     Floats,
     Halves,
     Integers,
@@ -37,7 +33,8 @@ from dc_sklearn.kinds import (
     rises,
 )
 from dc_sklearn.nested import Nested
-from dc_sklearn.schema import Field, State, schema
+from dc_sklearn.schema import Field, Restoring, State, Storing, schema
+from dc_sklearn.slots import Reader, Slot, Slots
 
 
 def _given(**parameters: str) -> Callable[[Any, State], None]:
@@ -51,42 +48,14 @@ def _given(**parameters: str) -> Callable[[Any, State], None]:
     return check
 
 
-def _check_indicator(owner: Any, state: State) -> None:
-    """Check that missing values are indicated if the parameter says so."""
-    if bool(owner.add_indicator) != (state["indicator_"] is not None):
-        raise StructureError("indicator_ and the parameter add_indicator do not fit together.")
-
-
-def _missing(owner: Any, state: State) -> Any:
-    """Return which values of the training rows are missing, as ``KNNImputer.fit`` does."""
-    return _get_mask(state["_fit_X"], owner.missing_values)
-
-
-def _known(owner: Any, state: State) -> np.ndarray:
-    """Return which features have a value in a training row, as ``KNNImputer.fit`` does."""
-    known: np.ndarray = ~_missing(owner, state).all(axis=0)
-    return known
-
-
-def _check_selection(owner: Any, state: State) -> None:
-    """Check that there are p-values if the selector goes by them."""
-    if owner.mode not in ("percentile", "k_best") and state["pvalues_"] is None:
-        raise StructureError(f"pvalues_ is None, and mode={owner.mode!r} selects by it.")
-
-
-def _indicator(owner: Any, state: State) -> Any:
-    if not owner.add_indicator:
-        return None
-    return MissingIndicator(missing_values=owner.missing_values, error_on_new=False)
-
-
 def _check_categories(owner: Any, state: State) -> None:
     """Check the categories, and which of them are infrequent or dropped."""
     categories = state["categories_"]
     for known in categories:
         _check_known(known)
     infrequent = state.get("_infrequent_indices") or []
-    if len(infrequent) != (len(categories) if _groups(owner) else 0):
+    grouped = hasattr(owner, "max_categories") and _groups(owner)
+    if len(infrequent) != (len(categories) if grouped else 0):
         raise StructureError("_infrequent_indices does not hold one item per feature.")
     for indices, known in zip(infrequent, categories, strict=bool(infrequent)):
         if indices is not None:
@@ -173,12 +142,6 @@ def _rebuild_ordinal(owner: Any, state: State) -> State:
     return {**_group_infrequent(owner, state), "_missing_indices": missing}
 
 
-def _check_indicated(owner: Any, state: State) -> None:
-    """Check that no feature is indicated twice."""
-    if not rises(state["features_"]):
-        raise StructureError("features_ does not rise.")
-
-
 def _check_bins(owner: Any, state: State) -> None:
     """Check that each feature has one bin between any two of its edges."""
     for count, edges in zip(state["n_bins_"], state["bin_edges_"], strict=True):
@@ -233,13 +196,75 @@ def _power_scaler(owner: Any, state: State) -> Any:
     return StandardScaler(copy=False) if owner.standardize else None
 
 
-def _selected_by(owner: Any, state: State) -> Any:
-    return clone(owner.estimator)
+def _check_encodings(owner: Any, state: State) -> None:
+    """Check that each category has an encoding, for each class if there are several."""
+    _check_categories(owner, state)
+    several = state["target_type_"] == "multiclass"
+    classes = state["classes_"]
+    if (classes is None) != (state["target_type_"] == "continuous"):
+        raise StructureError("classes_ and target_type_ do not fit together.")
+    repeats = len(classes) if several else 1
+    if np.shape(state["target_mean_"]) != ((repeats,) if several else ()):
+        raise StructureError("target_mean_ does not hold one mean for each class.")
+    wanted = [len(known) for known in state["categories_"] for _ in range(repeats)]
+    if [len(encoding) for encoding in state["encodings_"]] != wanted:
+        raise StructureError("encodings_ does not hold one number for each category.")
 
 
-def _importance_getter(owner: Any) -> str:
-    getter = owner.importance_getter
-    return getter if isinstance(getter, str) and getter != "auto" else ""
+class _Splines:
+    """The attribute ``bsplines_``: the knots of each feature, ``(knots, n)`` of float64.
+
+    The coefficients and the degree follow from the parameters.
+    """
+
+    def encode(self, path: str, value: Any, storing: Storing) -> Slots:
+        """Yield the slot of the knots."""
+        knots = np.stack([spline.t for spline in value], axis=1)
+        made = _splines(storing.owner, knots)
+        if not all(
+            a.k == b.k and a.extrapolate == b.extrapolate and np.array_equal(a.c, b.c)
+            for a, b in zip(value, made, strict=True)
+        ):
+            raise NotSerializable(
+                f"{path!r} holds other splines than the parameters call for.",
+                hint="Do not change the parameters of an estimator that is fitted.",
+            )
+        yield f"{path}/knots/0", Slot.made(np.ascontiguousarray(knots))
+
+    def decode(self, reader: Reader, path: str, restoring: Restoring) -> list[Any]:
+        """Return the splines of each feature, whose knots rise."""
+        knots = reader.take(f"{path}/knots/0", dtype=np.float64, ndim=2)
+        degree = restoring.owner.degree
+        if knots.shape[1] != restoring.state["n_features_in_"] or len(knots) < 2 * degree + 2:
+            raise StructureError(f"{path}/knots has shape {knots.shape} for degree={degree}.")
+        if not np.isfinite(knots).all() or np.any(np.diff(knots, axis=0) < 0):
+            raise StructureError(f"{path}/knots are not finite, or fall.")
+        charge(8 * len(knots) ** 2, f"The splines {path!r}")
+        return _splines(restoring.owner, knots)
+
+
+def _splines(owner: Any, knots: np.ndarray) -> list[Any]:
+    """Return the splines of each feature, as ``SplineTransformer.fit`` makes them."""
+    periodic = owner.extrapolation == "periodic"
+    count = len(knots) - owner.degree - 1
+    coefficients = np.eye(count - owner.degree if periodic else count)
+    if periodic:
+        coefficients = np.concatenate((coefficients, coefficients[: owner.degree]))
+    extrapolate = owner.extrapolation in ("periodic", "continue")
+    return [
+        BSpline.construct_fast(knots[:, i], coefficients, owner.degree, extrapolate=extrapolate)
+        for i in range(knots.shape[1])
+    ]
+
+
+def _spline_outputs(owner: Any, state: State) -> int:
+    """Return the number of outputs, as ``SplineTransformer.fit`` counts them."""
+    n = state["n_features_in_"]
+    each: int = state["bsplines_"][0].c.shape[0] if n else 0
+    if owner.extrapolation == "periodic":
+        each -= owner.degree
+    outputs: int = n * each - n * (1 - owner.include_bias)
+    return outputs
 
 
 _MAX_OUTPUTS_LOG2: Final = 48
@@ -249,27 +274,6 @@ _PER_FEATURE: Final = Halves("n") | MISSING
 _SEEN: Final[Mapping[str, Field]] = {"n_samples_seen_": Number(0) | Reals("n", minimum=0)}
 _GROUPED: Final = "_infrequent_enabled _default_to_infrequent_mappings"
 _STATELESS: Final = schema({}, _FEATURES)
-_SCORES: Final[Mapping[str, Field]] = {**_FEATURES, "scores_": Floats("n")}
-_BEST: Final = schema({**_SCORES, "pvalues_": Floats("n") | MISSING})
-_SIGNIFICANT: Final = schema({**_SCORES, "pvalues_": Floats("n")})
-_ELIMINATION: Final = schema(
-    {
-        **_FEATURES,
-        "ranking_": Integers("n"),
-        "estimator_": Nested(_selected_by),
-    },
-    {
-        "cv_results_": DictOf(Reals("_") | Reals("_ _")),
-        "step_n_features_": ListOf(Count()),
-        "step_ranking_": ListOf(Integers("n")),
-        "step_scores_": ListOf(Number() | Floats("_")),
-        "step_support_": ListOf(Flags("n")),
-    },
-    derived={
-        "support_": lambda owner, state: state["ranking_"] == 1,
-        "n_features_": lambda owner, state: np.sum(state["ranking_"] == 1),
-    },
-)
 _VALUES: Final = Labels("_", minimum=1) | ArrayOf(Word() | Number() | MISSING, minimum=1)
 _CATEGORIES: Final[Mapping[str, Field]] = {**_FEATURES, "categories_": ListOf(_VALUES, "n")}
 _INFREQUENT: Final[Mapping[str, Field]] = {
@@ -277,49 +281,6 @@ _INFREQUENT: Final[Mapping[str, Field]] = {
 }
 
 SCHEMAS: Final = {
-    "feature_selection.GenericUnivariateSelect": schema(
-        {**_SCORES, "pvalues_": Floats("n") | MISSING}, check=_check_selection
-    ),
-    "feature_selection.RFE": _ELIMINATION,
-    "feature_selection.RFECV": _ELIMINATION,
-    "feature_selection.SelectFdr": _SIGNIFICANT,
-    "feature_selection.SelectFpr": _SIGNIFICANT,
-    "feature_selection.SelectFromModel": schema(
-        {"estimator_": Nested(_selected_by, read_by=_importance_getter)},
-        {"max_features_": Count()},
-    ),
-    "feature_selection.SelectFwe": _SIGNIFICANT,
-    "feature_selection.SelectKBest": _BEST,
-    "feature_selection.SelectPercentile": _BEST,
-    "feature_selection.VarianceThreshold": schema({**_FEATURES, "variances_": Floats("n")}),
-    "impute.KNNImputer": schema(
-        {
-            **_FEATURES,
-            "_fit_X": Halves("rows n"),
-            "indicator_": Nested(_indicator),
-        },
-        derived={"_mask_fit_X": _missing, "_valid_mask": _known},
-        check=_check_indicator,
-    ),
-    "impute.MissingIndicator": schema(
-        {
-            **_FEATURES,
-            "features_": Integers("_", minimum=0, below="n"),
-            "_precomputed": Flag(),
-        },
-        derived={"_n_features": lambda owner, state: state["n_features_in_"]},
-        check=_check_indicated,
-    ),
-    "impute.SimpleImputer": schema(
-        {
-            **_FEATURES,
-            "statistics_": Labels("n") | ArrayOf(Word() | Number() | MISSING, "n"),
-            "indicator_": Nested(_indicator),
-            "_fit_dtype": Dtype(),
-        },
-        since={"1.8": {"_fill_dtype": Dtype()}},
-        check=_check_indicator,
-    ),
     "preprocessing.Binarizer": _STATELESS,
     "preprocessing.FunctionTransformer": _STATELESS,
     "preprocessing.KBinsDiscretizer": schema(
@@ -355,6 +316,11 @@ SCHEMAS: Final = {
         },
         _SEEN,
         derived={"data_range_": lambda owner, state: state["data_max_"] - state["data_min_"]},
+    ),
+    "preprocessing.MultiLabelBinarizer": schema(
+        {"classes_": Labels("classes")},
+        rebuilt="_cached_dict",
+        rebuild=lambda owner, state: {"_cached_dict": None},
     ),
     "preprocessing.Normalizer": _STATELESS,
     "preprocessing.OneHotEncoder": schema(
@@ -399,5 +365,20 @@ SCHEMAS: Final = {
         {**_FEATURES, "mean_": _PER_FEATURE, "var_": _PER_FEATURE, "scale_": _PER_FEATURE},
         _SEEN,
         check=_given(mean_="with_mean", scale_="with_std"),
+    ),
+    "preprocessing.SplineTransformer": schema(
+        {**_FEATURES, "bsplines_": _Splines()}, derived={"n_features_out_": _spline_outputs}
+    ),
+    "preprocessing.TargetEncoder": schema(
+        {
+            **_CATEGORIES,
+            "target_type_": Word(("continuous", "binary", "multiclass")),
+            "classes_": Classes("classes", minimum=2) | MISSING,
+            "target_mean_": Number() | Floats("classes"),
+            "encodings_": ListOf(Floats("_")),
+        },
+        rebuilt="_infrequent_enabled",
+        rebuild=lambda owner, state: {"_infrequent_enabled": False},
+        check=_check_encodings,
     ),
 }
