@@ -69,13 +69,26 @@ _FAULTS: Final = (
 
 
 def describe(obj: Any) -> tuple[str, Mapping[str, Any]] | None:
-    """Return the stored name and the arguments of ``obj``, None if its class has no stored form.
+    """Return the stored name and the arguments of ``obj``.
 
-    Raises :class:`NotSerializable`, naming the layer, if it holds something without one.
+    None if its class, or that of a layer in it, is neither in the table nor registered.
+
+    Raises :class:`NotSerializable`, naming the layer, for code and for what no config tells.
     """
+    try:
+        return _described(obj)
+    except _NotRegistered:
+        return None
+
+
+class _NotRegistered(NotSerializable):
+    """A class or function that is neither in the closed table nor registered with Keras."""
+
+
+def _described(obj: Any) -> tuple[str, Mapping[str, Any]]:
     cls = type(obj)
     if _table_name(cls) is None and keras.saving.get_registered_name(cls) == cls.__name__:
-        return None
+        raise _not_registered(f"The {cls.__name__} {obj.name!r}")
     _check_unchanged(obj)
     serialized = keras.saving.serialize_keras_object(obj)
     node = _Encoder(f"The {cls.__name__} {obj.name!r}").node(serialized)
@@ -123,8 +136,10 @@ def build(name: str, params: Mapping[str, Any]) -> Any:
 
 def check_storable(obj: Any) -> None:
     """Raise :class:`NotSerializable` if ``obj`` cannot be stored as what it is."""
-    if describe(obj) is None:
-        raise _not_registered(f"The {type(obj).__name__} {obj.name!r}")
+    try:
+        _described(obj)
+    except _NotRegistered as error:
+        raise NotSerializable(error.args[0], hint=error.hint) from None
 
 
 def _made(name: str, make: Callable[[], Any]) -> Any:
@@ -451,8 +466,8 @@ def _decoded_shapes(value: Any, depth: int = 0) -> Any:
     raise ParameterError("The shapes that a stored model is built for are not shapes.")
 
 
-def _not_registered(shown: str) -> NotSerializable:
-    return NotSerializable(
+def _not_registered(shown: str) -> _NotRegistered:
+    return _NotRegistered(
         f"{shown} is not registered, so it cannot be stored.",
         hint="Register it with Keras: @keras.saving.register_keras_serializable(); the class then "
         "needs get_config().",
