@@ -124,7 +124,11 @@ class NetworkTrainer(Trainer):
         """Return the values of all weights; a variable that changes gets memory of its own."""
         return {name: tf.identity(value_of(v)) for name, v in self._variables.items()}
 
-    def moved_weights(self, weights: dict[str, Any], share: float) -> dict[str, Any]:
+    def share_if_applied(self, share: float, loss: Any) -> Any:
+        """Return ``share``, and 0 if ``loss``, a scalar on the device, is NaN."""
+        return tf.where(tf.math.is_nan(loss), tf.zeros_like(loss), tf.cast(share, loss.dtype))
+
+    def moved_weights(self, weights: dict[str, Any], share: Any) -> dict[str, Any]:
         """Return ``weights``, moved towards the network's by ``share``."""
         moved = {}
         for name, variable in self._variables.items():

@@ -158,6 +158,13 @@ class Trainer(ABC):
         or a scalar on the device if :meth:`apply` returns those.
         """
 
+    def share_if_applied(self, share: float, loss: Any) -> Any:
+        """Return ``share``, and 0 if ``loss``, a scalar on the device, is NaN.
+
+        Nothing waits for the device, so the result is a scalar there too.
+        """
+        return share * (loss == loss)
+
     @abstractmethod
     def set_weights(self, weights: Mapping[str, Any]) -> None:
         """Give the model the weights of a copy."""
@@ -385,11 +392,11 @@ class Trainer(ABC):
 
         That of a step whose ``loss`` is NaN, which was not applied, stays as it is.
         """
-        share: Any = averaging.next_share(self.config, self._averaged)
+        share = averaging.next_share(self.config, self._averaged)
         if not self._averaged:
             self._average = self.copied_weights(self._average)
-        elif not isinstance(loss, float):  # NaN is not equal to itself, and nothing is waited for
-            self._average = self.moved_weights(self._average, share * (loss == loss))
+        elif not isinstance(loss, float):
+            self._average = self.moved_weights(self._average, self.share_if_applied(share, loss))
         elif not math.isnan(loss):
             self._average = self.moved_weights(self._average, share)
         self._averaged += 1
