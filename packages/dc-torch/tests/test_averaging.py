@@ -11,6 +11,7 @@ from torch.optim.swa_utils import AveragedModel
 from dc_core import Metric
 from dc_core.errors import ParameterError, TrainingStateError
 from dc_torch import Callback, TorchModel, TrainingConfig
+from dc_torch.trainer import ModuleTrainer
 
 AVERAGES = {
     "ema": {"average": "ema", "average_decay": 0.9},
@@ -175,3 +176,16 @@ def test_a_count_of_averaged_weights_that_is_not_one_is_refused(rows, change):
 def test_an_invalid_option_is_named(options):
     with pytest.raises(ParameterError, match=next(iter(options))):
         TrainingConfig(**options)
+
+
+def test_the_average_and_the_weights_are_exchanged_in_the_same_memory():
+    trainer = ModuleTrainer(nn.Linear(8, 1), TrainingConfig())
+    before = trainer.copied_weights({})
+    average = {name: tensor + 1 for name, tensor in before.items()}
+    expected = {name: tensor.clone() for name, tensor in average.items()}
+    places = {name: tensor.data_ptr() for name, tensor in average.items()}
+    exchanged = trainer.exchanged_weights(average)
+    assert {name: tensor.data_ptr() for name, tensor in exchanged.items()} == places
+    for name, tensor in trainer.module.state_dict().items():
+        assert torch.equal(tensor, expected[name])
+        assert torch.equal(exchanged[name], before[name])

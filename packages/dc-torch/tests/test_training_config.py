@@ -80,6 +80,7 @@ BAD_OPTIONS = {
     "precision": "float16",
     "input_dtype": "tensor",
     "seed": -1,
+    "compile": "fast",
     "device": "abacus",
     "devices": 0,
     "strategy": "fastest",
@@ -259,7 +260,7 @@ def test_parameters_contain_every_option_and_make_an_equal_model(rows):
     parameters = model.get_parameters()
     assert parameters["layer_sizes"] == [4, 3]
     expected = TrainingConfig(seed=5, epochs=3).options()
-    for name in ("device", "devices", "strategy"):  # these belong to the machine
+    for name in ("compile", "device", "devices", "strategy"):  # these belong to the machine
         del expected[name]
     assert parameters["options"] == expected
     assert list(parameters["options"]) == sorted(parameters["options"]), "a plain object in JSON"

@@ -11,8 +11,9 @@ import torch
 from torch import Tensor, nn
 
 from dc_core import Batch, Columns, Dataset, DCError, row_count
-from dc_core.errors import DatasetError, EmptyDataset, OutOfDeviceMemory
+from dc_core.errors import DatasetError, EmptyDataset, OutOfDeviceMemory, ParameterError
 from dc_torch.batches import Input, RaggedTensor, input_dtype, input_of
+from dc_torch.compilation import is_of_compiler
 from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
 from dc_torch.wrapped import unwrapped
@@ -58,7 +59,8 @@ def outputs(
 def run(module: nn.Module, X: Input) -> Any:
     """Return ``module(X)``, or ``module(**X)`` for named columns.
 
-    Raises :class:`DatasetError` if the module fails on ``X``, and :class:`OutOfDeviceMemory`.
+    Raises :class:`DatasetError` if the module fails on ``X``, :class:`ParameterError` if it cannot
+    be compiled, and :class:`OutOfDeviceMemory`.
     """
     try:
         return module(**X) if isinstance(X, dict) else module(X)
@@ -80,6 +82,11 @@ def run(module: nn.Module, X: Input) -> Any:
         TypeError,
         ValueError,
     ) as error:
+        if is_of_compiler(error):
+            raise ParameterError(
+                f"The {type(unwrapped(module)).__name__} cannot be compiled: {error}",
+                hint="Set compile=False, or install what the message asks for.",
+            ) from error
         raise DatasetError(
             f"The {type(unwrapped(module)).__name__} fails on X of {_form(X)}: "
             f"{type(error).__name__}: {error}",

@@ -23,17 +23,21 @@ class FiniteCheck:
         self._found = torch.zeros((), device=device)
         self._one = torch.ones((), device=device)
 
-    def faults(self, gradients: list[Tensor]) -> Tensor:
+    def faults(self, gradients: list[Tensor], scale: Tensor | None = None) -> Tensor:
         """Return 1 if one of them is not finite and 0 otherwise, as a scalar on their device.
 
-        Nothing waits for the device. The tensor is used again at the next call.
+        They are divided by ``scale``. Nothing waits for the device. The tensor is used again at the
+        next call.
         """
         self._found.zero_()
+        factor = self._one if scale is None else scale.reciprocal()
         if _alike(gradients):
             # What torch's own scaler of gradients uses: one pass over all of them.
-            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, self._one)
+            torch._amp_foreach_non_finite_check_and_unscale_(gradients, self._found, factor)
         else:
             for gradient in gradients:
+                if scale is not None:
+                    gradient.mul_(factor)
                 values = gradient.coalesce().values() if gradient.is_sparse else gradient
                 self._found.logical_or_(~torch.isfinite(values).all())
         return self._found

@@ -26,6 +26,7 @@ from dc_core.errors import (
 )
 from dc_core.training import Evaluated, Labels, Trainer, World
 from dc_torch.batches import input_dtype, input_of
+from dc_torch.compilation import begin_step, compiled
 from dc_torch.distributed import own_part
 from dc_torch.extra_state import ExtraStates
 from dc_torch.extra_state import to_array as extra_state_array
@@ -40,6 +41,7 @@ from dc_torch.optimizers import (
 )
 from dc_torch.process_group import ProcessGroup
 from dc_torch.rng import isolated_rng, seed_rng
+from dc_torch.scaling import ARRAYS, LossScale
 from dc_torch.sharding import Sharded
 from dc_torch.stepping import Buffers, FiniteCheck
 from dc_torch.training_config import TrainingConfig
@@ -69,7 +71,8 @@ class ModuleTrainer(Trainer):
         inner = unwrapped(module)  # by its names, so that a state fits however the module is run
         self._frozen = {name for pattern in config.freeze for name in matching(inner, pattern)}
         self._loss = config.loss_function()
-        self._mixed = config.is_mixed(self.device)
+        self._mixed = config.mixed_dtype(self.device)
+        self._loss_scale = LossScale(self.device) if self._mixed is torch.float16 else None
         self._dtype = input_dtype(module, config)
         self._group: ProcessGroup | None = None
         self._parallel: nn.Module | None = None
@@ -82,6 +85,7 @@ class ModuleTrainer(Trainer):
     def _hold(self, module: nn.Module) -> None:
         """Train ``module`` from now on, with a new optimizer."""
         self.module = module
+        self._running = compiled(module, self.config.compile)
         inner = unwrapped(module)
         self._parameters = _trainable(inner, self._frozen)
         self._optimizer = make_optimizer(
@@ -220,13 +224,14 @@ class ModuleTrainer(Trainer):
         seed_rng(seed)
         try:
             with self._buffers.restored_on_error(keep=before is None):
-                module, ranks = self.module, self.world.size
+                module, ranks = self._running, self.world.size
                 if self._sharded is not None:
                     self._sharded.begin_step()
                 elif self._group is not None:
                     module = self._parallel_in(self._group, X, labels, weight, seed)
                 if before is None:
                     self._drop_gradients()
+                    begin_step(self.config.compile)
                 loss = self._backward(module, X, labels, weight, ranks)
                 if self._group is not None and self._sharded is None:
                     loss = self._group.sum(loss)
@@ -241,8 +246,12 @@ class ModuleTrainer(Trainer):
         """Return the loss, after adding its gradients times ``factor``."""
         output = as_floats(self._output(module, X))
         self._loss.check(output, labels.y, labels.given)
-        w = labels.w / (weight / factor)
-        loss = self._loss.backward(output, *self._targets(labels.y, w, output))
+        y, w = self._targets(labels.y, labels.w / (weight / factor), output)
+        if self._loss_scale is not None:
+            scale = self._loss_scale.scale
+            loss = self._loss.backward(output, y, w * scale) / scale
+        else:
+            loss = self._loss.backward(output, y, w)
         return loss if factor == 1 else loss / factor
 
     def _out_of_memory(
@@ -300,7 +309,8 @@ class ModuleTrainer(Trainer):
             seed_rng(seed)
             unused = any(p.grad is None for p in self._parameters.values() if p.requires_grad)
             unused = any(found for (found,) in group.gather((unused,)))
-            self._parallel = group.parallel(self.module, unused=unused)
+            parallel = group.parallel(self.module, unused=unused)
+            self._parallel = compiled(parallel, self.config.compile)
             self._trained = trained
         return self._parallel
 
@@ -327,18 +337,34 @@ class ModuleTrainer(Trainer):
         Clipping makes infinite values finite.
         """
         if self._decides:
-            faults = self._finite.faults(found).logical_or_(~torch.isfinite(loss))
+            faults = self._faults(found, loss)
             self._clip()
             self._step(len(found), faults)
             self._buffers.restore(faults)
             return torch.where(faults.bool(), math.nan, loss)
-        value = loss.item()
-        if not (math.isfinite(value) and self._finite.passes(found)):
+        if self._loss_scale is None:
+            applies = math.isfinite(loss.item()) and self._finite.passes(found)
+        else:
+            applies = not self._faults(found, loss).item()
+        if not applies:
             self._buffers.restore()
             return math.nan
         self._clip()
         self._step(len(found))
-        return value
+        return loss.item()
+
+    def _faults(self, gradients: list[Tensor], loss: Tensor) -> Tensor:
+        """Return 1 on the device if the loss or a gradient is not finite, and undo the scale."""
+        scale = self._loss_scale
+        faults = self._finite.faults(gradients, None if scale is None else scale.scale)
+        faults.logical_or_(~torch.isfinite(loss))
+        if scale is not None:
+            scale.update(faults)
+        return faults
+
+    def recovers(self) -> bool:
+        """Return whether a smaller loss scale may let the next steps be applied."""
+        return self._loss_scale is not None and self._loss_scale.can_fall()
 
     def _agreed(self, group: ProcessGroup, sharded: Sharded, loss: Tensor) -> Tensor:
         """Return the loss of all ranks, NaN if a gradient is not finite on one of them.
@@ -362,7 +388,7 @@ class ModuleTrainer(Trainer):
 
     def evaluated(self, X: Columns, labels: Labels, *, predict: bool) -> Evaluated:
         """Return the weighted sum of the losses of the labels and, if asked for, predictions."""
-        output = self._output(self.module, X)
+        output = self._output(self._running, X)
         self._loss.check(output, labels.y, labels.given)
         predictions = to_array(as_floats(self._loss.predictions(output))) if predict else None
         return Evaluated(float(self._weighted(output, labels)), predictions)
@@ -395,6 +421,19 @@ class ModuleTrainer(Trainer):
         for name in tensors.keys() - moving:
             weights[name].copy_(tensors[name])
         return weights | self._extra.copied()
+
+    @torch.no_grad()
+    def exchanged_weights(self, weights: dict[str, Any]) -> dict[str, Any]:
+        """Give the module the values of ``weights``; return those that it had, in their place."""
+        extra = self._extra.copied()
+        for name, tensor in named_tensors(self.module).items():
+            before = tensor.clone()  # one at a time, instead of a second copy of all
+            tensor.copy_(weights[name])
+            weights[name].copy_(before)
+        self._extra.set(weights)
+        if self._sharded is not None:
+            self._sharded.is_changed = True
+        return weights | extra
 
     @torch.no_grad()
     def set_weights(self, weights: Mapping[str, Any]) -> None:
@@ -437,8 +476,12 @@ class ModuleTrainer(Trainer):
             raise TrainingStateError(error.args[0], hint=error.hint) from error
 
     def optimizer_state(self) -> dict[str, np.ndarray]:
-        """Return the optimizer's state as arrays named ``<parameter>/<quantity>``."""
-        return self._arrays(optimizer_state(self._optimizer, self._parameters))
+        """Return the optimizer's state as arrays named ``<parameter>/<quantity>``.
+
+        With them is the loss scale, if there is one.
+        """
+        state = self._arrays(optimizer_state(self._optimizer, self._parameters))
+        return state if self._loss_scale is None else state | self._loss_scale.to_arrays()
 
     def _arrays(self, found: Iterator[tuple[str, np.ndarray]]) -> dict[str, np.ndarray]:
         """Return the arrays; of spread ones, only rank 0 keeps what all ranks gather together."""
@@ -450,7 +493,13 @@ class ModuleTrainer(Trainer):
 
     def load_optimizer_state(self, state: Mapping[str, np.ndarray]) -> None:
         """Set the optimizer's state."""
+        scale = self._loss_scale
+        if scale is not None:
+            known = {name: array for name, array in state.items() if name in ARRAYS}
+            scale = LossScale.from_arrays(known, self.device)
+            state = {name: array for name, array in state.items() if name not in known}
         load_optimizer_state(self._optimizer, self._parameters, state)
+        self._loss_scale = scale
 
     def _step(self, count: int, faults: Tensor | None = None) -> None:
         try:
@@ -475,7 +524,7 @@ class ModuleTrainer(Trainer):
             nn.utils.clip_grad_norm_(self._parameters.values(), self.config.gradient_clip)
 
     def _precision(self) -> AbstractContextManager[Any]:
-        return torch.autocast(self.device.type, torch.bfloat16) if self._mixed else nullcontext()
+        return torch.autocast(self.device.type, self._mixed) if self._mixed else nullcontext()
 
     def _output(self, module: nn.Module, X: Columns) -> Tensor:
         """Return the output in the precision of training, which is also that of its validation."""

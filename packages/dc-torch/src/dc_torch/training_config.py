@@ -12,13 +12,21 @@ from torch import nn
 
 from dc_core import check_choice, check_count, check_names, check_positive, training
 from dc_core.errors import ParameterError
+from dc_torch.compilation import MODES, CompileMode
 from dc_torch.devices import resolve_device
 from dc_torch.losses import Loss, LossFunction, make_loss
 from dc_torch.optimizers import OptimizerChoice, named_optimizer
 from dc_torch.process_group import place
 
-MACHINE: Final = ("device", "devices", "strategy")
+MACHINE: Final = ("compile", "device", "devices", "strategy")
 """The options that belong to the machine, and are not stored with a model."""
+
+_PRECISIONS: Final[Mapping[str, torch.dtype | None]] = {
+    "auto": None,
+    "float32": None,
+    "bf16-mixed": torch.bfloat16,
+    "fp16-mixed": torch.float16,
+}
 
 
 class TrainingOptions(training.TrainingOptions, total=False):
@@ -32,7 +40,8 @@ class TrainingOptions(training.TrainingOptions, total=False):
     weight_decay_factors: Mapping[str, float]
     freeze: Sequence[str]
     unfreeze_after: int | None
-    precision: Literal["auto", "float32", "bf16-mixed"]
+    precision: Literal["auto", "float32", "bf16-mixed", "fp16-mixed"]
+    compile: bool | CompileMode
     input_dtype: str | None
     device: str
     devices: int
@@ -94,10 +103,20 @@ class TrainingConfig(training.TrainingConfig):
     unfreeze_after: int | None = None
     """The number of epochs after which frozen parameters are trained too; None means never."""
 
-    precision: Literal["auto", "float32", "bf16-mixed"] = "auto"
+    precision: Literal["auto", "float32", "bf16-mixed", "fp16-mixed"] = "auto"
     """Precision of training and its validation: ``auto`` is ``bf16-mixed`` on GPUs with bfloat16.
 
-    Predictions have the module's own.
+    Predictions have the module's own. With ``fp16-mixed`` the loss is scaled, so that small
+    gradients are not 0 in float16. The scale is halved when a gradient overflows; that step is not
+    applied, and training goes on.
+    """
+
+    compile: bool | CompileMode = False
+    """Whether ``torch.compile`` compiles the module for training and its validation, or the mode.
+
+    The modes are ``default``, ``reduce-overhead`` and ``max-autotune``, which use CUDA graphs, and
+    ``max-autotune-no-cudagraphs``. Compiling takes from seconds to minutes, and once more for a
+    batch of another size. It needs a C++ compiler on the CPU, and Triton on a GPU.
     """
 
     input_dtype: str | None = None
@@ -127,7 +146,9 @@ class TrainingConfig(training.TrainingConfig):
             object.__setattr__(self, "loss", partial(self.loss))
         self.loss_function()
         object.__setattr__(self, "optimizer", named_optimizer(self.optimizer))
-        check_choice("precision", self.precision, ("auto", "float32", "bf16-mixed"))
+        check_choice("precision", self.precision, tuple(_PRECISIONS))
+        if not isinstance(self.compile, bool):
+            check_choice("compile", self.compile, MODES)
         for option in ("learning_rate_factors", "weight_decay_factors"):
             if not isinstance(getattr(self, option), dict):
                 raise ParameterError(
@@ -160,6 +181,11 @@ class TrainingConfig(training.TrainingConfig):
                 )
         check_count("devices", self.devices, minimum=1)
         check_choice("strategy", self.strategy, ("auto", "ddp", "fsdp"))
+        if self.compile is not False and self.strategy == "fsdp":
+            raise ParameterError(
+                "A module that is spread over processes is not compiled.",
+                hint="Use compile=False with strategy='fsdp', or strategy='ddp'.",
+            )
         if self.input_dtype is not None:
             named: object = self.input_dtype
             dtype = vars(torch).get(named) if isinstance(named, str) else None
@@ -196,8 +222,8 @@ class TrainingConfig(training.TrainingConfig):
         """Whether each of several processes holds a part of the weights during training."""
         return self.strategy == "fsdp" and (self.devices > 1 or place() is not None)
 
-    def is_mixed(self, device: torch.device) -> bool:
-        """Return whether training on ``device`` uses mixed precision."""
-        if self.precision == "auto":
-            return device.type == "cuda" and torch.cuda.is_bf16_supported()
-        return self.precision == "bf16-mixed"
+    def mixed_dtype(self, device: torch.device) -> torch.dtype | None:
+        """Return the dtype of mixed precision in training on ``device``; None without."""
+        if self.precision == "auto" and device.type == "cuda" and torch.cuda.is_bf16_supported():
+            return torch.bfloat16
+        return _PRECISIONS[self.precision]

@@ -148,7 +148,7 @@ def from_arrays(columns: Mapping[str, np.ndarray]) -> list[Epoch]:
         )
     loss, valid_loss, rate, skipped = (columns[name] for name in _COLUMNS)
     possible = {
-        "loss": np.isfinite(loss),
+        "loss": np.isfinite(loss) | (np.isnan(loss) & (skipped > 0)),
         "valid_loss": ~np.isinf(valid_loss),
         "learning_rate": np.isfinite(rate) & (rate >= 0),
         "skipped": (skipped >= 0) & (skipped < _MAX_STEPS) & (skipped == np.floor(skipped)),

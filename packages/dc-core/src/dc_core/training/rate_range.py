@@ -99,13 +99,15 @@ def _losses(
         for i, (rate, (X, labels)) in enumerate(
             zip(rates, _labelled_batches(dataset, trainer), strict=False)
         ):
-            gradients = trainer.step_gradients(
-                X, labels, float(labels.w.sum()), step_seed(seed, 1, i)
-            )
-            applied = trainer.apply(gradients, rate)
-            loss = applied if isinstance(applied, float) else trainer.read([applied])[0]
-            if math.isnan(loss):
-                return
+            loss = math.nan
+            while math.isnan(loss):
+                gradients = trainer.step_gradients(
+                    X, labels, float(labels.w.sum()), step_seed(seed, 1, i)
+                )
+                applied = trainer.apply(gradients, rate)
+                loss = applied if isinstance(applied, float) else trainer.read([applied])[0]
+                if math.isnan(loss) and not trainer.recovers():
+                    return
             yield loss
             signals.check()
 

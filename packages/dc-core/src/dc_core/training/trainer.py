@@ -138,6 +138,13 @@ class Trainer(ABC):
         is not finite, nothing changes, and the loss is NaN.
         """
 
+    def recovers(self) -> bool:
+        """Return whether steps may be applied again by themselves: a loss scale falls, say.
+
+        Training then goes on after any number of steps in a row that are not applied.
+        """
+        return False
+
     @abstractmethod
     def read(self, losses: Sequence[Any]) -> list[float]:
         """Return the values of losses that :meth:`apply` left on the device."""
@@ -149,6 +156,15 @@ class Trainer(ABC):
     @abstractmethod
     def copied_weights(self, into: dict[str, Any]) -> dict[str, Any]:
         """Return a copy of all weights, in the memory of ``into``, an earlier copy, if it fits."""
+
+    def exchanged_weights(self, weights: dict[str, Any]) -> dict[str, Any]:
+        """Give the model the weights of a copy, and return a copy of those that it had.
+
+        It may be in the memory of ``weights``, which is not used again.
+        """
+        own = self.copied_weights({})
+        self.set_weights(weights)
+        return own
 
     @abstractmethod
     def moved_weights(self, weights: dict[str, Any], share: Any) -> dict[str, Any]:
@@ -363,12 +379,13 @@ class Trainer(ABC):
         partial = self._partial
         loss = partial.mean()
         if math.isnan(loss):
-            if partial.losses:
+            if partial.losses and not self.recovers():
                 raise self._diverged(number)
-            raise DatasetError(
-                "No row of the dataset has a label with a weight.",
-                hint="Check y and w: a label of weight 0 counts as missing.",
-            )
+            if not partial.losses:
+                raise DatasetError(
+                    "No row of the dataset has a label with a weight.",
+                    hint="Check y and w: a label of weight 0 counts as missing.",
+                )
         # It has been added already if validation did not end before.
         if (
             self.config.average == "swa"
@@ -409,14 +426,12 @@ class Trainer(ABC):
             return
         try:
             with signals.whole():
-                self._last = self.copied_weights({})
-                self.set_weights(self._average)
+                self._last, self._average = self.exchanged_weights(self._average), {}
             yield
         finally:
             with signals.whole():
                 if self._last:
-                    self.set_weights(self._last)
-                    self._last = {}
+                    self._average, self._last = self.exchanged_weights(self._last), {}
 
     def _steps(
         self,
@@ -469,7 +484,7 @@ class Trainer(ABC):
             on_step(partial.steps, steps)
             if len(self._unread) >= _READ_EVERY:
                 self._read_losses()
-            if partial.skipped_last >= SKIPPED_IN_A_ROW:
+            if partial.skipped_last >= SKIPPED_IN_A_ROW and not self.recovers():
                 raise self._diverged(number)
         self._sums((), signals)
 
