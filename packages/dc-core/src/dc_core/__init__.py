@@ -76,6 +76,7 @@ if TYPE_CHECKING:
     from dc_core.prefetching import prefetch as prefetch
     from dc_core.registry import register_component as register_component
     from dc_core.registry import register_model as register_model
+    from dc_core.replacing import with_parameters as with_parameters
     from dc_core.roles import Estimator as Estimator
     from dc_core.roles import Generator as Generator
     from dc_core.roles import Metalearner as Metalearner
@@ -157,6 +158,7 @@ _EXPORTS = {
     "dc_core.plugins.info": ["BackendInfo"],
     "dc_core.prefetching": ["prefetch"],
     "dc_core.registry": ["register_component", "register_model", "registry"],
+    "dc_core.replacing": ["with_parameters"],
     "dc_core.roles": [
         "Estimator",
         "Generator",

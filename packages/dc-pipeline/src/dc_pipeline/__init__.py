@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
+    from dc_core import with_parameters as with_parameters
     from dc_pipeline import benchmarks as benchmarks
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
@@ -177,7 +178,6 @@ if TYPE_CHECKING:
     from dc_pipeline.tuning.domains import LogUniform as LogUniform
     from dc_pipeline.tuning.domains import Uniform as Uniform
     from dc_pipeline.tuning.grid import GridTuner as GridTuner
-    from dc_pipeline.tuning.parameters import with_parameters as with_parameters
     from dc_pipeline.tuning.plots import plot_history as plot_history
     from dc_pipeline.tuning.plots import plot_importance as plot_importance
     from dc_pipeline.tuning.plots import plot_parallel as plot_parallel
@@ -188,6 +188,7 @@ if TYPE_CHECKING:
     from dc_pipeline.tuning.tuner import Tuner as Tuner
 
 _EXPORTS = {
+    "dc_core": ["with_parameters"],
     "dc_pipeline.benchmarks": ["benchmarks"],
     "dc_pipeline.featurizers.alignments": ["Alignment", "read_alignment"],
     "dc_pipeline.featurizers.atom_grid": ["AtomGrid"],
@@ -312,7 +313,6 @@ _EXPORTS = {
     "dc_pipeline.tuning.bayesian": ["OptunaTuner"],
     "dc_pipeline.tuning.domains": ["Choice", "Domain", "Integer", "LogUniform", "Uniform"],
     "dc_pipeline.tuning.grid": ["GridTuner"],
-    "dc_pipeline.tuning.parameters": ["with_parameters"],
     "dc_pipeline.tuning.plots": [
         "plot_history",
         "plot_importance",

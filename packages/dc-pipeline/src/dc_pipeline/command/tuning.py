@@ -8,6 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final, Self
 
+from dc_core import with_parameters
 from dc_core.errors import MissingParameter, ParameterError
 from dc_pipeline.command.components import Made, Spec, make
 from dc_pipeline.command.configuration import Run, checked_table
@@ -20,7 +21,6 @@ from dc_pipeline.splitters.random import RandomSplitter
 from dc_pipeline.tuning.bayesian import OptunaTuner
 from dc_pipeline.tuning.domains import Choice, Domain, Integer, LogUniform, Uniform
 from dc_pipeline.tuning.grid import GridTuner
-from dc_pipeline.tuning.parameters import with_parameters
 from dc_pipeline.tuning.random import RandomTuner
 from dc_pipeline.tuning.result import TuningResult
 from dc_pipeline.tuning.tuner import Tuner

@@ -8,10 +8,9 @@ from typing import Any
 
 import numpy as np
 
-from dc_core import Estimator
+from dc_core import Estimator, with_parameters
 from dc_core.errors import ParameterError, UnknownParameter
 from dc_pipeline.tuning.domains import Domain
-from dc_pipeline.tuning.parameters import with_parameters
 
 Suggest = Callable[[str, Domain], Any]
 """Returns the value of the parameter of this name, from this domain."""

@@ -7,8 +7,10 @@ from difflib import get_close_matches
 from inspect import Parameter, signature
 from typing import Any, TypeVar
 
-from dc_core import Component, construct, plugins, registry
+from dc_core import plugins, registry
+from dc_core.component import Component
 from dc_core.errors import ParameterError, UnknownParameter
+from dc_core.parameters import construct
 
 T = TypeVar("T")
 
