@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from dc_core import deferred_signals, uninterrupted
+from dc_core.testing.process import apart
 
 
 @pytest.fixture(autouse=True)
@@ -24,8 +25,13 @@ def press():
 def interrupted(work):
     """Run ``work`` uninterrupted, and return what it did and the interrupt that followed."""
     done = []
-    with pytest.raises(KeyboardInterrupt) as caught, uninterrupted():
-        work(done)
+
+    def run():
+        with uninterrupted():
+            work(done)
+
+    with pytest.raises(KeyboardInterrupt) as caught:
+        apart(run)
     return done, caught.value
 
 
@@ -93,8 +99,13 @@ def sent(*numbers):
 
 def ended(work, error=KeyboardInterrupt):
     """Run ``work(signals)`` with signals deferred, and return the error that ended it."""
-    with pytest.raises(error) as caught, deferred_signals() as signals:
-        work(signals)
+
+    def run():
+        with deferred_signals() as signals:
+            work(signals)
+
+    with pytest.raises(error) as caught:
+        apart(run)
     return caught.value
 
 

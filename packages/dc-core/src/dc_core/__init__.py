@@ -68,8 +68,10 @@ if TYPE_CHECKING:
     from dc_core.parameters import check_count as check_count
     from dc_core.parameters import check_flag as check_flag
     from dc_core.parameters import check_names as check_names
+    from dc_core.parameters import check_number as check_number
     from dc_core.parameters import check_positive as check_positive
     from dc_core.parameters import construct as construct
+    from dc_core.parameters import guess as guess
     from dc_core.parameters import plain as plain
     from dc_core.plugins.hookspecs import hookimpl as hookimpl
     from dc_core.plugins.info import BackendInfo as BackendInfo
@@ -149,8 +151,10 @@ _EXPORTS = {
         "check_count",
         "check_flag",
         "check_names",
+        "check_number",
         "check_positive",
         "construct",
+        "guess",
         "plain",
     ],
     "dc_core.plugins": ["plugins"],

@@ -10,15 +10,20 @@ from __future__ import annotations
 
 import dataclasses
 import inspect
+import math
+import os
+import sys
 from collections.abc import Callable, Collection, Mapping
 from copy import copy
+from difflib import get_close_matches
 from functools import lru_cache, wraps
+from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 
 from dc_core.calls import misfit, unknown_parameter
-from dc_core.display import value_text
+from dc_core.display import shorten, value_text
 from dc_core.errors import MissingParameter, ParameterError
 
 T = TypeVar("T")
@@ -187,7 +192,7 @@ def check_count(name: str, value: object, *, minimum: int, maximum: int | None =
     """
     is_integer = isinstance(value, int | np.integer) and not isinstance(value, bool)
     if not is_integer or value < minimum:  # type: ignore[operator]
-        raise ParameterError(f"{name}={value!r} must be an integer of at least {minimum}.")
+        raise ParameterError(f"{name}={_shown(value)} must be an integer of at least {minimum}.")
     if maximum is not None and value > maximum:  # type: ignore[operator]
         # The value is not shown: Python refuses to write integers of thousands of digits.
         raise ParameterError(f"{name} must be an integer of at most {maximum}.")
@@ -216,19 +221,68 @@ def check_names(name: str, value: object) -> None:
         )
 
 
+def check_path(name: str, value: object) -> Path:
+    """Return ``value``, a str or a path that is not empty; raises :class:`ParameterError`."""
+    if not isinstance(value, str | os.PathLike) or not os.fspath(value):
+        raise ParameterError(f"{name}={_shown(value)} must be a path: a str or a pathlib.Path.")
+    return Path(value)
+
+
 def check_choice(name: str, value: object, among: Collection[str]) -> None:
     """Raise :class:`ParameterError`, with ``name``, unless ``value`` is one of ``among``."""
     if not isinstance(value, str) or value not in among:
         raise ParameterError(
-            f"{name}={value!r} is not known.", hint=f"Use one of {', '.join(map(repr, among))}."
+            f"{name}={_shown(value)} is not known.",
+            hint=f"{guess(value, among)}Use one of {', '.join(map(repr, among))}.",
         )
+
+
+def guess(given: object, among: Collection[str]) -> str:
+    """Return the question whether the most similar one ``among`` them was meant; or nothing."""
+    nearest = get_close_matches(given, among, n=1) if isinstance(given, str) else []
+    return f"Did you mean {nearest[0]!r}? " if nearest else ""
+
+
+def check_number(
+    name: str,
+    value: object,
+    *,
+    above: float = -math.inf,
+    minimum: float = -math.inf,
+    below: float = math.inf,
+    maximum: float = math.inf,
+) -> float:
+    """Return ``value``, a finite number of Python or NumPy in the range, as one of Python.
+
+    Raises :class:`ParameterError`, with ``name``, for any other value.
+    """
+    number = plain(value)
+    if (
+        isinstance(number, bool)
+        or not isinstance(number, int | float)
+        or not abs(number) <= sys.float_info.max
+        or not (above < number < below and minimum <= number <= maximum)
+    ):
+        bounds = [
+            f"{words} {bound:g}"
+            for words, bound in (
+                ("greater than", above),
+                ("at least", minimum),
+                ("less than", below),
+                ("at most", maximum),
+            )
+            if math.isfinite(bound)
+        ]
+        text = " ".join(["a finite number", " and ".join(bounds)]).strip()
+        raise ParameterError(f"{name}={_shown(value)} must be {text}.")
+    return number
 
 
 def check_positive(name: str, value: object) -> None:
     """Raise :class:`ParameterError`, with ``name``, unless ``value`` is positive and finite."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if not is_number or not 0 < value < float("inf"):  # type: ignore[operator]
-        raise ParameterError(f"{name}={value!r} must be a positive number.")
+    if not is_number or not 0 < value <= sys.float_info.max:  # type: ignore[operator]
+        raise ParameterError(f"{name}={_shown(value)} must be a positive number.")
 
 
 def plain(value: Any) -> Any:
@@ -243,6 +297,13 @@ def plain(value: Any) -> Any:
     if isinstance(value, Mapping):
         return {key: plain(item) for key, item in value.items()}
     return value
+
+
+def _shown(value: object) -> str:
+    try:
+        return shorten(repr(value))
+    except ValueError:  # Python refuses to write integers of thousands of digits
+        return "<a number of thousands of digits>"
 
 
 def _check_names_of(cls: type, names: Collection[str]) -> None:

@@ -22,7 +22,7 @@ def resolve_device(name: object) -> torch.device:
     """
     if isinstance(name, torch.device):
         name = str(name)
-    if name == "auto":
+    if isinstance(name, str) and name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
     available = available_devices()
     fault = "is not a device of PyTorch"

@@ -25,6 +25,7 @@ from dc_core import (
     Ragged,
     check_count,
     check_dataset,
+    check_number,
     check_positive,
     plain,
 )
@@ -146,9 +147,7 @@ class SequenceGenerator(TrainedModule, Generator):
         if self.start == self.end:
             raise ParameterError(f"The tokens start and end are both {self.start}.")
         layers = check_count("n_layers", plain(n_layers), minimum=1, maximum=_MAX_LAYERS)
-        rate = plain(dropout)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ParameterError(f"dropout={dropout!r} must be in [0, 1).")
+        rate = check_number("dropout", dropout, minimum=0, below=1)
         defaults: TrainingOptions = {
             "loss": "cross_entropy",
             "batch_size": 128,

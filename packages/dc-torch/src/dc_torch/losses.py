@@ -19,7 +19,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from dc_core import Component, plain
+from dc_core import Component, check_number, guess
 from dc_core.errors import DatasetError, ParameterError, Unsupported
 
 LossFunction: TypeAlias = Callable[[Tensor, Tensor], Tensor]
@@ -188,7 +188,7 @@ class Huber(Loss):
     """In the units of the labels."""
 
     def __post_init__(self) -> None:
-        _require(self.delta, "delta", above=0)
+        check_number("delta", self.delta, above=0)
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each label."""
@@ -209,7 +209,7 @@ class MeanVariance(Loss):
     axes = 3
 
     def __post_init__(self) -> None:
-        _require(self.minimum_variance, "minimum_variance", above=0)
+        check_number("minimum_variance", self.minimum_variance, above=0)
 
     @property
     def outputs(self) -> int:
@@ -257,7 +257,7 @@ class Quantile(Loss):
                 f"quantiles={given!r} must be a list of numbers.", hint="Give [0.1, 0.5, 0.9]."
             )
         for value in values:
-            _require(value, "quantiles", above=0, below=1)
+            check_number("quantiles", value, above=0, below=1)
         object.__setattr__(self, "quantiles", tuple(values))
         if sorted(set(values)) != list(values):
             raise ParameterError(f"quantiles={list(values)} must rise.")
@@ -318,7 +318,7 @@ class BinaryCrossEntropy(_Binary):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.label_smoothing, "label_smoothing", minimum=0, below=1)
+        check_number("label_smoothing", self.label_smoothing, minimum=0, below=1)
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the cross entropy of each label."""
@@ -339,7 +339,7 @@ class BinaryFocal(_Binary):
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        _require(self.gamma, "gamma", minimum=0)
+        check_number("gamma", self.gamma, minimum=0)
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the focal loss of each label."""
@@ -383,7 +383,7 @@ class CrossEntropy(_Multiclass):
     label_smoothing: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.label_smoothing, "label_smoothing", minimum=0, below=1)
+        check_number("label_smoothing", self.label_smoothing, minimum=0, below=1)
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the cross entropy of each label."""
@@ -405,7 +405,7 @@ class Focal(_Multiclass):
     gamma: float = 2.0
 
     def __post_init__(self) -> None:
-        _require(self.gamma, "gamma", minimum=0)
+        check_number("gamma", self.gamma, minimum=0)
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the focal loss of each label."""
@@ -434,7 +434,7 @@ class PairwiseLogistic(Loss):
     minimum_difference: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(self.minimum_difference, "minimum_difference", minimum=0)
+        check_number("minimum_difference", self.minimum_difference, minimum=0)
 
     def elementwise(self, output: Tensor, y: Tensor) -> Tensor:
         """Return the loss of each label if all have the same weight."""
@@ -517,28 +517,6 @@ def _unknown(loss: Any) -> ParameterError:
         )
     return ParameterError(
         f"loss={loss!r} is not known.",
-        hint=f"Use one of {', '.join(map(repr, LOSSES))}, or an instance of your own subclass of "
-        "dc_torch.Loss.",
+        hint=f"{guess(loss, LOSSES)}Use one of {', '.join(map(repr, LOSSES))}, or an instance of "
+        "your own subclass of dc_torch.Loss.",
     )
-
-
-def _require(
-    value: Any, name: str, *, above: float = -inf, minimum: float = -inf, below: float = inf
-) -> None:
-    """Raise :class:`ParameterError` unless ``value`` is a number in the range."""
-    number = plain(value)
-    if (
-        isinstance(number, bool)
-        or not isinstance(number, int | float)
-        or not (above < number < below and number >= minimum)
-    ):
-        bounds = [
-            text
-            for text, bound in (
-                (f"greater than {above:g}", above),
-                (f"at least {minimum:g}", minimum),
-                (f"less than {below:g}", below),
-            )
-            if abs(bound) != inf
-        ]
-        raise ParameterError(f"{name}={value!r} must be a number {' and '.join(bounds)}.")

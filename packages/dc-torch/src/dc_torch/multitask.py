@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from dc_core import charge, check_choice, check_count, plain
+from dc_core import charge, check_choice, check_count, check_number, plain
 from dc_core.errors import ParameterError
 from dc_torch.initialization import INITIALIZATIONS, initialize
 from dc_torch.model import TorchModel
@@ -86,9 +86,7 @@ class _Multitask(TorchModel):
         for name, value in (("n_features", n_features), ("n_tasks", n_tasks)):
             check_count(name, plain(value), minimum=1, maximum=_MAX_SIZE)
         sizes = _layer_sizes(layer_sizes)
-        rate = plain(dropout)
-        if isinstance(rate, bool) or not isinstance(rate, int | float) or not 0 <= rate < 1:
-            raise ParameterError(f"dropout={dropout!r} must be in [0, 1).")
+        rate = check_number("dropout", dropout, minimum=0, below=1)
         check_choice("activation", activation, ACTIVATIONS)
         check_choice("init", init, INITIALIZATIONS)
         config = TrainingConfig.of(options)

@@ -14,7 +14,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from dc_core import registry
+from dc_core import guess, registry
 from dc_core.errors import ParameterError, TrainingStateError
 from dc_torch.distributed import is_sharded
 from dc_torch.weights import to_array, to_tensor
@@ -65,8 +65,8 @@ def named_optimizer(optimizer: Any) -> OptimizerChoice:
     if cls is None or not issubclass(cls, Optimizer):
         raise ParameterError(
             f"optimizer={optimizer!r} is not known.",
-            hint=f"Use one of {', '.join(map(repr, OPTIMIZERS))}, or a subclass of "
-            "torch.optim.Optimizer.",
+            hint=f"{guess(optimizer, OPTIMIZERS)}Use one of {', '.join(map(repr, OPTIMIZERS))}, or "
+            "a subclass of torch.optim.Optimizer.",
         )
     closure = inspect.signature(cls.step).parameters.get("closure")
     if closure is not None and closure.default is closure.empty:
@@ -133,8 +133,8 @@ def make_optimizer(
         shown = f"torch.optim.{cls.__name__}" if cls in OPTIMIZERS.values() else cls.__name__
         raise ParameterError(
             f"The optimizer {optimizer!r} cannot be made with {dict(options)}: {error}",
-            hint=f"optimizer_options are arguments of {shown}; the trainer gives it the "
-            "parameters and lr.",
+            hint=f"{_guess_option(cls, options)}optimizer_options are arguments of {shown}; the "
+            "trainer gives it the parameters and lr.",
         ) from error
     if decays and not made.defaults.get("weight_decay"):
         raise ParameterError(
@@ -147,6 +147,11 @@ def make_optimizer(
     if type(made) is torch.optim.SGD and made.defaults["fused"]:
         _begin_momentum(made)
     return made
+
+
+def _guess_option(cls: type[Any], options: Mapping[str, Any]) -> str:
+    known = list(inspect.signature(cls).parameters)
+    return "".join(guess(name, known) for name in options if name not in known)
 
 
 def _begin_momentum(optimizer: Optimizer) -> None:

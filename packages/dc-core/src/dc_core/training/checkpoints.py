@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from dc_core import plugins
+from dc_core.calls import explained
 from dc_core.dataset import Dataset
 from dc_core.errors import (
     AlreadyExists,
@@ -70,6 +71,7 @@ class Checkpoint(Callback):
     Raises :class:`ParameterError`.
     """
 
+    @explained
     def __init__(
         self,
         where: Any,

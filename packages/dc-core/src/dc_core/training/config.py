@@ -10,7 +10,7 @@ from typing import Any, Final, Literal, Self, TypedDict
 
 from dc_core.component import Component
 from dc_core.errors import NotSerializable, ParameterError, UnknownParameter
-from dc_core.parameters import check_choice, check_count, check_positive, plain
+from dc_core.parameters import check_choice, check_count, check_number, check_positive, plain
 from dc_core.training.class_weights import ClassWeight, checked_class_weight
 from dc_core.training.schedules import Schedule, make_schedule
 
@@ -146,6 +146,22 @@ class TrainingConfig:
     seed: int = 0
     """Seed for shuffling, dropout and initial weights."""
 
+    def __new__(cls, *unnamed: Any, **options: Any) -> Self:
+        """Raise :class:`UnknownParameter` for an unknown option, naming the right one."""
+        known = [each.name for each in fields(cls)]
+        if unnamed:
+            raise ParameterError(
+                f"{cls.__name__} takes options by name alone.",
+                hint=f"The options are: {', '.join(sorted(known))}.",
+            )
+        for name in options:
+            if name not in known:
+                raise UnknownParameter(
+                    f"There is no option {name!r}.",
+                    hint=f"{_guess(name, known)}The options are: {', '.join(sorted(known))}.",
+                )
+        return object.__new__(cls)
+
     def __post_init__(self) -> None:
         for each in fields(self):
             value = plain(getattr(self, each.name))
@@ -167,33 +183,22 @@ class TrainingConfig:
         if self.average is not None:
             check_choice("average", self.average, ("ema", "swa"))
         for option in ("average_decay", "average_start"):
-            share = getattr(self, option)
-            if isinstance(share, bool) or not (isinstance(share, int | float) and 0 <= share < 1):
-                raise ParameterError(f"{option}={share!r} must be in [0, 1).")
+            check_number(option, getattr(self, option), minimum=0, below=1)
         if self.monitor is not None and not isinstance(self.monitor, str):
             raise ParameterError(
                 f"monitor={self.monitor!r} must be a name, such as 'valid_loss' or 'roc_auc'."
             )
-        if self.min_delta != 0:
-            check_positive("min_delta", self.min_delta)
-            if self.patience is None:
-                raise ParameterError(
-                    f"min_delta={self.min_delta!r} is for patience, which is None.",
-                    hint="Set patience to a number of epochs too. The plateau schedule has its "
-                    "own: schedule_options={'min_delta': ...}.",
-                )
+        if check_number("min_delta", self.min_delta, minimum=0) > 0 and self.patience is None:
+            raise ParameterError(
+                f"min_delta={self.min_delta!r} is for patience, which is None.",
+                hint="Set patience to a number of epochs too. The plateau schedule has its own: "
+                "schedule_options={'min_delta': ...}.",
+            )
         check_count("seed", self.seed, minimum=0, maximum=2**63 - 1)
 
     @classmethod
     def of(cls, options: Mapping[str, Any]) -> Self:
         """Make a config from options; raises :class:`UnknownParameter` for an unknown one."""
-        known = [each.name for each in fields(cls)]
-        for name in options:
-            if name not in known:
-                raise UnknownParameter(
-                    f"There is no option {name!r}.",
-                    hint=f"{_guess(name, known)}The options are: {', '.join(sorted(known))}.",
-                )
         return cls(**options)
 
     def options(self) -> dict[str, Any]:

@@ -8,11 +8,11 @@ import logging
 import math
 import os
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Final
 
+from dc_core.calls import explained
 from dc_core.errors import AlreadyExists, StorageUnavailable
-from dc_core.parameters import check_count
+from dc_core.parameters import check_count, check_path
 from dc_core.training.callbacks import Callback
 from dc_core.training.history import Epoch
 from dc_core.training.trainable import Trainable
@@ -40,10 +40,11 @@ class CSVLogger(Callback):
     else, and :class:`StorageUnavailable`.
     """
 
+    @explained
     def __init__(self, path: str | os.PathLike[str], *, every_steps: int | None = None) -> None:
         if every_steps is not None:
             check_count("every_steps", every_steps, minimum=1)
-        self.path = Path(path)
+        self.path = check_path("path", path)
         self.every_steps = every_steps
         self._columns: list[str] | None = None
 

@@ -7,6 +7,7 @@ import random
 from typing import Any
 
 from dc_core.errors import ParameterError
+from dc_core.parameters import check_flag
 from dc_core.training.callbacks import Callback
 from dc_core.training.history import Epoch
 from dc_core.training.trainable import Trainable
@@ -17,7 +18,7 @@ def progress_bar(show: bool | None) -> list[Callback]:
 
     Raises :class:`ParameterError` if it is asked for, and rich is not installed.
     """
-    if show is False:
+    if show is not None and not check_flag("progress", show):
         return []
     rich = _rich()
     if rich is None:

@@ -11,10 +11,15 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final, NamedTuple
 
+import numpy as np
+
 from dc_core.component import Component
 from dc_core.errors import ParameterError
-from dc_core.parameters import check_choice
+from dc_core.parameters import check_choice, check_number, guess
 from dc_core.training.history import improvements
+
+_LARGEST: Final = 1e15
+"""No epoch, step or factor is as large."""
 
 
 class Progress(NamedTuple):
@@ -44,12 +49,23 @@ class Schedule(Component, ABC):
     warmup: float = 0.0
 
     def __post_init__(self) -> None:
-        _require(
-            self.warmup >= 0 and (self.warmup < 1 or float(self.warmup).is_integer()),
-            "warmup",
-            self.warmup,
-            "a fraction in [0, 1), or a number of steps",
-        )
+        self.check_number("warmup", minimum=0)
+        if self.warmup >= 1:
+            self.check_whole("warmup")
+
+    def check_number(self, name: str, **bounds: float) -> None:
+        """Raise :class:`ParameterError` unless the field is a number in the range.
+
+        ``bounds`` are ``above``, ``minimum``, ``below`` and ``maximum``.
+        """
+        number = check_number(name, getattr(self, name), **{"maximum": _LARGEST, **bounds})
+        object.__setattr__(self, name, number)  # one of NumPy becomes one of Python
+
+    def check_whole(self, name: str) -> None:
+        """Raise :class:`ParameterError` unless the field, a number, is a whole one."""
+        number = getattr(self, name)
+        if number != math.floor(number):
+            raise ParameterError(f"{name}={number!r} must be a whole number.")
 
     def factor(self, at: Progress, results: Sequence[float]) -> float:
         """Return the factor at that progress.
@@ -83,7 +99,7 @@ class Curve(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
+        self.check_number("floor", minimum=0, maximum=1)
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
@@ -116,7 +132,7 @@ class Polynomial(Curve):
 
     def __post_init__(self) -> None:
         Curve.__post_init__(self)
-        _require(self.power > 0, "power", self.power, "positive")
+        self.check_number("power", above=0)
 
     def curve(self, fraction: float) -> float:
         """Return the factor."""
@@ -140,7 +156,7 @@ class Exponential(Curve):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        _require(0 < self.floor <= 1, "floor", self.floor, "in (0, 1]")
+        self.check_number("floor", above=0, maximum=1)
 
     def curve(self, fraction: float) -> float:
         """Return the factor."""
@@ -161,8 +177,8 @@ class OneCycle(Curve):
 
     def __post_init__(self) -> None:
         Curve.__post_init__(self)
-        _require(0 <= self.start <= 1, "start", self.start, "in [0, 1]")
-        _require(0 < self.rise < 1, "rise", self.rise, "in (0, 1)")
+        self.check_number("start", minimum=0, maximum=1)
+        self.check_number("rise", above=0, below=1)
 
     def curve(self, fraction: float) -> float:
         """Return the factor."""
@@ -184,9 +200,9 @@ class Restarts(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        _require(self.period > 0, "period", self.period, "a positive number of epochs")
-        _require(self.growth >= 1, "growth", self.growth, "at least 1")
-        _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
+        self.check_number("period", above=0)
+        self.check_number("growth", minimum=1)
+        self.check_number("floor", minimum=0, maximum=1)
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
@@ -209,9 +225,9 @@ class Step(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        whole = self.every >= 1 and float(self.every).is_integer()
-        _require(whole, "every", self.every, "a number of epochs, at least 1")
-        _require(0 < self.by < 1, "by", self.by, "in (0, 1)")
+        self.check_number("every", minimum=1)
+        self.check_whole("every")
+        self.check_number("by", above=0, below=1)
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
@@ -227,16 +243,18 @@ class MultiStep(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        ascending = all(x > 0 for x in self.milestones) and sorted(set(self.milestones)) == [
-            *self.milestones
-        ]
-        _require(
-            bool(self.milestones) and ascending,
-            "milestones",
-            self.milestones,
-            "ascending numbers of epochs, such as [30, 60]",
-        )
-        _require(0 < self.by < 1, "by", self.by, "in (0, 1)")
+        given: Any = self.milestones
+        values = given.tolist() if isinstance(given, np.ndarray) else given
+        if not isinstance(values, list | tuple) or not values:
+            raise ParameterError(
+                f"milestones={given!r} must be a list of numbers of epochs.",
+                hint="Give them in ascending order: [30, 60].",
+            )
+        numbers = [check_number("milestones", x, above=0, maximum=_LARGEST) for x in values]
+        if sorted(set(numbers)) != numbers:
+            raise ParameterError(f"milestones={numbers} must ascend, as [30, 60] do.")
+        object.__setattr__(self, "milestones", tuple(numbers))
+        self.check_number("by", above=0, below=1)
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
@@ -255,7 +273,7 @@ class InverseSquareRoot(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        _require(self.scale >= 0, "scale", self.scale, "a number of steps, or 0")
+        self.check_number("scale", minimum=0)
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
@@ -277,10 +295,11 @@ class Plateau(Schedule):
 
     def __post_init__(self) -> None:
         Schedule.__post_init__(self)
-        _require(0 < self.by < 1, "by", self.by, "in (0, 1)")
-        _require(self.patience >= 1, "patience", self.patience, "at least 1")
-        _require(self.min_delta >= 0, "min_delta", self.min_delta, "at least 0")
-        _require(0 <= self.floor <= 1, "floor", self.floor, "in [0, 1]")
+        self.check_number("by", above=0, below=1)
+        self.check_number("patience", minimum=1)
+        self.check_whole("patience")
+        self.check_number("min_delta", minimum=0)
+        self.check_number("floor", minimum=0, maximum=1)
 
     def decay(self, at: Progress, warmup: float, results: Sequence[float]) -> float:
         """Return the current factor."""
@@ -307,9 +326,6 @@ SCHEDULES: Final[Mapping[str, type[Schedule]]] = {
 }
 """The schedules that a config can name."""
 
-_LARGE: Final = 1e15
-"""No epoch, step or factor is as large."""
-
 
 def make_schedule(schedule: str | Schedule, options: Mapping[str, Any]) -> Schedule:
     """Return ``schedule``: made from its name and ``options``, or as it is.
@@ -327,24 +343,11 @@ def make_schedule(schedule: str | Schedule, options: Mapping[str, Any]) -> Sched
     name = schedule
     check_choice("schedule", name, SCHEDULES)
     known = [each.name for each in fields(SCHEDULES[name])]
-    for option, value in options.items():
+    for option in options:
         if option not in known:
             raise ParameterError(
                 f"The schedule {name!r} has no option {option!r}.",
-                hint=f"Its options are {', '.join(known)}.",
-            )
-        listed = option == "milestones" and isinstance(value, list | tuple)
-        for number in value if listed else (value,):
-            if isinstance(number, bool) or not isinstance(number, int | float):
-                raise ParameterError(
-                    f"The schedule's option {option}={value!r} must be a number.",
-                    hint="milestones=[30, 60] are numbers of epochs." if listed else "",
-                )
-            if not abs(number) < _LARGE:
-                raise ParameterError(f"The schedule's option {option} is too large.")
-        if option == "milestones" and not listed:
-            raise ParameterError(
-                f"milestones={value!r} must be a list of numbers of epochs, such as [30, 60]."
+                hint=f"{guess(option, known)}Its options are {', '.join(known)}.",
             )
     return SCHEDULES[name](**options)
 
@@ -352,8 +355,3 @@ def make_schedule(schedule: str | Schedule, options: Mapping[str, Any]) -> Sched
 def _half_cosine(fraction: float) -> float:
     """Return the height of a half cosine, which falls from 1 to 0."""
     return (1 + math.cos(math.pi * fraction)) / 2
-
-
-def _require(holds: bool, option: str, value: Any, rule: str) -> None:
-    if not holds:
-        raise ParameterError(f"The schedule's option {option}={value!r} must be {rule}.")

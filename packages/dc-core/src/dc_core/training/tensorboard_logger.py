@@ -6,11 +6,11 @@ import math
 import os
 import time
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
+from dc_core.calls import explained
 from dc_core.errors import ParameterError, StorageUnavailable
-from dc_core.parameters import check_count
+from dc_core.parameters import check_count, check_path
 from dc_core.training.callbacks import Callback
 from dc_core.training.history import Epoch
 from dc_core.training.trainable import Trainable
@@ -28,11 +28,12 @@ class TensorBoardLogger(Callback):
     :class:`StorageUnavailable`.
     """
 
+    @explained
     def __init__(self, folder: str | os.PathLike[str], *, every_steps: int | None = None) -> None:
         if every_steps is not None:
             check_count("every_steps", every_steps, minimum=1)
         _tensorboard()
-        self.folder = Path(folder)
+        self.folder = check_path("folder", folder)
         self.every_steps = every_steps
         self._writers: dict[str, Any] = {}
 

@@ -78,12 +78,12 @@ class Lease:
 
 @contextmanager
 def lease(
-    path: Path, *, wait: float = 15.0, term: float = TERM, yields: bool = False
+    path: Path, *, wait: float = 15.0, term: float | None = None, yields: bool = False
 ) -> Iterator[Lease]:
     """Hold the lease ``path``, waiting up to ``wait`` seconds for it.
 
-    ``term`` is after how many seconds without a change it is taken for abandoned. With ``yields``
-    a holder that is seen to renew it is not waited for.
+    After ``term`` seconds without a change, ``TERM`` by default, it is taken for abandoned. With
+    ``yields`` a holder that is seen to renew it is not waited for.
 
     Raises :class:`LockTimeout` naming the holder.
     """
@@ -92,6 +92,7 @@ def lease(
     seen: tuple[str | None, int] = (None, 0)
     since = time.monotonic()
     pause = 0.001
+    term = TERM if term is None else term
     while not _take(mine):
         text, renewed, now = _read(path), _renewed(path), time.monotonic()
         if (text, renewed) != seen:
