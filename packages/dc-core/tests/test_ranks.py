@@ -13,6 +13,7 @@ import pytest
 from dc_core import Metric, NumpyDataset
 from dc_core.errors import DatasetError
 from dc_core.interrupts import deferred_signals
+from dc_core.testing.process import apart
 from dc_core.training import (
     Evaluated,
     Trainer,
@@ -265,4 +266,4 @@ def test_a_signal_of_another_process_is_taken_as_ones_own():
     with deferred_signals() as signals:
         signals.check(0)
         with pytest.raises(KeyboardInterrupt):
-            signals.check(signal.SIGINT)
+            apart(lambda: signals.check(signal.SIGINT))

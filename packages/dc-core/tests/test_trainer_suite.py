@@ -4,6 +4,7 @@ import math
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import pairwise
 
 import numpy as np
@@ -12,6 +13,7 @@ import pytest
 from dc_core import Metric
 from dc_core.errors import ParameterError, TrainingStateError
 from dc_core.testing import TrainerSuite
+from dc_core.testing.process import apart
 from dc_core.training import Callback, Schedule
 
 LAWS = [
@@ -85,7 +87,7 @@ def test_training_with_any_option_is_resumed_exactly_after_every_step(suite, opt
     for step in range(1, 16):
         model = suite.make(**settings)
         try:
-            model.fit(suite.dataset(), **given, callbacks=[InterruptedAt(step)])
+            apart(partial(model.fit, suite.dataset(), **given, callbacks=[InterruptedAt(step)]))
         except KeyboardInterrupt:
             again = suite.make(**settings)
             again.set_weights(model.get_weights())

@@ -148,7 +148,7 @@ class ModuleTrainer(Trainer):
         """Return the module's arrays, which never change."""
         return self._live.read()
 
-    def moved_weights(self, weights: dict[str, Any], share: float) -> dict[str, Any]:
+    def moved_weights(self, weights: dict[str, Any], share: Any) -> dict[str, Any]:
         """Return ``weights``, moved towards the module's arrays by ``share``."""
         present = self._live.read()
         moving = {
@@ -160,7 +160,7 @@ class ModuleTrainer(Trainer):
         moved = blended(
             {name: weights[name] for name in moving},
             {name: present[name] for name in moving},
-            np.float32(share),
+            jax.numpy.asarray(share, np.float32),
         )
         return {name: moved.get(name, value) for name, value in present.items()}
 

@@ -39,6 +39,9 @@ class TrainingConfig(training.TrainingConfig):
     Raises :class:`ParameterError`, naming the option and its possible values.
     """
 
+    may_change = training.TrainingConfig.may_change.union(MACHINE)
+    """The options that may be others when training is resumed."""
+
     loss: str | Loss | LossFunction = "mse"
     """``mse``, ``mae``, ``huber``, ``mean_variance``, ``quantile``, ``pairwise_logistic``; on
     logits ``bce``, ``binary_focal``, ``cross_entropy``, ``focal``; or your own: an instance of a

@@ -15,6 +15,7 @@ from dc_core.columns import dense_array
 from dc_core.dataset import Dataset, NumpyDataset
 from dc_core.errors import TrainingDiverged, TrainingStateError
 from dc_core.testing.bits import difference
+from dc_core.testing.process import apart
 from dc_core.testing.suite import LawBroken, Suite, law
 from dc_core.training.callbacks import Callback
 from dc_core.training.trainable import Trainable
@@ -245,8 +246,11 @@ class TrainerSuite(Suite):
             if next(counted, None) == done:
                 _interrupt()
 
-        with suppress(KeyboardInterrupt):
+        def fit() -> None:
             model.fit(self.dataset(), valid=self.valid(), callbacks=[_AfterSteps(on_step)])
+
+        with suppress(KeyboardInterrupt):
+            apart(fit)
             raise LawBroken(
                 f"Ctrl-C after step {done} did not end training.",
                 hint="Take signals between steps, as dc_core.training.Trainer.run does.",
