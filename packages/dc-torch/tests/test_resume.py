@@ -329,7 +329,8 @@ def test_an_interruption_during_validation_costs_no_step(rows, more_rows):
             return len(more_rows)
 
         def rows(self, indices, parts=("X", "y", "w", "ids")):
-            ctrl_c()
+            if model.position == (0, 4):
+                ctrl_c()
             return more_rows.rows(indices, parts)
 
         def select(self, indices):
@@ -339,7 +340,7 @@ def test_an_interruption_during_validation_costs_no_step(rows, more_rows):
     model = noisy(**options)
     with pytest.raises(KeyboardInterrupt):
         model.fit(rows, valid=Slow())
-    assert model.history == ()
+    assert (model.history, model.position) == ((), (0, 4))
     again = carried_over(model, lambda: noisy(**options))
     again.fit(rows, valid=more_rows, resume=True)
     assert_same_end(noisy(**options).fit(rows, valid=more_rows), again, since=4)

@@ -267,7 +267,8 @@ class ModuleTrainer(Trainer):
             parts = math.ceil(self.config.batch_size / fitting)
             told = f" {fitting} do."
             hint = (
-                f"Set accumulate={parts}, which gives the same gradient, or batch_size={fitting}."
+                f"Set accumulate={parts}, which gives the same gradient and can be changed when "
+                f"training is resumed, or batch_size={fitting}."
             )
         return OutOfDeviceMemory(
             f"{rows} rows at once do not fit in the memory of {self.device}.{told} ({reason})",

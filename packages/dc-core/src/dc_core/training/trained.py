@@ -22,6 +22,7 @@ from dc_core.metric import Metric
 from dc_core.model import Model
 from dc_core.parameters import check_count, check_flag
 from dc_core.roles import Estimator
+from dc_core.training.batches import has_labels
 from dc_core.training.callbacks import Callback, check_callbacks
 from dc_core.training.checkpoints import Checkpoint, resume_newest
 from dc_core.training.class_weights import ClassFactors, class_factors
@@ -70,8 +71,15 @@ class TrainedModel(Trainable):
         if epochs is not None:
             check_count("epochs", epochs, minimum=1)
         _check_rows_to_learn(dataset)
-        if validation.dataset is not None and len(validation.dataset) == 0:
+        valid = validation.dataset
+        if valid is not None and len(valid) == 0:
             raise EmptyDataset("There is no row to validate on.")
+        for what, given in (("row of the dataset", dataset), ("validation row", valid)):
+            if given is not None and not has_labels(given, self.config.batch_size):
+                raise DatasetError(
+                    f"No {what} has a label with a weight.",
+                    hint="Check y and w: a label of weight 0 counts as missing.",
+                )
         shown = progress_bar(progress)
         # Checkpoints come last: they store what the other callbacks have done.
         ordered = sorted(
@@ -89,7 +97,7 @@ class TrainedModel(Trainable):
                 for checkpoint in checkpoints:
                     held.enter_context(checkpoint.held())
             if auto:
-                resume = resume_newest(checkpoints, self, dataset, validation.dataset)
+                resume = resume_newest(checkpoints, self, dataset, valid)
             elif check_flag("resume", resume) and self._trainer is None:
                 raise TrainingStateError(
                     "There is no training to resume: this model has no training state.",
@@ -98,7 +106,7 @@ class TrainedModel(Trainable):
                 )
             if resume:
                 self._take_over_options()
-                self.check_training_data(dataset, validation.dataset)
+                self.check_training_data(dataset, valid)
             for checkpoint in checkpoints:
                 checkpoint.begin(self, validation.monitor, self.position if resume else None)
             if self._trainer is None or not resume:

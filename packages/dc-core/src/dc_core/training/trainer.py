@@ -37,6 +37,7 @@ from dc_core.training.batches import (
     labels_of,
     steps_per_epoch,
     training_batches,
+    validation_batches,
 )
 from dc_core.training.config import TrainingConfig
 from dc_core.training.control import Control
@@ -580,8 +581,8 @@ class Trainer(ABC):
         total, weight = 0.0, 0.0
         predicted: list[tuple[np.ndarray, np.ndarray, np.ndarray]] = []
         with self.evaluating():
-            batches = valid.batches(
-                self.config.batch_size, parts=LABELLED, rank=world.rank, world=world.size
+            batches = validation_batches(
+                valid, self.config.batch_size, rank=world.rank, world=world.size
             )
             for batch in batches:
                 labels = labels_of(batch)
@@ -601,18 +602,22 @@ class Trainer(ABC):
                 self.evaluated(batch.X, labels_of(batch), predict=False)
         total, weight = self._sums((total, weight), signals)
         if weight == 0:
-            raise DatasetError("No validation row has a label with a weight.")
-        if not math.isfinite(total):
+            raise DatasetError(
+                "No validation row has a label with a weight.",
+                hint="Check y and w: a label of weight 0 counts as missing.",
+            )
+        if not math.isfinite(total / weight):
             raise TrainingDiverged(
-                f"The validation loss is {total} after epoch {len(self.epochs) + 1}.", hint=_REMEDY
+                f"The validation loss is {total / weight} after epoch {len(self.epochs) + 1}.",
+                hint=_REMEDY,
             )
         if not validation.metrics:
             return total / weight, {}
         parts = [list(part) for part in zip(*predicted, strict=True)] or [[], [], []]
         scored = validation.scored
         if scored is not None and scored is not valid:
-            batches = scored.batches(
-                self.config.batch_size, parts=("w",), rank=world.rank, world=world.size
+            batches = validation_batches(
+                scored, self.config.batch_size, ("w",), rank=world.rank, world=world.size
             )
             parts[1] = [batch.w for batch in batches]
         y, w, predictions = (world.gather_rows(part, len(valid.tasks)) for part in parts)

@@ -49,7 +49,10 @@ class Values:
         self.shape = self._read(0, min(1, len(dataset)))[0].shape[1:]
         if len(dataset) * prod(self.shape) == 0:
             shape = (len(dataset), *self.shape)
-            raise EmptyDataset(f"{part} has shape {shape}: there is nothing to learn.")
+            raise EmptyDataset(
+                f"{part} has shape {shape}: there is nothing to learn.",
+                hint="Pass rows with labels: NumpyDataset(X, y)." if part == "y" else "",
+            )
 
     def through(self, function: Callable[[np.ndarray], np.ndarray]) -> Values:
         """Return the values that ``function`` makes of the known ones, block by block."""
