@@ -20,6 +20,7 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from torch import nn
+from xgboost import XGBClassifier, XGBRegressor
 
 import dc_hub
 from dc_core import NumpyDataset
@@ -27,6 +28,7 @@ from dc_hub.errors import AlreadyExists, NotSerializable, ParamsError, Predictio
 from dc_onnx import Session
 from dc_sklearn import SklearnModel
 from dc_torch import TorchModel
+from dc_xgboost import XGBoostModel
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(60, 5)).astype(np.float32)
@@ -94,6 +96,26 @@ def test_an_estimator_predicts_the_same_in_onnx(estimator, y, hub, tmp_path):
     np.testing.assert_allclose(found, model.predict(X.astype(np.float64)), rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.parametrize(
+    ("estimator", "y"),
+    [
+        (XGBRegressor(n_estimators=8), Y[:, 0]),
+        (XGBClassifier(n_estimators=8), CLASSES),
+        (XGBClassifier(n_estimators=8), CLASSES > 0),
+    ],
+    ids=["regression", "classes", "two-classes"],
+)
+def test_boosted_trees_predict_the_same_in_onnx_also_for_missing_values(
+    estimator, y, hub, tmp_path
+):
+    incomplete = np.where(X > 1, np.nan, X)
+    model = XGBoostModel(estimator).fit(NumpyDataset(incomplete, y))
+    session = exported(model, hub, tmp_path, golden=incomplete[:8])
+    np.testing.assert_allclose(
+        session.predict(incomplete), model.predict(incomplete), rtol=1e-4, atol=1e-5
+    )
+
+
 def test_an_onnx_model_that_predicts_something_else_is_not_written(hub, tmp_path):
     # Some flowers have several neighbors at one distance, of which ONNX counts others.
     rows, species = load_iris(return_X_y=True)
@@ -118,6 +140,13 @@ def test_what_onnx_cannot_express_is_refused_and_named(hub, tmp_path):
     model = SklearnModel(HistGradientBoostingRegressor(max_iter=2)).fit(NumpyDataset(X, Y[:, 0]))
     dc_hub.publish(model, "trees", hub=hub, golden=X[:2])
     with pytest.raises(NotSerializable, match="skl2onnx cannot convert it"):
+        dc_hub.export("trees", tmp_path / "trees.onnx", format="onnx", hub=hub)
+
+
+def test_boosted_trees_of_several_tasks_are_refused(hub, tmp_path):
+    model = XGBoostModel(XGBRegressor(n_estimators=2)).fit(NumpyDataset(X, Y))
+    dc_hub.publish(model, "trees", hub=hub, golden=X[:2])
+    with pytest.raises(NotSerializable, match="single task"):
         dc_hub.export("trees", tmp_path / "trees.onnx", format="onnx", hub=hub)
 
 

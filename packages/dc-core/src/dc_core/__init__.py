@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from dc_core import engines as engines
     from dc_core import errors as errors
     from dc_core import lazy as lazy
+    from dc_core import onnx_graph as onnx_graph
     from dc_core import plugins as plugins
     from dc_core import registry as registry
     from dc_core import structures as structures
@@ -145,6 +146,7 @@ _EXPORTS = {
     "dc_core.mapped": ["MappedDataset"],
     "dc_core.metric": ["Metric", "check_metrics", "score_all"],
     "dc_core.model": ["Model"],
+    "dc_core.onnx_graph": ["onnx_graph"],
     "dc_core.output": ["escape_controls", "json_line"],
     "dc_core.parameters": [
         "check_choice",

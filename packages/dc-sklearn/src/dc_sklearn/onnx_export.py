@@ -5,21 +5,15 @@ from __future__ import annotations
 import warnings
 from typing import Any, Final
 
-import numpy as np
 from sklearn.base import is_classifier
 
-from dc_core import Columns
+from dc_core import Columns, onnx_graph
 from dc_core.errors import BackendNotInstalled, NotFitted, NotSerializable
 from dc_sklearn.model import SklearnModel
 from dc_sklearn.wrapping import flat
 
 _SINGLE: Final = frozenset({"SVMRegressor", "TreeEnsembleClassifier", "TreeEnsembleRegressor"})
 """Operators that onnxruntime computes in single precision alone."""
-
-_FLOAT: Final = 1
-_DOUBLE: Final = 11
-_INTEGER: Final = 2
-"""Numbers of ONNX for the types of tensors (``TensorProto``) and of attributes."""
 
 
 def export_onnx(model: Any, X: Columns) -> bytes:
@@ -33,7 +27,6 @@ def export_onnx(model: Any, X: Columns) -> bytes:
     skl2onnx cannot convert; and :class:`BackendNotInstalled` without skl2onnx.
     """
     try:
-        from onnx import helper, numpy_helper
         from skl2onnx import convert_sklearn
         from skl2onnx.common.data_types import DoubleTensorType
     except ModuleNotFoundError as error:
@@ -62,13 +55,7 @@ def export_onnx(model: Any, X: Columns) -> bytes:
     graph = exported.graph
     _cast_for_single_precision(graph)
     predicted = graph.output[1 if classifies else 0]
-    sizes = numpy_helper.from_array(np.array([-1, *shape[1:]], np.int64), "sizes")
-    graph.initializer.append(sizes)
-    graph.node.append(helper.make_node("Reshape", [predicted.name, sizes.name], ["reshaped"]))
-    _cast(graph, "reshaped", "predictions", _DOUBLE)
-    del graph.output[:]
-    form = ["rows", *shape[1:]]
-    graph.output.append(helper.make_tensor_value_info("predictions", _DOUBLE, form))
+    onnx_graph.set_predictions(graph, predicted.name, shape[1:], onnx_graph.DOUBLE)
     data: bytes = exported.SerializeToString(deterministic=True)
     return data
 
@@ -83,14 +70,9 @@ def _cast_for_single_precision(graph: Any) -> None:
             continue
         given, predicted = node.input[0], node.output[-1]
         node.input[0], node.output[-1] = f"{node.name}_input", f"{node.name}_output"
-        _cast(graph, given, node.input[0], _FLOAT)
+        onnx_graph.add_cast(graph, given, node.input[0], onnx_graph.FLOAT)
         graph.node.append(node)
-        _cast(graph, node.output[-1], predicted, _DOUBLE)
-
-
-def _cast(graph: Any, given: str, result: str, kind: int) -> None:
-    node = graph.node.add(op_type="Cast", input=[given], output=[result])
-    node.attribute.add(name="to", type=_INTEGER, i=kind)
+        onnx_graph.add_cast(graph, node.output[-1], predicted, onnx_graph.DOUBLE)
 
 
 def _has_one_column_per_class(native: Any, shape: tuple[int, ...]) -> bool:

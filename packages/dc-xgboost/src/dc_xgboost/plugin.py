@@ -23,7 +23,8 @@ _DISTRIBUTIONS: Final = ("xgboost", "xgboost-cpu")
 def dc_backend_info() -> BackendInfo:
     """Return the version of XGBoost, and every capability but skeletons."""
     found = next((name for name in _DISTRIBUTIONS if distributions.version(name)), "xgboost")
-    return BackendInfo({found: xgboost.__version__}, frozenset({"weights", "components", "wrap"}))
+    capabilities = frozenset({"weights", "components", "wrap", "onnx"})
+    return BackendInfo({found: xgboost.__version__}, capabilities)
 
 
 @hookimpl
@@ -65,3 +66,11 @@ def dc_wrap(obj: Any) -> Model:
     from dc_xgboost.model import XGBoostModel
 
     return XGBoostModel(obj)
+
+
+@hookimpl
+def dc_export_onnx(model: Any, X: Any) -> bytes:
+    """Export an :class:`XGBoostModel` by onnxmltools."""
+    from dc_xgboost.onnx_export import export_onnx
+
+    return export_onnx(model, X)
