@@ -133,4 +133,5 @@ def _equal(one: object, other: object) -> bool:
         return one.keys() == other.keys() and all(_equal(one[key], other[key]) for key in one)
     if isinstance(one, list | tuple) and type(one) is type(other):
         return len(one) == len(other) and all(map(_equal, one, other))
-    return bool(one == other)
+    both_nan = one != one and other != other
+    return both_nan or bool(one == other)
