@@ -4,24 +4,25 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
 import time
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from parallel_training import At, Failing, assert_same, dataset, die, fail, model
-from torch import nn
+from torch import distributed, nn
 
 from dc_core import MappedDataset
 from dc_core.engines import stop_isolated
 from dc_core.errors import DatasetError, ParameterError, TrainingDiverged
 from dc_torch import MultitaskRegressor, TorchModel
 from dc_torch.errors import ParallelNotInstalled, RankFailed
+from dc_torch.process_group import check_place, place
 
 pytest.importorskip("lightning_fabric", reason="Lightning Fabric is not installed")
 
@@ -199,29 +200,47 @@ def test_processes_that_a_launcher_has_started_train_together(tmp_path):
         np.testing.assert_allclose(losses, [epoch.valid_loss for epoch in known], rtol=1e-12)
 
 
-def listening():
-    """Return the addresses, in hex, at which this process listens."""
-    mine = set()
-    for link in Path("/proc/self/fd").iterdir():
-        with suppress(FileNotFoundError):  # that of the listing itself
-            mine.add(os.fspath(link.readlink()))
-    found = set()
-    for kind in ("tcp", "tcp6"):
-        for line in Path("/proc/self/net", kind).read_text().splitlines()[1:]:
-            _, address, _, state, *_, inode = line.split()[:10]
-            if state == "0A" and f"socket:[{inode}]" in mine:
-                found.add(address.partition(":")[0])
-    return found
+@pytest.mark.parametrize(("devices", "numbers"), [(1, [0, 0, 0, 0]), (2, [0, 1, 0, 1])])
+def test_a_launcher_need_not_number_the_processes_of_a_machine(monkeypatch, devices, numbers):
+    told = {"WORLD_SIZE": "4", "MASTER_ADDR": "pod-0", "MASTER_PORT": "29500"}
+    for name, value in told.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("LOCAL_RANK", raising=False)
+    found = []
+    for rank in range(4):
+        monkeypatch.setenv("RANK", str(rank))
+        here = place(devices)
+        check_place(here, devices)
+        found.append(here.local_rank)
+    assert found == numbers
 
 
-@pytest.mark.skipif(not Path("/proc/self/net/tcp").exists(), reason="the system does not tell")
-def test_processes_of_one_machine_can_be_reached_from_it_alone():
-    found = set()
-    model(devices=2, epochs=1).fit(
-        dataset(), callbacks=[At(lambda: found.update(listening()), step=1, epoch=1)]
-    )
-    assert found == {"0100007F"}
-    assert "GLOO_SOCKET_IFNAME" not in os.environ
+@pytest.mark.parametrize("own", [None, "lo"])
+def test_processes_of_one_machine_listen_on_the_loopback_interface_or_on_the_users(
+    monkeypatch, own
+):
+    # Where gloo listens otherwise is where the machine's name leads, which may be loopback too.
+    names = {name for _, name in socket.if_nameindex()} & {"lo", "lo0"}
+    if not names:
+        pytest.skip("there is no such interface")
+    if own is not None:
+        own = names.pop()
+        monkeypatch.setenv("GLOO_SOCKET_IFNAME", own)
+    told = []
+
+    def recorded(make):
+        def call(*args, **options):
+            told.append(os.environ.get("GLOO_SOCKET_IFNAME"))
+            return make(*args, **options)
+
+        return call
+
+    for name in ("init_process_group", "new_group"):
+        monkeypatch.setattr(distributed, name, recorded(getattr(distributed, name)))
+    model(devices=2, epochs=1).fit(dataset())
+    assert len(told) == 2
+    assert set(told) == ({own} if own else names)
+    assert os.environ.get("GLOO_SOCKET_IFNAME") == own
 
 
 def test_devices_belong_to_the_machine_and_are_not_stored():

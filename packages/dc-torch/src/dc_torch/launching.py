@@ -75,7 +75,7 @@ def training_group(
     sent to a process.
     """
     config = trainer.config
-    found = place()
+    found = place(config.devices)
     if found is not None:
         check_installed()
         check_place(found, config.devices)

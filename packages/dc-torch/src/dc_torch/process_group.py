@@ -49,11 +49,12 @@ class Place(NamedTuple):
     """Where all of them meet, as torch.distributed writes it."""
 
 
-def place() -> Place | None:
+def place(devices: int = 1) -> Place | None:
     """Return where the environment, or a process group that is there already, places this process.
 
-    None means that it was not started as one of several. The environment is that of torchrun, which
-    Kubernetes operators and Ray Train set too, or of SLURM, LSF or MPI.
+    None means that it was not started as one of several. ``devices`` is the number of processes per
+    machine, for launchers that do not number those of a machine. The environment is that of
+    torchrun, which Kubernetes operators and Ray Train set too, or of SLURM, LSF or MPI.
 
     Raises :class:`ParallelNotInstalled` if it needs Fabric to understand the environment.
     """
@@ -61,7 +62,7 @@ def place() -> Place | None:
     found = None
     if {"RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"} <= env.keys():
         rank = int(env["RANK"])
-        found = Place(rank, int(env["WORLD_SIZE"]), int(env.get("LOCAL_RANK", rank)))
+        found = Place(rank, int(env["WORLD_SIZE"]), int(env.get("LOCAL_RANK", rank % devices)))
     elif env.keys() & {"SLURM_NTASKS", "LSB_JOBID", "OMPI_COMM_WORLD_SIZE", "PMI_SIZE"}:
         kinds = _fabric().plugins.environments
         for kind in (kinds.SLURMEnvironment, kinds.LSFEnvironment, kinds.MPIEnvironment):
@@ -72,7 +73,7 @@ def place() -> Place | None:
                 break
     elif distributed.is_available() and distributed.is_initialized():
         rank = distributed.get_rank()
-        found = Place(rank, distributed.get_world_size(), rank)
+        found = Place(rank, distributed.get_world_size(), rank % devices)
     return found if found is not None and found.size > 1 else None
 
 

@@ -412,13 +412,14 @@ class ModuleTrainer(Trainer):
         """Return ``weights``, moved towards the module's tensors by ``share``."""
         tensors = named_tensors(self.module)
         moving = [name for name, t in tensors.items() if t.is_floating_point() or t.is_complex()]
+        averages, values = [weights[name] for name in moving], [tensors[name] for name in moving]
+        if self._sharded is not None:  # one call takes no mixture of spread tensors and others
+            averages, values = list(map(own_part, averages)), list(map(own_part, values))
         if isinstance(share, Tensor):
-            for name in moving:
-                weights[name].lerp_(tensors[name], share.to(tensors[name].dtype))
+            for average, value in zip(averages, values, strict=True):
+                average.lerp_(value, share.to(value.dtype))
         else:
-            torch._foreach_lerp_(
-                [weights[name] for name in moving], [tensors[name] for name in moving], share
-            )
+            torch._foreach_lerp_(averages, values, share)
         for name in tensors.keys() - moving:
             weights[name].copy_(tensors[name])
         return weights | self._extra.copied()

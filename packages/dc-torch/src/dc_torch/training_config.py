@@ -207,7 +207,7 @@ class TrainingConfig(training.TrainingConfig):
         """
         device = resolve_device(self.device)
         if self.is_parallel and str(device) == "cuda":
-            found = place()
+            found = place(self.devices)
             if found is not None:
                 return torch.device("cuda", found.local_rank % torch.cuda.device_count())
         return device
