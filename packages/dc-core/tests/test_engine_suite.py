@@ -11,28 +11,28 @@ LAWS = [
     "test_every_call_ends_once",
     "test_submitting_does_not_wait",
     "test_an_exception_is_an_error",
-    "test_what_cannot_be_sent_is_refused",
+    "test_calls_that_cannot_be_pickled_are_refused",
     "test_a_killed_worker_costs_its_shard_alone",
     "test_a_row_that_crashes_is_isolated",
     "test_a_row_that_hangs_is_isolated",
-    "test_another_engine_continues_what_it_began",
-    "test_it_continues_what_another_engine_began",
+    "test_another_engine_continues_its_runs",
+    "test_it_continues_the_runs_of_another_engine",
     "test_cancelled_calls_are_forgotten",
     "test_workers_ignore_ctrl_c",
     "test_native_libraries_start_one_thread",
-    "test_standard_output_stays_clean",
-    "test_nothing_is_left_behind",
+    "test_workers_print_nothing_to_standard_output",
+    "test_closing_ends_processes_and_threads",
 ]
 
 NOT_ISOLATED = {
-    "test_what_cannot_be_sent_is_refused",
+    "test_calls_that_cannot_be_pickled_are_refused",
     "test_a_killed_worker_costs_its_shard_alone",
     "test_a_row_that_crashes_is_isolated",
     "test_a_row_that_hangs_is_isolated",
     "test_cancelled_calls_are_forgotten",
     "test_workers_ignore_ctrl_c",
     "test_native_libraries_start_one_thread",
-    "test_standard_output_stays_clean",
+    "test_workers_print_nothing_to_standard_output",
 }
 """The laws that do not apply to an engine in the program's own process."""
 

@@ -125,11 +125,12 @@ class IceSuite(BackendSuite):
 SKIPPED = {
     "test_an_unfitted_object_takes_all_or_nothing",
     "test_a_corrupted_structure_is_rejected",
+    "test_golden_files_of_earlier_versions_are_read",
     "test_hostile_weights_never_crash_or_hang",
     "test_components_are_rebuilt_from_their_description",
     "test_unknown_component_names_are_refused",
     "test_unknown_parameters_are_refused",
-    "test_parameters_of_wrong_types_raise_no_other_error",
+    "test_parameters_of_wrong_types_raise_only_parameter_error",
     "test_wrapping_gives_a_model_with_the_same_weights",
     "test_tied_weights_appear_once",
     "test_zero_dimensional_weights_keep_their_shape",

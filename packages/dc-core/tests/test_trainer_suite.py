@@ -28,7 +28,7 @@ LAWS = [
     "test_validation_does_not_affect_training",
     "test_a_missing_label_counts_for_nothing",
     "test_the_parts_of_a_step_have_the_gradient_of_all_its_rows",
-    "test_the_average_of_the_weights_is_left",
+    "test_training_ends_with_the_averaged_weights",
     "test_a_step_that_is_not_applied_leaves_the_average",
 ]
 

@@ -1,6 +1,7 @@
 """The conformance kit, on modules that hold every kind of weight."""
 
 from collections import OrderedDict
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -92,6 +93,9 @@ class TestTorch(BackendSuite):
 
     def strangers(self):
         return [torch.zeros(2), nn.Parameter(torch.zeros(2)), torch.float32, np.zeros(2)]
+
+    def golden(self):
+        return Path(__file__).parent / "golden"
 
     def make_tied(self, seed):
         return filled(Tied(), seed)

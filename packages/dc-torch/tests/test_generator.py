@@ -217,7 +217,7 @@ def test_what_exceeds_the_length_is_not_learned_and_has_no_likelihood():
         first.log_likelihood(long[0])
 
 
-def test_no_rows_are_an_error():
+def test_empty_datasets_raise_empty_dataset():
     empty = alternating(3, 0)[:0]
     with pytest.raises(EmptyDataset):
         generator().fit(empty)

@@ -65,7 +65,7 @@ def place_of(attempt):
 
 @breaks("test_results_are_those_of_serial", "are not the squares of the rows")
 @breaks("test_a_row_that_crashes_is_isolated", "are not the squares of the rows")
-@breaks("test_another_engine_continues_what_it_began", "are not the squares of the rows")
+@breaks("test_another_engine_continues_its_runs", "are not the squares of the rows")
 class Spoils(Good):
     def changed(self, number, outcome, call):
         if outcome.status == "ok":
@@ -119,7 +119,7 @@ class LosesTheText(Good):
         return replace(outcome, message="RuntimeError")
 
 
-@breaks("test_what_cannot_be_sent_is_refused", "it raised nothing")
+@breaks("test_calls_that_cannot_be_pickled_are_refused", "it raised nothing")
 class PicklesLater(Serial):
     isolated = True
 
@@ -142,7 +142,9 @@ class BreaksThePool(Good):
         return outcome
 
 
-@breaks("test_a_row_that_crashes_is_isolated", "Row 11 did this: abort. Lost were [(11, 12")
+@breaks(
+    "test_a_row_that_crashes_is_isolated", "Row 11 had to abort. Rows without a result: [(11, 12"
+)
 class BlamesTheNextRow(Good):
     def changed(self, number, outcome, call):
         return Outcome("crash") if call.start <= 12 < call.stop else outcome
@@ -155,14 +157,16 @@ class BlamesTheNextRow(Good):
             super().submit(number, call)
 
 
-@breaks("test_a_row_that_hangs_is_isolated", "did this: hang. Lost were [(11, 12, 'crash')]")
+@breaks(
+    "test_a_row_that_hangs_is_isolated", "had to hang. Rows without a result: [(11, 12, 'crash')]"
+)
 class LosesTheLog(Good):
     def changed(self, number, outcome, call):
         call.log.unlink(missing_ok=True)
         return outcome
 
 
-@breaks("test_another_engine_continues_what_it_began", "Finished were the shards []; then ran")
+@breaks("test_another_engine_continues_its_runs", "The shards [] were finished; the next run did")
 class TidiesUp(Good):
     def cancel(self):
         super().cancel()
@@ -171,11 +175,11 @@ class TidiesUp(Good):
 
 
 breaks(
-    "test_another_engine_continues_what_it_began", "Finished were the shards []; then ran [0, 8"
+    "test_another_engine_continues_its_runs", "The shards [] were finished; the next run did [0, 8"
 )(TidiesUp)
 
 
-@breaks("test_it_continues_what_another_engine_began", "shards [0, 8]; then ran [0, 16")
+@breaks("test_it_continues_the_runs_of_another_engine", "shards [0, 8]; then ran [0, 16")
 class StartsAfresh(Good):
     def changed(self, number, outcome, call):
         with tempfile.TemporaryDirectory() as directory:
@@ -207,20 +211,20 @@ class FourThreads(Good):
         super().__init__(threads=4)
 
 
-@breaks("test_standard_output_stays_clean", "It wrote 'done\\n' to standard output")
+@breaks("test_workers_print_nothing_to_standard_output", "It wrote 'done\\n' to standard output")
 class Prints(Good):
     def changed(self, number, outcome, call):
         print("done")
         return outcome
 
 
-@breaks("test_nothing_is_left_behind", "2 workers still run")
+@breaks("test_closing_ends_processes_and_threads", "2 workers still run")
 class NeverEnds(Good):
     def close(self):
         LEFT.append(super().close)
 
 
-@breaks("test_nothing_is_left_behind", "It left the threads")
+@breaks("test_closing_ends_processes_and_threads", "It left the threads")
 class LeavesThreads(Good):
     def start(self):
         super().start()

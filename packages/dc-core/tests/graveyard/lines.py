@@ -168,7 +168,7 @@ breaks("test_models_of_different_seeds_differ", "They predict the same")(Unseede
 MADE_AGAIN = "test_the_arguments_make_the_model_again"
 
 
-@breaks(MADE_AGAIN, "Made again from get_parameters(), it predicts something else")
+@breaks(MADE_AGAIN, "Made again from get_parameters(), the predictions are different")
 class ForgetsItsPower(Line):
     def get_parameters(self):
         return {"power": 1}
@@ -278,7 +278,7 @@ class ForgetsToSet(Line):
         pass
 
 
-@breaks(BLANK, "Given the weights of another, it predicts something else")
+@breaks(BLANK, "Given the weights of another, the predictions are different")
 class ForgetsTheIntercept(Line):
     fitted = ("coef",)
 
@@ -342,7 +342,7 @@ class KeepsTheGivenOrder(Line):
         return {name: weights[name] for name in self.order or weights}
 
 
-@breaks(ANY_ORDER, "Given the weights in reverse order, it predicts something else")
+@breaks(ANY_ORDER, "Given the weights in reverse order, the predictions are different")
 class PredictsInTheGivenOrder(Line):
     sign = 1
 
@@ -354,7 +354,7 @@ class PredictsInTheGivenOrder(Line):
         return self.sign * super().predict(dataset)
 
 
-ONE_WEIGHT = "test_setting_one_weight_sets_that_one_alone"
+ONE_WEIGHT = "test_setting_one_weight_changes_no_other"
 
 
 @breaks(ONE_WEIGHT, "After each weight was set to itself: 'line/intercept/0' has different values")
@@ -378,7 +378,7 @@ class RefusesTooLate(Line):
             raise StructureError("The weights contradict each other.")
 
 
-WRONG = "test_setting_what_does_not_fit_changes_nothing"
+WRONG = "test_setting_wrong_weights_changes_nothing"
 
 
 def accepting(what, change):
@@ -464,14 +464,14 @@ class SetsOneByOne(Line):
         self.intercept = weights["line/intercept/0"]
 
 
-@breaks(WHOLE, "An interrupt was swallowed")
+@breaks(WHOLE, "The call caught a KeyboardInterrupt")
 class SwallowsInterrupts(Line):
     def set_weights(self, weights, allow_missing=()):
         with suppress(BaseException):
             super().set_weights(weights, allow_missing)
 
 
-@breaks("test_predicting_changes_nothing", "Asked again, it predicts something else")
+@breaks("test_predicting_changes_nothing", "Asked again, the predictions are different")
 class Drifts(Line):
     def predict(self, dataset):
         predicted = super().predict(dataset)
@@ -508,13 +508,15 @@ class SqueezesOneRow(Line):
         return predicted[0] if len(dataset) == 1 else predicted
 
 
-@breaks("test_no_rows_are_an_error", "Given no rows to fit to, it raised nothing")
+@breaks("test_empty_datasets_raise_empty_dataset", "Given no rows to fit to, it raised nothing")
 class FitsToNothing(Line):
     def fit(self, dataset):
         return super().fit(dataset) if len(dataset) else self
 
 
-@breaks("test_no_rows_are_an_error", "Given no rows to predict for, it raised nothing")
+@breaks(
+    "test_empty_datasets_raise_empty_dataset", "Given no rows to predict for, it raised nothing"
+)
 class PredictsForNobody(Line):
     def predict(self, dataset):
         return super().predict(dataset) if len(dataset) else np.zeros((1, 1))

@@ -1,5 +1,7 @@
 """The kit, subclassed as a plugin's author would, and a few times as one should not."""
 
+from pathlib import Path
+
 import numpy as np
 import tiny
 
@@ -20,6 +22,9 @@ class TestNet(BackendSuite):
 
     def strangers(self):
         return [tiny.Schedule()]
+
+    def golden(self):
+        return Path(__file__).parent / "golden"
 
     def with_array(self, seed, **arrays):
         net = tiny.Net(seed)
@@ -78,6 +83,9 @@ class TestScaler(BackendSuite):
 
     def predict(self, obj):
         return obj(tiny.INPUTS)
+
+    def golden(self):
+        return Path(__file__).parent / "golden"
 
     def corrupt(self, weights):
         return {"a scale of zero": {**weights, "1": np.zeros_like(weights["1"])}}
@@ -168,3 +176,7 @@ class StrangerSuite(TestScaler):
 
     def blank(self):
         raise SystemError("not today")
+
+
+class NewSuite(TestNet):
+    """No version of it has been released."""

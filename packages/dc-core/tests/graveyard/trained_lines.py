@@ -237,7 +237,7 @@ class TakesAnyRows(LineTrainer):
         pass
 
 
-@breaks("test_validation_does_not_affect_training", "the losses in training are others")
+@breaks("test_validation_does_not_affect_training", "the training losses are different")
 class LearnsFromValidation(LineTrainer):
     def evaluated(self, X, labels, *, predict):
         self.model.coef = self.model.coef * 0.9
@@ -251,13 +251,13 @@ class FillsLabels(LineTrainer):
         return super().run(counted, validation, epochs, on_step)
 
 
-@breaks("test_the_parts_of_a_step_have_the_gradient_of_all_its_rows", "The losses in parts")
+@breaks("test_the_parts_of_a_step_have_the_gradient_of_all_its_rows", "with accumulate and")
 class ForgetsParts(LineTrainer):
     def gradients(self, X, labels, weight, seed, before=None):
         return super().gradients(X, labels, weight, seed)
 
 
-@breaks("test_the_average_of_the_weights_is_left", "is not the mean over the epochs")
+@breaks("test_training_ends_with_the_averaged_weights", "is not the mean over the epochs")
 class KeepsTheFirstWeights(LineTrainer):
     def moved_weights(self, weights, share):
         return weights

@@ -116,7 +116,7 @@ class EngineSuite(Suite):
             )
 
     @law(since="0.1")
-    def test_what_cannot_be_sent_is_refused(self) -> None:
+    def test_calls_that_cannot_be_pickled_are_refused(self) -> None:
         """Submitting a call that cannot be pickled raises NotSerializable."""
         self._isolated()
         with self.make() as engine:
@@ -160,12 +160,12 @@ class EngineSuite(Suite):
         self._loses(Squares(3 * _SHARD, {_SHARD + 3: "hang"}), 0.3, "timeout")
 
     @law(since="0.1")
-    def test_another_engine_continues_what_it_began(self) -> None:
+    def test_another_engine_continues_its_runs(self) -> None:
         """A run that was interrupted continues on serial, and nothing finished runs again."""
         self._continues(self.make(), "serial")
 
     @law(since="0.1")
-    def test_it_continues_what_another_engine_began(self) -> None:
+    def test_it_continues_the_runs_of_another_engine(self) -> None:
         """A run that was interrupted on serial continues, and nothing finished runs again."""
         self._continues("serial", self.make())
 
@@ -218,8 +218,8 @@ class EngineSuite(Suite):
             )
 
     @law(since="0.1")
-    def test_standard_output_stays_clean(self) -> None:
-        """Nothing that workers print goes to the program's standard output, nor does the engine."""
+    def test_workers_print_nothing_to_standard_output(self) -> None:
+        """Neither workers nor the engine print to the program's standard output."""
         self._isolated()
         with captured_output(error=False) as written, self._run(Squares(_SHARD, {1: "print"})):
             pass
@@ -230,7 +230,7 @@ class EngineSuite(Suite):
             )
 
     @law(since="0.1")
-    def test_nothing_is_left_behind(self) -> None:
+    def test_closing_ends_processes_and_threads(self) -> None:
         """After closing, the engine's processes and threads are gone."""
         with self._run(Squares(_SHARD)):
             pass  # what frameworks start once for all stays
@@ -284,7 +284,7 @@ class EngineSuite(Suite):
             lost = [(shard.start, shard.stop, shard.status) for shard in shards.failures]
             if lost != [(row, row + 1, status)]:
                 raise LawBroken(
-                    f"Row {row} did this: {deed}. Lost were {lost}.",
+                    f"Row {row} had to {deed}. Rows without a result: {lost}.",
                     hint="Report a call as a crash if its process dies, and only then.",
                 )
             self._all_squared(shards, without=row)
@@ -305,7 +305,8 @@ class EngineSuite(Suite):
             again = {note["start"] for note in notes_of(task)[ran:]}
             if again & finished or len(finished) < 2:
                 raise LawBroken(
-                    f"Finished were the shards {sorted(finished)}; then ran {sorted(again)}.",
+                    f"The shards {sorted(finished)} were finished; the next run did "
+                    f"{sorted(again)}.",
                     hint="Run each call once, and leave the directory of a run alone.",
                 )
             self._all_squared(shards)

@@ -154,7 +154,7 @@ class ModelSuite(EffectLaws):
         self._same_predictions(model, blank, "Given the weights in reverse order")
 
     @law(since="0.1")
-    def test_setting_one_weight_sets_that_one_alone(self) -> None:
+    def test_setting_one_weight_changes_no_other(self) -> None:
         """``model[name] = value`` sets one weight and no other."""
         model = self.make(0)
         for name, array in model.get_weights().items():
@@ -172,7 +172,7 @@ class ModelSuite(EffectLaws):
             self._same_weights(wanted, model, f"After model[{name!r}] was set")
 
     @law(since="0.1")
-    def test_setting_what_does_not_fit_changes_nothing(self) -> None:
+    def test_setting_wrong_weights_changes_nothing(self) -> None:
         """A wrong name, shape or dtype raises WeightsMismatch and does not change the model."""
         model = self.make(0)
         weights = model.get_weights()
@@ -222,7 +222,9 @@ class ModelSuite(EffectLaws):
                 with interrupt:
                     model.set_weights(weights)
                 if interrupt.pressed:
-                    raise LawBroken("An interrupt was swallowed.", hint="Catch Exception at most.")
+                    raise LawBroken(
+                        "The call caught a KeyboardInterrupt.", hint="Catch Exception at most."
+                    )
             after = model.get_weights()
             changed = difference(before, after)
             if changed and difference(weights, after):
@@ -267,14 +269,14 @@ class ModelSuite(EffectLaws):
             )
         if np.shape(std) != np.shape(mean) or not np.all(np.asarray(std) >= 0):
             raise LawBroken(
-                f"Deviations of shape {np.shape(std)} stand beside means of shape "
-                f"{np.shape(mean)}, and the lowest is {np.min(std)}.",
+                f"The standard deviations have shape {np.shape(std)} and the means "
+                f"{np.shape(mean)}; the lowest deviation is {np.min(std)}.",
                 hint="Return one standard deviation for each mean, not variances or their logs.",
             )
 
     @law(since="0.1")
-    def test_no_rows_are_an_error(self) -> None:
-        """Fitting to no rows, or predicting for none, raises EmptyDataset."""
+    def test_empty_datasets_raise_empty_dataset(self) -> None:
+        """Fitting to an empty dataset, or predicting for one, raises EmptyDataset."""
         empty = self.dataset().select(np.arange(0))
         self._refuses(EmptyDataset, lambda: self.blank().fit(empty), "no rows to fit to")
         self._refuses(EmptyDataset, lambda: self.make(0).predict(empty), "no rows to predict for")
@@ -371,7 +373,7 @@ class ModelSuite(EffectLaws):
         first, second = (np.asarray(m.predict(self.dataset())) for m in (model, other))
         if not same_bits(first, second):
             raise LawBroken(
-                f"{when}, it predicts something else.",
+                f"{when}, the predictions are different.",
                 hint="Predictions must depend on weights and arguments alone.",
             )
 

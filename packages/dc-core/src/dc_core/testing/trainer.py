@@ -92,7 +92,7 @@ class TrainerSuite(Suite):
         counted = [epoch.skipped for epoch in model.history]
         if counted != [1] * _EPOCHS:
             raise LawBroken(
-                f"Of one such step an epoch, {counted} were counted.",
+                f"There is one such step an epoch; {counted} were counted.",
                 hint="Trainer.apply returns NaN if the loss or a gradient is not finite.",
             )
         if any(changed):
@@ -156,7 +156,7 @@ class TrainerSuite(Suite):
         second.fit(self.dataset(), valid=self.valid())
         if [epoch.steps for epoch in first.history] != [epoch.steps for epoch in second.history]:
             raise LawBroken(
-                "With validation rows, the losses in training are others.",
+                "With validation rows, the training losses are different.",
                 hint="Trainer.evaluated changes neither weights nor random numbers.",
             )
 
@@ -176,7 +176,7 @@ class TrainerSuite(Suite):
 
     @law(since="0.1")
     def test_the_parts_of_a_step_have_the_gradient_of_all_its_rows(self) -> None:
-        """Training with ``accumulate`` is that of whole steps, up to rounding."""
+        """Training with ``accumulate`` equals training without it, up to rounding."""
         rows = self.dataset()
         w = rows.w.copy()
         w[::3] *= 10
@@ -188,13 +188,13 @@ class TrainerSuite(Suite):
         losses = [[loss for epoch in m.history for loss in epoch.steps] for m in (whole, parts)]
         if not np.allclose(losses[0], losses[1], rtol=1e-3):
             raise LawBroken(
-                f"The losses in parts are {losses[1]}, and those of the whole {losses[0]}.",
+                f"The losses are {losses[1]} with accumulate and {losses[0]} without.",
                 hint="Trainer.gradients divides by the weight that it is given, and adds to "
                 "`before`.",
             )
 
     @law(since="0.1")
-    def test_the_average_of_the_weights_is_left(self) -> None:
+    def test_training_ends_with_the_averaged_weights(self) -> None:
         """With ``average="swa"`` the weights are the mean of those at the ends of epochs."""
         weights = []
 

@@ -8,6 +8,7 @@ from dc_core.testing.backend.claiming import ClaimingLaws
 from dc_core.testing.backend.components import ComponentLaws
 from dc_core.testing.backend.distribution import DistributionLaws
 from dc_core.testing.backend.exporting import ExportingLaws
+from dc_core.testing.backend.golden import GoldenLaws
 from dc_core.testing.backend.hostile import HostileLaws
 from dc_core.testing.backend.importing import ImportingLaws
 from dc_core.testing.backend.naming import NamingLaws
@@ -27,6 +28,7 @@ class BackendSuite(
     SpecialLaws,
     ArbitraryLaws,
     HostileLaws,
+    GoldenLaws,
     SideEffectLaws,
     DistributionLaws,
 ):
@@ -34,7 +36,7 @@ class BackendSuite(
 
     Required are ``make``, ``blank`` and ``predict``. The other factories are optional, and the laws
     that need them are skipped without them: ``strangers``, ``corrupt``, ``architectures``,
-    ``make_tied``, ``make_scalar``, ``make_empty``, ``make_bfloat16``, ``make_large``,
+    ``golden``, ``make_tied``, ``make_scalar``, ``make_empty``, ``make_bfloat16``, ``make_large``,
     ``global_state``. Write all that make sense for the framework.
     """
 

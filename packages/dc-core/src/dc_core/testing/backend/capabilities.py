@@ -18,7 +18,7 @@ class CapabilityLaws(BackendSubject):
     """Laws on what a backend declares that it can do."""
 
     @law(since="0.1")
-    def test_it_says_what_it_can_do(self) -> None:
+    def test_declared_capabilities_are_those_implemented(self) -> None:
         """The declared capabilities are exactly those whose hooks are implemented."""
         served = plugins.backend(self.backend)
         declared = served.info().capabilities
@@ -39,7 +39,7 @@ class CapabilityLaws(BackendSubject):
                 )
 
     @law(since="0.1")
-    def test_it_says_what_it_stands_on(self) -> None:
+    def test_declared_versions_are_installed(self) -> None:
         """The declared versions are those of installed distributions."""
         versions = plugins.backend(self.backend).info().versions
         if not versions:
@@ -99,7 +99,7 @@ class CapabilityLaws(BackendSubject):
             expect_same_prediction(self.predict(obj), self.predict(skeleton), when, hint)
 
     @law(since="0.1")
-    def test_building_a_skeleton_leaves_no_trace(self) -> None:
+    def test_building_a_skeleton_has_no_side_effects(self) -> None:
         """Building a skeleton, even if it fails, does not affect objects made later."""
         served = plugins.backend(self.backend)
 

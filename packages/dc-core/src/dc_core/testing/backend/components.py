@@ -96,7 +96,7 @@ class ComponentLaws(BackendSubject):
             )
 
     @law(since="0.1")
-    def test_parameters_of_wrong_types_raise_no_other_error(self) -> None:
+    def test_parameters_of_wrong_types_raise_only_parameter_error(self) -> None:
         """A parameter value of any type is accepted, or refused with ParameterError."""
         obj = self.make(0)
         name, params = self._described(obj)

@@ -117,7 +117,8 @@ class ImportingLaws(BackendSubject):
                         self.load(obj, weights)
                     if interrupt.pressed:
                         raise LawBroken(
-                            "An interrupt was swallowed.", hint="Catch Exception at most."
+                            "The import caught a KeyboardInterrupt.",
+                            hint="Catch Exception at most.",
                         )
                 after = self.export(obj)
                 changed = difference(before, after)

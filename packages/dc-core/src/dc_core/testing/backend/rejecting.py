@@ -1,4 +1,4 @@
-"""Laws on weights that do not fit: a typed error, and an unchanged object."""
+"""Laws on wrong weights: a typed error, and an unchanged object."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _MUTANTS = 200
 
 
 class RejectingLaws(BackendSubject):
-    """Laws on weights that do not fit: a typed error, and an unchanged object."""
+    """Laws on wrong weights: a typed error, and an unchanged object."""
 
     @law(since="0.1")
     def test_a_missing_name_is_rejected(self) -> None:
@@ -64,7 +64,7 @@ class RejectingLaws(BackendSubject):
                         expect_same(weights, self.export(loaded), f"Given {what}", hint)
 
     @law(since="0.1")
-    def test_a_value_that_is_no_array_is_rejected(self) -> None:
+    def test_a_value_that_is_not_an_array_is_rejected(self) -> None:
         """A list or a number is not accepted as a weight."""
         given, target = self.export(self.make(0)), self.target()
         for name, array in given.items():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Collection, Iterable, Mapping
+from pathlib import Path
 from typing import Any, ClassVar, final
 
 import numpy as np
@@ -61,6 +62,13 @@ class BackendSubject(Suite):
         architecture: a tree whose child is its own parent, an index out of range.
         """
         skip("the suite has no corrupt")
+
+    def golden(self) -> Path:
+        """Optional: return the directory of golden files, which earlier versions wrote.
+
+        ``python -m dc_core.testing.golden`` writes one for the installed version.
+        """
+        skip("the suite has no golden")
 
     def make_tied(self, seed: int) -> Any:
         """Optional: return an object in which one array serves under two native names."""
