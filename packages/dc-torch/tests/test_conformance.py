@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from hypothesis import strategies as st
 from torch import nn
 
 from dc_core.testing import BackendSuite
@@ -54,6 +55,11 @@ class Holder(nn.Module):
         return x.sum() * self.bias + self.weight.sum()
 
 
+def chain(builders):
+    """Return a function that builds a sequence of modules that map 3 features to 3."""
+    return lambda: nn.Sequential(*(build() for build in builders))
+
+
 def filled(module, seed):
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -97,6 +103,20 @@ class TestTorch(BackendSuite):
     def golden(self):
         return Path(__file__).parent / "golden"
 
+    def architectures(self):
+        leaves = st.sampled_from(
+            [
+                lambda: nn.Linear(3, 3),
+                lambda: nn.Linear(3, 3, bias=False),
+                lambda: nn.BatchNorm1d(3),
+                lambda: nn.LayerNorm(3, elementwise_affine=True),
+                lambda: nn.PReLU(3),
+                Tied,
+            ]
+        )
+        trees = st.recursive(leaves, lambda parts: st.lists(parts, min_size=1).map(chain))
+        return trees.map(lambda build: lambda seed: filled(build(), seed))
+
     def make_tied(self, seed):
         return filled(Tied(), seed)
 
@@ -136,7 +156,7 @@ class TestLayers(TestTorch):
 
     def predict(self, obj):
         x = torch.linspace(-1, 1, 42)
-        if isinstance(obj, nn.Sequential):
+        if isinstance(obj, nn.Sequential) and isinstance(obj[0], nn.Conv1d):
             with torch.no_grad():
                 return obj(x.reshape(2, 3, 7)).numpy()
         return super().predict(obj)

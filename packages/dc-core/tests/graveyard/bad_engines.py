@@ -179,7 +179,9 @@ breaks(
 )(TidiesUp)
 
 
-@breaks("test_it_continues_the_runs_of_another_engine", "shards [0, 8]; then ran [0, 16")
+@breaks(
+    "test_it_continues_the_runs_of_another_engine", "[0, 8] were finished; the next run did [0, 16"
+)
 class StartsAfresh(Good):
     def changed(self, number, outcome, call):
         with tempfile.TemporaryDirectory() as directory:

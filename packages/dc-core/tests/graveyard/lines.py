@@ -737,14 +737,14 @@ class OtherMeans(Line):
         return NormalDistribution(mean + 1e-9, std)
 
 
-@breaks("test_a_predicted_distribution_has_the_predicted_means", "the lowest is -")
+@breaks("test_a_predicted_distribution_has_the_predicted_means", "the lowest deviation is -")
 class LogDeviations(Line):
     def predict_distribution(self, dataset):
         mean, std = super().predict_distribution(dataset)
         return NormalDistribution(mean, -std)
 
 
-@breaks("test_a_predicted_distribution_has_the_predicted_means", "Deviations of shape (6,)")
+@breaks("test_a_predicted_distribution_has_the_predicted_means", "deviations have shape (6,)")
 class FlatDeviations(Line):
     def predict_distribution(self, dataset):
         mean, std = super().predict_distribution(dataset)
