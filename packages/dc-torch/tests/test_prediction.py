@@ -108,10 +108,10 @@ def sizes_of_calls(X, **options):
 
 
 def test_vectors_are_predicted_in_larger_batches_once_their_width_is_known():
-    assert sizes_of_calls(np.ones((90, 3), np.float32)) == [4, 32, 32, 22]
+    assert sizes_of_calls(np.ones((90, 3), np.float32)) == [4, 64, 22]
     assert sizes_of_calls(np.ones((3, 3), np.float32)) == [3]
-    wide = np.ones((20, 1 << 17), np.float32)  # eight rows of half a MiB are 4 MiB
-    assert sizes_of_calls(wide) == [4, 8, 8]
+    wide = np.ones((30, 1 << 17), np.float32)  # sixteen rows of half a MiB are 8 MiB
+    assert sizes_of_calls(wide) == [4, 16, 10]
 
 
 def test_rows_that_are_not_vectors_of_numbers_are_predicted_in_batches_of_training():

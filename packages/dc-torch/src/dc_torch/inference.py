@@ -18,10 +18,10 @@ from dc_torch.training_config import TrainingConfig
 from dc_torch.weights import to_array
 from dc_torch.wrapped import unwrapped
 
-_BATCHES_PER_CALL: Final = 8
+_BATCHES_PER_CALL: Final = 16
 """Prediction takes at most so many batches of vectors at once."""
 
-_BYTES_PER_CALL: Final = 4 << 20
+_BYTES_PER_CALL: Final = 8 << 20
 """It takes more than one only if they are no larger than this."""
 
 
