@@ -240,6 +240,8 @@ def _check_nodes(
     feature, kind, threshold = (
         nodes[name] for name in ("split_feature", "decision_type", "threshold")
     )
+    if not np.isfinite(threshold).all():
+        raise StructureError("trees have a threshold that is not finite.")
     if ((feature < 0) | (feature >= n_features)).any():
         raise StructureError(f"trees test a feature beyond the {n_features}.")
     if ((kind < 0) | (kind > 11)).any():

@@ -14,7 +14,12 @@ from dc_core.plugins.backends import (
     backend_of,
     claim,
 )
-from dc_core.plugins.converters import CONVERTERS, read_file, recognize_file
+from dc_core.plugins.converters import (
+    CONVERTERS,
+    calls_libraries,
+    read_file,
+    recognize_file,
+)
 from dc_core.plugins.discovery import PluginStatus, unreadable
 from dc_core.plugins.engines import ENGINES, engine_for, make_engine
 from dc_core.plugins.foreign import Foreign
@@ -53,6 +58,7 @@ __all__ = [
     "PretrainedHooks",
     "backend",
     "backend_of",
+    "calls_libraries",
     "claim",
     "engine_for",
     "hookimpl",

@@ -17,9 +17,11 @@ CONVERTERS: Final = PluginGroup(
     {
         "joblib": "dc-sklearn",
         "keras": "dc-hub",
+        "lightgbm": "dc-lightgbm",
         "onnx": "dc-onnx",
         "skops": "dc-sklearn",
         "torch": "dc-torch",
+        "xgboost": "dc-xgboost",
     },
     reserved=(),
     after=BACKENDS,
@@ -44,6 +46,11 @@ def recognize_file(path: Path) -> tuple[str, str] | None:
     if unusable is not None:
         raise unusable
     return None
+
+
+def calls_libraries(name: str) -> bool:
+    """Return whether the converter ``name`` calls libraries by ``ctypes``."""
+    return CONVERTERS.call(name, "dc_calls_libraries") == [True]
 
 
 def read_file(name: str, path: Path, *, trusted: bool) -> Foreign:

@@ -151,6 +151,13 @@ class ConverterHooks:
         """
 
     @hookspec
+    def dc_calls_libraries(self) -> bool:
+        """Return whether reading calls libraries by ``ctypes``, which is refused otherwise.
+
+        Only a plugin that executes nothing of a file, trusted or not, may implement it.
+        """
+
+    @hookspec
     def dc_read_file(self, path: Path, trusted: bool) -> Foreign:
         """Return the content of the file.
 

@@ -136,8 +136,10 @@ def confine(file: Path, folder: Path) -> list[str]:
     return measures
 
 
-def refuse_by_audit(folder: Path) -> None:
+def refuse_by_audit(folder: Path, *, libraries: bool = False) -> None:
     """Add an audit hook that refuses programs, sockets, ``ctypes``, and changes outside ``folder``.
+
+    With ``libraries``, ``ctypes`` is not refused, because the libraries that read the file need it.
 
     Refused operations raise ``PermissionError``.
     """
@@ -155,7 +157,7 @@ def refuse_by_audit(folder: Path) -> None:
             writes = flags & _WRITING if isinstance(flags, int) else set(mode or "") & set("wax+")
             if writes and path is not None and outside(path):
                 raise PermissionError(f"writing {path!r} was refused")
-        elif event.startswith(_REFUSED):
+        elif event.startswith(_REFUSED) and not (libraries and event.startswith("ctypes.")):
             raise PermissionError(f"{event} was refused")
         elif event in _ON_FILES and any(outside(arguments[i]) for i in _ON_FILES[event]):
             raise PermissionError(f"{event} outside the folder was refused")

@@ -55,7 +55,8 @@ def recognize(path: Path) -> Recognized:
     raise ConversionError(
         "The file is of no kind that can be converted.",
         hint="Known are checkpoints and state dicts of PyTorch, DeepChem and Chemprop, .keras "
-        "files, and scikit-learn estimators stored by joblib or skops.",
+        "files, scikit-learn estimators stored by joblib or skops, and models of XGBoost and "
+        "LightGBM.",
     )
 
 
@@ -100,17 +101,15 @@ def _by_first_bytes(head: bytes) -> Recognized | None:
         )
     text = head.lstrip()
     if text.startswith((b"tree\nversion=", b"tree\r\nversion=")):
-        raise _no_backend("LightGBM", "its text format", "LightGBM has no backend here yet")
-    json_like = text.startswith(b"{") and b'"learner"' in head
-    ubj_like = head.startswith(b"{L") and b"learner" in head
-    if json_like or ubj_like or (b"gbtree" in head[:200] and head.startswith(b"binf")):
-        kind = "JSON" if json_like else "UBJSON" if ubj_like else "an old binary format"
-        raise _no_backend("XGBoost", kind, "dc-xgboost cannot load models yet")
+        return Recognized("lightgbm", "a model of LightGBM as text")
+    if text.startswith(b"{") and b'"learner"' in head:
+        return Recognized("xgboost", "a model of XGBoost as JSON")
+    if head.startswith(b"{L") and b"learner" in head:
+        return Recognized("xgboost", "a model of XGBoost as UBJSON")
+    if b"gbtree" in head[:200] and head.startswith(b"binf"):
+        raise ConversionError(
+            "The file is a model of XGBoost in its old binary format, which it no longer reads.",
+            hint="Load it in XGBoost before version 3.1, and save it as UBJSON: "
+            "booster.save_model('model.ubj').",
+        )
     return None
-
-
-def _no_backend(library: str, form: str, reason: str) -> ConversionError:
-    return ConversionError(
-        f"The file is a model of {library} ({form}), which nothing could load: {reason}.",
-        hint=f"Keep the file and predict with {library} itself.",
-    )

@@ -108,7 +108,7 @@ def _convert(request: Request, folder: Path) -> dict[str, Any]:
     CONVERTERS.load(kind)
     limit_resources(memory=request.memory, **limits)
     # Not before: what is imported looks for libraries by ctypes.
-    refuse_by_audit(folder)
+    refuse_by_audit(folder, libraries=plugins.calls_libraries(kind))
     with byte_budget(request.memory):
         foreign = plugins.read_file(kind, file, trusted=request.trusted)
     omitted = dict(foreign.omitted)
