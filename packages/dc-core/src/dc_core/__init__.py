@@ -72,6 +72,7 @@ if TYPE_CHECKING:
     from dc_core.parameters import check_number as check_number
     from dc_core.parameters import check_positive as check_positive
     from dc_core.parameters import construct as construct
+    from dc_core.parameters import copy_arguments as copy_arguments
     from dc_core.parameters import guess as guess
     from dc_core.parameters import plain as plain
     from dc_core.plugins.hookspecs import hookimpl as hookimpl
@@ -156,6 +157,7 @@ _EXPORTS = {
         "check_number",
         "check_positive",
         "construct",
+        "copy_arguments",
         "guess",
         "plain",
     ],

@@ -277,7 +277,7 @@ def _unfitted(value: Any) -> Any:
     """Return ``value`` as it was before fitting: objects with weights are made anew."""
     if isinstance(value, Component):
         return value.unfitted()
-    captured = getattr(value, parameters.ATTRIBUTE, None)
+    captured = parameters.captured_by(value)
     if captured is not None:
         return parameters.construct(type(value), parameters.replace_leaves(captured, _unfitted))
     try:

@@ -138,13 +138,44 @@ def given(obj: Any) -> dict[str, Any]:
     return found
 
 
+class Captured(dict[str, Any]):
+    """The captured arguments of an object of a framework.
+
+    They are no part of it: what walks over attributes takes only plain dictionaries for containers,
+    and what compares or hashes them takes each object for itself.
+    """
+
+    def __hash__(self) -> int:  # type: ignore[override]
+        """Return a hash that is that of the object."""
+        return id(self)
+
+
+def captured_by(obj: object) -> dict[str, Any] | None:
+    """Return the captured arguments of ``obj``, None if it has none.
+
+    Objects may answer to any name, so what is found has to be arguments.
+    """
+    found = getattr(obj, ATTRIBUTE, None)
+    return found if isinstance(found, dict) else None
+
+
+def copy_arguments(source: object, target: object) -> None:
+    """Let ``target``, which took the place of ``source``, have its captured arguments, if any.
+
+    Frameworks whose objects are immutable make new ones without calling the constructor.
+    """
+    captured = captured_by(source)
+    if captured is not None:
+        object.__setattr__(target, ATTRIBUTE, captured)
+
+
 def capture_constructor(cls: type[T]) -> type[T]:
     """Let a class that is not a ``Component``, like ``torch.nn.Module``, record its arguments."""
     original = cls.__init__
 
     def __init__(self: Any, /, *args: Any, **kwargs: Any) -> None:
         if type(self) is cls:
-            object.__setattr__(self, ATTRIBUTE, capture(cls, args, kwargs))
+            object.__setattr__(self, ATTRIBUTE, Captured(capture(cls, args, kwargs)))
         original(self, *args, **kwargs)
 
     __init__.__wrapped__ = original  # type: ignore[attr-defined]

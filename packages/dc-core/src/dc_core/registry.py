@@ -268,9 +268,9 @@ def describe(obj: Any) -> Description | None:
             registry.stored_name(cls), cls.class_version, cls.backend, obj.get_parameters()
         )
     name = components.name_of(cls)
-    params = getattr(obj, parameters.ATTRIBUTE, None)
-    if name is not None and params is not None:
-        return Description(name, getattr(cls, "class_version", 1), _backend_name(cls), params)
+    captured = parameters.captured_by(obj)
+    if name is not None and captured is not None:
+        return Description(name, getattr(cls, "class_version", 1), _backend_name(cls), captured)
     try:
         claimed = plugins.claim(obj)
         found = claimed.backend.describe_component(obj)

@@ -41,6 +41,24 @@ def is_key(array: Array) -> bool:
     return bool(jax.dtypes.issubdtype(array.dtype, jax.dtypes.prng_key))
 
 
+def key_implementation(array: Array) -> str:
+    """Return the name of the generator whose keys ``array`` holds."""
+    return _implementation(array, "key")
+
+
+def key_of(data: np.ndarray, generator: object) -> jax.Array:
+    """Return the keys of which ``data`` are the data.
+
+    Raises :class:`ParameterError` if they cannot be those of the generator.
+    """
+    if generator not in _KEYS.values() or data.shape[-1:] != _data_shape(str(generator)):
+        raise ParameterError(
+            "The data are not those of a key of random numbers.",
+            hint=f"The generators are {', '.join(map(repr, _KEYS.values()))}.",
+        )
+    return jax.random.wrap_key_data(data, impl=generator)
+
+
 def form_of(array: Array, name: str) -> Form:
     """Return the form that ``array`` is stored in; keys are stored as their data, of uint32.
 

@@ -21,10 +21,11 @@ class InputForm(NamedTuple):
     """What X is converted to: a dtype, and a device."""
 
     dtype: np.dtype[Any]
-    device: jax.Device
+    device: jax.Device | None
+    """None is JAX's default: arrays then belong to no device in particular."""
 
 
-Input: TypeAlias = "jax.Array | RaggedArray | dict[str, jax.Array | RaggedArray]"
+Input: TypeAlias = "Any | RaggedArray | dict[str, Any | RaggedArray]"
 """What a module is called with: one column, or the named columns as keyword arguments."""
 
 
@@ -95,5 +96,6 @@ def _converted(array: np.ndarray, dtype: np.dtype[Any]) -> np.ndarray:
     return array.astype(dtype, copy=False)
 
 
-def _put(array: np.ndarray, form: InputForm) -> jax.Array:
-    return jax.device_put(array, form.device)
+def _put(array: np.ndarray, form: InputForm) -> Any:
+    # What is compiled takes NumPy's arrays, in less time than it takes to convert them before.
+    return array if form.device is None else jax.device_put(array, form.device)

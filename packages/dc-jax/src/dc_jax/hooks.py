@@ -8,7 +8,9 @@ from typing import TYPE_CHECKING, Any
 
 from dc_core import BackendInfo, WeightInfo, distributions, hookimpl
 from dc_core.errors import NotClaimed
+from dc_jax import components
 from dc_jax import weights as named
+from dc_jax.skeleton import skeleton
 
 if TYPE_CHECKING:
     import numpy as np
@@ -35,7 +37,7 @@ class Hooks:
         names = ("dc-jax", "jax", *self.distributions)
         versions = {name: distributions.version(name) for name in names}
         installed = {name: version for name, version in versions.items() if version}
-        return BackendInfo(installed, frozenset({"weights", "wrap"}))
+        return BackendInfo(installed, frozenset({"weights", "skeleton", "components", "wrap"}))
 
     @hookimpl
     def dc_describe_weights(self, obj: Any) -> Mapping[str, WeightInfo]:
@@ -59,6 +61,21 @@ class Hooks:
     ) -> Any:
         """Return a module with these arrays."""
         return named.import_weights(self._checked(obj), weights, allow_missing, copy=copy)
+
+    @hookimpl
+    def dc_skeleton(self, build: Callable[[], Any]) -> Any:
+        """Run ``build`` in a trace, so that arrays have forms and no values."""
+        return skeleton(build)
+
+    @hookimpl
+    def dc_describe_component(self, obj: Any) -> tuple[str, Mapping[str, Any]] | None:
+        """Return the stored name and arguments of a key, or of streams of random numbers."""
+        return components.describe(obj)
+
+    @hookimpl
+    def dc_build_component(self, name: str, params: Mapping[str, Any]) -> Any:
+        """Make a key, or streams of random numbers."""
+        return components.build(name, params)
 
     @hookimpl
     def dc_wrap(self, obj: Any) -> JaxModel:

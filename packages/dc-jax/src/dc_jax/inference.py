@@ -48,7 +48,7 @@ def predict(module: Any, config: TrainingConfig, dataset: Dataset, read: str) ->
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise OutOfDeviceMemory(
-                f"{filled} rows at once do not fit in the memory of {form.device}.",
+                f"{filled} rows at once do not fit in the memory of the device.",
                 hint="Set a smaller batch_size, or device='cpu'.",
             ) from error
         if part.shape[:1] != (filled,):
@@ -68,7 +68,7 @@ def form_of_input(weights: Sequence[Weight], config: TrainingConfig) -> InputFor
     if dtype is None:
         found = {np.dtype(w.value.dtype) for w in weights if w.role is Role.PARAMETER}
         dtype = found.pop() if len(found) == 1 else np.dtype(np.float32)
-    return InputForm(dtype, config.resolve_device())
+    return InputForm(dtype, None if config.device == "auto" else config.resolve_device())
 
 
 def output_shape(

@@ -8,7 +8,7 @@ from typing import Any, Protocol
 import jax
 
 from dc_jax.libraries import is_flax, is_variable
-from dc_jax.structure import Structure, weights_of, with_arrays
+from dc_jax.structure import Structure, copy_arguments, weights_of, with_arrays
 
 
 class Owner(Protocol):
@@ -44,7 +44,9 @@ class LiveArrays:
         elif is_flax(self._owner.module):
             with_arrays(self._owner.module, arrays)
         else:
-            self._owner.module = self._structure.tree(arrays)
+            module = self._structure.tree(arrays)
+            copy_arguments(self._owner.module, module)
+            self._owner.module = module
 
 
 def _variables(module: Any) -> dict[str, Any] | None:

@@ -60,6 +60,9 @@ class JaxModel(TrainedEstimator):
 
     @native.setter
     def native(self, module: Any) -> None:
+        if not all(map(has_values, self._first.values())):
+            # It was built to be given weights; so long it has none that it began with.
+            self._first = {weight.native: weight.value for weight in weights_of(module)}
         self.module = module
 
     @property

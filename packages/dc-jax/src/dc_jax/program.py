@@ -18,6 +18,7 @@ import inspect
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import jax
@@ -57,6 +58,14 @@ class Program:
 
     per_row: bool = False
     """Whether it is called with one row."""
+
+    def __hash__(self) -> int:
+        """Return the hash, computed once: every call of what is compiled asks for it."""
+        return self._hash
+
+    @cached_property
+    def _hash(self) -> int:
+        return hash((self.structure, self.name, self.takes, self.stateful, self.per_row))
 
     @classmethod
     def of(cls, module: Any) -> Program:

@@ -12,13 +12,14 @@ transformation of JAX makes it two.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from enum import Enum
 from typing import Any, NamedTuple
 
 import jax
 import numpy as np
 
+import dc_core as core
 from dc_core.errors import NotClaimed, NotSerializable
 from dc_jax.arrays import Array, is_array, is_key
 from dc_jax.libraries import (
@@ -80,6 +81,23 @@ def weights_of(module: Any) -> list[Weight]:
     return found
 
 
+def copy_arguments(source: Any, target: Any) -> None:
+    """Let the modules of Equinox in ``target`` have the arguments that those in ``source`` had.
+
+    The two have the same structure. Modules of Flax keep theirs.
+    """
+    if is_equinox(source):
+        core.copy_arguments(source, target)
+        for each in fields(source):
+            copy_arguments(getattr(source, each.name), getattr(target, each.name))
+    elif isinstance(source, list | tuple):
+        for one, other in zip(source, target, strict=True):
+            copy_arguments(one, other)
+    elif isinstance(source, dict):
+        for key, value in source.items():
+            copy_arguments(value, target[key])
+
+
 def with_arrays(module: Any, arrays: Mapping[str, Any]) -> Any:
     """Return ``module`` with other arrays for the weights that ``arrays`` names.
 
@@ -90,6 +108,7 @@ def with_arrays(module: Any, arrays: Mapping[str, Any]) -> Any:
         {weight.native: weight.value for weight in weights_of(module)} | dict(arrays)
     )
     if not is_flax(module):
+        copy_arguments(module, tree)
         return tree
     nnx().update(module, tree)
     return module

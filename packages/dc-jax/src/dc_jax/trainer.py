@@ -62,6 +62,7 @@ class ModuleTrainer(Trainer):
         self._live = LiveArrays(owner)
         self._program = Program.of(owner.module)
         self._loss = config.loss_function()
+        self._shapes: dict[Any, tuple[int, ...]] = {}
         self._form: InputForm = form_of_input(weights, config)
         self._rule = Rule(
             make_optimizer(config.optimizer, config.optimizer_options),
@@ -199,7 +200,11 @@ class ModuleTrainer(Trainer):
     def _check_output(
         self, arrays: Mapping[str, Any], X: Any, labels: Labels, *, training: bool
     ) -> None:
-        shape = output_shape(self._program, self._loss, arrays, X, training=training)
+        forms = tuple((leaf.shape, leaf.dtype) for leaf in jax.tree_util.tree_leaves(X))
+        shape = self._shapes.get((training, forms))
+        if shape is None:
+            shape = output_shape(self._program, self._loss, arrays, X, training=training)
+            self._shapes[training, forms] = shape
         self._loss.check(shape, labels.y, labels.given)
 
     @contextmanager
@@ -210,6 +215,6 @@ class ModuleTrainer(Trainer):
             if "RESOURCE_EXHAUSTED" not in str(error):
                 raise
             raise OutOfDeviceMemory(
-                f"{row_count(X)} rows at once do not fit in the memory of {self._form.device}.",
+                f"{row_count(X)} rows at once do not fit in the memory of the device.",
                 hint="Set a smaller batch_size, or a larger accumulate.",
             ) from error
