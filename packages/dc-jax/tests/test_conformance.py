@@ -174,21 +174,6 @@ class TestEquinox(Suite):
         return EquinoxHolder(*args)
 
 
-class TestState(Suite):
-    """The state of a module of Equinox, which is an object of its own."""
-
-    backend = "equinox"
-
-    def blank(self):
-        return eqx.nn.make_with_state(EquinoxNetwork)()[1]
-
-    def predict(self, obj):
-        return np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(obj)])
-
-    def holder(self, *args):
-        return EquinoxHolder(*args)
-
-
 def apply(params, x):
     for layer in params["layers"]:
         x = jnp.tanh(x @ layer["kernel"] + layer["bias"])

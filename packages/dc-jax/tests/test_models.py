@@ -14,7 +14,7 @@ from flax import nnx
 
 import dc_core
 import dc_hub
-from dc_core import NumpyDataset
+from dc_core import NumpyDataset, plugins
 from dc_core.errors import DatasetError, NotSerializable, ParameterError, UnknownParameter
 from dc_core.training import Callback
 from dc_jax import JaxModel
@@ -122,6 +122,22 @@ def test_stored_weights_load_into_a_new_module_of_equinox(tmp_path):
     loaded = dc_hub.load_weights("net", into=module, hub=tmp_path)
     np.testing.assert_array_equal(loaded.hidden.weight, model.module.hidden.weight)
     assert not np.array_equal(module.hidden.weight, loaded.hidden.weight)
+
+
+def test_the_state_of_a_module_of_equinox_has_the_names_of_its_layers():
+    _, state = eqx.nn.make_with_state(EquinoxNetwork)(8, key=jax.random.key(0))
+    _, other = eqx.nn.make_with_state(EquinoxNetwork)(8, key=jax.random.key(0))
+    claimed = plugins.claim(state)
+    names = [info.native for info in claimed.describe_weights().values()]
+    assert names == [
+        "norm.batch_counter",
+        "norm.batch_state_index.0",
+        "norm.batch_state_index.1",
+    ]
+    weights = {name: array + 1 for name, array in claimed.export_weights().items()}
+    loaded = plugins.claim(other).import_weights(weights)
+    for name, array in plugins.claim(loaded).export_weights().items():
+        np.testing.assert_array_equal(array, weights[name])
 
 
 def test_a_bare_module_is_published_and_loaded(tmp_path):

@@ -51,7 +51,8 @@ def key_of(data: np.ndarray, generator: object) -> jax.Array:
 
     Raises :class:`ParameterError` if they cannot be those of the generator.
     """
-    if generator not in _KEYS.values() or data.shape[-1:] != _data_shape(str(generator)):
+    known = isinstance(generator, str) and generator in _KEYS.values()
+    if not known or data.shape[-1:] != _data_shape(str(generator)):
         raise ParameterError(
             "The data are not those of a key of random numbers.",
             hint=f"The generators are {', '.join(map(repr, _KEYS.values()))}.",

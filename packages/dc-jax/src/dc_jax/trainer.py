@@ -161,7 +161,7 @@ class ModuleTrainer(Trainer):
         moved = blended(
             {name: weights[name] for name in moving},
             {name: present[name] for name in moving},
-            jax.numpy.asarray(share, np.float32),
+            jax.numpy.asarray(share, np.float32),  # it may be on the device
         )
         return {name: moved.get(name, value) for name, value in present.items()}
 
