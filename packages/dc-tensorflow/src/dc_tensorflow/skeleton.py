@@ -9,39 +9,64 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
-from dc_core import Component, charge
+from keras.src.backend.common import global_state
+
+from dc_core import Component, DCError, charge
 from dc_tensorflow.frameworks import keras, tf
 from dc_tensorflow.rng import isolated_rng
 from dc_tensorflow.weights import layers_of
 
 T = TypeVar("T")
 
+_PENDING: Final = "uninitialized_variables"
+
 
 def skeleton(build: Callable[[], T]) -> T:
     """Return ``build()`` with weights of 0 where possible, and else with its initial weights."""
     with isolated_rng():
         try:
-            with keras.StatelessScope():
-                built = build()
-                for variable in _uninitialized(built):
-                    _charge(variable.shape, variable.dtype, variable.path)
-                    variable._initializer = keras.initializers.Zeros()
-                return built
+            return _without_values(build)
+        except DCError:
+            raise
         except (ArithmeticError, AttributeError, LookupError, RuntimeError, TypeError, ValueError):
             # The constructor may have needed values. Any other error is raised again.
             return charged(build)
+
+
+def _without_values(build: Callable[[], T]) -> T:
+    others = len(_pending())
+    try:
+        with keras.StatelessScope(initialize_variables=False):
+            built = build()
+        for variable in _pending()[others:]:
+            _charge(variable.shape, variable.dtype, variable.path)
+        for variable in _uninitialized(built):
+            variable._initializer = keras.initializers.Zeros()
+    except BaseException:
+        # Keras would initialise them when the next scope ends.
+        global_state.set_global_attribute(_PENDING, _pending()[:others])
+        raise
+    with keras.StatelessScope():
+        pass  # whose end initialises what is pending, unless it is within another scope
+    return built
+
+
+def _pending() -> list[Any]:
+    """Return the variables that Keras has not initialised yet."""
+    return list(global_state.get_global_attribute(_PENDING) or ())
 
 
 def charged(build: Callable[[], T]) -> T:
     """Return ``build()``, after charging each variable before it is made."""
 
     def create(following: Callable[..., Any], **options: Any) -> Any:
-        shape, dtype = options.get("shape"), options.get("dtype")
-        if shape is not None and dtype is not None and tf.TensorShape(shape).is_fully_defined():
-            name = options.get("name") or "variable"
-            _charge(tuple(tf.TensorShape(shape)), tf.as_dtype(dtype).name, name)
+        initial = options.get("initial_value")
+        if callable(initial):
+            # Keras gives no shape. A function that is only compiled has its form, and no values.
+            form = tf.function(initial, autograph=False).get_concrete_function().structured_outputs
+            _charge(tuple(form.shape), form.dtype.name, options.get("name") or "variable")
         return following(**options)
 
     with tf.variable_creator_scope(create):

@@ -12,6 +12,7 @@ made up are numbered within their model, so that equal models are stored alike.
 from __future__ import annotations
 
 import inspect
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from functools import cache
 from typing import Any, Final
@@ -50,6 +51,8 @@ _MODELS: Final[Mapping[str, frozenset[str]]] = {
     ),
 }
 """The models that Keras makes of layers, and the parameters in their configs."""
+
+_QUANTIZATION: Final = "quantization_config"
 
 _MAX_DEPTH: Final = 64
 _MAX_ITEMS: Final = 100_000
@@ -90,7 +93,9 @@ def _described(obj: Any) -> tuple[str, Mapping[str, Any]]:
     if _table_name(cls) is None and keras.saving.get_registered_name(cls) == cls.__name__:
         raise _not_registered(f"The {cls.__name__} {obj.name!r}")
     _check_unchanged(obj)
-    serialized = keras.saving.serialize_keras_object(obj)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Keras warns of the lambdas that are refused below
+        serialized = keras.saving.serialize_keras_object(obj)
     node = _Encoder(f"The {cls.__name__} {obj.name!r}").node(serialized)
     params = {"config": node["config"]}
     if not _builds_itself(obj) and obj.built and obj.get_build_config():
@@ -195,10 +200,14 @@ def _check_unchanged(obj: Any) -> None:
 
 
 class _Encoder:
-    """Turns what Keras serializes into the stored form; ``shown`` names the object in errors."""
+    """Turns what Keras serializes into the stored form; ``shown`` names the object in errors.
 
-    def __init__(self, shown: str) -> None:
+    Keras's own layers have no plain dictionaries in their configs: there Keras puts code.
+    """
+
+    def __init__(self, shown: str, *, has_dicts: bool = True) -> None:
         self.shown = shown
+        self.has_dicts = has_dicts
 
     def node(self, serialized: Mapping[str, Any], *, named: bool = False) -> dict[str, Any]:
         """Return the stored form of a serialized object; one that is ``named`` keeps its name."""
@@ -220,18 +229,22 @@ class _Encoder:
         if inner and not named:
             (stable,) = stable_names([(name, inner)])
             config = {**config, "name": stable}
-        encoder = _Encoder(shown)
+        encoder = _Encoder(shown, has_dicts=kind not in CLASSES or kind in _MODELS)
         encoded: dict[str, Any] = {}
         if kind in _MODELS:
             config = _with_stable_names(config)
             encoded["layers"] = [encoder.node(each, named=True) for each in config.pop("layers")]
         left_out = _nones(kind)
         for key, value in config.items():
+            if key == _QUANTIZATION and value is not None:
+                raise NotSerializable(
+                    f"{shown} is quantized.", hint="Store the model from before its quantization."
+                )
             if not (value is None and key in left_out):
                 encoded[key] = encoder.value(value)
         made = {"class": kind, "config": encoded}
         if "inbound_nodes" in serialized:
-            made["inbound_nodes"] = encoder.value(serialized["inbound_nodes"])
+            made["inbound_nodes"] = _Encoder(shown).value(serialized["inbound_nodes"])
         return made
 
     def value(self, value: Any) -> Any:
@@ -250,6 +263,12 @@ class _Encoder:
             )
         if "class_name" in value and "config" in value:
             return self._object(value)
+        if not self.has_dicts:
+            raise NotSerializable(
+                f"{self.shown} holds code, which is never stored.",
+                hint="Use a function that is registered with Keras: "
+                "@keras.saving.register_keras_serializable().",
+            )
         if not all(isinstance(key, str) for key in value) or not _KEYS.isdisjoint(value):
             raise NotSerializable(f"{self.shown} has a dictionary with keys that are not names.")
         return {key: self.value(item) for key, item in value.items()}
@@ -344,6 +363,8 @@ class _Decoder:
         made["config"] = {
             key: self.value(value, depth + 1, name, key) for key, value in config.items()
         }
+        if made["config"].get(_QUANTIZATION) is not None:
+            raise ParameterError(f"{name} is quantized, which has no stored form.")
         for key in made["config"] if kind in _MODELS else ():
             if key not in _MODELS[kind]:
                 raise UnknownParameter(
