@@ -6,12 +6,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import DBSCAN, KMeans
 from sklearn.compose import ColumnTransformer
-from sklearn.ensemble import RandomForestClassifier, RandomForestRegressor, StackingRegressor
+from sklearn.ensemble import (
+    BaggingClassifier,
+    HistGradientBoostingClassifier,
+    HistGradientBoostingRegressor,
+    RandomForestClassifier,
+    RandomForestRegressor,
+    StackingRegressor,
+    VotingClassifier,
+)
 from sklearn.linear_model import LinearRegression, LogisticRegression, Ridge
 from sklearn.model_selection import GridSearchCV
+from sklearn.multiclass import OneVsRestClassifier
 from sklearn.neighbors import KNeighborsRegressor
+from sklearn.neural_network import MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.semi_supervised import LabelSpreading, SelfTrainingClassifier
@@ -408,3 +419,40 @@ def test_missing_labels_are_given_to_semi_supervised_classifiers(
     assert np.mean(model.predict(iris[0])[:, 0].argmax(axis=1) == iris[1]) > 0.8
     with pytest.raises(EmptyDataset, match="missing"):
         SklearnModel(estimator).fit(NumpyDataset(iris[0], np.full(150, np.nan)))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        HistGradientBoostingRegressor(max_iter=4),
+        HistGradientBoostingRegressor(max_iter=4, early_stopping=True, scoring="r2"),
+        HistGradientBoostingRegressor(max_iter=4, loss="absolute_error"),
+        MLPRegressor(solver="lbfgs", max_iter=2000, tol=1.0, random_state=0),
+    ],
+    ids=repr,
+)
+def test_models_of_weighted_datasets_are_stored(diabetes: Data, estimator: Any) -> None:
+    dataset = NumpyDataset(*diabetes, w=np.linspace(0.1, 2, 120)[:, None])
+    model = SklearnModel(estimator).fit(dataset)
+    other = model.unfitted()
+    other.set_weights(model.get_weights())
+    assert np.array_equal(other.predict(dataset), model.predict(dataset))
+
+
+@pytest.mark.parametrize(
+    "estimator",
+    [
+        BaggingClassifier(n_estimators=2, random_state=0),
+        HistGradientBoostingClassifier(max_iter=3),
+        OneVsRestClassifier(LogisticRegression()),
+        VotingClassifier([("a", LogisticRegression())]),
+        CalibratedClassifierCV(LogisticRegression(), method="isotonic", cv=3),
+    ],
+    ids=repr,
+)
+def test_labels_may_be_booleans(iris: Data, estimator: Any) -> None:
+    model = SklearnModel(estimator.fit(iris[0], iris[1] > 0))
+    other = model.unfitted()
+    other.set_weights(model.get_weights())
+    assert other.native.classes_.dtype == bool
+    assert np.array_equal(other.predict(iris[0]), model.predict(iris[0]))

@@ -18,6 +18,7 @@ from dc_core import construct
 from dc_core.errors import DCError, NotSerializable, ParameterError
 from dc_sklearn import arguments
 from dc_sklearn.estimators import check_nesting, estimator_class, schema_of, stored_name
+from dc_sklearn.patterns import fault_of
 
 _LIMITS: Final[Mapping[str, int]] = {
     "degree": 2**31 - 1,
@@ -34,6 +35,7 @@ _CLASS_LIMITS: Final[Mapping[str, Mapping[str, int]]] = {
 """The largest values of parameters by which classes iterate when they transform."""
 
 _VERBOSE: Final = "verbose"
+_PATTERN: Final = "token_pattern"
 
 
 def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
@@ -59,6 +61,11 @@ def describe(estimator: Any) -> tuple[str, Mapping[str, Any]] | None:
         )
     for parameter, value in params.items():
         _check(f"{type(estimator).__name__}({parameter}=…)", value)
+    if params.get(_PATTERN) is not None and (fault := fault_of(params[_PATTERN])):
+        raise NotSerializable(
+            f"{type(estimator).__name__}({_PATTERN}={params[_PATTERN]!r}) {fault}.",
+            hint="Use a simpler one: a search for it may take for ever.",
+        )
     return name, params
 
 
@@ -97,6 +104,11 @@ def _check_cost(cls: type[Any], params: Mapping[str, Any]) -> None:
         raise ParameterError(
             f"{cls.__name__}(memory=…) is refused: such a cache runs pickles from the disk.",
             hint="Set it on the loaded estimator, if the directory is your own.",
+        )
+    if params.get(_PATTERN) is not None and (fault := fault_of(params[_PATTERN])):
+        raise ParameterError(
+            f"{cls.__name__}({_PATTERN}=…) is refused: it {fault}.",
+            hint="Set it on the loaded estimator.",
         )
     for name, limit in {**_LIMITS, **_CLASS_LIMITS.get(cls.__name__, {})}.items():
         given: Any = params.get(name)
