@@ -10,7 +10,7 @@ import math
 import traceback
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import numpy as np
 import torch
@@ -64,10 +64,15 @@ class ModuleTrainer(Trainer):
     config: TrainingConfig
     is_lost: bool = False
     """Whether processes have died or stopped within a step, with their parts of the state."""
+    spreads: ClassVar[bool] = False
+    """Whether a trainer in this process has spread its weights, for as long as it trains."""
 
     def __init__(self, module: nn.Module, config: TrainingConfig) -> None:
         super().__init__(config)
-        self.device = config.resolve_device()
+        # Whatever is restored in a callback, to check a checkpoint say, is whole: a device may only
+        # have room for a part of it.
+        beside = ModuleTrainer.spreads
+        self.device = torch.device("cpu") if beside else config.resolve_device()
         inner = unwrapped(module)  # by its names, so that a state fits however the module is run
         self._frozen = {name for pattern in config.freeze for name in matching(inner, pattern)}
         self._loss = config.loss_function()
@@ -130,6 +135,7 @@ class ModuleTrainer(Trainer):
         sharded = self._sharded = Sharded(self.module, self.device, keeps=keeps)
         self._move_to(sharded.module, sharded.spread)
         group.answers = {_WEIGHTS: sharded.gather, _STATE: super().state}
+        ModuleTrainer.spreads = True
         try:
             try:
                 yield
@@ -143,6 +149,7 @@ class ModuleTrainer(Trainer):
             self._collect(group, sharded)
         finally:
             self._sharded, group.answers = None, {}
+            ModuleTrainer.spreads = False
             if not sharded.is_collected:
                 self.is_lost = True
                 self._hold(sharded.own)
