@@ -68,6 +68,8 @@ def changed_array(rng, array):
     if flat.size:
         if array.dtype.kind == "f":
             edges = [0, 1, -1, np.inf, np.nan, 1e38]
+        elif array.dtype.kind == "b":
+            edges = [False, True]
         else:
             limits = np.iinfo(array.dtype)
             edges = [0, 1, limits.max, limits.min]
