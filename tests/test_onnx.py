@@ -11,6 +11,7 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from lightgbm import LGBMClassifier, LGBMRegressor
 from sklearn.datasets import load_iris
 from sklearn.ensemble import ExtraTreesClassifier, HistGradientBoostingRegressor
 from sklearn.gaussian_process import GaussianProcessRegressor
@@ -20,11 +21,12 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVR
 from torch import nn
-from xgboost import XGBClassifier, XGBRegressor
+from xgboost import XGBClassifier, XGBModel, XGBRegressor
 
 import dc_hub
 from dc_core import NumpyDataset
 from dc_hub.errors import AlreadyExists, NotSerializable, ParamsError, PredictionsChanged
+from dc_lightgbm import LightGBMModel
 from dc_onnx import Session
 from dc_sklearn import SklearnModel
 from dc_torch import TorchModel
@@ -102,14 +104,17 @@ def test_an_estimator_predicts_the_same_in_onnx(estimator, y, hub, tmp_path):
         (XGBRegressor(n_estimators=8), Y[:, 0]),
         (XGBClassifier(n_estimators=8), CLASSES),
         (XGBClassifier(n_estimators=8), CLASSES > 0),
+        (LGBMRegressor(n_estimators=8, min_child_samples=5, verbose=-1), Y[:, 0]),
+        (LGBMClassifier(n_estimators=8, min_child_samples=5, verbose=-1), CLASSES),
     ],
-    ids=["regression", "classes", "two-classes"],
+    ids=["xgboost", "xgboost-classes", "xgboost-two-classes", "lightgbm", "lightgbm-classes"],
 )
 def test_boosted_trees_predict_the_same_in_onnx_also_for_missing_values(
     estimator, y, hub, tmp_path
 ):
     incomplete = np.where(X > 1, np.nan, X)
-    model = XGBoostModel(estimator).fit(NumpyDataset(incomplete, y))
+    wrapper = XGBoostModel if isinstance(estimator, XGBModel) else LightGBMModel
+    model = wrapper(estimator).fit(NumpyDataset(incomplete, y))
     session = exported(model, hub, tmp_path, golden=incomplete[:8])
     np.testing.assert_allclose(
         session.predict(incomplete), model.predict(incomplete), rtol=1e-4, atol=1e-5
@@ -139,7 +144,7 @@ def test_without_golden_rows_the_inputs_have_to_be_given(hub, tmp_path):
 def test_what_onnx_cannot_express_is_refused_and_named(hub, tmp_path):
     model = SklearnModel(HistGradientBoostingRegressor(max_iter=2)).fit(NumpyDataset(X, Y[:, 0]))
     dc_hub.publish(model, "trees", hub=hub, golden=X[:2])
-    with pytest.raises(NotSerializable, match="skl2onnx cannot convert it"):
+    with pytest.raises(NotSerializable, match="its exporter fails"):
         dc_hub.export("trees", tmp_path / "trees.onnx", format="onnx", hub=hub)
 
 

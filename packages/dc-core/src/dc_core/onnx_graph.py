@@ -1,13 +1,22 @@
-"""Finish the graphs that exporters to ONNX make: the type, the shape and the name of the output.
+"""Finish the models that exporters to ONNX make: one output, as ``predict`` returns it.
 
-The functions take ``onnx.GraphProto`` objects and do not import onnx. Its numbers for types are
+The functions take ``onnx.ModelProto`` objects and do not import onnx. Its numbers for types are
 those of ``TensorProto`` and ``AttributeProto``, which are part of the standard.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from dc_core.columns import Columns, take_rows
+from dc_core.dataset import NumpyDataset
+from dc_core.errors import NotSerializable
+
+if TYPE_CHECKING:
+    from dc_core.roles import Estimator
 
 FLOAT: Final = 1
 DOUBLE: Final = 11
@@ -16,8 +25,36 @@ _INT64: Final = 7
 _INTEGER: Final = 2
 """The type of an attribute that is an integer."""
 
-PREDICTIONS: Final = "predictions"
+_PREDICTIONS: Final = "predictions"
 """The name of the output."""
+
+
+def exported(model: Estimator, X: Columns, convert: Callable[[], Any]) -> bytes:
+    """Return the ONNX model that ``convert`` makes of ``model``, with the predictions as output.
+
+    The last output that it has is taken: a classifier's are the label and the probabilities. It
+    gets the shape and the dtype of ``model.predict`` for rows of X.
+
+    Raises :class:`NotSerializable` for whatever ``convert`` raises, and what ``predict`` raises.
+    """
+    expected = model.predict(NumpyDataset(take_rows(X, np.arange(1))))
+    try:
+        made = convert()
+    except Exception as error:  # exporters raise what their converters happen to
+        lines = str(error).strip().splitlines() or [type(error).__name__]
+        raise refused(model, f"its exporter fails: {lines[0][:300]}") from error
+    kind = DOUBLE if expected.dtype == np.float64 else FLOAT
+    _set_predictions(made.graph, made.graph.output[-1].name, expected.shape[1:], kind)
+    data: bytes = made.SerializeToString(deterministic=True)
+    return data
+
+
+def refused(model: object, reason: str) -> NotSerializable:
+    """Return the error for a model that cannot be exported."""
+    return NotSerializable(
+        f"{type(model).__name__} cannot be exported to ONNX: {reason}.",
+        hint="Keep it in the hub, and load it with from_pretrained.",
+    )
 
 
 def add_cast(graph: Any, given: str, result: str, kind: int) -> None:
@@ -26,7 +63,7 @@ def add_cast(graph: Any, given: str, result: str, kind: int) -> None:
     node.attribute.add(name="to", type=_INTEGER, i=kind)
 
 
-def set_predictions(graph: Any, output: str, shape: Sequence[int], kind: int) -> None:
+def _set_predictions(graph: Any, output: str, shape: Sequence[int], kind: int) -> None:
     """Make ``output`` the only one, called ``predictions``, as ``(rows, *shape)`` of ``kind``."""
     graph.initializer.add(
         name="shape_of_predictions",
@@ -37,9 +74,9 @@ def set_predictions(graph: Any, output: str, shape: Sequence[int], kind: int) ->
     graph.node.add(
         op_type="Reshape", input=[output, "shape_of_predictions"], output=["unconverted"]
     )
-    add_cast(graph, "unconverted", PREDICTIONS, kind)
+    add_cast(graph, "unconverted", _PREDICTIONS, kind)
     del graph.output[:]
-    tensor = graph.output.add(name=PREDICTIONS).type.tensor_type
+    tensor = graph.output.add(name=_PREDICTIONS).type.tensor_type
     tensor.elem_type = kind
     tensor.shape.dim.add(dim_param="rows")
     for size in shape:

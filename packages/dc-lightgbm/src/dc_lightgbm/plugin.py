@@ -19,9 +19,8 @@ if TYPE_CHECKING:
 @hookimpl
 def dc_backend_info() -> BackendInfo:
     """Return the version of LightGBM, and every capability but skeletons."""
-    return BackendInfo(
-        {"lightgbm": lightgbm.__version__}, frozenset({"weights", "components", "wrap"})
-    )
+    capabilities = frozenset({"weights", "components", "wrap", "onnx"})
+    return BackendInfo({"lightgbm": lightgbm.__version__}, capabilities)
 
 
 @hookimpl
@@ -63,3 +62,11 @@ def dc_wrap(obj: Any) -> Model:
     from dc_lightgbm.model import LightGBMModel
 
     return LightGBMModel(obj)
+
+
+@hookimpl
+def dc_export_onnx(model: Any, X: Any) -> bytes:
+    """Export a :class:`LightGBMModel` by onnxmltools."""
+    from dc_lightgbm.onnx_export import export_onnx
+
+    return export_onnx(model, X)

@@ -8,7 +8,7 @@ from typing import Any, Final
 from sklearn.base import is_classifier
 
 from dc_core import Columns, onnx_graph
-from dc_core.errors import BackendNotInstalled, NotFitted, NotSerializable
+from dc_core.errors import BackendNotInstalled
 from dc_sklearn.model import SklearnModel
 from dc_sklearn.wrapping import flat
 
@@ -34,30 +34,24 @@ def export_onnx(model: Any, X: Columns) -> bytes:
             f"The export to ONNX needs {error.name}.", hint='Run: pip install "dc-sklearn[onnx]"'
         ) from error
     if not isinstance(model, SklearnModel):
-        raise _refused(model, "only a SklearnModel can be")
-    if not model.is_fitted:
-        raise NotFitted("The estimator is not fitted.", hint="Call fit(dataset).")
+        raise onnx_graph.refused(model, "only a SklearnModel can be")
     native, rows = model.native, flat(X)
-    shape = model.predict(rows[:1]).shape
     classifies = is_classifier(native)
-    if classifies and not _has_one_column_per_class(native, shape):
-        raise _refused(model, "it does not predict the probabilities of the classes 0, 1, … alone")
+    if classifies and not _has_one_column_per_class(native, model.predict(rows[:1]).shape):
+        raise onnx_graph.refused(
+            model, "it does not predict the probabilities of the classes 0, 1, … alone"
+        )
     options = {id(native): {"zipmap": False}} if classifies else None
+    inputs = [("X", DoubleTensorType([None, rows.shape[1]]))]
 
-    try:
+    def convert() -> Any:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # skl2onnx lags behind scikit-learn's deprecations
-            inputs = [("X", DoubleTensorType([None, rows.shape[1]]))]
-            exported = convert_sklearn(native, "model", inputs, options=options)
-    except Exception as error:  # skl2onnx raises what its converters of estimators happen to
-        reason = str(error).strip().partition("\n")[0][:300]
-        raise _refused(model, f"skl2onnx cannot convert it: {reason}") from error
-    graph = exported.graph
-    _cast_for_single_precision(graph)
-    predicted = graph.output[1 if classifies else 0]
-    onnx_graph.set_predictions(graph, predicted.name, shape[1:], onnx_graph.DOUBLE)
-    data: bytes = exported.SerializeToString(deterministic=True)
-    return data
+            made = convert_sklearn(native, "model", inputs, options=options)
+        _cast_for_single_precision(made.graph)
+        return made
+
+    return onnx_graph.exported(model, rows, convert)
 
 
 def _cast_for_single_precision(graph: Any) -> None:
@@ -80,10 +74,3 @@ def _has_one_column_per_class(native: Any, shape: tuple[int, ...]) -> bool:
     if not hasattr(native, "predict_proba") or isinstance(native.classes_, list):
         return False
     return shape[1:] == (1, len(native.classes_))
-
-
-def _refused(model: Any, reason: str) -> NotSerializable:
-    return NotSerializable(
-        f"{type(model).__name__} cannot be exported to ONNX: {reason}.",
-        hint="Keep it in the hub, and load it with from_pretrained.",
-    )

@@ -24,9 +24,8 @@ if TYPE_CHECKING:
 def dc_backend_info() -> BackendInfo:
     """Return the versions of dc-tensorflow, Keras and TensorFlow, and the capabilities."""
     versions = {name: metadata.version(name) for name in ("dc-tensorflow", "keras")}
-    return BackendInfo(
-        versions | version_of_tensorflow(), frozenset({"weights", "skeleton", "components", "wrap"})
-    )
+    capabilities = frozenset({"weights", "skeleton", "components", "wrap", "onnx"})
+    return BackendInfo(versions | version_of_tensorflow(), capabilities)
 
 
 @hookimpl
@@ -76,6 +75,14 @@ def dc_wrap(obj: Any) -> KerasModel:
     from dc_tensorflow.model import KerasModel
 
     return KerasModel(_layer(obj))
+
+
+@hookimpl
+def dc_export_onnx(model: Any, X: Any) -> bytes:
+    """Export a :class:`KerasModel` by tf2onnx."""
+    from dc_tensorflow.onnx_export import export_onnx
+
+    return export_onnx(model, X)
 
 
 def _layer(obj: Any) -> Any:

@@ -5,9 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 from dc_core import Columns, flat_rows, onnx_graph
-from dc_core.errors import BackendNotInstalled, NotSerializable
+from dc_core.errors import BackendNotInstalled
 from dc_xgboost.model import XGBoostModel
-from dc_xgboost.state import first_line
 
 
 def export_onnx(model: Any, X: Columns) -> bytes:
@@ -17,8 +16,8 @@ def export_onnx(model: Any, X: Columns) -> bytes:
     it is a missing value.
 
     Raises :class:`NotFitted`; :class:`NotSerializable` for a model that is not an
-    :class:`XGBoostModel`, for several tasks, and for what onnxmltools cannot convert, such as names
-    of features; and :class:`BackendNotInstalled` without onnxmltools.
+    :class:`XGBoostModel`, for several tasks, and for what onnxmltools cannot convert, such as named
+    features; and :class:`BackendNotInstalled` without onnxmltools.
     """
     try:
         from onnxmltools import convert_xgboost
@@ -28,25 +27,11 @@ def export_onnx(model: Any, X: Columns) -> bytes:
             f"The export to ONNX needs {error.name}.", hint='Run: pip install "dc-xgboost[onnx]"'
         ) from error
     if not isinstance(model, XGBoostModel):
-        raise _refused(model, "only an XGBoostModel can be")
+        raise onnx_graph.refused(model, "only an XGBoostModel can be")
     rows = flat_rows(X, "XGBoost")
-    shape = model.predict(rows[:1]).shape
-    if shape[1] != 1:
-        raise _refused(model, "onnxmltools converts models of a single task alone")
+    if model.predict(rows[:1]).shape[1] != 1:
+        raise onnx_graph.refused(model, "onnxmltools converts models of a single task alone")
     inputs = [("X", FloatTensorType([None, rows.shape[1]]))]
-    try:
-        exported = convert_xgboost(model.native, initial_types=inputs)
-    except Exception as error:  # onnxmltools raises what its converters happen to
-        raise _refused(model, f"onnxmltools cannot convert it: {first_line(error)}") from error
-    # A classifier's outputs are the label and the probabilities.
-    predicted = exported.graph.output[-1].name
-    onnx_graph.set_predictions(exported.graph, predicted, shape[1:], onnx_graph.FLOAT)
-    data: bytes = exported.SerializeToString(deterministic=True)
-    return data
-
-
-def _refused(model: Any, reason: str) -> NotSerializable:
-    return NotSerializable(
-        f"{type(model).__name__} cannot be exported to ONNX: {reason}.",
-        hint="Keep it in the hub, and load it with from_pretrained.",
+    return onnx_graph.exported(
+        model, rows, lambda: convert_xgboost(model.native, initial_types=inputs)
     )
