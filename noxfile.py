@@ -262,7 +262,8 @@ def fuzz(session: nox.Session) -> None:
     """
     first, *rest = session.posargs or [""]
     if first not in ("parsers", "faults"):
-        install_editable(session, DEMO, "pytest")
+        boosters = ("dc-lightgbm", "dc-xgboost")
+        install_editable(session, [*DEMO, *boosters], "pandas", "pytest")
         session.run("python", "tests/fuzz", *session.posargs)
         return
     install_editable(session, ["dc-hub"], *test_requirements(["dc-hub"]))

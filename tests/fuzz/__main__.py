@@ -153,7 +153,12 @@ class Worker:
         if hasattr(native, "get_params"):
             given = sparse.csr_matrix(rows) if is_sparse else rows
             # scikit-learn raises ValueError for input that does not fit; so may the estimator.
-            calls += [(m, partial(_call, native, m, given), (ValueError,)) for m in METHODS]
+            own: tuple[type[BaseException], ...] = (ValueError,)
+            if name.startswith("lightgbm"):
+                from lightgbm.basic import LightGBMError
+
+                own = (ValueError, LightGBMError)
+            calls += [(m, partial(_call, native, m, given), own) for m in METHODS]
         errors = []
         for what, call, typed in calls:
             try:

@@ -11,7 +11,7 @@ from scipy import sparse
 from sklearn.base import BaseEstimator, clone
 
 import dc_hub
-from dc_core import Model, NumpyDataset, register_model
+from dc_core import Model, NumpyDataset, plugins, register_model
 from dc_core.errors import DCError
 from dc_sklearn import SklearnModel
 from dc_sklearn.plugin import dc_wrap
@@ -110,11 +110,27 @@ def chains(only: str) -> Iterator[tuple[str, Model, Any]]:
         yield f"chain-of-{name}", pipeline, np.array(SMILES)
 
 
+def boosters(only: str) -> Iterator[tuple[str, Model, Any]]:
+    """Yield a name, a fitted model and rows for it, for kinds of trees of XGBoost and LightGBM."""
+    for library in ("xgboost", "lightgbm"):
+        if only and not any(word in library or library in word for word in only.split(",")):
+            continue
+        tests = Path(__file__).parents[2] / f"packages/dc-{library}/tests"
+        for words, make in runpy.run_path(str(tests / "examples.py"))["KINDS"].items():
+            estimator, rows = make(0)
+            if isinstance(rows, np.ndarray):
+                yield (
+                    f"{library}-{words.replace(' ', '-')}",
+                    plugins.backend(library).wrap(estimator),
+                    rows,
+                )
+
+
 def build(directory: Path, only: str = "") -> None:
     """Save each model that ``only`` names below ``directory``, its rows beside it."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        for source in (estimators, chains):
+        for source in (estimators, chains, boosters):
             for name, model, rows in source(only):
                 if _wanted(name, only):
                     try:
