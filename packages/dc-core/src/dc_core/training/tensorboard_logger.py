@@ -6,6 +6,7 @@ import math
 import os
 import time
 from collections.abc import Mapping
+from tempfile import TemporaryFile
 from typing import Any
 
 from dc_core.calls import explained
@@ -77,6 +78,10 @@ class TensorBoardLogger(Callback):
                 # TensorBoard reads files in the order of their names, which tell only the second.
                 while any(folder.glob(f"events.out.tfevents.{int(time.time()):010}.*")):
                     time.sleep(0.05)
+                folder.mkdir(parents=True, exist_ok=True)
+                # TensorFlow, by which tensorboard writes where it is installed, has other errors.
+                with TemporaryFile(dir=folder):
+                    pass
                 self._writers[part] = make(str(folder))
             except OSError as error:
                 raise StorageUnavailable(
