@@ -1,5 +1,9 @@
 """The conformance kit, on modules of Flax and Equinox and on plain pytrees."""
 
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
 import equinox as eqx
 import jax
 import jax.numpy as jnp

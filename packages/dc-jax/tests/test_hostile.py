@@ -1,5 +1,9 @@
 """Nothing that a file can hold crashes or hangs a module, a component or a training."""
 
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
 import re
 import subprocess
 import sys

@@ -1,5 +1,9 @@
 """The laws of a model, on trained models of every library."""
 
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
 import runpy
 from pathlib import Path
 

@@ -1,5 +1,9 @@
 """Models of every library as a user has them: trained, stored, loaded and used elsewhere."""
 
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
 import subprocess
 import sys
 from itertools import pairwise
@@ -9,7 +13,6 @@ import equinox as eqx
 import jax
 import jax.numpy as jnp
 import numpy as np
-import pytest
 from flax import nnx
 
 import dc_core

@@ -1,5 +1,9 @@
 """The laws of a trainer, on modules of every library."""
 
+import pytest
+
+pytest.importorskip("jax", reason="JAX is not installed")
+
 import runpy
 from pathlib import Path
 

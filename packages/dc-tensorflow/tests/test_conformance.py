@@ -1,12 +1,14 @@
 """The conformance kit, on Keras models and modules of TensorFlow that hold every kind of weight."""
 
-import numpy as np
 import pytest
 
-from dc_core.testing import BackendSuite
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
-tf = pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
-keras = pytest.importorskip("keras")
+import keras
+import numpy as np
+import tensorflow as tf
+
+from dc_core.testing import BackendSuite
 
 
 class Everything(keras.Model):

@@ -1,10 +1,12 @@
 """No stored config makes Keras allocate, hang, crash, or raise an error that is not typed."""
 
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
 import subprocess
 import sys
 from pathlib import Path
-
-import pytest
 
 PROGRAM = Path(__file__).with_name("hostile.py")
 

@@ -1,18 +1,21 @@
 """``KerasModel`` as users meet it."""
 
+import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
 import os
 import subprocess
 import sys
 
+import keras
 import numpy as np
-import pytest
 
 from dc_core import NumpyDataset
 from dc_core.errors import DatasetError, EmptyDataset, ParameterError, TrainingStateError
 from dc_core.testing.bits import difference
 from dc_tensorflow import KerasModel, TensorFlowError
 
-keras = pytest.importorskip("keras", reason="Keras is not installed")
 layers = keras.layers
 
 

@@ -1,13 +1,15 @@
 """The laws of a model, on trained Keras models."""
 
-import numpy as np
 import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+import keras
+import numpy as np
 
 from dc_core import NumpyDataset
 from dc_core.testing import ModelSuite
 from dc_tensorflow import KerasModel
-
-keras = pytest.importorskip("keras", reason="Keras is not installed")
 
 
 class TestRegressor(ModelSuite):

@@ -9,9 +9,9 @@ keras = pytest.importorskip("keras", reason="Keras is not installed")
 pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 pytest.importorskip("tf2onnx", reason="tf2onnx is not installed")
 
-from dc_core import NumpyDataset, plugins  # noqa: E402
-from dc_core.errors import NotSerializable  # noqa: E402
-from dc_tensorflow import KerasModel  # noqa: E402
+from dc_core import NumpyDataset, plugins
+from dc_core.errors import NotSerializable
+from dc_tensorflow import KerasModel
 
 rng = np.random.default_rng(0)
 X = rng.normal(size=(40, 5)).astype(np.float32)

@@ -1,21 +1,21 @@
 """Models of Keras's own layers are stored as what they are, or refused by name."""
 
-import json
-
-import numpy as np
 import pytest
 
-from dc_core import byte_budget
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+import json
+
+import keras
+import numpy as np
+
+from dc_core import byte_budget, plugins
 from dc_core.errors import BudgetExceeded, NotSerializable, ParameterError, UnknownClass
 from dc_tensorflow import KerasModel
-
-keras = pytest.importorskip("keras", reason="Keras is not installed")
-
-from dc_core import plugins  # noqa: E402
-from dc_tensorflow.skeleton import charged  # noqa: E402
-from dc_tensorflow.structure import build, describe  # noqa: E402
-from dc_tensorflow.tables import CLASSES  # noqa: E402
-from dc_tensorflow.weights import describe_weights, export_weights, import_weights  # noqa: E402
+from dc_tensorflow.skeleton import charged
+from dc_tensorflow.structure import build, describe
+from dc_tensorflow.tables import CLASSES
+from dc_tensorflow.weights import describe_weights, export_weights, import_weights
 
 layers = keras.layers
 

@@ -1,13 +1,14 @@
 """The laws of a trainer, on Keras models."""
 
-import numpy as np
 import pytest
+
+pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
+
+import keras
+import numpy as np
 
 from dc_core import NumpyDataset
 from dc_core.testing import TrainerSuite
-
-keras = pytest.importorskip("keras", reason="Keras is not installed")
-pytest.importorskip("tensorflow", reason="TensorFlow is not installed")
 
 
 def seeded(layers, n_features=4):

@@ -204,20 +204,19 @@ def _outcome(suite: BackendSubject, weights: dict[str, np.ndarray]) -> tuple[str
 
 def _limit(memory: int) -> None:
     """Limit the address space to ``memory`` bytes more, where the system can."""
-    try:
+    if sys.platform != "win32":
         import resource
-    except ModuleNotFoundError:  # Windows
-        return
-    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    status = Path("/proc/self/statm")
-    if status.exists():
-        most = int(status.read_text().split()[0]) * resource.getpagesize() + memory
-        resource.setrlimit(resource.RLIMIT_AS, (most, most))
+
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+        status = Path("/proc/self/statm")
+        if status.exists():
+            maximum = int(status.read_text().split()[0]) * resource.getpagesize() + memory
+            resource.setrlimit(resource.RLIMIT_AS, (maximum, maximum))
 
 
 def _start_clock(seconds: float) -> None:
     """End the process after so many seconds of processor time; 0 stops the clock."""
-    if hasattr(signal, "setitimer"):
+    if sys.platform != "win32":
         signal.setitimer(signal.ITIMER_PROF, seconds)
 
 
