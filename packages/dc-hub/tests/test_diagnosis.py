@@ -105,8 +105,12 @@ def test_a_broken_plugin_is_wrong_and_named_and_the_exit_code_says_so(tmp_path):
 
 def test_a_healthy_installation_exits_with_0_in_words_and_in_json(tmp_path):
     environment = {"DEEPCHEM_MODEL_HUB": str(tmp_path), "DEEPCHEM_CACHE": str(tmp_path / "c")}
+    listed = doctor("--json", **environment)
+    wrong = [line["subject"] for line in json.loads(listed.stdout) if line["status"] == "wrong"]
+    if any(subject.startswith("dc.backends.") for subject in wrong):
+        pytest.skip("a backend is installed without its framework")
+    assert listed.returncode == 0, wrong
     told = doctor(**environment)
     assert told.returncode == 0, told.stdout + told.stderr
     assert "dc-hub:" in told.stdout
     assert "wrong" not in told.stdout
-    assert doctor("--json", **environment).returncode == 0
