@@ -2,11 +2,17 @@
 
 import subprocess
 import sys
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
+LARGE = {"dc_jax": "jax", "dc_tensorflow": "tensorflow"}
+"""Packages that are installed here without the framework that their modules import."""
+
 PACKAGES = sorted(
-    path.parent.name.replace("-", "_") for path in (ROOT / "packages").glob("*/pyproject.toml")
+    name
+    for path in (ROOT / "packages").glob("*/pyproject.toml")
+    if (name := path.parent.name.replace("-", "_")) not in LARGE or find_spec(LARGE[name])
 )
 MASKED = ROOT / "packages" / "dc-hub" / "tests" / "masked.py"
 

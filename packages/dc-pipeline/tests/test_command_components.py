@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dc_core import Estimator
-from dc_core.errors import BackendNotInstalled, ParameterError, UnknownClass, UnknownParameter
+from dc_core.errors import ParameterError, PluginError, UnknownClass, UnknownParameter
 from dc_pipeline import (
     ECFP,
     RMSE,
@@ -139,7 +139,7 @@ def test_the_seed_of_a_run_is_for_components_without_their_own():
         ("featurizer", "dc_pipeline.featurizers.ecfp.ECFP", UnknownClass, "no featurizer"),
         ("model", "sklearn/NoSuch", UnknownClass, "NoSuch"),
         ("model", "sklearn/SklearnModl", UnknownClass, "Did you mean 'sklearn/SklearnModel'"),
-        ("model", "tensorflow/Model", BackendNotInstalled, "pip install"),
+        ("model", "tensorflow/Model", (PluginError, UnknownClass), "tensorflow"),
         ("splitter", "random:seed=-1", ParameterError, "seed"),
         ("splitter", "random:fractions=big", ParameterError, "fractions"),
         (
