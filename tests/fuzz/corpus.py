@@ -139,8 +139,12 @@ def build(directory: Path, only: str = "") -> None:
                     except (DCError, dc_hub.HubError) as error:
                         print(f"left out: {name}: {error}")
                         continue
-                    count = len(rows) if isinstance(rows, list) else rows.shape[0]
-                    few = rows[:: max(count // ROWS, 1)][:ROWS]
+                    if isinstance(rows, list):
+                        if not all(isinstance(row, str) for row in rows):
+                            print(f"left out: {name}: its rows are not an array")
+                            continue
+                        rows = np.array(rows)
+                    few = rows[:: max(rows.shape[0] // ROWS, 1)][:ROWS]
                     dense = few.toarray() if sparse.issparse(few) else np.asarray(few)
                     np.savez(
                         directory / f"{name}.npz", rows=dense, sparse=bool(sparse.issparse(rows))
