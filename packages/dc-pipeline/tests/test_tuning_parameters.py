@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
+from dc_core import with_parameters
 from dc_core.errors import ParameterError, UnknownParameter
 from dc_pipeline import (
     ECFP,
@@ -16,7 +17,6 @@ from dc_pipeline import (
     NormalizationTransformer,
     Pipeline,
     Uniform,
-    with_parameters,
 )
 
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 from dc_core.lazy import attach
 
 if TYPE_CHECKING:
-    from dc_core import with_parameters as with_parameters
     from dc_pipeline import benchmarks as benchmarks
     from dc_pipeline.disk import DatasetWriter as DatasetWriter
     from dc_pipeline.disk import DiskDataset as DiskDataset
@@ -188,7 +187,6 @@ if TYPE_CHECKING:
     from dc_pipeline.tuning.tuner import Tuner as Tuner
 
 _EXPORTS = {
-    "dc_core": ["with_parameters"],
     "dc_pipeline.benchmarks": ["benchmarks"],
     "dc_pipeline.featurizers.alignments": ["Alignment", "read_alignment"],
     "dc_pipeline.featurizers.atom_grid": ["AtomGrid"],

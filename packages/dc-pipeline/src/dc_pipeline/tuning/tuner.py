@@ -98,7 +98,7 @@ class Tuner(Component, ABC):
                 ``suggest(name, domain)`` gives it the value of a parameter.
             dataset: The rows to fit to.
             metric: The score, averaged over the tasks.
-            space: The parameters to tune, by path (see :func:`dc_pipeline.with_parameters`), and
+            space: The parameters to tune, by path (see :func:`dc_core.with_parameters`), and
                 the values that each may take: ``{"model.learning_rate": LogUniform(1e-4, 0.1)}``.
                 Not for a function.
             valid: Validation rows. They are passed to the model's ``fit``, which may stop early by
