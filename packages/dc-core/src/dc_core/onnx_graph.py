@@ -13,7 +13,7 @@ import numpy as np
 
 from dc_core.columns import Columns, take_rows
 from dc_core.dataset import NumpyDataset
-from dc_core.errors import NotSerializable
+from dc_core.errors import DCError, NotSerializable
 
 if TYPE_CHECKING:
     from dc_core.roles import Estimator
@@ -35,11 +35,13 @@ def exported(model: Estimator, X: Columns, convert: Callable[[], Any]) -> bytes:
     The last output that it has is taken: a classifier's are the label and the probabilities. It
     gets the shape and the dtype of ``model.predict`` for rows of X.
 
-    Raises :class:`NotSerializable` for whatever ``convert`` raises, and what ``predict`` raises.
+    Raises what ``predict`` raises, and :class:`NotSerializable` if ``convert`` fails.
     """
     expected = model.predict(NumpyDataset(take_rows(X, np.arange(1))))
     try:
         made = convert()
+    except (DCError, MemoryError):
+        raise
     except Exception as error:  # exporters raise what their converters happen to
         lines = str(error).strip().splitlines() or [type(error).__name__]
         raise refused(model, f"its exporter fails: {lines[0][:300]}") from error

@@ -97,6 +97,8 @@ class Session(Estimator):
             feed, rows = _feed(batch.X, inputs), row_count(batch.X)
             try:
                 (output,) = runtime.run([self.output], feed)
+            except MemoryError:
+                raise
             except Exception as error:  # onnxruntime's errors have no public base
                 raise DatasetError(
                     f"The ONNX model fails on {rows} rows: {_first_line(error)}",
@@ -127,6 +129,8 @@ class Session(Estimator):
                 providers=["CPUExecutionProvider"],
                 enable_fallback=0,  # which prints, and tries the same again
             )
+        except MemoryError:
+            raise
         except Exception as error:  # as above
             raise StructureError(
                 f"onnxruntime refuses the model: {_first_line(error)}",

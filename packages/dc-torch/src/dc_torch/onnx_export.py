@@ -53,6 +53,8 @@ def export_onnx(model: Any, X: Columns) -> bytes:
                 f"PyTorch's ONNX exporter needs {error.name}.",
                 hint='Run: pip install "dc-torch[onnx]"',
             ) from error
+        except MemoryError:
+            raise
         except Exception as error:  # whatever the code of the module makes the tracer raise
             raise NotSerializable(
                 f"PyTorch cannot export the {type(model.module).__name__} to ONNX: "

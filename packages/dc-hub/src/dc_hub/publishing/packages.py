@@ -10,7 +10,7 @@ from dc_core import distributions, plugins
 
 _ALWAYS: Final = ("dc-core", "dc-hub", "numpy")
 
-_EXTRAS: Final = frozenset({"jax", "lightgbm", "sklearn", "tensorflow", "torch", "xgboost"})
+_EXTRAS: Final = frozenset({"jax", "lightgbm", "onnx", "sklearn", "tensorflow", "torch", "xgboost"})
 """The extras of dc-hub, each of which installs the package ``dc-<extra>``."""
 
 
